@@ -1,0 +1,61 @@
+# One command a task. `make demo` and `make test` set up all they need in .venv; both can be rerun.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/faces-8
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts --constraint constraints.txt
+# The first interpreter that is 3.10 or newer and can make environments; override with PYTHON=…
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $$p && break; done)
+
+.PHONY: help demo test lint types format setup setup-dev bench clean
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup ## Explain a real generated face and name (or open) its report
+	$(BIN)/primitives explain faces --seed 8 --out $(OUT) --open
+
+test: setup-dev lint types ## Linter, type checker and all tests
+	$(BIN)/python -m pytest
+
+lint: setup-dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev ## Check types
+	$(BIN)/mypy
+
+format: setup-dev ## Rewrite formatting and imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev ## Reproduce the tables of README and docs (about half an hour)
+	$(BIN)/python benchmarks/moebius.py
+	$(BIN)/python benchmarks/faces.py
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 or newer with venv found; on Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# The face weights' package asks for training tools that we do not need, and caps Python for their sake.
+$(VENV)/.weights: constraints.txt | $(VENV)/.python
+	@echo "Installing the face generator's weights …"
+	$(PIP) --no-deps --ignore-requires-python gan-face-generate
+	touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.weights
+	@echo "Installing regional_primitives (torch included: a few minutes the first time) …"
+	$(PIP) --editable '.[report]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the test tools …"
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Disentangle a generator feature into regional primitives (arXiv 2410.04421)."""

@@ -1,0 +1,37 @@
+"""One base error and its few kinds: each says what was given, what was expected, what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "GeneratorError",
+    "InputError",
+    "MissingExtraError",
+    "RegionalPrimitivesError",
+    "StorageError",
+]
+
+
+class RegionalPrimitivesError(Exception):
+    """Base of every error that this library raises on purpose; the command prints only these."""
+
+
+class InputError(RegionalPrimitivesError, ValueError):
+    """An argument is malformed: a grid, a demand, a latent, a setting."""
+
+
+class GeneratorError(RegionalPrimitivesError):
+    """The network cannot be cut or explained: wrong layer, NaN weights, randomness, no image."""
+
+
+class StorageError(RegionalPrimitivesError):
+    """A file or folder cannot be written, is missing, corrupt, or of an unknown version."""
+
+
+class MissingExtraError(RegionalPrimitivesError, ImportError):
+    """A feature needs a package that the core install leaves out; the message has the pip line."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed; "
+            f'get them with: pip install "regional_primitives[{extra}]"'
+        )

@@ -1,0 +1,1 @@
+"""Set functions over image patches: subsets as bitmasks, Möbius transforms and inverses."""
