@@ -1,1 +1,33 @@
-"""Disentangle a generator feature into regional primitives (arXiv 2410.04421)."""
+"""Which part of an image generator's feature makes which part of the picture?
+
+Follows "Disentangling Regional Primitives for Image Generation" (arXiv 2410.04421). The README has
+ten lines that explain a face; the modules, in the order of the method, are generators (cut a
+network), regions (the patches), setfunctions (OR interactions), decompose (the components),
+evaluate (how far to believe them), apply (edits) and show (pictures and the report).
+"""
+
+from regional_primitives.decompose import Decomposition, Structured, explain
+from regional_primitives.errors import (
+    GeneratorError,
+    InputError,
+    MissingExtraError,
+    RegionalPrimitivesError,
+    StorageError,
+)
+from regional_primitives.generators import Generator, cut, load_generator
+from regional_primitives.regions import Regions
+
+__all__ = [
+    "Decomposition",
+    "Generator",
+    "GeneratorError",
+    "InputError",
+    "MissingExtraError",
+    "RegionalPrimitivesError",
+    "Regions",
+    "StorageError",
+    "Structured",
+    "cut",
+    "explain",
+    "load_generator",
+]

@@ -1,0 +1,7 @@
+"""Decomposing a feature: demands, measured influence, the structured form, and the result."""
+
+from regional_primitives.decompose.decomposition import Decomposition, Provenance
+from regional_primitives.decompose.explain import explain
+from regional_primitives.decompose.structured import Structured
+
+__all__ = ["Decomposition", "Provenance", "Structured", "explain"]

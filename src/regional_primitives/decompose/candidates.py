@@ -1,0 +1,138 @@
+"""Candidate action fields of each site: connected sets of patches within the site's reach.
+
+A unit cannot need a field beyond the patches that it reaches, so each site of the feature (a pixel
+of a feature map, a token; all channels share it) gets only the fields inside its own reach. On a
+convolutional feature this shortens the list by an order of magnitude and loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.regions import Regions
+
+__all__ = ["Candidates", "Layout", "candidate_fields"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the units of a feature are arranged: `sites` places with `channels` units each.
+
+    Feature maps [C, H, W] have a site a pixel, token sequences [L, C] a site a token; a plain
+    vector is one site.
+    """
+
+    feature_shape: tuple[int, ...]
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the channel axis comes before the sites in the feature's own order."""
+        return len(self.feature_shape) != 2
+
+    @property
+    def sites(self) -> int:
+        """How many places there are."""
+        if len(self.feature_shape) == 2:
+            return self.feature_shape[0]
+        total = 1
+        for side in self.feature_shape[1:]:
+            total *= side
+        return total
+
+    @property
+    def channels(self) -> int:
+        """How many units a place has."""
+        return self.feature_shape[1] if len(self.feature_shape) == 2 else self.feature_shape[0]
+
+    def by_site(self, units: Float[Tensor, "*batch units"]) -> Tensor:
+        """Rearrange [..., D] to [..., sites, channels]."""
+        if self.channels_first:
+            return units.unflatten(-1, (self.channels, self.sites)).transpose(-1, -2)
+        return units.unflatten(-1, (self.sites, self.channels))
+
+    def flat(self, arranged: Float[Tensor, "*batch sites channels"]) -> Tensor:
+        """Undo `by_site`."""
+        ordered = arranged.transpose(-1, -2) if self.channels_first else arranged
+        return ordered.flatten(-2)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A dictionary of fields, and for each site the entries that its units may use."""
+
+    fields: Bool[Tensor, "fields patches"]
+    index: Int[Tensor, "sites slots"]
+    """Entries of `fields`; slots that a site does not need point anywhere."""
+    valid: Bool[Tensor, "sites slots"]
+
+
+def candidate_fields(
+    regions: Regions, influence: Float[Tensor, "patches sites"], threshold: float, most: int
+) -> Candidates:
+    """List the fields of each site: rectangles of a grid; on a label map, sets grown by influence.
+
+    Args:
+        regions: the patches.
+        influence: squared influence of each site on each patch.
+        threshold: a site reaches the patches that get at least this share of its influence.
+        most: no site gets more fields than this; those that hold most influence a patch win.
+    """
+    share = (influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)).T.cpu()
+    reach = share >= threshold
+    # A dead site (no influence at all) may serve any single patch; its units change nothing.
+    dead = ~reach.any(1)
+    reach[dead] = True
+    known: dict[bytes, int] = {}
+    rows: list[Tensor] = []
+    lists: list[list[int]] = []
+    dictionary = regions.rectangles() if regions.is_grid else None
+    neighbours = None if regions.is_grid else regions.neighbours()
+    for site_reach, site_share in zip(reach, share, strict=True):
+        if dictionary is not None:
+            fields = dictionary[~(dictionary & ~site_reach).any(1)]
+        else:
+            assert neighbours is not None
+            fields = _grown(site_reach, site_share, neighbours)
+        if len(fields) > most:
+            covered = fields.float() @ site_share
+            score = covered - covered.new_tensor(0.05) * fields.sum(1)
+            fields = fields[score.topk(most).indices.sort().values]
+        entries = []
+        for row in fields:
+            key = row.numpy().tobytes()
+            if key not in known:
+                known[key] = len(rows)
+                rows.append(row)
+            entries.append(known[key])
+        lists.append(entries)
+    slots = max(len(entries) for entries in lists)
+    index = torch.zeros(len(lists), slots, dtype=torch.long)
+    valid = torch.zeros(len(lists), slots, dtype=torch.bool)
+    for site, entries in enumerate(lists):
+        index[site, : len(entries)] = torch.tensor(entries)
+        valid[site, : len(entries)] = True
+    device = influence.device
+    return Candidates(torch.stack(rows).to(device), index.to(device), valid.to(device))
+
+
+def _grown(
+    reach: Bool[Tensor, " patches"],
+    share: Float[Tensor, " patches"],
+    neighbours: Bool[Tensor, "patches patches"],
+) -> Bool[Tensor, "fields patches"]:
+    """Grow a field from each patch in reach, always by the most influenced neighbour in reach."""
+    found: dict[bytes, Tensor] = {}
+    for seed in reach.nonzero().flatten().tolist():
+        row = torch.zeros_like(reach)
+        row[seed] = True
+        while True:
+            found.setdefault(row.numpy().tobytes(), row.clone())
+            frontier = neighbours[row].any(0) & reach & ~row
+            if not bool(frontier.any()):
+                break
+            row[int(share.where(frontier, torch.tensor(-1.0)).argmax())] = True
+    return torch.stack(list(found.values()))

@@ -1,0 +1,343 @@
+"""The result: f = f0 + Σ_k Δf_k with action fields A_k, stored sparsely and frozen."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.errors import InputError, StorageError
+from regional_primitives.generators.latents import Latents, parts
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.storage import (
+    MANIFEST,
+    read_json,
+    read_tensors,
+    staged_folder,
+    write_json,
+    write_tensors,
+)
+
+__all__ = ["SCHEMA_VERSION", "TENSORS", "Decomposition", "Provenance"]
+
+SCHEMA_VERSION = 1
+TENSORS = "tensors.safetensors"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a decomposition comes from: all that is needed to make it again, and what it cost."""
+
+    generator: str
+    layer: str
+    weights_digest: str
+    """SHA-256 over the network's weights."""
+    image_range: tuple[float, float]
+    method: str
+    settings: dict[str, Any]
+    picture_seed: int | None
+    """The seed that `sample_latents` drew the picture with, where it is known."""
+    evaluations: int
+    """Forward-and-backward evaluations of the tail."""
+    wall_seconds: float
+    tail_seconds: float
+    converged: bool
+    versions: dict[str, str]
+
+    @property
+    def overhead_ratio(self) -> float:
+        """Wall time over the time of the tail's evaluations in the same run; 1 is the limit."""
+        return self.wall_seconds / max(self.tail_seconds, 1e-12)
+
+
+def current_versions() -> dict[str, str]:
+    """Name the versions that a result may depend on."""
+    packages = ("regional_primitives", "torch", "numpy")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """A feature split into components, strongest first; `rp.explain` makes it.
+
+    Only the units that a component changes are stored, so that K × D numbers never exist at once.
+    """
+
+    feature: Float[Tensor, "1 *feature"]
+    """f, as the layer gave it."""
+    baseline: Float[Tensor, "1 *feature"]
+    """f0."""
+    image: Float[Tensor, "channels height width"]
+    """x = G(f)."""
+    baseline_image: Float[Tensor, "channels height width"]
+    """x0 = G(f0)."""
+    regions: Regions
+    action_fields: Bool[Tensor, "components patches"]
+    """A_k."""
+    strengths: Float[Tensor, " components"]
+    """‖Δf_k‖, descending."""
+    offsets: Int[Tensor, " components_plus_1"]
+    """Component k owns the entries offsets[k] … offsets[k+1] − 1 of `units` and `values`."""
+    units: Int[Tensor, " entries"]
+    """The flat index of the unit that an entry changes."""
+    values: Float[Tensor, " entries"]
+    """By how much: Δf_k at that unit."""
+    history: Float[Tensor, "steps 3"]
+    """Mean inside error, leak and cost during the fit."""
+    latents: Latents
+    provenance: Provenance
+
+    @staticmethod
+    def assemble(
+        *,
+        fields: Bool[Tensor, "fields patches"],
+        field_of: Int[Tensor, " entries"],
+        unit_of: Int[Tensor, " entries"],
+        values: Float[Tensor, " entries"],
+        **rest: Any,
+    ) -> Decomposition:
+        """Sort components by strength and drop those of none.
+
+        Args:
+            fields: the dictionary of action fields.
+            field_of: each entry's field.
+            unit_of: each entry's unit.
+            values: each entry's change of that unit.
+            rest: the other attributes of the result.
+        """
+        energy = torch.zeros(len(fields), dtype=torch.float64)
+        energy.index_add_(0, field_of, values.double().square())
+        order = energy.argsort(descending=True, stable=True)
+        order = order[energy[order] > 0]
+        rank = torch.full((len(fields),), len(order), dtype=torch.long)
+        rank[order] = torch.arange(len(order))
+        component = rank[field_of]
+        sequence = (component * (int(unit_of.max()) + 1) + unit_of).argsort()
+        sequence = sequence[component[sequence] < len(order)]
+        counts = torch.bincount(component[sequence], minlength=len(order))
+        return Decomposition(
+            action_fields=fields[order],
+            strengths=energy[order].sqrt().float(),
+            offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+            units=unit_of[sequence].int(),
+            values=values[sequence],
+            **rest,
+        )
+
+    @property
+    def count(self) -> int:
+        """K, how many components there are."""
+        return len(self.strengths)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of the feature without its batch axis."""
+        return tuple(self.feature.shape[1:])
+
+    def component(self, k: int) -> Float[Tensor, "1 *feature"]:
+        """Return Δf_k in the feature's shape.
+
+        Raises:
+            InputError: no such component.
+        """
+        self._check_component(k)
+        dense = torch.zeros(self.feature.numel())
+        own = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
+        dense[self.units[own].long()] = self.values[own]
+        return dense.view_as(self.feature)
+
+    def minimal_feature(
+        self, demand: Bool[Tensor, "*batch patches"] | Sequence[int] | int
+    ) -> Float[Tensor, "batch *feature"]:
+        """Return u(S) = f0 + Σ {Δf_k : A_k ∩ S ≠ ∅}, with a batch axis even for one demand.
+
+        Args:
+            demand: bool [n] or [B, n], or the indices of the patches in S.
+
+        Raises:
+            InputError: a demand of another shape, or a patch that does not exist.
+        """
+        rows = self.demand_rows(demand)
+        return self.combine((rows.float() @ self.action_fields.float().T > 0).float())
+
+    def demand_rows(
+        self, demand: Bool[Tensor, "*batch patches"] | Sequence[int] | int
+    ) -> Bool[Tensor, "batch patches"]:
+        """Turn any way of naming a demand into bool rows; raises what `minimal_feature` raises."""
+        n = self.regions.count
+        if isinstance(demand, Tensor) and demand.dtype == torch.bool:
+            if demand.ndim not in (1, 2) or demand.shape[-1] != n:
+                raise InputError(
+                    f"a demand is bool [{n}] or [batch, {n}], or patch indices; "
+                    f"got bool {list(demand.shape)}"
+                )
+            return demand.reshape(-1, n).cpu()
+        if isinstance(demand, Tensor):
+            demand = demand.flatten().tolist()
+        patches = [demand] if isinstance(demand, int) else list(demand)
+        if not all(isinstance(patch, int) and not isinstance(patch, bool) for patch in patches):
+            raise InputError(f"patch indices are whole numbers, not {patches!r}")
+        return self.regions.demand(patches)[None]
+
+    def combine(self, scales: Float[Tensor, "batch components"]) -> Float[Tensor, "batch *feature"]:
+        """Return f0 + Σ_k scale_k Δf_k for each row of scales.
+
+        Raises:
+            InputError: another number of components, or scales that are not finite.
+        """
+        if scales.ndim != 2 or scales.shape[1] != self.count:
+            raise InputError(f"scales are [batch, {self.count}], not {list(scales.shape)}")
+        if not bool(scales.isfinite().all()):
+            raise InputError("scales must be finite numbers")
+        added = torch.sparse.mm(self._by_unit, scales.float().T).T
+        return self.baseline + added.reshape(-1, *self.feature_shape)
+
+    @cached_property
+    def _by_unit(self) -> Tensor:
+        """Return Δ as a sparse [D, K] matrix."""
+        component = torch.repeat_interleave(torch.arange(self.count), self.offsets.diff())
+        place = torch.stack([self.units.long(), component])
+        size = (self.feature.numel(), self.count)
+        matrix = torch.sparse_coo_tensor(place, self.values, size, check_invariants=False)
+        return matrix.coalesce()
+
+    def _check_component(self, k: int) -> None:
+        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < self.count:
+            raise InputError(f"component {k} does not exist; components run 0 … {self.count - 1}")
+
+    def scales(self, changes: Mapping[int, float]) -> Float[Tensor, "1 components"]:
+        """Return one scale a component: 1, but for those that `changes` names.
+
+        Raises:
+            InputError: no such component, or a scale that is not a finite number.
+        """
+        row = torch.ones(1, self.count)
+        for k, scale in changes.items():
+            self._check_component(k)
+            if not torch.tensor(float(scale)).isfinite():
+                raise InputError(f"component {k} cannot be scaled by {scale}")
+            row[0, k] = scale
+        return row
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write run.json and tensors.safetensors; the folder appears whole or not at all.
+
+        Raises:
+            StorageError: the folder holds something already, or the disk refuses.
+        """
+        with staged_folder(Path(folder), overwrite=overwrite) as staging:
+            self.write(staging)
+
+    def write(self, folder: Path) -> None:
+        """Write the two files into an existing folder."""
+        tensors = {name: getattr(self, name) for name in _STORED}
+        tensors |= {f"latents.{name}": part for name, part in parts(self.latents).items()}
+        if self.regions.labels is not None:
+            tensors["regions.labels"] = self.regions.labels
+        digest = write_tensors(folder / TENSORS, tensors)
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            **asdict(self.provenance),
+            "regions": self.regions.to_dict(),
+            "feature_shape": list(self.feature_shape),
+            "components": self.count,
+            "latents": type(self.latents).__name__,
+            "tensors_digest": digest,
+        }
+        write_json(folder / MANIFEST, manifest)
+
+    @staticmethod
+    def load(folder: str | Path) -> Decomposition:
+        """Read what `save` wrote.
+
+        Raises:
+            StorageError: not a run folder, an unknown schema version, missing or corrupt files.
+        """
+        folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            raise StorageError(f"{folder} is not a run folder: it has no {MANIFEST}")
+        manifest = read_json(folder / MANIFEST)
+        version = manifest.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise StorageError(
+                f"{folder} has schema version {version}; this release reads {SCHEMA_VERSION}"
+            )
+        try:
+            tensors = read_tensors(folder / TENSORS, digest=manifest["tensors_digest"])
+            return _restore(manifest, tensors)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise StorageError(f"{folder} is corrupt: {error}") from error
+
+
+_STORED = (
+    "feature",
+    "baseline",
+    "image",
+    "baseline_image",
+    "action_fields",
+    "strengths",
+    "offsets",
+    "units",
+    "values",
+    "history",
+)
+
+
+def _restore(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> Decomposition:
+    regions = manifest["regions"]
+    provenance = {name: manifest[name] for name in Provenance.__dataclass_fields__}
+    provenance["image_range"] = tuple(provenance["image_range"])
+    found = {
+        name.removeprefix("latents."): part
+        for name, part in tensors.items()
+        if name.startswith("latents.")
+    }
+    latents: Latents
+    if manifest["latents"] == "Tensor":
+        latents = found["latents"]
+    elif manifest["latents"] == "tuple":
+        latents = tuple(found[str(i)] for i in range(len(found)))
+    else:
+        latents = found
+    result = Decomposition(
+        **{name: tensors[name] for name in _STORED},
+        regions=Regions.grid(regions["rows"], regions["columns"])
+        if regions["kind"] == "grid"
+        else Regions.from_labels(tensors["regions.labels"]),
+        latents=latents,
+        provenance=Provenance(**provenance),
+    )
+    _check_consistent(result)
+    return result
+
+
+def _check_consistent(result: Decomposition) -> None:
+    count, entries = len(result.strengths), len(result.values)
+    sound = (
+        result.feature.shape == result.baseline.shape
+        and result.action_fields.shape == (count, result.regions.count)
+        and result.action_fields.dtype == torch.bool
+        and result.offsets.shape == (count + 1,)
+        and int(result.offsets[0]) == 0
+        and int(result.offsets[-1]) == entries == len(result.units)
+        and bool((result.offsets.diff() >= 0).all())
+        and (entries == 0 or int(result.units.min()) >= 0)
+        and (entries == 0 or int(result.units.max()) < result.feature.numel())
+        and result.image.shape == result.baseline_image.shape
+    )
+    if not sound:
+        raise ValueError("its tensors do not belong together")

@@ -1,0 +1,73 @@
+"""Demands: random sets S of patches, half of them connected, each from a random stream of its own.
+
+Half are random rectangles of the grid (connected regions of a label map), half include each patch
+with one probability drawn uniformly a demand. Our definition; the paper enumerates all subsets.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from regional_primitives.errors import InputError
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["draw_demands", "held_out_demands"]
+
+
+def draw_demands(
+    regions: Regions, count: int, seed: int, purpose: str, start: int = 0
+) -> Bool[Tensor, "count patches"]:
+    """Draw demands number `start` … `start + count − 1` of the stream named by seed and purpose.
+
+    Demand i depends on seed, purpose and i alone; empty draws are drawn again.
+
+    Raises:
+        InputError: a count below 1.
+    """
+    if count < 1:
+        raise InputError(f"at least one demand must be drawn, not {count}")
+    neighbours = None if regions.is_grid else regions.neighbours()
+    rows = [
+        _draw(regions, neighbours, stream(seed, purpose, i)) for i in range(start, start + count)
+    ]
+    return torch.stack(rows)
+
+
+def held_out_demands(
+    regions: Regions, count: int = 128, seed: int = 0
+) -> Bool[Tensor, "count patches"]:
+    """Draw the demands that scores are measured on; no fit ever sees this stream."""
+    return draw_demands(regions, count, seed, "held-out demands")
+
+
+def _draw(
+    regions: Regions, neighbours: Bool[Tensor, "patches patches"] | None, rng: torch.Generator
+) -> Bool[Tensor, " patches"]:
+    while True:
+        if torch.rand((), generator=rng) < 0.5:
+            row = _connected(regions, neighbours, rng)
+        else:
+            share = torch.rand((), generator=rng)
+            row = torch.rand(regions.count, generator=rng) < share
+        if bool(row.any()):
+            return row
+
+
+def _connected(
+    regions: Regions, neighbours: Bool[Tensor, "patches patches"] | None, rng: torch.Generator
+) -> Bool[Tensor, " patches"]:
+    if neighbours is None:
+        rectangles = regions.rectangles()
+        return rectangles[int(torch.randint(len(rectangles), (), generator=rng))]
+    size = int(torch.randint(1, regions.count + 1, (), generator=rng))
+    row = torch.zeros(regions.count, dtype=torch.bool)
+    row[int(torch.randint(regions.count, (), generator=rng))] = True
+    for _ in range(size - 1):
+        frontier = (neighbours[row].any(0) & ~row).nonzero().flatten()
+        if len(frontier) == 0:
+            break
+        row[frontier[int(torch.randint(len(frontier), (), generator=rng))]] = True
+    return row

@@ -1,0 +1,59 @@
+"""Evaluations of the tail, counted and timed where they happen: the unit in which cost is stated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from regional_primitives.generators.generator import Generator
+
+__all__ = ["Evaluations"]
+
+_Figures = TypeVar("_Figures")
+
+
+@dataclass
+class Evaluations:
+    """Runs the tail forward and backward, and keeps count and time of it.
+
+    The clock runs in the tail alone, so that wall time over `seconds` is the overhead ratio of
+    whatever work surrounds it (1 is the limit).
+    """
+
+    generator: Generator
+    count: int = 0
+    """Forward-and-backward evaluations, one a picture."""
+    seconds: float = 0.0
+    """Time spent in them."""
+
+    def gradient(
+        self, feature: Tensor, loss: Callable[[Tensor], tuple[Tensor, _Figures]]
+    ) -> tuple[Tensor, _Figures]:
+        """Return the gradient of `loss(images)` at `feature`, and whatever figures it gives.
+
+        Args:
+            feature: [batch, *feature_shape]; its own graph, if any, is left alone.
+            loss: maps images [batch, C, H, W] to a scalar and figures.
+        """
+        leaf = feature.detach().requires_grad_(True)
+        began = self._now()
+        images = self.generator.tail(leaf)
+        self.seconds += self._now() - began
+        free = images.detach().requires_grad_(True)
+        value, figures = loss(free)
+        (at_images,) = torch.autograd.grad(value, free)
+        began = self._now()
+        (at_feature,) = torch.autograd.grad(images, leaf, at_images)
+        self.seconds += self._now() - began
+        self.count += len(feature)
+        return at_feature, figures
+
+    def _now(self) -> float:
+        if self.generator.device.type == "cuda":
+            torch.cuda.synchronize(self.generator.device)
+        return time.perf_counter()

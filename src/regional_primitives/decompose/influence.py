@@ -1,0 +1,48 @@
+"""Measured influence: how strongly each unit of the feature acts on each patch of the picture.
+
+Our starting point for the structured form: random vector–Jacobian products of the tail give, with v
+standard normal on one patch, E[(v·J)²]·(f − f0)² a unit, the squared first-order change of that
+patch when the unit moves from baseline to feature.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.subject import Subject
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["measure_influence"]
+
+
+def measure_influence(
+    subject: Subject, evaluations: Evaluations, probes: int, seed: int, batch: int = 48
+) -> Float[Tensor, "patches units"]:
+    """Estimate each unit's squared influence on each patch from `probes` products a patch.
+
+    Costs probes × n evaluations (forward and backward) of the tail.
+    """
+    count, device = subject.errors.count, subject.feature.device
+    influence = torch.zeros(count, subject.feature[0].numel(), device=device)
+    jobs = [(probe, patch) for probe in range(probes) for patch in range(count)]
+    for start in range(0, len(jobs), batch):
+        chunk = jobs[start : start + batch]
+        cotangents = torch.stack(
+            [_cotangent(subject, patch, stream(seed, "influence", p, patch)) for p, patch in chunk]
+        )
+        gradient, _ = evaluations.gradient(
+            subject.feature.expand(len(chunk), *subject.feature_shape),
+            lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
+        )
+        squared = (gradient.flatten(1) * subject.difference).square()
+        influence.index_add_(0, torch.tensor([patch for _, patch in chunk], device=device), squared)
+    return influence / probes
+
+
+def _cotangent(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:
+    image = subject.image
+    noise = torch.randn(image.shape, generator=rng).to(image)
+    return noise * (subject.errors.labels == patch).view(image.shape[-2:])

@@ -1,0 +1,146 @@
+"""One picture to be explained: feature, baseline, both images, and the errors of a demand's image.
+
+Symbols as in the paper: f, f0, x = G(f), x0 = G(f0), M_S. The two errors are ours (the paper gives
+pictures only): inside(S) = ‖M_S(G(u) − x)‖² / ‖M_S(x0 − x)‖² and
+outside(S) = ‖(1−M_S)(G(u) − x0)‖² / ‖(1−M_S)(x − x0)‖².
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.generators.baseline import baseline_feature
+from regional_primitives.generators.generator import Generator
+from regional_primitives.generators.latents import Latents, batch_size
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.progress import Progress, silent
+
+__all__ = ["PatchErrors", "Subject", "prepare"]
+
+_FLOOR = 1e-6
+"""Patches in which the picture hardly departs from the baseline image divide by this share of the
+whole departure instead of their own, so that an error there cannot be 0/0."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchErrors:
+    """Measures the images of demands against one picture, patch by patch."""
+
+    image: Float[Tensor, "channels height width"]
+    baseline_image: Float[Tensor, "channels height width"]
+    labels: Int[Tensor, " pixels"]
+    """Each pixel's patch; `count` for pixels of no patch, which are never demanded."""
+    count: int
+    """n, the number of patches."""
+
+    @staticmethod
+    def of(image: Tensor, baseline_image: Tensor, regions: Regions) -> PatchErrors:
+        """Measure against x and x0 on the given patches."""
+        labels = regions.label_map(*image.shape[-2:]).flatten().to(image.device)
+        count = regions.count
+        return PatchErrors(image, baseline_image, labels.where(labels >= 0, count), count)
+
+    def per_patch(
+        self, images: Float[Tensor, "batch channels height width"], reference: Tensor
+    ) -> Float[Tensor, "batch bins"]:
+        """Sum the squared difference from `reference` over each patch; the last bin is no patch."""
+        squared = (images - reference).square().sum(1).flatten(1)
+        bins = squared.new_zeros(len(squared), self.count + 1)
+        return bins.index_add(1, self.labels, squared)
+
+    def departure(self) -> Float[Tensor, " bins"]:
+        """Return ‖x − x0‖² in each patch; the last bin is no patch."""
+        return self.per_patch(self.baseline_image[None], self.image)[0]
+
+    def inside(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        demands: Bool[Tensor, "batch patches"],
+    ) -> Float[Tensor, " batch"]:
+        """Return the inside error of each demand: 0 where its patches are generated exactly."""
+        return self._ratio(self.per_patch(images, self.image), self._pad(demands, 0.0))
+
+    def outside(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        demands: Bool[Tensor, "batch patches"],
+    ) -> Float[Tensor, " batch"]:
+        """Return the leak of each demand: 0 where all other pixels stay at the baseline image."""
+        return self._ratio(self.per_patch(images, self.baseline_image), self._pad(~demands, 1.0))
+
+    def _pad(self, rows: Bool[Tensor, "batch patches"], last: float) -> Tensor:
+        return torch.nn.functional.pad(rows.to(self.image), (0, 1), value=last)
+
+    def _ratio(self, errors: Tensor, counted: Tensor) -> Tensor:
+        departure = self.departure()
+        whole = (counted * departure).sum(1).clamp_min(_FLOOR * float(departure.sum()))
+        return (counted * errors).sum(1) / whole
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One picture of one generator, ready to be decomposed."""
+
+    generator: Generator
+    latents: Latents
+    regions: Regions
+    feature: Float[Tensor, "1 *feature"]
+    baseline: Float[Tensor, "1 *feature"]
+    errors: PatchErrors
+
+    @property
+    def image(self) -> Float[Tensor, "channels height width"]:
+        """x = G(f)."""
+        return self.errors.image
+
+    @property
+    def baseline_image(self) -> Float[Tensor, "channels height width"]:
+        """x0 = G(f0)."""
+        return self.errors.baseline_image
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of the feature without its batch axis."""
+        return tuple(self.feature.shape[1:])
+
+    @property
+    def difference(self) -> Float[Tensor, " units"]:
+        """f − f0, one number a unit."""
+        return (self.feature - self.baseline).flatten()
+
+
+def prepare(
+    generator: Generator,
+    latents: Latents,
+    regions: Regions,
+    *,
+    baseline_count: int = 4096,
+    baseline_seed: int = 0,
+    progress: Progress = silent,
+) -> Subject:
+    """Run the generator once on one latent, check all that can be wrong, and get the baseline.
+
+    Raises:
+        InputError: not exactly one latent, latents or patches that do not fit.
+        GeneratorError: randomness, no image, or a picture that does not depart from the baseline.
+    """
+    if batch_size(latents) != 1:
+        raise InputError(f"explain takes one picture at a time; got {batch_size(latents)} latents")
+    generator.verify(latents)
+    feature = generator.head(latents).float()
+    baseline = baseline_feature(generator, baseline_count, baseline_seed, progress)
+    if baseline.shape != feature.shape:
+        raise InputError(
+            f"baseline has shape {list(baseline.shape)}; the feature has {list(feature.shape)}"
+        )
+    with torch.no_grad():
+        image, baseline_image = (generator.tail(value)[0].float() for value in (feature, baseline))
+    errors = PatchErrors.of(image, baseline_image, regions)
+    if not bool(errors.departure().sum() > 0):
+        raise GeneratorError("the picture equals the baseline image; there is nothing to explain")
+    return Subject(generator, latents, regions, feature, baseline, errors)

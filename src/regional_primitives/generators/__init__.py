@@ -1,0 +1,16 @@
+"""Generators: cutting any network into head and tail, and the zoo of networks known by name."""
+
+from regional_primitives.generators.baseline import baseline_feature
+from regional_primitives.generators.cut import cut
+from regional_primitives.generators.generator import Generator, Latents
+from regional_primitives.generators.zoo import ZOO, ZooEntry, load_generator
+
+__all__ = [
+    "ZOO",
+    "Generator",
+    "Latents",
+    "ZooEntry",
+    "baseline_feature",
+    "cut",
+    "load_generator",
+]

@@ -1,0 +1,80 @@
+"""`faces`: a DCGAN (Radford et al., arXiv 1511.06434) trained on 64 × 64 faces, weights from PyPI.
+
+The weights are those of the package gan-face-generate 1.1.1 (MIT). Its file is found without
+importing the package, checked by digest and read without unpickling code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from regional_primitives.errors import GeneratorError, StorageError
+from regional_primitives.runtime.storage import file_digest
+
+__all__ = ["LATENT_CHANNELS", "FaceNetwork", "find_weights", "load_faces", "sample_latents"]
+
+LATENT_CHANNELS = 100
+_CHANNELS = (512, 256, 128, 64)
+_SHA256 = "0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f"
+HOW_TO_GET = "pip install --no-deps --ignore-requires-python gan-face-generate==1.1.1"
+
+
+class FaceNetwork(nn.Module):
+    """A latent [B, 100, 1, 1] becomes a picture [B, 3, 64, 64] in (−1, 1), layer after layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        incoming = LATENT_CHANNELS
+        for step, outgoing in enumerate(_CHANNELS):
+            stride, padding = (1, 0) if step == 0 else (2, 1)
+            layers += [
+                nn.ConvTranspose2d(incoming, outgoing, 4, stride, padding, bias=False),
+                nn.BatchNorm2d(outgoing),
+                nn.ReLU(),
+            ]
+            incoming = outgoing
+        layers += [nn.ConvTranspose2d(incoming, 3, 4, 2, 1, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Generate pictures."""
+        image: Tensor = self.main(latent)
+        return image
+
+
+def sample_latents(count: int, rng: torch.Generator) -> Tensor:
+    """Draw latents from a standard normal distribution."""
+    return torch.randn(count, LATENT_CHANNELS, 1, 1, generator=rng)
+
+
+def find_weights() -> Path | None:
+    """Locate the installed weights without importing the package that carries them."""
+    spec = importlib.util.find_spec("gan_face_generate")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "weights.tar"
+        if path.is_file():
+            return path
+    return None
+
+
+def load_faces(weights: Path | None = None) -> FaceNetwork:
+    """Build the network with its trained weights.
+
+    Raises:
+        GeneratorError: the weights are not installed.
+        StorageError: the file is not the published one.
+    """
+    path = weights or find_weights()
+    if path is None:
+        raise GeneratorError(f"the weights of 'faces' are not installed; get them: {HOW_TO_GET}")
+    if file_digest(path) != _SHA256:
+        raise StorageError(f"{path} is not the published file; get it anew: {HOW_TO_GET}")
+    state = torch.load(path, map_location="cpu", weights_only=True)["netG_state_dict"]
+    network = FaceNetwork()
+    network.load_state_dict(state)
+    return network.eval()

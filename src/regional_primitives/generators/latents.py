@@ -1,0 +1,87 @@
+"""Latents: whatever a network takes, batch first: a tensor, or a tuple or dictionary of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+from regional_primitives.errors import InputError
+
+__all__ = ["Latents", "arguments", "batch_size", "concatenate", "describe", "map_latents", "parts"]
+
+Latents: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
+
+
+def parts(latents: Latents) -> dict[str, Tensor]:
+    """Name each tensor of the latents.
+
+    Raises:
+        InputError: not tensors, or nothing at all.
+    """
+    named: dict[Any, Any]
+    if isinstance(latents, Tensor):
+        named = {"latents": latents}
+    elif isinstance(latents, tuple):
+        named = {str(i): part for i, part in enumerate(latents)}
+    elif isinstance(latents, dict):
+        named = latents
+    else:
+        named = {}
+    if not named or not all(isinstance(part, Tensor) for part in named.values()):
+        raise InputError(
+            f"latents are a tensor, or a tuple or dictionary of tensors, not {type(latents).__name__}"
+        )
+    return named
+
+
+def map_latents(change: Callable[[Tensor], Tensor], latents: Latents) -> Latents:
+    """Apply `change` to each tensor of the latents."""
+    if isinstance(latents, Tensor):
+        return change(latents)
+    if isinstance(latents, tuple):
+        return tuple(change(part) for part in latents)
+    return {name: change(part) for name, part in latents.items()}
+
+
+def concatenate(items: list[Latents]) -> Latents:
+    """Join latents along the batch."""
+    first = items[0]
+    if isinstance(first, Tensor):
+        return torch.cat(cast(list[Tensor], items))
+    if isinstance(first, tuple):
+        columns = zip(*cast(list[tuple[Tensor, ...]], items), strict=True)
+        return tuple(torch.cat(column) for column in columns)
+    rows = cast(list[dict[str, Tensor]], items)
+    return {name: torch.cat([row[name] for row in rows]) for name in first}
+
+
+def batch_size(latents: Latents) -> int:
+    """Return how many items there are.
+
+    Raises:
+        InputError: parts disagree, or have no batch axis.
+    """
+    sizes = {part.shape[0] if part.ndim else -1 for part in parts(latents).values()}
+    if len(sizes) != 1 or -1 in sizes:
+        raise InputError(f"latents need one common batch axis first; got {describe(latents)}")
+    return sizes.pop()
+
+
+def arguments(latents: Latents) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Turn latents into the positional and keyword arguments of a network."""
+    if isinstance(latents, Tensor):
+        return (latents,), {}
+    if isinstance(latents, tuple):
+        return latents, {}
+    return (), latents
+
+
+def describe(latents: Latents) -> str:
+    """Say the shapes, for messages."""
+    named = parts(latents)
+    if isinstance(latents, Tensor):
+        return str(list(latents.shape))
+    return ", ".join(f"{name} {list(part.shape)}" for name, part in named.items())

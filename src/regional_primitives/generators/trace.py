@@ -1,0 +1,210 @@
+"""Where a network can be cut: its graph by torch.fx, split into head and tail at a layer's output."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from regional_primitives.errors import GeneratorError
+
+__all__ = ["Split", "Trace", "frozen_twin", "trace"]
+
+
+def frozen_twin(module: nn.Module) -> nn.Module:
+    """Copy a network's structure, not its weights: the twin shares their storage.
+
+    The twin is in eval mode and its weights take no gradient, so that nothing done with it can
+    leave a hook, a mode or a gradient flag behind on the user's network.
+
+    Raises:
+        GeneratorError: the network cannot be copied.
+    """
+    shared: dict[int, Any] = {}
+    for part in module.modules():
+        for value in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+            if isinstance(value, nn.Parameter):
+                shared[id(value)] = nn.Parameter(value.detach(), requires_grad=False)
+            elif isinstance(value, Tensor):
+                shared[id(value)] = value.detach()
+    try:
+        twin = copy.deepcopy(module, shared)
+    except Exception as error:
+        raise GeneratorError(
+            f"{type(module).__name__} cannot be copied: {_first_line(error)}"
+        ) from error
+    return twin.eval()
+
+
+@dataclass(frozen=True)
+class Split:
+    """A network in two: `tail(head(*latents))` is what the whole gives."""
+
+    head: nn.Module
+    tail: nn.Module
+
+
+class _RecordingTracer(fx.Tracer):
+    """A tracer that also remembers which value each submodule returned, containers included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.returned: dict[str, list[fx.Node | None]] = {}
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        value = super().call_module(m, forward, args, kwargs)
+        node = value.node if isinstance(value, fx.Proxy) else None
+        self.returned.setdefault(self.path_of_module(m), []).append(node)
+        return value
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced network: its graph, and the value that each submodule returned at each call."""
+
+    root: nn.Module
+    graph: fx.Graph
+    returned: dict[str, list[fx.Node | None]]
+
+    def cut_points(self) -> list[str]:
+        """List the submodules through whose output all flows, in order of execution."""
+        place = {node: i for i, node in enumerate(self.graph.nodes)}
+        found: list[tuple[int, str]] = []
+        for name in self.returned:
+            node = self._only_value(name)
+            if node is not None and self._divides(node) and not self._bypasses(node):
+                found.append((place[node], name))
+        return [name for _, name in sorted(found)]
+
+    def split(self, layer: str) -> Split:
+        """Cut the network at the output of `layer`.
+
+        Raises:
+            GeneratorError: no such layer, not one tensor, called several times, or values other
+                than its output flow on to the image.
+        """
+        if layer not in self.returned:
+            known = dict(self.root.named_modules())
+            problem = "is never called" if layer in known else "is not in this network"
+            raise GeneratorError(f"layer {layer!r} {problem}; cut points: {self._listed()}")
+        calls = len(self.returned[layer])
+        if calls > 1:
+            raise GeneratorError(
+                f"layer {layer!r} is called {calls} times in a forward pass; "
+                f"cut points: {self._listed()}"
+            )
+        node = self._only_value(layer)
+        if node is None:
+            raise GeneratorError(
+                f"layer {layer!r} does not return one tensor; cut points: {self._listed()}"
+            )
+        if not self._divides(node):
+            side = "before" if node.op == "placeholder" else "behind"
+            raise GeneratorError(
+                f"nothing is computed {side} layer {layer!r}; cut points: {self._listed()}"
+            )
+        bypassing = self._bypasses(node)
+        if bypassing:
+            raise GeneratorError(
+                f"the picture does not come from layer {layer!r} alone: "
+                f"{', '.join(bypassing[:3])} flows past it; cut points: {self._listed()}"
+            )
+        return Split(head=self._head(node), tail=self._tail(node))
+
+    def _listed(self, most: int = 24) -> str:
+        names = self.cut_points()
+        return ", ".join(names[:most]) + (", …" if len(names) > most else "") if names else "none"
+
+    def _only_value(self, name: str) -> fx.Node | None:
+        values = self.returned[name]
+        return values[0] if len(values) == 1 else None
+
+    def _descendants(self, sources: set[fx.Node]) -> set[fx.Node]:
+        """Collect the nodes that the picture needs and that depend on `sources`."""
+        found: set[fx.Node] = set()
+        for node in self.graph.nodes:
+            if any(i in sources or i in found for i in node.all_input_nodes):
+                found.add(node)
+        return found & (_ancestors(self._output()) | {self._output()})
+
+    def _divides(self, node: fx.Node) -> bool:
+        """Tell whether something is computed on both sides of a value."""
+        return node.op != "placeholder" and self._descendants({node}) != {self._output()}
+
+    def _bypasses(self, node: fx.Node) -> list[str]:
+        """Name what flows from the latents into the part behind `node` without passing it."""
+        behind = self._descendants({node})
+        if self._output() not in behind:
+            return ["the picture itself"]
+        inputs = {n for n in self.graph.nodes if n.op == "placeholder"}
+        varying = inputs | self._descendants(inputs)
+        read = {i for n in behind for i in n.all_input_nodes}
+        return sorted(str(n.target) for n in (read & varying) - behind - {node})
+
+    def _output(self) -> fx.Node:
+        return next(node for node in reversed(self.graph.nodes) if node.op == "output")
+
+    def _head(self, node: fx.Node) -> nn.Module:
+        needed = _ancestors(node) | {node}
+        graph = fx.Graph()
+        copies: dict[fx.Node, fx.Node] = {}
+        for old in self.graph.nodes:
+            # All inputs stay, used or not, so that the head takes what the network takes.
+            if old in needed or old.op == "placeholder":
+                copies[old] = graph.node_copy(old, copies.__getitem__)
+        graph.output(copies[node])
+        return fx.GraphModule(self.root, graph).eval()
+
+    def _tail(self, node: fx.Node) -> nn.Module:
+        behind = self._descendants({node})
+        # What the part behind the cut reads besides the feature: weights and constants.
+        beside = {a for n in behind for a in _ancestors(n)} - behind - _ancestors(node) - {node}
+        constants = {n for n in behind for n in n.all_input_nodes} & _ancestors(node)
+        for constant in tuple(constants):
+            constants |= _ancestors(constant)
+        graph = fx.Graph()
+        feature = graph.placeholder("feature")
+        # An in-place layer right behind the cut must not write into the caller's feature.
+        copies: dict[fx.Node, fx.Node] = {node: graph.call_function(torch.clone, (feature,))}
+        for old in self.graph.nodes:
+            if old in (behind | beside | constants) and old.op not in ("output", "placeholder"):
+                copies[old] = graph.node_copy(old, copies.__getitem__)
+        graph.output(fx.node.map_arg(self._output().args[0], copies.__getitem__))
+        return fx.GraphModule(self.root, graph).eval()
+
+
+def _ancestors(node: fx.Node) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    pending = list(node.all_input_nodes)
+    while pending:
+        other = pending.pop()
+        if other not in found:
+            found.add(other)
+            pending.extend(other.all_input_nodes)
+    return found
+
+
+def trace(twin: nn.Module) -> Trace:
+    """Trace a network (see `frozen_twin`) into a graph.
+
+    Raises:
+        GeneratorError: Python control flow or another construct that torch.fx cannot follow.
+    """
+    tracer = _RecordingTracer()
+    try:
+        graph = tracer.trace(twin)
+    except Exception as error:
+        raise GeneratorError(
+            f"{type(twin).__name__} cannot be traced into a sequence of layers: "
+            f"{_first_line(error)}"
+        ) from error
+    returned = {name: nodes for name, nodes in tracer.returned.items() if name}
+    return Trace(twin, graph, returned)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

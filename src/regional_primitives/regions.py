@@ -1,0 +1,270 @@
+"""Image patches N: grids, label maps and masks, their pixels, neighbours and rectangles.
+
+Patch i is bit i of a bitmask; in a grid patch 0 is top left and patches run row by row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.errors import InputError
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["Regions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """The patches that an explanation speaks of. Make one with `grid`, `from_labels`, `from_masks`.
+
+    A grid fits any picture that has at least as many pixels a side; a label map fits pictures of
+    its own size only.
+    """
+
+    rows: int | None = None
+    columns: int | None = None
+    labels: Int[Tensor, "height width"] | None = None
+
+    @staticmethod
+    def grid(rows: int = 6, columns: int = 6) -> Regions:
+        """Divide the picture into `rows` × `columns` patches, as equal as whole pixels allow.
+
+        Row r covers the pixels y with ⌊y · rows / height⌋ = r, so 64 pixels in 6 rows give heights
+        11, 11, 10, 11, 11, 10.
+
+        Raises:
+            InputError: a side is not a positive whole number.
+        """
+        for name, value in (("rows", rows), ("columns", columns)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"a grid needs at least one of {name}, as a whole number: {value}")
+        return Regions(rows=rows, columns=columns)
+
+    @staticmethod
+    def parse(text: str) -> Regions:
+        """Read a grid such as `6x6` (rows x columns).
+
+        Raises:
+            InputError: the text is not of that form.
+        """
+        match = re.fullmatch(r"\s*(\d{1,5})\s*[x×X]\s*(\d{1,5})\s*", text)
+        if match is None or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+            raise InputError(f"grid {text!r} is not of the form ROWSxCOLUMNS, such as 6x6")
+        return Regions.grid(int(match[1]), int(match[2]))
+
+    @staticmethod
+    def from_labels(label_map: Int[Tensor, "height width"]) -> Regions:
+        """Take patches of any shape from a map that gives each pixel its patch, −1 for none.
+
+        Raises:
+            InputError: not a whole-numbered [height, width] tensor, or labels with gaps.
+        """
+        labels = torch.as_tensor(label_map)
+        if labels.ndim != 2 or labels.dtype.is_floating_point or labels.dtype.is_complex:
+            raise InputError(
+                f"a label map is a whole-numbered tensor [height, width], not "
+                f"{labels.dtype} {list(labels.shape)}"
+            )
+        labels = labels.detach().cpu().long().clone()
+        present = labels.unique()
+        if labels.numel() == 0 or int(present[-1]) < 0:
+            raise InputError("the label map marks no pixel; patches are labelled 0, 1, 2, …")
+        if int(present[0]) < -1:
+            raise InputError(f"label {int(present[0])} is below −1; −1 marks pixels of no patch")
+        wanted = torch.arange(int(present[-1]) + 1)
+        missing = wanted[~torch.isin(wanted, present)]
+        if len(missing):
+            raise InputError(
+                f"label {int(missing[0])} marks no pixel; labels must run 0 … "
+                f"{int(present[-1])} without gaps"
+            )
+        return Regions(labels=labels)
+
+    @staticmethod
+    def from_masks(masks: Bool[Tensor, "patches height width"]) -> Regions:
+        """Take one patch a mask; masks must not overlap, and each must hold a pixel.
+
+        Raises:
+            InputError: wrong shape or type, overlap, an empty mask.
+        """
+        masks = torch.as_tensor(masks)
+        if masks.ndim != 3 or masks.dtype != torch.bool or len(masks) == 0:
+            raise InputError(
+                f"masks are a bool tensor [patches, height, width] with at least one patch, not "
+                f"{masks.dtype} {list(masks.shape)}"
+            )
+        masks = masks.cpu()
+        empty = (~masks.flatten(1).any(1)).nonzero().flatten().tolist()
+        if empty:
+            raise InputError(f"mask {empty[0]} holds no pixel")
+        if int(masks.sum(0).max()) > 1:
+            raise InputError("masks overlap; a pixel belongs to one patch at most")
+        index = torch.arange(len(masks))[:, None, None]
+        return Regions(labels=torch.where(masks, index, -1).amax(0))
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the patches are the cells of a grid."""
+        return self.labels is None
+
+    @property
+    def count(self) -> int:
+        """How many patches there are, n."""
+        if self.labels is not None:
+            return int(self.labels.max()) + 1
+        assert self.rows is not None
+        assert self.columns is not None
+        return self.rows * self.columns
+
+    @property
+    def description(self) -> str:
+        """The patches in a few words."""
+        if self.is_grid:
+            return f"{self.rows} × {self.columns} grid"
+        return f"label map of {self.count} regions"
+
+    def label_map(self, height: int, width: int) -> Int[Tensor, "height width"]:
+        """Give each pixel of a `height` × `width` picture its patch, −1 for none.
+
+        Raises:
+            InputError: more rows or columns than pixels, or a label map of another size.
+        """
+        if self.labels is not None:
+            if tuple(self.labels.shape) != (height, width):
+                raise InputError(
+                    f"the label map is {self.labels.shape[0]} × {self.labels.shape[1]} pixels, "
+                    f"the picture {height} × {width}"
+                )
+            return self.labels
+        assert self.rows is not None
+        assert self.columns is not None
+        for name, cells, pixels in (
+            ("rows", self.rows, height),
+            ("columns", self.columns, width),
+        ):
+            if cells > pixels:
+                raise InputError(
+                    f"a grid of {cells} {name} needs as many pixels; the picture has {pixels}"
+                )
+        row = torch.arange(height) * self.rows // height
+        column = torch.arange(width) * self.columns // width
+        return row[:, None] * self.columns + column
+
+    def masks(self, height: int, width: int) -> Bool[Tensor, "patches height width"]:
+        """Mark the pixels of each patch; raises what `label_map` raises."""
+        return self.label_map(height, width) == torch.arange(self.count)[:, None, None]
+
+    def pixel_mask(
+        self, demand: Bool[Tensor, " patches"], height: int, width: int
+    ) -> Bool[Tensor, "height width"]:
+        """Mark the pixels of all patches in one demand: M_S of the paper."""
+        labels = self.label_map(height, width)
+        return demand[labels.clamp_min(0)] & (labels >= 0)
+
+    def neighbours(self) -> Bool[Tensor, "patches patches"]:
+        """Tell which patches share a pixel edge."""
+        n = self.count
+        if self.labels is None:
+            assert self.rows is not None
+            assert self.columns is not None
+            labels = torch.arange(n).view(self.rows, self.columns)
+        else:
+            labels = self.labels
+        adjacent = torch.zeros(n, n, dtype=torch.bool)
+        for a, b in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+            touching = (a != b) & (a >= 0) & (b >= 0)
+            adjacent[a[touching], b[touching]] = True
+        return adjacent | adjacent.T
+
+    def rectangles(self) -> Bool[Tensor, "rectangles patches"]:
+        """List every axis-aligned rectangle of cells; 441 on a 6 × 6 grid.
+
+        Raises:
+            InputError: the patches are not a grid.
+        """
+        if self.rows is None or self.columns is None:
+            raise InputError("only a grid has rectangles; these patches are a label map")
+        return _rectangles(self.rows, self.columns)
+
+    def foreground(
+        self, mask: Bool[Tensor, "height width"], coverage: float = 0.5
+    ) -> tuple[int, ...]:
+        """List the patches of which at least the share `coverage` of pixels lies in `mask`.
+
+        Raises:
+            InputError: no patch qualifies, or a mask that does not fit.
+        """
+        if mask.ndim != 2 or mask.dtype != torch.bool:
+            raise InputError(
+                f"a foreground mask is a bool tensor [height, width], not {list(mask.shape)}"
+            )
+        masks = self.masks(*mask.shape)
+        share = (masks & mask).flatten(1).sum(1) / masks.flatten(1).sum(1)
+        chosen = (share >= coverage).nonzero().flatten().tolist()
+        if not chosen:
+            raise InputError(f"no patch is covered by the foreground to {coverage:.0%}")
+        return tuple(chosen)
+
+    def draw_foreground(
+        self, mask: Bool[Tensor, "height width"], count: int = 9, seed: int = 0
+    ) -> tuple[int, ...]:
+        """Draw `count` foreground patches at random, as the paper does with 9 of 36; ascending.
+
+        Raises:
+            InputError: fewer foreground patches than `count`.
+        """
+        candidates = self.foreground(mask)
+        if not 1 <= count <= len(candidates):
+            raise InputError(f"asked for {count} foreground patches; there are {len(candidates)}")
+        order = torch.randperm(len(candidates), generator=stream(seed, "foreground"))
+        return tuple(sorted(candidates[i] for i in order[:count].tolist()))
+
+    def demand(self, patches: Sequence[int]) -> Bool[Tensor, " patches"]:
+        """Turn patch indices into a demand.
+
+        Raises:
+            InputError: an index that is not a patch.
+        """
+        row = torch.zeros(self.count, dtype=torch.bool)
+        for patch in patches:
+            if not 0 <= patch < self.count:
+                raise InputError(f"patch {patch} does not exist; patches run 0 … {self.count - 1}")
+            row[patch] = True
+        return row
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the patches in JSON; a label map's pixels are stored as a tensor elsewhere."""
+        if self.is_grid:
+            return {"kind": "grid", "rows": self.rows, "columns": self.columns}
+        return {"kind": "labels", "count": self.count}
+
+
+def visible_foreground(
+    image: Float[Tensor, "channels height width"],
+    baseline_image: Float[Tensor, "channels height width"],
+) -> Bool[Tensor, "height width"]:
+    """Mark the pixels that depart from the baseline image more than the picture does on average.
+
+    Our stand-in for the paper's foreground object where the user gives no mask.
+    """
+    change = (image - baseline_image).square().sum(0)
+    return change > change.mean()
+
+
+@lru_cache(maxsize=16)
+def _rectangles(rows: int, columns: int) -> Bool[Tensor, "rectangles patches"]:
+    def intervals(length: int) -> Bool[Tensor, "intervals length"]:
+        start, stop = torch.triu_indices(length, length)
+        place = torch.arange(length)
+        return (place >= start[:, None]) & (place <= stop[:, None])
+
+    down, across = intervals(rows), intervals(columns)
+    return (down[:, None, :, None] & across[None, :, None, :]).reshape(-1, rows * columns)
