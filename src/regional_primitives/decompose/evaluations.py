@@ -1,4 +1,4 @@
-"""Evaluations of the tail, counted and timed where they happen: the unit in which cost is stated."""
+"""Evaluations of the tail, counted and timed where they happen: the unit of cost."""
 
 from __future__ import annotations
 

@@ -241,11 +241,8 @@ class _Model:
         shares = self.shares()
         kept = shares * (shares >= smallest) * (self.difference != 0)[:, None]
         # Every unit keeps its largest share even where all are small.
-        largest = shares.argmax(1, keepdim=True)
-        alone = torch.zeros_like(shares).scatter_(1, largest, 1.0)
-        kept = torch.where(
-            kept.sum(1, keepdim=True) > 0, kept, alone * (self.difference != 0)[:, None]
-        )
+        largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
+        kept = shares * ((shares >= smallest) | (largest > 0)) * (self.difference != 0)[:, None]
         kept = kept / kept.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
         sites, slots, channels = kept.nonzero(as_tuple=True)
         field_of = self.candidates.index[sites, slots]

@@ -1,4 +1,4 @@
-"""The baseline feature f0: the mean of head(z) over many latents, streamed and cached by content."""
+"""The baseline feature f0: the mean of head(z) over many latents, streamed and cached."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ def parts(latents: Latents) -> dict[str, Tensor]:
         named = {}
     if not named or not all(isinstance(part, Tensor) for part in named.values()):
         raise InputError(
-            f"latents are a tensor, or a tuple or dictionary of tensors, not {type(latents).__name__}"
+            "latents are a tensor, or a tuple or dictionary of tensors, "
+            f"not {type(latents).__name__}"
         )
     return named
 

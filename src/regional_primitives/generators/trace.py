@@ -1,4 +1,4 @@
-"""Where a network can be cut: its graph by torch.fx, split into head and tail at a layer's output."""
+"""Where a network can be cut: its torch.fx graph, split into head and tail at a layer's output."""
 
 from __future__ import annotations
 

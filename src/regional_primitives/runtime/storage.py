@@ -194,5 +194,5 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
         if tensor.numel():
-            sha.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+            sha.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
