@@ -6,6 +6,7 @@ network), regions (the patches), setfunctions (OR interactions), decompose (the 
 evaluate (how far to believe them), apply (edits) and show (pictures and the report).
 """
 
+from regional_primitives.apply import edit
 from regional_primitives.decompose import Decomposition, Structured, explain
 from regional_primitives.errors import (
     GeneratorError,
@@ -14,20 +15,25 @@ from regional_primitives.errors import (
     RegionalPrimitivesError,
     StorageError,
 )
+from regional_primitives.evaluate import Evaluation, Scores, evaluate
 from regional_primitives.generators import Generator, cut, load_generator
 from regional_primitives.regions import Regions
 
 __all__ = [
     "Decomposition",
+    "Evaluation",
     "Generator",
     "GeneratorError",
     "InputError",
     "MissingExtraError",
     "RegionalPrimitivesError",
     "Regions",
+    "Scores",
     "StorageError",
     "Structured",
     "cut",
+    "edit",
+    "evaluate",
     "explain",
     "load_generator",
 ]

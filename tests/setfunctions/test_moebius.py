@@ -253,6 +253,23 @@ def test_memory_layout_does_not_matter_and_the_input_is_untouched(transform):
 
 
 @pytest.mark.parametrize("transform", ALL)
+def test_a_lazily_negated_view_is_read_as_what_it_is(transform):
+    pairs = torch.view_as_complex(random_game(4, 3, 2))
+    values = pairs.conj().imag
+    assert values.is_neg()
+    assert torch.equal(transform(values), transform(-pairs.imag))
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("transform", [or_harsanyi, or_values])
+def test_the_value_of_nothing_is_kept_to_the_last_bit(transform):
+    values = random_game(6, 50, dtype=torch.float32)
+    assert torch.equal(transform(values)[0], values[0])
+    values[5] = float("nan")
+    assert torch.equal(transform(values)[0], values[0])
+
+
+@pytest.mark.parametrize("transform", ALL)
 def test_one_subset_only(transform):
     values = torch.tensor([3.0])
     result = transform(values)

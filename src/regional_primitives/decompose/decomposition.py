@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.errors import InputError, StorageError
+from regional_primitives.errors import GeneratorError, InputError, StorageError
+from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, parts
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.storage import (
@@ -147,6 +148,24 @@ class Decomposition:
     def feature_shape(self) -> tuple[int, ...]:
         """The shape of the feature without its batch axis."""
         return tuple(self.feature.shape[1:])
+
+    def check_generator(self, generator: Generator) -> None:
+        """Refuse a generator that this decomposition was not made with.
+
+        Raises:
+            GeneratorError: other weights or another layer.
+        """
+        origin = self.provenance
+        if generator.digest != origin.weights_digest:
+            raise GeneratorError(
+                f"this decomposition was made with other weights ({origin.generator}, digest "
+                f"{origin.weights_digest[:12]}…) than this generator's ({generator.digest[:12]}…)"
+            )
+        if generator.layer != origin.layer:
+            raise GeneratorError(
+                f"this decomposition was made at layer {origin.layer!r}; "
+                f"the generator is cut at {generator.layer!r}"
+            )
 
     def component(self, k: int) -> Float[Tensor, "1 *feature"]:
         """Return Δf_k in the feature's shape.

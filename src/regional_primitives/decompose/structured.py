@@ -1,9 +1,11 @@
 """The structured form: every unit divides itself among action fields, and the demands are fitted.
 
-u(S) = f0 + p_S ⊙ (f − f0),  p_S = Σ_{T∩S≠∅} w_T,  w_T ≥ 0,  Σ_T w_T = 1 for every unit, so that
+u(S) = f0 + p_S ⊙ (f − f0),  p_S = Σ_{T∩S≠∅} w_T,  Σ_T w_T = 1 for every unit, so that
 Δf_T = w_T ⊙ (f − f0) and feature completeness and linear additivity (arXiv 2410.04421) hold by
-construction. The form, its loss and its start from measured influence are ours; it takes all
-patches where the paper's 2ⁿ subsets allow 9.
+construction. Shares are w_T = a_T + c_T − (Σ c) a_T: a ≥ 0 with Σ_T a_T = 1, plus signed
+corrections c under an L1 price, with which a unit can take back at a border what another spills
+over it. Without corrections w_T ≥ 0 and p_S grows with S. The form, its loss and its start from
+measured influence are ours; it takes all patches where the paper's 2ⁿ subsets allow 9.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ _CHECK_EVERY = 10
 class Structured:
     """Settings of the structured form. The defaults cost about 4,900 evaluations on 36 patches."""
 
-    steps: int = 100
+    steps: int = 200
     """Most optimisation steps; each fits `batch` fresh random demands."""
-    batch: int = 48
+    batch: int = 24
     """Demands a step, each one forward-and-backward evaluation of the tail."""
     learning_rate: float = 0.3
     """Adam's first step size on the logits; falls linearly to zero over `steps`."""
@@ -45,6 +47,12 @@ class Structured:
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
     cost_weight: float = 0.05
     """Price of the share of the feature that a demand switches on."""
+    signed: bool = True
+    """Whether shares may be negative, which leaks far less; if not, all w_T ≥ 0."""
+    correction_weight: float = 0.02
+    """Price of the share of the feature that signed corrections move."""
+    correction_rate: float = 0.3
+    """Step size of the corrections over that of the logits."""
     probes: int = 4
     """Vector–Jacobian products a patch that measure influence before the fit."""
     influence_sharpness: float = 6.0
@@ -56,7 +64,7 @@ class Structured:
     most_candidates: int = 512
     """No site chooses among more fields than this."""
     smallest_share: float = 1e-3
-    """Shares w_T of a unit below this are dropped; the others are rescaled to sum to 1."""
+    """Shares |w_T| of a unit below this are dropped; the largest takes up what they held."""
     tolerance: float = 1e-3
     """Stop early once, over 10 steps, less than this share of the feature changes its field."""
     baseline_count: int = 4096
@@ -121,15 +129,16 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         subject, evaluations, settings.probes, settings.seed, settings.batch
     )
     model = _Model.start(subject, influence, settings)
-    optimizer = torch.optim.Adam(
-        [model.logits], lr=settings.learning_rate, betas=(0.9, 0.99), fused=True
-    )
+    rates = (settings.learning_rate, settings.learning_rate * settings.correction_rate)
+    unknowns = [{"params": [tensor]} for tensor in model.unknowns]
+    optimizer = torch.optim.Adam(unknowns, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
     history: list[Tensor] = []
     checked = model.shares().detach()
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - step / settings.steps)
+        for group, rate in zip(optimizer.param_groups, rates, strict=False):
+            group["lr"] = rate * (1 - step / settings.steps)
         optimizer.zero_grad()
         history.append(_backward(subject, evaluations, model, settings, step))
         if not bool(history[-1].isfinite().all()):
@@ -163,7 +172,7 @@ def _backward(
     demands = draw_demands(
         subject.regions, settings.batch, settings.seed, "fit", start=step * settings.batch
     ).to(subject.feature.device)
-    units, cost = model.switched(demands)
+    units, cost, moved = model.switched(demands)
 
     def loss(images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         inside = subject.errors.inside(images, demands).mean()
@@ -172,20 +181,20 @@ def _backward(
 
     feature = subject.baseline + units.detach().unflatten(1, subject.feature_shape)
     gradient, (inside, leak) = evaluations.gradient(feature, loss)
-    torch.autograd.backward(
-        [units, settings.cost_weight * cost], [gradient.flatten(1), torch.ones_like(cost)]
-    )
+    price = settings.cost_weight * cost + settings.correction_weight * moved
+    torch.autograd.backward([units, price], [gradient.flatten(1), torch.ones_like(price)])
     return torch.stack([inside, leak, cost.detach()])
 
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """The unknowns: for each site's candidate fields, a logit a unit; softmax gives shares w_T."""
+    """The unknowns: for each of a site's candidate fields, a logit and a correction a unit."""
 
     layout: Layout
     candidates: Candidates
     difference: Float[Tensor, "sites channels"]
     logits: Float[Tensor, "sites slots channels"]
+    corrections: Float[Tensor, "sites slots channels"] | None
 
     @staticmethod
     def start(
@@ -204,12 +213,25 @@ class _Model:
         logits = settings.influence_sharpness * held - settings.size_penalty * size
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         return _Model(
-            layout, candidates, layout.by_site(subject.difference), logits.requires_grad_(True)
+            layout,
+            candidates,
+            layout.by_site(subject.difference).contiguous(),
+            logits.requires_grad_(True),
+            torch.zeros_like(logits).requires_grad_(True) if settings.signed else None,
         )
+
+    @property
+    def unknowns(self) -> list[Tensor]:
+        """The tensors that are fitted."""
+        return [self.logits] if self.corrections is None else [self.logits, self.corrections]
 
     def shares(self) -> Float[Tensor, "sites slots channels"]:
         """Return w_T of every unit over its site's candidates."""
-        return self.logits.softmax(1)
+        base = self.logits.softmax(1)
+        if self.corrections is None:
+            return base
+        corrections = self.corrections * self.candidates.valid[..., None]
+        return base + corrections - corrections.sum(1, keepdim=True) * base
 
     @property
     def weight(self) -> Float[Tensor, "sites channels"]:
@@ -218,15 +240,18 @@ class _Model:
 
     def switched(
         self, demands: Bool[Tensor, "batch patches"]
-    ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, ""]]:
-        """Return p_S ⊙ (f − f0) of each demand, and the mean cost of p_S."""
+    ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, ""], Float[Tensor, ""]]:
+        """Return p_S ⊙ (f − f0) of each demand, the mean cost of p_S, the size of corrections."""
         asked = (demands.float() @ self.candidates.fields.float().T > 0).float()
         per_site = asked[:, self.candidates.index.flatten()].unflatten(
             1, self.candidates.index.shape
         )
         on = per_site.transpose(0, 1) @ self.shares()  # [sites, batch, channels]
         units = self.layout.flat((on * self.difference[:, None]).transpose(0, 1))
-        return units, (on.mean(1) * self.weight).sum()
+        cost = (on.abs().mean(1) * self.weight).sum()
+        if self.corrections is None:
+            return units, cost, torch.zeros_like(cost)
+        return units, cost, (self.corrections.abs().sum(1) * self.weight).sum()
 
     def moved(self, before: Tensor, after: Tensor) -> float:
         """Return which share of the feature changed its field between two states."""
@@ -234,7 +259,7 @@ class _Model:
 
     @torch.no_grad()
     def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Drop shares below `smallest`, rescale the rest, and list (field, unit, share) by field.
+        """Drop shares below `smallest` and list the rest as (field, unit, share), by field.
 
         A unit that equals its baseline belongs to no component.
         """
@@ -242,8 +267,10 @@ class _Model:
         kept = shares * (shares >= smallest) * (self.difference != 0)[:, None]
         # Every unit keeps its largest share even where all are small.
         largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
-        kept = shares * ((shares >= smallest) | (largest > 0)) * (self.difference != 0)[:, None]
-        kept = kept / kept.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+        kept = shares * ((shares.abs() >= smallest) | (largest > 0))
+        # What was dropped goes to the largest share, so that completeness stays exact.
+        kept = kept + largest * (1 - kept.sum(1, keepdim=True))
+        kept = kept * (self.difference != 0)[:, None]
         sites, slots, channels = kept.nonzero(as_tuple=True)
         field_of = self.candidates.index[sites, slots]
         places = torch.arange(self.difference.numel(), device=kept.device)

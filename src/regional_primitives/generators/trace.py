@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import jaxtyping
 import torch
 from torch import Tensor, fx, nn
 
@@ -195,7 +198,8 @@ def trace(twin: nn.Module) -> Trace:
     """
     tracer = _RecordingTracer()
     try:
-        graph = tracer.trace(twin)
+        with _unchecked_annotations():
+            graph = tracer.trace(twin)
     except Exception as error:
         raise GeneratorError(
             f"{type(twin).__name__} cannot be traced into a sequence of layers: "
@@ -203,6 +207,17 @@ def trace(twin: nn.Module) -> Trace:
         ) from error
     returned = {name: nodes for name, nodes in tracer.returned.items() if name}
     return Trace(twin, graph, returned)
+
+
+@contextmanager
+def _unchecked_annotations() -> Iterator[None]:
+    """Suspend jaxtyping's checks: a network so annotated would refuse the tracer's stand-ins."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def _first_line(error: Exception) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["Progress", "progress_bar", "silent"]
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What a stage calls: `progress("fit", done, total, "inside 0.4 %  leak 12 %")`."""
 

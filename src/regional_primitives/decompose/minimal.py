@@ -1,0 +1,68 @@
+"""Freely optimised minimal features u*(S): each demand by itself, without structure.
+
+The paper's objects, found by descent on our objective inside + a·outside + b·cost from u(S) of a
+decomposition or from f. They bound what any additive decomposition can reach on the same demands.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.progress import Progress, silent
+
+__all__ = ["demand_objective", "optimise_freely"]
+
+
+def demand_objective(
+    inside: Float[Tensor, " batch"],
+    outside: Float[Tensor, " batch"],
+    cost: Float[Tensor, " batch"],
+    outside_weight: float,
+    cost_weight: float,
+) -> Float[Tensor, " batch"]:
+    """Return inside + outside_weight · outside + cost_weight · cost of each demand."""
+    return inside + outside_weight * outside + cost_weight * cost
+
+
+def optimise_freely(
+    generator: Generator,
+    errors: PatchErrors,
+    feature: Float[Tensor, "1 *feature"],
+    baseline: Float[Tensor, "1 *feature"],
+    demands: Bool[Tensor, "batch patches"],
+    start: Float[Tensor, "batch *feature"],
+    *,
+    outside_weight: float,
+    cost_weight: float,
+    steps: int = 100,
+    learning_rate: float = 0.05,
+    progress: Progress = silent,
+) -> Float[Tensor, "batch *feature"]:
+    """Improve every demand's feature by itself with Adam, step size falling linearly to zero.
+
+    The step size is relative to the root mean square of f − f0. Costs `steps` evaluations a demand.
+    """
+    difference = feature - baseline
+    scale = difference.square().mean().sqrt()
+    size = difference.abs().sum()
+    departure = ((start - baseline) / scale).detach().requires_grad_(True)
+    optimizer = torch.optim.Adam([departure], lr=learning_rate, betas=(0.9, 0.99))
+    evaluations = Evaluations(generator)
+
+    def loss(images: Tensor) -> tuple[Tensor, None]:
+        inside, outside = errors.inside(images, demands), errors.outside(images, demands)
+        return (inside + outside_weight * outside).sum(), None
+
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
+        gradient, _ = evaluations.gradient(baseline + scale * departure, loss)
+        price = (cost_weight * scale / size) * departure.detach().sign()
+        departure.grad = scale * gradient + price
+        optimizer.step()
+        progress("free bound", step + 1, steps)
+    return (baseline + scale * departure).detach()

@@ -1,0 +1,194 @@
+"""The pictures that a report shows, generated once through the tail and kept in the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.errors import StorageError
+from regional_primitives.evaluate.components import component_patterns, removal_changes
+from regional_primitives.generators.generator import Generator
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
+
+__all__ = ["EXHIBITS", "Exhibits", "exhibit", "named_demands"]
+
+EXHIBITS = "exhibits.safetensors"
+_NAMES = "exhibits.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibits:
+    """Pictures, and the figures that belong to them."""
+
+    visible_change: Float[Tensor, " components"]
+    """‖x − G(f − Δf_k)‖ with each patch's mean colour taken out: the detail that the finished
+    picture owes to each component. A repainted blank background changes colour, not detail."""
+    colour_change: Float[Tensor, " components"]
+    """‖x − G(f − Δf_k)‖ in full."""
+    shown: Int[Tensor, " shown"]
+    """The components that are shown, ascending: the strongest and the most visible."""
+    patterns: Float[Tensor, "shown channels height width"]
+    """Δx_k = G(f0 + Δf_k) − G(f0)."""
+    removals: Float[Tensor, "shown channels height width"]
+    """x − G(f − Δf_k)."""
+    boundedness: Float[Tensor, " shown"]
+    """Share of ‖Δx_k‖² that lies in A_k."""
+    steps: Int[Tensor, " steps"]
+    """How many components, most visible first, each picture of the build-up holds."""
+    build_up: Float[Tensor, "steps channels height width"]
+    """G(f0 + the components so far)."""
+    build_up_error: Float[Tensor, " steps"]
+    """‖G(…) − x‖² / ‖x0 − x‖² of each."""
+    demands: Bool[Tensor, "demands patches"]
+    demanded: Float[Tensor, "demands channels height width"]
+    """G(u(S)) of each demand that is shown."""
+    inside: Float[Tensor, " demands"]
+    leak: Float[Tensor, " demands"]
+    demand_names: tuple[str, ...]
+
+    @property
+    def visible_order(self) -> list[int]:
+        """All components, the most visible first."""
+        return self.visible_change.argsort(descending=True, stable=True).tolist()
+
+    def write(self, folder: Path) -> None:
+        """Write the pictures into an existing run folder."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        digest = write_tensors(folder / EXHIBITS, tensors)
+        write_json(
+            folder / _NAMES,
+            {"demand_names": list(self.demand_names), "exhibits_digest": digest},
+        )
+
+    @staticmethod
+    def read(folder: Path) -> Exhibits:
+        """Read what `write` wrote.
+
+        Raises:
+            StorageError: missing or corrupt files.
+        """
+        names = read_json(folder / _NAMES)
+        try:
+            tensors = read_tensors(folder / EXHIBITS, digest=names["exhibits_digest"])
+            return Exhibits(**tensors, demand_names=tuple(names["demand_names"]))
+        except (KeyError, TypeError) as error:
+            raise StorageError(f"{folder / EXHIBITS} is corrupt: {error}") from error
+
+
+def exhibit(decomposition: Decomposition, generator: Generator, *, most: int = 24) -> Exhibits:
+    """Generate all pictures of a report.
+
+    Args:
+        decomposition: what is shown.
+        generator: the one that it was made with.
+        most: components shown of each ranking.
+
+    Raises:
+        GeneratorError: the generator is not the one that the decomposition was made with.
+    """
+    decomposition.check_generator(generator)
+    errors = PatchErrors.of(
+        decomposition.image, decomposition.baseline_image, decomposition.regions
+    )
+    everything = list(range(decomposition.count))
+    removals = removal_changes(decomposition, generator, everything)
+    visible = _detail(removals, decomposition.regions).flatten(1).norm(dim=1)
+    order = visible.argsort(descending=True, stable=True)
+    shown = sorted(set(everything[:most]) | set(order[:most].tolist()))
+    patterns = component_patterns(decomposition, generator, shown)
+    fields = decomposition.action_fields[shown].float()
+    energy = errors.per_patch(patterns, torch.zeros(()))[:, :-1]
+    total = patterns.square().flatten(1).sum(1).clamp_min(1e-20)
+    steps = _build_up_steps(decomposition.count)
+    rank = torch.empty(decomposition.count, dtype=torch.long)
+    rank[order] = torch.arange(decomposition.count)
+    scales = (rank < torch.tensor(steps)[:, None]).float()
+    build_up = generator.render(
+        decomposition.combine(scales).flatten(1), decomposition.feature_shape
+    )
+    departure = (decomposition.image - decomposition.baseline_image).square().sum()
+    names, demands = named_demands(decomposition, errors)
+    worst = _worst_held_out(decomposition, generator, errors)
+    demands = torch.cat([demands, worst[None]])
+    demanded = generator.render(
+        decomposition.minimal_feature(demands).flatten(1), decomposition.feature_shape
+    )
+    return Exhibits(
+        visible_change=visible,
+        colour_change=removals.flatten(1).norm(dim=1),
+        shown=torch.tensor(shown),
+        patterns=patterns,
+        removals=removals[shown],
+        boundedness=(energy * fields).sum(1) / total,
+        steps=torch.tensor(steps),
+        build_up=build_up,
+        build_up_error=(build_up - decomposition.image).square().sum((1, 2, 3)) / departure,
+        demands=demands,
+        demanded=demanded,
+        inside=errors.inside(demanded, demands),
+        leak=errors.outside(demanded, demands),
+        demand_names=(*names, "worst of the held-out demands"),
+    )
+
+
+def _detail(
+    pictures: Float[Tensor, "batch channels height width"], regions: Regions
+) -> Float[Tensor, "batch channels height width"]:
+    """Take each patch's mean colour out."""
+    masks = regions.masks(*pictures.shape[-2:]).flatten(1).float()
+    pixels = pictures.flatten(2)
+    means = (pixels @ masks.T) / masks.sum(1)
+    return (pixels - means @ masks).view_as(pictures)
+
+
+def _build_up_steps(count: int) -> list[int]:
+    steps = [0]
+    step = 1
+    while step < count:
+        steps.append(step)
+        step *= 2
+    return [*steps, count]
+
+
+def named_demands(
+    decomposition: Decomposition, errors: PatchErrors
+) -> tuple[list[str], Bool[Tensor, "demands patches"]]:
+    """Choose demands that a reader can check by eye."""
+    departure = errors.departure()[:-1]
+    regions = decomposition.regions
+    n = regions.count
+    rows: dict[str, Tensor] = {}
+    peak = torch.zeros(n, dtype=torch.bool)
+    peak[int(departure.argmax())] = True
+    rows["the patch that departs most"] = peak
+    rows["that patch and its neighbours"] = peak | regions.neighbours()[peak].any(0)
+    if regions.rows is not None and regions.columns is not None:
+        row = torch.arange(n) // regions.columns
+        column = torch.arange(n) % regions.columns
+        rows["left half"] = column < (regions.columns + 1) // 2
+        rows["bottom half"] = row >= regions.rows // 2
+        edge = (row == 0) | (row == regions.rows - 1)
+        edge |= (column == 0) | (column == regions.columns - 1)
+        rows["all but the border"] = ~edge
+        rows["every second patch"] = (row + column) % 2 == 0
+    else:
+        rows["the half that departs most"] = departure >= departure.median()
+    kept = {name: chosen for name, chosen in rows.items() if bool(chosen.any())}
+    return list(kept), torch.stack(list(kept.values()))
+
+
+def _worst_held_out(
+    decomposition: Decomposition, generator: Generator, errors: PatchErrors
+) -> Bool[Tensor, " patches"]:
+    demands = held_out_demands(decomposition.regions)
+    features = decomposition.minimal_feature(demands)
+    images = generator.render(features.flatten(1), decomposition.feature_shape)
+    return demands[int(errors.inside(images, demands).argmax())]
