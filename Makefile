@@ -13,7 +13,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup ## Explain a real generated face and name (or open) its report
-	$(BIN)/primitives explain faces --seed 8 --out $(OUT) --open
+	$(BIN)/primitives explain faces --seed 8 --thorough --out $(OUT) --open
 
 test: setup-dev lint types ## Linter, type checker and all tests
 	$(BIN)/python -m pytest

@@ -18,6 +18,7 @@ from regional_primitives.errors import (
 from regional_primitives.evaluate import Evaluation, Scores, evaluate
 from regional_primitives.generators import Generator, cut, load_generator
 from regional_primitives.regions import Regions
+from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
     "Decomposition",
@@ -31,9 +32,13 @@ __all__ = [
     "Scores",
     "StorageError",
     "Structured",
+    "and_harsanyi",
+    "and_values",
     "cut",
     "edit",
     "evaluate",
     "explain",
     "load_generator",
+    "or_harsanyi",
+    "or_values",
 ]

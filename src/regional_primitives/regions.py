@@ -5,6 +5,7 @@ Patch i is bit i of a bitmask; in a grid patch 0 is top left and patches run row
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,8 +68,9 @@ class Regions:
         Raises:
             InputError: not a whole-numbered [height, width] tensor, or labels with gaps.
         """
-        labels = torch.as_tensor(label_map)
-        if labels.ndim != 2 or labels.dtype.is_floating_point or labels.dtype.is_complex:
+        labels = _tensor(label_map, "a label map")
+        whole = not (labels.dtype.is_floating_point or labels.dtype.is_complex)
+        if labels.ndim != 2 or not whole or labels.dtype == torch.bool:
             raise InputError(
                 f"a label map is a whole-numbered tensor [height, width], not "
                 f"{labels.dtype} {list(labels.shape)}"
@@ -95,7 +97,7 @@ class Regions:
         Raises:
             InputError: wrong shape or type, overlap, an empty mask.
         """
-        masks = torch.as_tensor(masks)
+        masks = _tensor(masks, "a stack of masks")
         if masks.ndim != 3 or masks.dtype != torch.bool or len(masks) == 0:
             raise InputError(
                 f"masks are a bool tensor [patches, height, width] with at least one patch, not "
@@ -165,7 +167,15 @@ class Regions:
     def pixel_mask(
         self, demand: Bool[Tensor, " patches"], height: int, width: int
     ) -> Bool[Tensor, "height width"]:
-        """Mark the pixels of all patches in one demand: M_S of the paper."""
+        """Mark the pixels of all patches in one demand: M_S of the paper.
+
+        Raises:
+            InputError: a demand that is not one bool a patch, or what `label_map` raises.
+        """
+        if demand.dtype != torch.bool or tuple(demand.shape) != (self.count,):
+            raise InputError(
+                f"a demand is a bool tensor [{self.count}], not {demand.dtype} {list(demand.shape)}"
+            )
         labels = self.label_map(height, width)
         return demand[labels.clamp_min(0)] & (labels >= 0)
 
@@ -192,7 +202,7 @@ class Regions:
         """
         if self.rows is None or self.columns is None:
             raise InputError("only a grid has rectangles; these patches are a label map")
-        return _rectangles(self.rows, self.columns)
+        return _rectangles(self.rows, self.columns).clone()
 
     def foreground(
         self, mask: Bool[Tensor, "height width"], coverage: float = 0.5
@@ -235,6 +245,10 @@ class Regions:
         """
         row = torch.zeros(self.count, dtype=torch.bool)
         for patch in patches:
+            try:
+                patch = operator.index(patch)
+            except TypeError:
+                raise InputError(f"patch {patch!r} is not a whole number") from None
             if not 0 <= patch < self.count:
                 raise InputError(f"patch {patch} does not exist; patches run 0 … {self.count - 1}")
             row[patch] = True
@@ -257,6 +271,13 @@ def visible_foreground(
     """
     change = (image - baseline_image).square().sum(0)
     return change > change.mean()
+
+
+def _tensor(values: Any, what: str) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what} is a tensor, not {type(values).__name__}: {error}") from error
 
 
 @lru_cache(maxsize=16)

@@ -19,7 +19,7 @@ from regional_primitives.setfunctions import (
 
 ALL = [and_harsanyi, and_values, or_harsanyi, or_values]
 # A game of ten patches takes a while on a busy machine, which is no failure.
-some = settings(deadline=None, max_examples=25)
+some = settings(deadline=None, max_examples=15)
 
 PAIRS = [(and_harsanyi, and_values), (or_harsanyi, or_values)]
 
@@ -103,7 +103,7 @@ def test_whole_numbers_come_out_exact_in_float32(transform):
     assert torch.equal(transform(values), by_enumeration(transform.__name__, values))
 
 
-@pytest.mark.parametrize(("shape", "seed"), [((300, 700), 0), ((9, 1, 31), 1)])
+@pytest.mark.parametrize(("shape", "seed"), [((300, 350), 0), ((9, 1, 31), 1)])
 @pytest.mark.parametrize("transform", ALL)
 def test_blocks_of_the_real_size_agree_with_single_columns(transform, shape, seed):
     values = whole_game(5, *shape, seed=seed)
@@ -291,8 +291,8 @@ def test_float32_is_as_accurate_as_it_can_be(transform):
 @pytest.mark.parametrize("transform", ALL)
 def test_gradients(transform, n):
     values = random_game(n, 2).requires_grad_()
-    assert torch.autograd.gradcheck(transform, values)
-    assert torch.autograd.gradgradcheck(transform, values)
+    assert torch.autograd.gradcheck(transform, values, fast_mode=True)
+    assert torch.autograd.gradgradcheck(transform, values, fast_mode=True)
 
 
 @pytest.mark.parametrize("transform", ALL)

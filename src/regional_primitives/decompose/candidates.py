@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from regional_primitives.regions import Regions
@@ -48,13 +48,13 @@ class Layout:
         """How many units a place has."""
         return self.feature_shape[1] if len(self.feature_shape) == 2 else self.feature_shape[0]
 
-    def by_site(self, units: Float[Tensor, "*batch units"]) -> Tensor:
+    def by_site(self, units: Shaped[Tensor, "*batch units"]) -> Tensor:
         """Rearrange [..., D] to [..., sites, channels]."""
         if self.channels_first:
             return units.unflatten(-1, (self.channels, self.sites)).transpose(-1, -2)
         return units.unflatten(-1, (self.sites, self.channels))
 
-    def flat(self, arranged: Float[Tensor, "*batch sites channels"]) -> Tensor:
+    def flat(self, arranged: Shaped[Tensor, "*batch sites channels"]) -> Tensor:
         """Undo `by_site`."""
         ordered = arranged.transpose(-1, -2) if self.channels_first else arranged
         return ordered.flatten(-2)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,6 +28,9 @@ from regional_primitives.runtime.storage import (
 )
 
 __all__ = ["SCHEMA_VERSION", "TENSORS", "Decomposition", "Provenance"]
+
+Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
+"""A set S of patches: bool rows, or the indices of its patches."""
 
 SCHEMA_VERSION = 1
 TENSORS = "tensors.safetensors"
@@ -139,6 +142,13 @@ class Decomposition:
             **rest,
         )
 
+    def __repr__(self) -> str:
+        origin = self.provenance
+        return (
+            f"<Decomposition of {origin.generator} at {origin.layer}: {self.count} components, "
+            f"{self.regions.description}>"
+        )
+
     @property
     def count(self) -> int:
         """K, how many components there are."""
@@ -179,9 +189,7 @@ class Decomposition:
         dense[self.units[own].long()] = self.values[own]
         return dense.view_as(self.feature)
 
-    def minimal_feature(
-        self, demand: Bool[Tensor, "*batch patches"] | Sequence[int] | int
-    ) -> Float[Tensor, "batch *feature"]:
+    def minimal_feature(self, demand: Demand) -> Float[Tensor, "batch *feature"]:
         """Return u(S) = f0 + Σ {Δf_k : A_k ∩ S ≠ ∅}, with a batch axis even for one demand.
 
         Args:
@@ -193,9 +201,7 @@ class Decomposition:
         rows = self.demand_rows(demand)
         return self.combine((rows.float() @ self.action_fields.float().T > 0).float())
 
-    def demand_rows(
-        self, demand: Bool[Tensor, "*batch patches"] | Sequence[int] | int
-    ) -> Bool[Tensor, "batch patches"]:
+    def demand_rows(self, demand: Demand) -> Bool[Tensor, "batch patches"]:
         """Turn any way of naming a demand into bool rows; raises what `minimal_feature` raises."""
         n = self.regions.count
         if isinstance(demand, Tensor) and demand.dtype == torch.bool:

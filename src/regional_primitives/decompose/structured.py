@@ -47,8 +47,8 @@ class Structured:
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
     cost_weight: float = 0.05
     """Price of the share of the feature that a demand switches on."""
-    signed: bool = True
-    """Whether shares may be negative, which leaks far less; if not, all w_T ≥ 0."""
+    signed: bool = False
+    """Whether shares may be negative: less leak, but patterns less alike across contexts."""
     correction_weight: float = 0.02
     """Price of the share of the feature that signed corrections move."""
     correction_rate: float = 0.3
@@ -66,7 +66,7 @@ class Structured:
     smallest_share: float = 1e-3
     """Shares |w_T| of a unit below this are dropped; the largest takes up what they held."""
     tolerance: float = 1e-3
-    """Stop early once, over 10 steps, less than this share of the feature changes its field."""
+    """Stop early once 10 steps of full size move less than this share of the feature."""
     baseline_count: int = 4096
     """Latents whose mean feature is the baseline f0."""
     baseline_seed: int = 0
@@ -146,7 +146,9 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         optimizer.step()
         if len(history) % _CHECK_EVERY == 0:
             shares = model.shares().detach()
-            converged = model.moved(checked, shares) < settings.tolerance
+            # Late steps are small by themselves; what counts is what full steps would move.
+            stillness = model.moved(checked, shares) / (1 - step / settings.steps)
+            converged = stillness < settings.tolerance
             checked = shares
         inside, leak, _ = torch.stack(history[-_CHECK_EVERY:]).mean(0).tolist()
         total = len(history) if converged else settings.steps
@@ -264,7 +266,6 @@ class _Model:
         A unit that equals its baseline belongs to no component.
         """
         shares = self.shares()
-        kept = shares * (shares >= smallest) * (self.difference != 0)[:, None]
         # Every unit keeps its largest share even where all are small.
         largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
         kept = shares * ((shares.abs() >= smallest) | (largest > 0))

@@ -17,6 +17,7 @@ from regional_primitives.decompose.minimal import demand_objective, optimise_fre
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate.components import component_patterns, measure_components
+from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 
@@ -37,6 +38,8 @@ class Evaluation:
     """Held-out demands optimised freely, for the additivity gap; 0 leaves it out."""
     free_steps: int = 100
     """Optimisation steps of each."""
+    refits: bool = False
+    """Whether to fit the picture three times more, for stability and the frontier."""
     seed: int = 0
     """Random stream of demands and contexts."""
 
@@ -81,6 +84,12 @@ class Scores:
     """Share of Σ‖Δf_k‖² by the number of patches in the field."""
     top_inside_error: dict[int, float]
     """Inside error on the held-out demands when only the K strongest components are kept."""
+    stability: float | None
+    """Σ min / Σ max of the fields' strengths in two fits with different random streams."""
+    unit_stability: float | None
+    """The same over single units of each component."""
+    frontier: list[dict[str, float]] | None
+    """Inside error and leak as the price of leak varies: outside_weight, inside_error, leak."""
     psnr: float | None
     """Peak signal-to-noise ratio in decibels over the demanded patches, mean over demands."""
     ssim: float | None
@@ -173,6 +182,7 @@ def evaluate(
         overlap=_overlap(decomposition),
         field_sizes=_field_sizes(decomposition),
         top_inside_error=_top_inside_error(decomposition, generator, errors, demands),
+        **_refitted(decomposition, generator, errors, demands, settings, progress),
         psnr=psnr,
         ssim=ssim,
         evaluations=decomposition.provenance.evaluations,
@@ -251,6 +261,34 @@ def _free_bound(
         **dict(zip(names, (float(s.mean()) for s in structured[:2]), strict=True)),
         **dict(zip(free_names, (float(s.mean()) for s in bound), strict=True)),
     }
+
+
+def _refitted(
+    decomposition: Decomposition,
+    generator: Generator,
+    errors: PatchErrors,
+    demands: Bool[Tensor, "demands patches"],
+    settings: Evaluation,
+    progress: Progress,
+) -> dict[str, Any]:
+    if not settings.refits:
+        return dict.fromkeys(("stability", "unit_stability", "frontier"))
+    fields_alike, units_alike = stability(
+        decomposition, second_fit(decomposition, generator, progress)
+    )
+    points = []
+    for price, result in frontier_fits(decomposition, generator, progress):
+        features = result.minimal_feature(demands)
+        images = generator.render(features.flatten(1), result.feature_shape)
+        inside, leak, _ = _demand_scores(result, errors, demands, features, images)
+        points.append(
+            {
+                "outside_weight": price,
+                "inside_error": float(inside.mean()),
+                "leak": float(leak[~demands.all(1)].mean()),
+            }
+        )
+    return {"stability": fields_alike, "unit_stability": units_alike, "frontier": points}
 
 
 def _count_for(energy: Float[Tensor, " components"], share: float) -> int:

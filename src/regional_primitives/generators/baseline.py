@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
@@ -25,17 +25,17 @@ def baseline_feature(
 
     A `baseline=` or `baseline_latents=` given to `rp.cut` goes before drawing. Latents are drawn
     one stream an item and summed in float64, so that the result does not depend on the batch size
-    beyond rounding. The result is kept on disk under the weights' digest, the layer, the head's
-    code, the first latents, count and seed.
+    beyond rounding. The result is kept on disk under the head's weights, code and settings, the
+    first latents, count and seed.
 
     Raises:
-        InputError: a count below 1, or a given baseline of the wrong shape.
+        InputError: a count below 1.
         GeneratorError: the mean is not finite.
     """
     if count < 1:
         raise InputError(f"the baseline needs at least one latent, not {count}")
     if generator.baseline is not None:
-        return _given(generator, generator.baseline)
+        return generator.baseline.float().to(generator.device)
     if generator.baseline_latents is not None:
         latents = generator.baseline_latents
         total, size = torch.zeros(()), batch_size(latents)
@@ -54,27 +54,25 @@ def baseline_feature(
 
     first = next(generator.stream_latents(min(count, 16), seed, "baseline", _BATCH))
     key = "/".join(
-        (
-            generator.digest,
-            generator.layer,
-            str(getattr(generator.head_module, "code", "")),
-            tensors_digest(parts(first)),
-            str(count),
-            str(seed),
-        )
+        (_identity(generator.head_module), tensors_digest(parts(first)), str(count), str(seed))
     )
     return cached_tensors("baseline", key, compute)["baseline"].to(generator.device)
 
 
-def _given(generator: Generator, baseline: Tensor) -> Tensor:
-    if generator.sampler is None:
-        return _finite(baseline.float().to(generator.device))
-    shape = tuple(generator.head(generator.sample_latents(1)).shape)
-    if tuple(baseline.shape) == shape[1:]:
-        baseline = baseline[None]
-    if tuple(baseline.shape) != shape:
-        raise InputError(f"baseline has shape {list(baseline.shape)}; expected {list(shape)}")
-    return _finite(baseline.float().to(generator.device))
+def _identity(head: nn.Module) -> str:
+    """Name all that the head computes with: tensors, code, and each layer's own settings.
+
+    Two heads with the same weights may differ in a setting alone, such as LeakyReLU's slope.
+    """
+    tensors = {**dict(head.named_parameters()), **dict(head.named_buffers())}
+    settings = [
+        (name, type(layer).__name__, attribute, getattr(value, "__qualname__", repr(value)))
+        for name, layer in head.named_modules()
+        if layer is not head
+        for attribute, value in sorted(vars(layer).items())
+        if callable(value) or isinstance(value, (bool, int, float, str, tuple))
+    ]
+    return "/".join((tensors_digest(tensors), str(getattr(head, "code", "")), repr(settings)))
 
 
 def _finite(feature: Tensor) -> Tensor:

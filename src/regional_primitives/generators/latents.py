@@ -39,7 +39,12 @@ def parts(latents: Latents) -> dict[str, Tensor]:
 
 
 def map_latents(change: Callable[[Tensor], Tensor], latents: Latents) -> Latents:
-    """Apply `change` to each tensor of the latents."""
+    """Apply `change` to each tensor of the latents.
+
+    Raises:
+        InputError: not tensors, or nothing at all.
+    """
+    parts(latents)
     if isinstance(latents, Tensor):
         return change(latents)
     if isinstance(latents, tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from regional_primitives.errors import GeneratorError
+from regional_primitives.generators.latents import Latents, arguments
 
 __all__ = ["Split", "Trace", "frozen_twin", "trace"]
 
@@ -145,7 +147,9 @@ class Trace:
         inputs = {n for n in self.graph.nodes if n.op == "placeholder"}
         varying = inputs | self._descendants(inputs)
         read = {i for n in behind for i in n.all_input_nodes}
-        return sorted(str(n.target) for n in (read & varying) - behind - {node})
+        past = (read & varying) - behind - {node}
+        # A function's own text would be its address; the node's name is the function's.
+        return sorted(n.name if n.op == "call_function" else str(n.target) for n in past)
 
     def _output(self) -> fx.Node:
         return next(node for node in reversed(self.graph.nodes) if node.op == "output")
@@ -190,8 +194,8 @@ def _ancestors(node: fx.Node) -> set[fx.Node]:
     return found
 
 
-def trace(twin: nn.Module) -> Trace:
-    """Trace a network (see `frozen_twin`) into a graph.
+def trace(twin: nn.Module, latents: Latents | None = None) -> Trace:
+    """Trace a network (see `frozen_twin`) into a graph; inputs that `latents` omit keep defaults.
 
     Raises:
         GeneratorError: Python control flow or another construct that torch.fx cannot follow.
@@ -199,7 +203,7 @@ def trace(twin: nn.Module) -> Trace:
     tracer = _RecordingTracer()
     try:
         with _unchecked_annotations():
-            graph = tracer.trace(twin)
+            graph = tracer.trace(twin, None if latents is None else _omitted(twin, latents))
     except Exception as error:
         raise GeneratorError(
             f"{type(twin).__name__} cannot be traced into a sequence of layers: "
@@ -207,6 +211,18 @@ def trace(twin: nn.Module) -> Trace:
         ) from error
     returned = {name: nodes for name, nodes in tracer.returned.items() if name}
     return Trace(twin, graph, returned)
+
+
+def _omitted(twin: nn.Module, latents: Latents) -> dict[str, Any]:
+    """Give the defaults of the optional inputs that the latents leave out, such as labels=None."""
+    positional, named = arguments(latents)
+    signature = inspect.signature(twin.forward)
+    given = signature.bind(*positional, **named).arguments
+    return {
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if name not in given and parameter.default is not parameter.empty
+    }
 
 
 @contextmanager

@@ -54,15 +54,19 @@ def staged_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
     try:
         yield staging
-        # mkdtemp makes a private folder; the finished one gets the user's ordinary permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        staging.chmod(0o777 & ~umask)
+        staging.chmod(_ordinary_mode(0o777))
         _swap_in(staging, folder)
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _ordinary_mode(mode: int) -> int:
+    """Lift the privacy of what tempfile makes: the permissions that new files get anyway."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return mode & ~umask
 
 
 def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
@@ -111,6 +115,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        temporary.chmod(_ordinary_mode(0o666))
         temporary.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
@@ -137,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise StorageError(f"{path} is missing") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise StorageError(f"{path} holds no JSON object")
@@ -150,7 +155,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     Raises:
         StorageError: the disk refuses.
     """
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # The format knows no views: each tensor goes in as a copy that shares memory with no other.
+    ready = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     with staged_file(path) as temporary:
         try:
             save_file(ready, temporary)

@@ -9,6 +9,8 @@ import hashlib
 
 import torch
 
+from regional_primitives.errors import InputError
+
 __all__ = ["stream"]
 
 
@@ -17,7 +19,12 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
 
     Without names it is `torch.Generator().manual_seed(seed)`, so that a picture's latent can be
     drawn again without this library. With names, streams of different purposes never meet.
+
+    Raises:
+        InputError: a seed of more than 64 bits.
     """
+    if not -(2**63) <= seed < 2**64:
+        raise InputError(f"a seed is a whole number of at most 64 bits, not {seed}")
     if not names:
         return torch.Generator().manual_seed(seed)
     text = "/".join(str(part) for part in (seed, *names))

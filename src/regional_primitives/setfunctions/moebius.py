@@ -141,7 +141,7 @@ def _transform(values: Tensor, name: str) -> Tensor:
             f"a set function over n patches has 2**n values along its first axis, "
             f"got shape {list(values.shape)}; give one value per subset, indexed by bitmask"
         )
-    result: Tensor = _Linear.apply(values, name)  # type: ignore[no-untyped-call]
+    result: Tensor = _Linear.apply(values, name)
     return result
 
 
@@ -160,7 +160,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         _, transposed = _TRANSFORMS[ctx.name]
-        return _Linear.apply(grads[0], transposed), None  # type: ignore[no-untyped-call]
+        return _Linear.apply(grads[0], transposed), None
 
 
 # From here on: arrays [subsets, width], of two axes and not empty.

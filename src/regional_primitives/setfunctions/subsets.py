@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from typing import SupportsIndex
 
 import torch
 from jaxtyping import Bool, Int
@@ -21,7 +22,7 @@ MAX_DENSE_PATCHES = 20
 """The most patches for which `membership` and `orders` list all 2ⁿ subsets."""
 
 
-def bitmask(patches: Iterable[int]) -> int:
+def bitmask(patches: Iterable[SupportsIndex]) -> int:
     """Return the bitmask of a set of patch indices; an index given twice counts once.
 
     Raises:

@@ -1,0 +1,5 @@
+"""`python -m regional_primitives` is the command `primitives`."""
+
+from regional_primitives.cli import main
+
+main()

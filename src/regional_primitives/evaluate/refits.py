@@ -1,0 +1,89 @@
+"""What another fit of the same picture would have said: stability over seeds, and the frontier.
+
+Both are ours. Stability is Σ min / Σ max over fields of the two fits' strengths; the frontier is
+leak against inside error as the price of leak varies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.explain import explain
+from regional_primitives.decompose.structured import Structured
+from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.progress import Progress, silent
+
+__all__ = ["frontier_fits", "second_fit", "stability"]
+
+_PRICES = (0.3, 3.0)
+"""The frontier's other points: multiples of the price of leak."""
+
+
+def second_fit(
+    decomposition: Decomposition, generator: Generator, progress: Progress = silent
+) -> Decomposition:
+    """Fit the same picture with the same settings and the next random stream."""
+    settings = Structured(**decomposition.provenance.settings)
+    return _fit(decomposition, generator, replace(settings, seed=settings.seed + 1), progress)
+
+
+def frontier_fits(
+    decomposition: Decomposition, generator: Generator, progress: Progress = silent
+) -> list[tuple[float, Decomposition]]:
+    """Fit the same picture at other prices of leak; return each price with its result.
+
+    The decomposition itself is one of them; prices ascend.
+    """
+    settings = Structured(**decomposition.provenance.settings)
+    found = [(settings.outside_weight, decomposition)]
+    for factor in _PRICES:
+        changed = replace(settings, outside_weight=factor * settings.outside_weight)
+        found.append((changed.outside_weight, _fit(decomposition, generator, changed, progress)))
+    return sorted(found, key=lambda point: point[0])
+
+
+def _fit(
+    decomposition: Decomposition, generator: Generator, settings: Structured, progress: Progress
+) -> Decomposition:
+    def renamed(stage: str, done: int, total: int, note: str = "") -> None:
+        progress(f"re{stage} {settings.seed}/{settings.outside_weight:g}", done, total, note)
+
+    return explain(
+        generator, decomposition.latents, decomposition.regions, settings, progress=renamed
+    )
+
+
+def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
+    """Return how far two decompositions of one picture agree: by fields' strengths, and by unit.
+
+    Both are Σ min / Σ max, over fields of ‖Δf_T‖, and over fields and units of |Δf_T| where the
+    signs agree; 1 is the same decomposition.
+    """
+    rows: dict[bytes, int] = {}
+    strengths = [_by_field(result, rows) for result in (one, other)]
+    table = torch.zeros(2, len(rows))
+    for row, (places, values) in zip(table, strengths, strict=True):
+        row[places] = values
+    fields = float(table.amin(0).sum() / table.amax(0).sum())
+    size = one.feature.numel()
+    values = torch.zeros(2, len(rows) * size)
+    for row, result, (places, _) in zip(values, (one, other), strengths, strict=True):
+        component = torch.repeat_interleave(torch.arange(result.count), result.offsets.diff())
+        row[places[component] * size + result.units.long()] = result.values
+    alike = values.prod(0) > 0
+    shared = values.abs().amin(0) * alike
+    # Opposite signs share nothing, and both sides count.
+    whole = torch.where(alike, values.abs().amax(0), values.abs().sum(0))
+    return fields, float(shared.sum() / whole.sum())
+
+
+def _by_field(
+    result: Decomposition, rows: dict[bytes, int]
+) -> tuple[Tensor, Float[Tensor, " components"]]:
+    places = [rows.setdefault(field.numpy().tobytes(), len(rows)) for field in result.action_fields]
+    return torch.tensor(places), result.strengths

@@ -1,0 +1,59 @@
+"""Numbers as a reader meets them: shares as percentages, and no more digits than say something."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["count", "decimal", "ordinal", "percent", "seconds", "times"]
+
+_NARROW = "\u00a0"
+"""No line break between a number and its unit."""
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 with two digits, more between 90 % and 100 %."""
+    value = 100 * share
+    size = abs(value)
+    if not math.isfinite(value):
+        return "not finite"
+    if 0 < size < 0.001:
+        return f"{'<' if value > 0 else '>'}{_NARROW}{'' if value > 0 else '−'}0.001{_NARROW}%"
+    if size < 1:
+        text = f"{value:.2g}"
+    elif size < 9.95 or 90 <= size < 99.95:
+        text = f"{value:.1f}"
+    else:
+        text = f"{value:,.0f}"
+    return f"{text.replace('-', '−')}{_NARROW}%"
+
+
+def count(number: int) -> str:
+    """Write a whole number with thousands set apart."""
+    return f"{number:,}"
+
+
+def decimal(number: float) -> str:
+    """Write a plain number with three digits."""
+    if not math.isfinite(number):
+        return "not finite"
+    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    return text.replace("-", "−")
+
+
+def times(ratio: float) -> str:
+    """Write a ratio."""
+    return f"{decimal(ratio)}{_NARROW}×"
+
+
+def seconds(duration: float) -> str:
+    """Write a duration in seconds, or in minutes from two of them on."""
+    if duration >= 120:
+        return f"{duration / 60:.1f}{_NARROW}min"
+    return f"{duration:.2g}{_NARROW}s" if duration < 10 else f"{duration:.0f}{_NARROW}s"
+
+
+def ordinal(rank: int) -> str:
+    """Write 1st, 2nd, 3rd, 4th …"""
+    teens = 10 <= rank % 100 <= 20
+    ending = "th" if teens else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"{rank}{ending}"

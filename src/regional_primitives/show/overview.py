@@ -1,0 +1,124 @@
+"""One picture that introduces a run: x, x0, their difference, and the most visible components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate import Exhibits
+from regional_primitives.show.extras import report_extra
+from regional_primitives.show.outlines import loops, segments
+from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude
+from regional_primitives.show.plots import LIGHT, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # only annotations need them; matplotlib is loaded when a figure is drawn
+    Axes = Figure = Any
+
+__all__ = ["plot_overview"]
+
+_COLUMNS = 6
+
+
+def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
+    """Draw the picture, its baseline and what the most visible components do to them.
+
+    Columns after the first three: a component's action field on the picture (top), what it makes
+    of the baseline picture alone, and the map of its change.
+    """
+    image_range = decomposition.provenance.image_range
+    shown = exhibits.shown.tolist()
+    chosen = [k for k in exhibits.visible_order if k in set(shown)][:_COLUMNS]
+    places = [shown.index(k) for k in chosen]
+    change = magnitude(decomposition.image - decomposition.baseline_image, image_range)
+    maps = magnitude(exhibits.patterns[places], image_range)
+    scale = ColourScale.over([change, maps])
+
+    figure = new_figure((11.2, 5.0))
+    layout = figure.add_gridspec(3, 2 + _COLUMNS, width_ratios=[1, 0.14] + [1] * _COLUMNS)
+    labels = decomposition.regions.label_map(*decomposition.image.shape[-2:])
+    first = figure.add_subplot(layout[0, 0])
+    _picture(first, bytes_of(decomposition.image, image_range))
+    _lines(first, segments(labels), width=0.5)
+    first.set_title("picture x", fontsize=10, color=LIGHT.ink)
+    baseline = figure.add_subplot(layout[1, 0])
+    _picture(baseline, bytes_of(decomposition.baseline_image, image_range))
+    baseline.set_title("baseline picture x0", fontsize=10, color=LIGHT.ink)
+    difference = figure.add_subplot(layout[2, 0])
+    drawn = _map(difference, change, scale)
+    difference.set_title("change |x − x0|", fontsize=10, color=LIGHT.ink)
+    for column, (k, place, change_map) in enumerate(zip(chosen, places, maps, strict=True)):
+        mask = decomposition.regions.pixel_mask(
+            decomposition.action_fields[k], *decomposition.image.shape[-2:]
+        )
+        alone = decomposition.baseline_image + exhibits.patterns[place]
+        rows = (
+            (bytes_of(decomposition.image, image_range), f"component {k}"),
+            (bytes_of(alone, image_range), ""),
+            (change_map, ""),
+        )
+        for row, (content, title) in enumerate(rows):
+            axes = figure.add_subplot(layout[row, 2 + column])
+            if content.ndim == 3:
+                _picture(axes, content)
+            else:
+                _map(axes, content, scale)
+            _lines(axes, [[*loop, loop[0]] for loop in loops(mask)], width=1.2)
+            axes.set_title(title, fontsize=10, color=LIGHT.ink)
+            if column == 0:
+                name = ("action field", "alone on x0", "change it makes")[row]
+                axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
+    bar = figure.colorbar(drawn, ax=figure.axes, shrink=0.6, aspect=30, pad=0.01)
+    bar.set_ticks([value for value, _ in scale.ticks()])
+    bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scale.ticks()])
+    bar.set_label("change (% of the image range, square-root scale)", color=LIGHT.muted)
+    bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
+    bar.outline.set_visible(False)
+    origin = decomposition.provenance
+    seed = "" if origin.picture_seed is None else f", picture seed {origin.picture_seed}"
+    figure.suptitle(
+        f"{origin.generator}, layer {origin.layer}{seed}: the most visible of "
+        f"{decomposition.count} components",
+        x=0.01,
+        ha="left",
+        fontsize=12,
+        fontweight="bold",
+        color=LIGHT.ink,
+    )
+    return figure
+
+
+def _picture(axes: Axes, pixels: UInt8[Tensor, "height width bands"]) -> None:
+    shown = pixels.numpy() if pixels.shape[2] == 3 else pixels[..., 0].numpy()
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, **_exactly(axes, shown))
+
+
+def _map(axes: Axes, values: Float[Tensor, "height width"], scale: ColourScale) -> Any:
+    with report_extra():
+        from matplotlib.colors import PowerNorm
+    norm = PowerNorm(0.5, vmin=0.0, vmax=scale.limit, clip=True)
+    return axes.imshow(values.numpy(), cmap=COLOUR_MAP, norm=norm, **_exactly(axes, values))
+
+
+def _exactly(axes: Axes, content: Any) -> dict[str, Any]:
+    """Clear the axis, and let pixel [y, x] cover x … x + 1 and y … y + 1."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    height, width = content.shape[:2]
+    return {"interpolation": "nearest", "extent": (0, width, height, 0)}
+
+
+def _lines(axes: Axes, lines: list[Any], width: float) -> None:
+    """Draw lines in white with a dark rim, so that they show on any picture."""
+    with report_extra():
+        from matplotlib.collections import LineCollection
+    for colour, extra in (("#000000", 1.2), ("#ffffff", 0.0)):
+        drawn = LineCollection(lines, colors=colour, linewidths=width + extra, clip_on=False)
+        axes.add_collection(drawn, autolim=False)

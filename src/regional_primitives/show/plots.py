@@ -1,0 +1,276 @@
+"""Results as figures: sparsity, top-K error, action-field sizes, fit history, and an overview.
+
+Each function takes results and an optional matplotlib axis, and returns the figure; none needs a
+model, and none touches pyplot's global state.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.runtime.storage import staged_file
+from regional_primitives.show.extras import report_extra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # only annotations need them; matplotlib is loaded when a figure is drawn
+    Axes = Figure = Any
+
+__all__ = [
+    "DARK",
+    "FIGURES",
+    "LIGHT",
+    "Theme",
+    "plot_field_sizes",
+    "plot_history",
+    "plot_sparsity",
+    "plot_top_error",
+    "svg",
+    "write_figures",
+]
+
+FIGURES = "figures"
+"""The folder of a run that holds its figures."""
+_SIZE = (5.2, 3.4)  # inches
+_DPI = 160
+_MOST_LABELS = 20
+"""Bars that still have room for a number each."""
+_SMOOTH = 10
+"""Fit steps in a running mean, since each step draws demands of its own."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure; the three series differ for colour-blind eyes too."""
+
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+    series: tuple[str, str, str]
+
+
+LIGHT = Theme("#1c1c1a", "#5c5c57", "#e3e2dc", "#ffffff", ("#0068a8", "#c2500a", "#00805c"))
+DARK = Theme("#ecebe6", "#a8a79f", "#3b3b38", "#1d1d1b", ("#6cb8ee", "#f0954f", "#3fcb9d"))
+
+
+def plot_sparsity(
+    decomposition: Decomposition, scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Draw the share of Σ‖Δf_k‖² that the K strongest components carry; n50, n90, n95 marked."""
+    figure, axes = _begin(axes, theme, "Strength carried by the strongest components")
+    energy = decomposition.strengths.double().square()
+    carried = 100 * energy.cumsum(0) / energy.sum()
+    kept = range(1, len(carried) + 1)
+    axes.plot(kept, carried, color=theme.series[0], linewidth=2)
+    for name, share in (("n50", 50), ("n90", 90), ("n95", 95)):
+        count = getattr(scores, name)
+        axes.plot([count, count], [0, share], color=theme.muted, linewidth=0.8, linestyle=":")
+        axes.plot(count, share, "o", color=theme.series[0], markersize=6)
+        axes.annotate(
+            f"{name} = {count}",
+            (count, share),
+            xytext=(-8, -1 if name != "n95" else 6),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=theme.ink,
+        )
+    _component_axis(axes, decomposition.count)
+    axes.set_ylim(0, 104)
+    axes.set_ylabel("share of Σ‖Δf‖² (%)")
+    return figure
+
+
+def plot_top_error(scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT) -> Figure:
+    """Draw the inside error on held-out demands when only the K strongest components are kept."""
+    figure, axes = _begin(axes, theme, "Error when only the strongest are kept")
+    kept = sorted(scores.top_inside_error)
+    errors = [max(100 * scores.top_inside_error[count], 1e-4) for count in kept]
+    axes.plot(kept, errors, "-o", color=theme.series[1], linewidth=2, markersize=5)
+    _percent_axis(axes, errors)
+    axes.annotate(
+        f"all {kept[-1]}: {_short(errors[-1])} %",
+        (kept[-1], errors[-1]),
+        xytext=(-9, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=theme.ink,
+    )
+    _component_axis(axes, kept[-1])
+    axes.set_ylabel("inside error (%, log)")
+    return figure
+
+
+def plot_field_sizes(
+    decomposition: Decomposition, scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Draw how the strength divides among action fields by their number of patches."""
+    figure, axes = _begin(axes, theme, "Strength by size of the action field")
+    sizes = sorted(scores.field_sizes)
+    shares = [100 * scores.field_sizes[size] for size in sizes]
+    numbers = decomposition.action_fields.sum(1).bincount().tolist()
+    bars = axes.bar(sizes, shares, color=theme.series[0], width=0.8)
+    labels = [f"{numbers[size]:,}" if size < len(numbers) else "" for size in sizes]
+    if len(sizes) <= _MOST_LABELS:
+        axes.bar_label(bars, labels, padding=2, color=theme.muted, fontsize=8)
+    axes.set_xlim(0.2, max([*sizes, 4]) + 0.8)
+    axes.set_ylim(0, 1.12 * max(shares))
+    if len(sizes) <= 12:
+        axes.set_xticks(sizes)
+    else:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    on_bars = "; on bars: number of components" if len(sizes) <= _MOST_LABELS else ""
+    axes.set_xlabel(f"patches in the action field (of {decomposition.regions.count}){on_bars}")
+    axes.set_ylabel("share of Σ‖Δf‖² (%)")
+    return figure
+
+
+def plot_history(
+    decomposition: Decomposition, axes: Axes | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Draw inside error, leak and cost of each fit step's own random demands."""
+    figure, axes = _begin(axes, theme, "How the fit went")
+    history = 100 * decomposition.history.double().clamp_min(1e-6)
+    steps = range(1, len(history) + 1)
+    for column, (name, colour) in enumerate(
+        zip(("inside error", "leak", "cost"), theme.series, strict=True)
+    ):
+        values = history[:, column]
+        smooth = _running_mean(values)
+        axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.35)
+        label = f"{name}, at last {_short(float(smooth[-1]))} %"
+        axes.plot(steps, smooth, color=colour, linewidth=2, label=label)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 0.99),
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=theme.ink,
+        handlelength=1.2,
+        columnspacing=1.2,
+        handletextpad=0.5,
+    )
+    axes.set_title(axes.get_title(loc="left"), loc="left", pad=24)
+    _percent_axis(axes, history.flatten().tolist())
+    axes.set_xlabel(f"fit step (thick: mean of the last {_SMOOTH})")
+    axes.set_ylabel("mean over the step's demands (%, log)")
+    axes.set_xlim(1, max(len(history), 2))
+    return figure
+
+
+def svg(figure: Figure) -> bytes:
+    """Encode a figure as SVG; the same figure gives the same bytes."""
+    with report_extra():
+        import matplotlib
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "regional_primitives"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def write_figures(
+    folder: Path, decomposition: Decomposition, scores: Scores, exhibits: Exhibits
+) -> list[Path]:
+    """Write all figures of a run as PNG files into its figures folder; return their paths.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        StorageError: the disk refuses.
+    """
+    from regional_primitives.show.overview import plot_overview
+
+    figures = {
+        "overview": plot_overview(decomposition, exhibits),
+        "sparsity": plot_sparsity(decomposition, scores),
+        "top_error": plot_top_error(scores),
+        "field_sizes": plot_field_sizes(decomposition, scores),
+    }
+    if len(decomposition.history):
+        figures["history"] = plot_history(decomposition)
+    written = []
+    for name, figure in figures.items():
+        path = folder / FIGURES / f"{name}.png"
+        with staged_file(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+        written.append(path)
+    return written
+
+
+def new_figure(size: tuple[float, float], theme: Theme = LIGHT) -> Figure:
+    """Make a figure that belongs to no window."""
+    with report_extra():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=size, facecolor=theme.paper, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _begin(axes: Axes | None, theme: Theme, title: str) -> tuple[Figure, Axes]:
+    """Take the caller's axis or make one, and dress it."""
+    if axes is None:
+        axes = new_figure(_SIZE, theme).add_subplot()
+    axes.set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold", pad=10)
+    axes.set_facecolor(theme.paper)
+    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=theme.muted, labelsize=9, length=3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(theme.muted)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_color(theme.muted)
+        axis.label.set_fontsize(10)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure, axes
+
+
+def _component_axis(axes: Axes, count: int) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(0.9, max(count, 2) * 1.12)
+    ticks = [m * 10**e for e in range(7) for m in (1, 2, 5)]
+    shown = [tick for tick in ticks if tick <= count]
+    axes.set_xticks(shown, [f"{tick:,}" for tick in shown])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("K strongest components (log)")
+
+
+def _percent_axis(axes: Axes, values: list[float]) -> None:
+    """Make the y axis logarithmic, with ticks in plain percent."""
+    axes.set_yscale("log")
+    low, high = min(values), max(values)
+    axes.set_ylim(low / 1.6, high * 1.6)
+    ticks = [m * 10.0**e for e in range(-4, 5) for m in (1, 2, 5)]
+    shown = [tick for tick in ticks if low / 1.6 <= tick <= high * 1.6]
+    if len(shown) > 8:
+        shown = [tick for tick in shown if f"{tick:.0e}"[0] == "1"]
+    axes.set_yticks(shown, [f"{tick:g}" for tick in shown])
+    axes.set_yticks([], minor=True)
+
+
+def _running_mean(values: Float[Tensor, " steps"]) -> Float[Tensor, " steps"]:
+    """Average each step with up to nine before it."""
+    total = torch.cat([values.new_zeros(1), values.cumsum(0)])
+    stop = torch.arange(1, len(values) + 1)
+    start = (stop - _SMOOTH).clamp_min(0)
+    return (total[stop] - total[start]) / (stop - start)
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"

@@ -1,0 +1,92 @@
+"""A run folder becomes one self-contained page, report.html, without model, GPU or network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import RegionalPrimitivesError, StorageError
+from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.runtime.storage import MANIFEST, read_json, staged_file
+from regional_primitives.show.extras import report_extra
+from regional_primitives.show.plots import write_figures
+from regional_primitives.show.view import ReportView, report_view
+
+__all__ = ["REPORT", "render", "write_report"]
+
+REPORT = "report.html"
+_SCORES = "scores.json"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(folder: Path) -> Path:
+    """Read a run folder; write its figures and then its report.html, whole or not at all.
+
+    Raises:
+        StorageError: the folder is no run folder, is incomplete or corrupt, or cannot be written.
+        MissingExtraError: packages that only the report needs are not installed.
+    """
+    decomposition = Decomposition.load(folder)
+    scores = _read_scores(folder)
+    exhibits = Exhibits.read(folder)
+    _refuse_strangers(folder, decomposition, exhibits)
+    page = render(report_view(decomposition, scores, exhibits, read_json(folder / MANIFEST)))
+    write_figures(folder, decomposition, scores, exhibits)
+    report = folder / REPORT
+    with staged_file(report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return report
+
+
+def render(view: ReportView) -> str:
+    """Fill the template; everything that a run brings along is escaped."""
+    with report_extra():
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return environment.get_template(REPORT).render(view=view, style=style)
+
+
+def _read_scores(folder: Path) -> Scores:
+    content = read_json(folder / _SCORES)
+    try:
+        _refuse_no_numbers(content)
+        return Scores.from_dict(content)
+    except RegionalPrimitivesError as error:
+        raise StorageError(f"{folder / _SCORES}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{folder / _SCORES} is corrupt: {error}") from error
+
+
+def _refuse_no_numbers(content: Mapping[str, Any]) -> None:
+    for name, value in content.items():
+        numbers = list(value.values()) if isinstance(value, dict) else [value]
+        if not numbers or not all(v is None or isinstance(v, (int, float)) for v in numbers):
+            raise ValueError(f"{name} is {value!r}, not a number or a table of numbers")
+
+
+def _refuse_strangers(folder: Path, decomposition: Decomposition, exhibits: Exhibits) -> None:
+    """Refuse pictures that another run has left."""
+    shown, demands = len(exhibits.shown), len(exhibits.demand_names)
+    picture = decomposition.image.shape
+    fitting = (
+        exhibits.visible_change.shape == (decomposition.count,)
+        and exhibits.patterns.shape == exhibits.removals.shape == (shown, *picture)
+        and exhibits.boundedness.shape == (shown,)
+        and (shown == 0 or int(exhibits.shown.max()) < decomposition.count)
+        and exhibits.build_up.shape == (len(exhibits.steps), *picture)
+        and exhibits.build_up_error.shape == exhibits.steps.shape
+        and exhibits.demands.shape == (demands, decomposition.regions.count)
+        and exhibits.demanded.shape == (demands, *picture)
+        and exhibits.inside.shape == exhibits.leak.shape == (demands,)
+    )
+    if not fitting:
+        raise StorageError(f"{folder} is corrupt: its pictures do not belong to its components")

@@ -1,0 +1,85 @@
+"""The command and the Python lines that make a run again, told from what the run recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.structured import Structured
+from regional_primitives.generators.zoo import ZOO
+
+__all__ = ["changed_settings", "command", "python_lines"]
+
+
+def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
+    """Return the settings that differ from the defaults; all of them for an unknown method."""
+    origin = decomposition.provenance
+    if origin.method != "structured":
+        return origin.settings
+    default = dataclasses.asdict(Structured())
+    return {
+        name: value
+        for name, value in origin.settings.items()
+        if name not in default or default[name] != value
+    }
+
+
+def command(decomposition: Decomposition) -> str | None:
+    """Return the command line, or None where the command cannot make this run.
+
+    It knows the zoo's generators, pictures named by a seed, grids, and the structured form.
+    """
+    origin, regions = decomposition.provenance, decomposition.regions
+    possible = (
+        origin.generator in ZOO
+        and origin.picture_seed is not None
+        and regions.is_grid
+        and origin.method == "structured"
+    )
+    if not possible:
+        return None
+    words = [
+        f"primitives explain {origin.generator} --seed {origin.picture_seed}",
+        f"--layer {origin.layer} --grid {regions.rows}x{regions.columns}",
+        *(f"--set {name}={value}" for name, value in changed_settings(decomposition).items()),
+    ]
+    return " ".join(words)
+
+
+def python_lines(decomposition: Decomposition) -> str:
+    """Return the lines that give this decomposition and its scores in Python."""
+    origin, regions = decomposition.provenance, decomposition.regions
+    lines = ["import regional_primitives as rp", ""]
+    if origin.generator in ZOO:
+        lines.append(f"generator = rp.load_generator({origin.generator!r}, layer={origin.layer!r})")
+    else:
+        low, high = origin.image_range
+        lines.append(
+            f"generator = rp.cut(network, layer={origin.layer!r}, image_range=({low}, {high}), "
+            "sample_latents=sample_latents)  # your own network"
+        )
+    run = 'run = rp.Decomposition.load("RUN")  # the folder of this report'
+    if origin.picture_seed is None or not regions.is_grid:
+        lines.append(run)
+    latents = (
+        "run.latents"
+        if origin.picture_seed is None
+        else f"generator.sample_latents(1, seed={origin.picture_seed})"
+    )
+    patches = (
+        f"rp.Regions.grid(rows={regions.rows}, columns={regions.columns})"
+        if regions.is_grid
+        else "run.regions"
+    )
+    settings = ", ".join(
+        f"{name}={value!r}" for name, value in changed_settings(decomposition).items()
+    )
+    lines += [
+        f"latents = {latents}",
+        f"regions = {patches}",
+        f"settings = rp.{origin.method.capitalize()}({settings})",
+        "decomposition = rp.explain(generator, latents, regions, settings)",
+        "scores = rp.evaluate(decomposition, generator)",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,381 @@
+"""All that the report prints: numbers already formatted, pictures already encoded, nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.show import numerals, plots, reproduce
+from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
+from regional_primitives.show.pixels import ColourScale, channel_note, data_uri, magnitude
+from regional_primitives.show.score_table import ScoreGroup, score_groups
+
+__all__ = ["Card", "Chart", "DemandRow", "Ranking", "ReportView", "Step", "report_view"]
+
+_OPEN_CARDS = 12
+"""Cards of a ranking that are shown at once; the others wait behind a click."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One component."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    """What is told of it: name and value."""
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Components in one order of importance."""
+
+    anchor: str
+    title: str
+    note: str
+    first: tuple[Card, ...]
+    rest: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One picture of the build-up."""
+
+    picture: Picture
+    count: str
+    error: str
+
+
+@dataclass(frozen=True)
+class DemandRow:
+    """What one demand should give and what it gives."""
+
+    name: str
+    patches: str
+    asked: Picture
+    ideal: Picture
+    given: Picture
+    inside: str
+    leak: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure for light and for dark pages."""
+
+    light: str
+    dark: str
+    label: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The page, top to bottom."""
+
+    title: str
+    method: str
+    summary: tuple[tuple[str, bool], ...]
+    """Pieces of one sentence; True marks the key figures."""
+    images: Mapping[str, str]
+    """Each image once, a data URI by name."""
+    width: int
+    height: int
+    zoom: float
+    """Size of small pictures: screen pixels a picture pixel, whole where the picture is small."""
+    zoom_large: float
+    scale: ScaleBar
+    channel_note: str
+    patches: str
+    introduction: tuple[Picture, ...]
+    groups: tuple[ScoreGroup, ...]
+    rankings: tuple[Ranking, ...]
+    steps: tuple[Step, ...]
+    demands: tuple[DemandRow, ...]
+    charts: tuple[Chart, ...]
+    origin: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
+    changed: frozenset[str]
+    """Settings that differ from their defaults."""
+    command: str | None
+    python: str
+
+
+def report_view(
+    decomposition: Decomposition,
+    scores: Scores,
+    exhibits: Exhibits,
+    manifest: Mapping[str, Any] | None = None,
+) -> ReportView:
+    """Build the view.
+
+    Args:
+        decomposition: the result that the report is about.
+        scores: its scores.
+        exhibits: its pictures.
+        manifest: what run.json tells beyond the decomposition, such as how scores were measured.
+    """
+    origin = decomposition.provenance
+    departure = decomposition.image - decomposition.baseline_image
+    scale = ColourScale.over(
+        [magnitude(change, origin.image_range) for change in (departure, exhibits.patterns)]
+    )
+    book = PictureBook(decomposition, scale)
+    seed = "" if origin.picture_seed is None else f", picture seed {origin.picture_seed}"
+    introduction = (
+        book.picture("x", decomposition.image, "The picture, with the patch grid drawn over it",
+                     "The picture x and its patches", grid=True),
+        book.picture("x0", decomposition.baseline_image, "The baseline picture",
+                     "The baseline picture x0"),
+        book.change("departure", departure, "Map of the difference between picture and baseline",
+                    "Their difference |x − x0|"),
+    )  # fmt: skip
+    rankings = _rankings(book, exhibits)
+    steps = _steps(book, exhibits)
+    demands = _demands(book, exhibits)
+    return ReportView(
+        title=f"{origin.generator}, layer {origin.layer}{seed}",
+        method=origin.method,
+        summary=_summary(decomposition, scores),
+        images=book.images,
+        width=book.size[1],
+        height=book.size[0],
+        zoom=_zoom(book.size[1], 128),
+        zoom_large=_zoom(book.size[1], 320),
+        scale=book.scale_bar(),
+        channel_note=channel_note(len(decomposition.image)),
+        patches=decomposition.regions.description,
+        introduction=introduction,
+        groups=score_groups(scores),
+        rankings=rankings,
+        steps=steps,
+        demands=demands,
+        charts=_charts(decomposition, scores),
+        origin=_origin(decomposition, scores, manifest or {}),
+        settings=tuple((name, _plain(value)) for name, value in origin.settings.items()),
+        changed=frozenset(reproduce.changed_settings(decomposition)),
+        command=reproduce.command(decomposition),
+        python=reproduce.python_lines(decomposition),
+    )
+
+
+def _summary(decomposition: Decomposition, scores: Scores) -> tuple[tuple[str, bool], ...]:
+    return (
+        ("The feature behind this picture splits into ", False),
+        (f"{numerals.count(decomposition.count)} components", True),
+        ("; asked for some of the patches only, those components that serve them generate these "
+         "patches with ", False),
+        (f"{numerals.percent(scores.inside_error)} error", True),
+        (" (0 % is exact, 100 % is the baseline picture) while ", False),
+        (f"{numerals.percent(scores.leak)} of the change", True),
+        (" elsewhere leaks in unasked.", False),
+    )  # fmt: skip
+
+
+def _zoom(width: int, wanted: int) -> float:
+    """Enlarge small pictures by whole numbers, shrink large ones to fit."""
+    return float(wanted // width) if width <= wanted else wanted / width
+
+
+def _rankings(book: PictureBook, exhibits: Exhibits) -> tuple[Ranking, ...]:
+    shown = exhibits.shown.tolist()
+    visible_order = exhibits.visible_order
+    visible_rank = {k: rank for rank, k in enumerate(visible_order, start=1)}
+    cards = {k: _card(book, exhibits, k, place, visible_rank) for place, k in enumerate(shown)}
+    # Of each ranking, the leading components that all have their pictures.
+    by_strength = _leading(range(book.decomposition.count), cards)
+    by_sight = _leading(visible_order, cards)
+    return (
+        Ranking(
+            "by-strength",
+            "By feature strength ‖Δf‖",
+            "What moves the feature most. Strong components often repaint plain background, which "
+            "takes much feature and little detail.",
+            tuple(by_strength[:_OPEN_CARDS]),
+            tuple(by_strength[_OPEN_CARDS:]),
+        ),
+        Ranking(
+            "by-visible-change",
+            "By visible change",
+            "What the finished picture would miss most in detail if the component were taken out: "
+            "‖x − G(f − Δf)‖ after each patch's mean colour is removed, so that a repainted blank "
+            "background does not crowd out shapes.",
+            tuple(by_sight[:_OPEN_CARDS]),
+            tuple(by_sight[_OPEN_CARDS:]),
+        ),
+    )
+
+
+def _leading(order: Any, cards: Mapping[int, Card]) -> list[Card]:
+    leading = []
+    for k in order:
+        if k not in cards:
+            break
+        leading.append(cards[k])
+    return leading
+
+
+def _card(
+    book: PictureBook, exhibits: Exhibits, k: int, place: int, visible_rank: Mapping[int, int]
+) -> Card:
+    decomposition = book.decomposition
+    field = decomposition.action_fields[k]
+    energy = decomposition.strengths.double().square()
+    departure = (decomposition.image - decomposition.baseline_image).norm()
+    alone = decomposition.baseline_image + exhibits.patterns[place]
+    without = decomposition.image - exhibits.removals[place]
+    name = f"component {k}"
+    pictures = (
+        book.picture("x", decomposition.image, f"The picture, the action field of {name} outlined",
+                     "its action field", patches=field, dim=True),
+        book.picture(f"alone-{k}", alone, f"The baseline picture with {name} alone",
+                     "alone, on the baseline", patches=field),
+        book.change(f"change-{k}", exhibits.patterns[place], f"Map of the change by {name} alone",
+                    "the change it makes", patches=field),
+        book.picture(f"without-{k}", without, f"The picture without {name}",
+                     "the picture without it", patches=field),
+    )  # fmt: skip
+    strength = numerals.decimal(float(decomposition.strengths[k]))
+    share = numerals.percent(float(energy[k] / energy.sum()))
+    facts = (
+        ("strength", f"{strength} ({share} of Σ‖Δf‖²)"),
+        ("rank", f"{numerals.ordinal(k + 1)} by strength, "
+                 f"{numerals.ordinal(visible_rank[k])} by visible change"),
+        ("visible change", f"{numerals.percent(float(exhibits.visible_change[k] / departure))}"
+                           " of ‖x − x0‖"),
+        ("boundedness", numerals.percent(float(exhibits.boundedness[place]))),
+        ("action field", _patches(int(field.sum()))),
+    )  # fmt: skip
+    return Card(name.capitalize(), facts, pictures)
+
+
+def _patches(number: int) -> str:
+    return "1 patch" if number == 1 else f"{number} patches"
+
+
+def _steps(book: PictureBook, exhibits: Exhibits) -> tuple[Step, ...]:
+    return tuple(
+        Step(
+            book.picture(f"step-{count}", image, f"The picture made of {count} components"),
+            "baseline only"
+            if count == 0
+            else f"{numerals.count(count)} of {numerals.count(book.decomposition.count)}",
+            numerals.percent(float(error)),
+        )
+        for count, image, error in zip(
+            exhibits.steps.tolist(), exhibits.build_up, exhibits.build_up_error, strict=True
+        )
+    )
+
+
+def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
+    rows = []
+    for place, name in enumerate(exhibits.demand_names):
+        patches = exhibits.demands[place]
+        rows.append(
+            DemandRow(
+                name=f"{name[:1].upper()}{name[1:]}",
+                patches=f"{_patches(int(patches.sum()))} of {len(patches)}",
+                asked=book.picture("x", book.decomposition.image,
+                                   f"The picture, outlined: {name}", "asked for",
+                                   patches=patches, dim=True),
+                ideal=book.picture(f"ideal-{place}", book.ideal(patches),
+                                   f"The ideal answer to: {name}", "ideal", patches=patches),
+                given=book.picture(f"given-{place}", exhibits.demanded[place],
+                                   f"Generated for: {name}", "generated", patches=patches),
+                inside=numerals.percent(float(exhibits.inside[place])),
+                leak="nothing is outside" if bool(patches.all())
+                else numerals.percent(float(exhibits.leak[place])),
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
+def _charts(decomposition: Decomposition, scores: Scores) -> tuple[Chart, ...]:
+    last = max(scores.top_inside_error)
+    largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
+    drawn: list[tuple[Any, str, str]] = [
+        (
+            lambda theme: plots.plot_sparsity(decomposition, scores, theme=theme),
+            "Sparsity curve",
+            f"The further left the curve rises, the fewer components matter: {scores.n50} carry "
+            f"half of the summed squared strength, {scores.n90} carry 90 %, of "
+            f"{numerals.count(scores.components)}.",
+        ),
+        (
+            lambda theme: plots.plot_top_error(scores, theme=theme),
+            "Inside error against the number of components kept",
+            "What the picture loses when all but the K strongest components are dropped, on the "
+            f"held-out demands; all {numerals.count(last)} leave "
+            f"{numerals.percent(scores.top_inside_error[last])}. 100 % is as wrong as the "
+            "baseline. A long flat start means that no handful of components makes the picture.",
+        ),
+        (
+            lambda theme: plots.plot_field_sizes(decomposition, scores, theme=theme),
+            "Strength by size of the action field",
+            "Small fields say that the layer works locally, large ones that it decides over whole "
+            f"areas. Most strength, {numerals.percent(scores.field_sizes[largest])}, is in fields "
+            f"of {_patches(largest)}.",
+        ),
+    ]
+    if len(decomposition.history):
+        drawn.append(
+            (
+                lambda theme: plots.plot_history(decomposition, theme=theme),
+                "History of the fit",
+                "Inside error and leak fall and flatten out if the fit has had enough steps. Each "
+                "step draws new demands, so thin lines scatter. "
+                + (
+                    "The fit stopped because components no longer moved."
+                    if decomposition.provenance.converged
+                    else "The fit used all its steps before the components stood still."
+                ),
+            )
+        )
+    kind = "image/svg+xml"
+    return tuple(
+        Chart(
+            data_uri(plots.svg(draw(plots.LIGHT)), kind),
+            data_uri(plots.svg(draw(plots.DARK)), kind),
+            label,
+            caption,
+        )
+        for draw, label, caption in drawn
+    )
+
+
+def _origin(
+    decomposition: Decomposition, scores: Scores, manifest: Mapping[str, Any]
+) -> tuple[tuple[str, str], ...]:
+    origin = decomposition.provenance
+    shape = " × ".join(map(str, decomposition.feature_shape))
+    picture = " × ".join(map(str, decomposition.image.shape))
+    low, high = origin.image_range
+    rows = [
+        ("Generator", origin.generator),
+        ("Weights, SHA-256", origin.weights_digest),
+        ("Layer", f"{origin.layer} ({shape} = {decomposition.feature.numel():,} units)"),
+        ("Picture", f"{picture}, values {low:g} to {high:g}"),
+        ("Picture seed", "not known" if origin.picture_seed is None else str(origin.picture_seed)),
+        ("Patches", decomposition.regions.description),
+        ("Method", f"{origin.method}, {'converged' if origin.converged else 'not converged'}"),
+        ("Evaluations", f"{origin.evaluations:,} forward and backward"),
+        ("Time of the fit", numerals.seconds(origin.wall_seconds)),
+        ("… of it in the network", numerals.seconds(origin.tail_seconds)),
+        ("Overhead ratio", numerals.times(scores.overhead_ratio)),
+    ]
+    if isinstance(manifest.get("evaluation_seconds"), (int, float)):
+        rows.append(("Time of the scores", numerals.seconds(manifest["evaluation_seconds"])))
+    if isinstance(manifest.get("evaluation"), Mapping):
+        told = ", ".join(f"{name} {_plain(v)}" for name, v in manifest["evaluation"].items())
+        rows.append(("Scores measured with", told))
+    versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+    return (*rows, ("Versions", versions))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

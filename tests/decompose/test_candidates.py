@@ -1,0 +1,74 @@
+import torch
+
+import regional_primitives as rp
+from regional_primitives.decompose.candidates import Layout, candidate_fields
+
+
+def test_layouts_put_the_channels_of_a_place_together():
+    feature = torch.arange(2 * 3 * 4 * 5).view(2, 3 * 4 * 5).float()
+    layout = Layout((3, 4, 5))
+    by_site = layout.by_site(feature)
+    assert (layout.sites, layout.channels) == (20, 3)
+    assert torch.equal(by_site[0, 7], feature[0].view(3, 20)[:, 7])
+    assert torch.equal(layout.flat(by_site), feature)
+
+
+def test_tokens_are_sites_and_vectors_are_one_site():
+    tokens, vector = Layout((7, 5)), Layout((11,))
+    assert (tokens.sites, tokens.channels) == (7, 5)
+    assert (vector.sites, vector.channels) == (1, 11)
+    units = torch.randn(2, 35)
+    assert torch.equal(tokens.by_site(units)[1, 3], units[1, 15:20])
+    assert torch.equal(tokens.flat(tokens.by_site(units)), units)
+
+
+def test_a_site_gets_exactly_the_rectangles_within_its_reach():
+    regions = rp.Regions.grid(3, 3)
+    influence = torch.zeros(9, 2)
+    influence[[0, 1, 3, 4], 0] = 1.0  # the top left 2 × 2 cells: 9 rectangles
+    influence[8, 1] = 1.0  # one corner: 1 rectangle
+    found = candidate_fields(regions, influence, threshold=1e-3, most=99)
+    assert found.valid.sum(1).tolist() == [9, 1]
+    reach = influence.T > 0
+    for site in range(2):
+        fields = found.fields[found.index[site][found.valid[site]]]
+        assert not (fields & ~reach[site]).any()
+        assert len({row.numpy().tobytes() for row in fields}) == len(fields)
+
+
+def test_a_tiny_share_of_influence_is_not_reach():
+    influence = torch.tensor([[1.0], [1e-5]])
+    found = candidate_fields(rp.Regions.grid(1, 2), influence, threshold=1e-3, most=99)
+    assert found.fields[found.index[0][found.valid[0]]].tolist() == [[True, False]]
+
+
+def test_a_dead_site_may_serve_any_patch():
+    found = candidate_fields(rp.Regions.grid(2, 2), torch.zeros(4, 1), threshold=1e-3, most=99)
+    assert found.valid.sum() == 9
+
+
+def test_the_limit_keeps_the_fields_that_hold_most_influence():
+    influence = torch.full((16, 1), 0.01)
+    influence[[5, 6], 0] = 1.0
+    found = candidate_fields(rp.Regions.grid(4, 4), influence, threshold=1e-4, most=5)
+    fields = found.fields[found.index[0][found.valid[0]]]
+    assert len(fields) == 5
+    assert fields[:, [5, 6]].all()
+
+
+def test_fields_on_a_label_map_are_connected_and_within_reach():
+    labels = torch.arange(6).view(2, 3).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    regions = rp.Regions.from_labels(labels)
+    influence = torch.tensor([[4.0], [2.0], [0.0], [1.0], [0.5], [0.0]])
+    found = candidate_fields(regions, influence, threshold=1e-3, most=99)
+    fields = found.fields[found.index[0][found.valid[0]]]
+    assert not fields[:, [2, 5]].any()
+    neighbours = regions.neighbours()
+    for row in fields:
+        grown = torch.zeros(6, dtype=torch.bool)
+        grown[int(row.nonzero()[0])] = True
+        for _ in range(6):
+            grown |= neighbours[grown].any(0) & row
+        assert torch.equal(grown, row)
+    whole = torch.tensor([True, True, False, True, True, False])
+    assert (fields == whole).all(1).any()

@@ -1,0 +1,191 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import regional_primitives as rp
+from regional_primitives.decompose.decomposition import TENSORS
+from regional_primitives.runtime.storage import MANIFEST, file_digest
+
+
+def assert_same(one, other):
+    for name in ("feature", "baseline", "action_fields", "strengths", "offsets", "units", "values"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert one.provenance == other.provenance
+    assert one.regions.to_dict() == other.regions.to_dict()
+
+
+def test_strengths_are_the_norms_of_components_in_descending_order(planted_result):
+    norms = [float(planted_result.component(k).norm()) for k in range(planted_result.count)]
+    assert norms == pytest.approx(planted_result.strengths.tolist(), rel=1e-5)
+    assert norms == sorted(norms, reverse=True)
+    assert planted_result.action_fields.any(1).all()
+
+
+def test_minimal_feature_is_the_sum_over_fields_that_meet_the_demand(planted_result):
+    demands = torch.rand(7, 16, generator=torch.Generator().manual_seed(0)) < 0.3
+    together = planted_result.minimal_feature(demands)
+    for demand, found in zip(demands, together, strict=True):
+        expected = planted_result.baseline[0].clone()
+        for k in range(planted_result.count):
+            if (planted_result.action_fields[k] & demand).any():
+                expected += planted_result.component(k)[0]
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_demand_may_be_named_in_three_ways(planted_result):
+    row = torch.zeros(16, dtype=torch.bool)
+    row[[2, 5]] = True
+    expected = planted_result.minimal_feature(row)
+    assert expected.shape == planted_result.feature.shape
+    assert torch.equal(planted_result.minimal_feature(row[None]), expected)
+    assert torch.equal(planted_result.minimal_feature([2, 5]), expected)
+    assert torch.equal(planted_result.minimal_feature(torch.tensor([2, 5])), expected)
+    assert torch.equal(planted_result.minimal_feature(3), planted_result.minimal_feature([3]))
+
+
+def test_nothing_demanded_is_the_baseline(planted_result):
+    assert torch.equal(planted_result.minimal_feature([]), planted_result.baseline)
+
+
+@pytest.mark.parametrize(
+    ("demand", "message"),
+    [
+        (torch.zeros(9, dtype=torch.bool), r"bool \[16\] or \[batch, 16\]"),
+        (torch.zeros(2, 2, 16, dtype=torch.bool), r"got bool \[2, 2, 16\]"),
+        ([16], "patch 16 does not exist; patches run 0 … 15"),
+        ([-1], "patch -1 does not exist"),
+        ([0.5], "patch indices are whole numbers"),
+    ],
+)
+def test_bad_input_demands(planted_result, demand, message):
+    with pytest.raises(rp.InputError, match=message):
+        planted_result.minimal_feature(demand)
+
+
+@pytest.mark.parametrize("k", [-1, 10**6, True, "0"])
+def test_bad_input_components(planted_result, k):
+    with pytest.raises(rp.InputError, match="does not exist; components run 0"):
+        planted_result.component(k)
+
+
+def test_bad_input_scales(planted_result):
+    with pytest.raises(rp.InputError, match="cannot be scaled by nan"):
+        planted_result.scales({0: float("nan")})
+    with pytest.raises(rp.InputError, match=r"scales are \[batch"):
+        planted_result.combine(torch.ones(1, 3))
+
+
+def test_components_are_stored_sparsely(planted_result):
+    assert len(planted_result.values) == int(planted_result.offsets[-1])
+    assert len(planted_result.values) < planted_result.count * planted_result.feature.numel() / 2
+
+
+def test_save_and_load_round_trip(planted_result, tmp_path):
+    planted_result.save(tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [MANIFEST, TENSORS]
+    assert_same(rp.Decomposition.load(tmp_path / "run"), planted_result)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("latents", [(torch.ones(1, 2), torch.zeros(1, 3)), {"z": torch.ones(1)}])
+def test_latents_of_several_parts_round_trip(planted_result, tmp_path, latents):
+    replace(planted_result, latents=latents).save(tmp_path / "run")
+    found = rp.Decomposition.load(tmp_path / "run").latents
+    assert type(found) is type(latents)
+    pairs = (
+        zip(found, latents, strict=True)
+        if isinstance(latents, tuple)
+        else [(found["z"], latents["z"])]
+    )
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_label_map_round_trips(planted_result, tmp_path):
+    regions = rp.Regions.from_labels(rp.Regions.grid(4, 4).label_map(32, 32))
+    replace(planted_result, regions=regions).save(tmp_path / "run")
+    found = rp.Decomposition.load(tmp_path / "run").regions
+    assert torch.equal(found.labels, regions.labels)
+
+
+def test_a_run_is_not_overwritten_unasked(planted_result, tmp_path):
+    planted_result.save(tmp_path / "run")
+    with pytest.raises(rp.StorageError, match="holds a run already"):
+        planted_result.save(tmp_path / "run")
+    planted_result.save(tmp_path / "run", overwrite=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(rp.StorageError, match="is not a run folder"):
+        planted_result.save(tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def saved(result, folder):
+    result.save(folder)
+    return folder
+
+
+def edit_manifest(folder, **changes):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest.update(changes)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_bad_input_an_unknown_schema_version_is_refused(planted_result, tmp_path):
+    folder = saved(planted_result, tmp_path / "run")
+    edit_manifest(folder, schema_version=99)
+    with pytest.raises(rp.StorageError, match="schema version 99; this release reads 1"):
+        rp.Decomposition.load(folder)
+
+
+def test_bad_input_a_flipped_byte_is_noticed(planted_result, tmp_path):
+    folder = saved(planted_result, tmp_path / "run")
+    content = bytearray((folder / TENSORS).read_bytes())
+    content[-7] ^= 1
+    (folder / TENSORS).write_bytes(bytes(content))
+    with pytest.raises(rp.StorageError, match="is corrupt: its SHA-256 digest"):
+        rp.Decomposition.load(folder)
+
+
+def rewrite_tensors(folder, change):
+    tensors = load_file(folder / TENSORS)
+    change(tensors)
+    save_file(tensors, folder / TENSORS)
+    edit_manifest(folder, tensors_digest=file_digest(folder / TENSORS))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("values"),
+        lambda tensors: tensors.update(strengths=tensors["strengths"][:-1].clone()),
+        lambda tensors: tensors.update(units=tensors["units"] + 1000),
+        lambda tensors: tensors.update(offsets=tensors["offsets"].flip(0).clone()),
+        lambda tensors: tensors.update(action_fields=tensors["action_fields"].float()),
+    ],
+    ids=["missing tensor", "count differs", "unit out of range", "offsets fall", "wrong type"],
+)
+def test_bad_input_tensors_that_do_not_belong_together(planted_result, tmp_path, change):
+    folder = saved(planted_result, tmp_path / "run")
+    rewrite_tensors(folder, change)
+    with pytest.raises(rp.StorageError, match="is corrupt"):
+        rp.Decomposition.load(folder)
+
+
+def test_bad_input_missing_files(planted_result, tmp_path):
+    with pytest.raises(rp.StorageError, match=r"is not a run folder: it has no run\.json"):
+        rp.Decomposition.load(tmp_path)
+    folder = saved(planted_result, tmp_path / "run")
+    (folder / TENSORS).unlink()
+    with pytest.raises(rp.StorageError, match="is missing"):
+        rp.Decomposition.load(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}'])
+def test_bad_input_a_broken_manifest(planted_result, tmp_path, text):
+    folder = saved(planted_result, tmp_path / "run")
+    (folder / MANIFEST).write_text(text)
+    with pytest.raises(rp.StorageError):
+        rp.Decomposition.load(folder)

@@ -1,0 +1,156 @@
+import dataclasses
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.generators.toy import planted_truth
+
+# Exactness goes before leak and cost here, since the planted fields overlap and so must leak.
+EXACT = rp.Structured(steps=300, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_planted_components_are_found_and_no_others(planted, seed):
+    result = rp.explain(planted, planted.sample_latents(1, seed), rp.Regions.grid(4, 4), EXACT)
+    truth = planted_truth(result.feature, result.baseline)
+    planted_here = torch.zeros(result.count, dtype=torch.bool)
+    for field, component, strength in zip(
+        truth.action_fields, truth.components, truth.strengths, strict=True
+    ):
+        match = (result.action_fields == field).all(1)
+        assert match.sum() == 1, f"field {field.int().tolist()} is missing"
+        k = int(match.nonzero())
+        planted_here[k] = True
+        assert float(result.strengths[k]) == pytest.approx(float(strength), rel=0.05)
+        found = result.component(k).flatten()
+        assert float((found - component).norm() / strength) < 0.1
+    assert float(result.strengths[~planted_here].max()) < 0.05 * float(truth.strengths.max())
+
+
+def test_the_fit_stops_once_nothing_moves(planted):
+    result = rp.explain(planted, planted.sample_latents(1, 1), rp.Regions.grid(4, 4), EXACT)
+    assert result.provenance.converged
+    assert len(result.history) < EXACT.steps
+    endless = dataclasses.replace(EXACT, steps=60, tolerance=0.0)
+    result = rp.explain(planted, planted.sample_latents(1, 1), rp.Regions.grid(4, 4), endless)
+    assert not result.provenance.converged
+    assert len(result.history) == 60
+
+
+def test_planted_components_need_no_luck_in_the_random_stream(planted):
+    latents = planted.sample_latents(1, 4)
+    one, other = (
+        rp.explain(planted, latents, rp.Regions.grid(4, 4), dataclasses.replace(EXACT, seed=seed))
+        for seed in (0, 1)
+    )
+    assert torch.equal(one.action_fields[:10].sum(0), other.action_fields[:10].sum(0))
+    torch.testing.assert_close(one.strengths[:10], other.strengths[:10], rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_components_add_up_to_the_feature(planted, quick, signed):
+    settings = dataclasses.replace(quick, signed=signed)
+    result = rp.explain(planted, planted.sample_latents(1, 5), rp.Regions.grid(4, 4), settings)
+    whole = result.minimal_feature(torch.ones(16, dtype=torch.bool))
+    gap = (whole - result.feature).norm() / (result.feature - result.baseline).norm()
+    assert float(gap) < 1e-5
+    added = result.baseline + sum(result.component(k) for k in range(result.count))
+    torch.testing.assert_close(added, result.feature, rtol=1e-5, atol=1e-6)
+
+
+def test_unsigned_shares_only_switch_on(planted, planted_result):
+    share = (
+        planted_result.values
+        / (planted_result.feature - planted_result.baseline).flatten()[planted_result.units.long()]
+    )
+    assert float(share.min()) >= 0
+    assert float(share.max()) <= 1 + 1e-6
+
+
+def test_signed_shares_do_take_back(planted, quick):
+    settings = dataclasses.replace(quick, signed=True, correction_weight=0.0)
+    result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
+    departure = (result.feature - result.baseline).flatten()
+    assert float((result.values / departure[result.units.long()]).min()) < -0.01
+
+
+def test_a_seed_gives_the_same_result_twice(planted, planted_result, quick):
+    again = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), quick)
+    assert torch.equal(again.values, planted_result.values)
+    assert torch.equal(again.units, planted_result.units)
+    other = rp.explain(
+        planted,
+        planted.sample_latents(1, 3),
+        rp.Regions.grid(4, 4),
+        dataclasses.replace(quick, seed=1),
+    )
+    assert not torch.equal(other.values[:50], planted_result.values[:50])
+
+
+def test_evaluations_are_those_that_the_tail_ran(planted, quick, monkeypatch):
+    ran = 0
+    tail = type(planted).tail
+
+    def counted(self, feature):
+        nonlocal ran
+        ran += len(feature) if feature.requires_grad else 0
+        return tail(self, feature)
+
+    monkeypatch.setattr(type(planted), "tail", counted)
+    result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), quick)
+    assert result.provenance.evaluations == ran == 2 * 16 + 20 * 16
+
+
+def test_a_higher_price_of_leak_leaks_less_and_errs_more(planted, quick):
+    regions, latents = rp.Regions.grid(4, 4), planted.sample_latents(1, 6)
+    scores = []
+    for weight in (0.01, 1.0):
+        settings = dataclasses.replace(quick, steps=60, outside_weight=weight)
+        result = rp.explain(planted, latents, regions, settings)
+        scores.append(rp.evaluate(result, planted, rp.Evaluation(components=2, free_demands=0)))
+    assert scores[1].leak < scores[0].leak
+    assert scores[1].inside_error > scores[0].inside_error
+
+
+def test_a_label_map_is_explained_too(planted, quick):
+    labels = rp.Regions.grid(4, 4).label_map(32, 32).clone()
+    labels[labels == 15] = 14
+    result = rp.explain(
+        planted, planted.sample_latents(1, 3), rp.Regions.from_labels(labels), quick
+    )
+    assert result.action_fields.shape[1] == 15
+    assert float(result.history[-5:, 0].mean()) < float(result.history[:5, 0].mean())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1"),
+        ({"batch": 0}, "batch must be a whole number"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"outside_weight": float("nan")}, "outside_weight must be a number of at least 0"),
+        ({"cost_weight": -1.0}, "cost_weight must be a number of at least 0"),
+        ({"smallest_share": 0.7}, "must be below 0.5"),
+        ({"probes": True}, "probes must be a whole number"),
+    ],
+)
+def test_settings_are_checked_when_made(change, message):
+    with pytest.raises(rp.InputError, match=message):
+        rp.Structured(**change)
+
+
+def test_progress_reports_each_step_with_figures(planted, quick):
+    seen = []
+    rp.explain(
+        planted,
+        planted.sample_latents(1, 3),
+        rp.Regions.grid(4, 4),
+        quick,
+        progress=lambda stage, done, total, note="": seen.append((stage, done, total, note)),
+    )
+    fit = [entry for entry in seen if entry[0] == "fit"]
+    assert [entry[1] for entry in fit] == list(range(1, 21))
+    assert fit[-1][1] == fit[-1][2]
+    assert "inside error" in fit[-1][3]
+    assert "leak" in fit[-1][3]

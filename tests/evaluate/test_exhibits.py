@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.evaluate import Exhibits, exhibit
+
+
+@pytest.fixture(scope="module")
+def exhibits(planted, result):
+    return exhibit(result, planted, most=6)
+
+
+def test_pictures_are_what_the_tail_gives(planted, result, exhibits):
+    k = int(exhibits.shown[2])
+    alone = planted.tail(result.baseline + result.component(k))[0] - result.baseline_image
+    torch.testing.assert_close(exhibits.patterns[2], alone, rtol=1e-4, atol=1e-5)
+    removed = result.image - planted.tail(result.feature - result.component(k))[0]
+    torch.testing.assert_close(exhibits.removals[2], removed, rtol=1e-4, atol=1e-5)
+
+
+def test_the_build_up_runs_from_the_baseline_to_the_picture(result, exhibits):
+    assert exhibits.steps.tolist()[0] == 0
+    assert exhibits.steps.tolist()[-1] == result.count
+    torch.testing.assert_close(exhibits.build_up[0], result.baseline_image)
+    torch.testing.assert_close(exhibits.build_up[-1], result.image, rtol=1e-4, atol=1e-5)
+    assert float(exhibits.build_up_error[0]) == pytest.approx(1.0)
+    assert float(exhibits.build_up_error[-1]) < 1e-6
+
+
+def test_both_rankings_are_shown(result, exhibits):
+    shown = set(exhibits.shown.tolist())
+    assert set(range(6)) <= shown
+    assert set(exhibits.visible_order[:6]) <= shown
+    change = exhibits.visible_change[exhibits.visible_order]
+    assert torch.equal(change, change.sort(descending=True).values)
+
+
+def test_a_flat_repaint_has_no_visible_change():
+    from regional_primitives.evaluate.exhibits import _detail
+
+    regions = rp.Regions.grid(2, 2)
+    flat = regions.label_map(8, 8).float().expand(1, 3, 8, 8)
+    assert float(_detail(flat, regions).abs().max()) < 1e-6
+    textured = flat.clone()
+    textured[0, 0, 0, 0] += 1
+    assert float(_detail(textured, regions).norm()) > 0.9
+
+
+def test_exhibits_round_trip(exhibits, tmp_path):
+    exhibits.write(tmp_path)
+    again = Exhibits.read(tmp_path)
+    assert again.demand_names == exhibits.demand_names
+    assert torch.equal(again.patterns, exhibits.patterns)
+    (tmp_path / "exhibits.safetensors").write_bytes(b"junk")
+    with pytest.raises(rp.StorageError, match="is corrupt"):
+        Exhibits.read(tmp_path)
+
+
+def test_a_label_map_has_demands_too(planted):
+    labels = rp.Regions.grid(4, 4).label_map(32, 32)
+    quick = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
+    result = rp.explain(
+        planted, planted.sample_latents(1, 3), rp.Regions.from_labels(labels), quick
+    )
+    found = exhibit(result, planted, most=2)
+    assert len(found.demand_names) == len(found.demands) == len(found.demanded)
+    assert found.demands.any(1).all()

@@ -1,0 +1,218 @@
+import itertools
+import json
+import math
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.evaluate.scores import top_counts
+
+
+def slow_errors(result, generator, demand):
+    """Inside error and leak of one demand, pixel by pixel as measures.md words them."""
+    picture = generator.tail(result.minimal_feature(demand))[0]
+    x, x0 = result.image, result.baseline_image
+    labels = result.regions.label_map(*x.shape[-2:])
+    sums = dict.fromkeys(("inside", "inside 0", "outside", "outside 0"), 0.0)
+    for row, column in itertools.product(*map(range, labels.shape)):
+        here = (slice(None), row, column)
+        if demand[labels[row, column]]:
+            sums["inside"] += float((picture[here] - x[here]).square().sum())
+            sums["inside 0"] += float((x0[here] - x[here]).square().sum())
+        else:
+            sums["outside"] += float((picture[here] - x0[here]).square().sum())
+            sums["outside 0"] += float((x[here] - x0[here]).square().sum())
+    leak = sums["outside"] / sums["outside 0"] if sums["outside 0"] else 0.0
+    return sums["inside"] / sums["inside 0"], leak
+
+
+def test_inside_error_and_leak_are_what_a_slow_reading_of_the_definition_gives(planted, result):
+    demands = held_out_demands(result.regions, 6)
+    scores = rp.evaluate(
+        result, planted, rp.Evaluation(demands=6, components=1, contexts=2, free_demands=0)
+    )
+    slow = [slow_errors(result, planted, demand) for demand in demands]
+    partial = [leak for (_, leak), demand in zip(slow, demands, strict=True) if not demand.all()]
+    assert scores.inside_error == pytest.approx(sum(i for i, _ in slow) / 6, rel=1e-4)
+    assert scores.leak == pytest.approx(sum(partial) / len(partial), rel=1e-4)
+
+
+def test_the_planted_components_score_as_the_axioms_say(planted, truth):
+    scores = rp.evaluate(truth, planted, rp.Evaluation(demands=32, free_demands=0))
+    assert scores.components == 10
+    assert scores.inside_error == pytest.approx(0.0, abs=1e-9)
+    assert scores.completeness_gap < 1e-6
+    assert scores.boundedness == pytest.approx(1.0, abs=1e-5)
+    assert scores.boundedness_in_context == pytest.approx(1.0, abs=1e-5)
+    assert scores.consistency == pytest.approx(1.0, abs=1e-4)
+    assert scores.inconsistency == pytest.approx(0.0, abs=1e-3)
+    assert scores.superposition_error == pytest.approx(0.0, abs=1e-9)
+    assert scores.top_inside_error[10] == pytest.approx(0.0, abs=1e-9)
+    # The planted fields overlap, so that whoever asks for a patch gets its neighbours' share too.
+    assert scores.leak > 0.1
+
+
+def test_cost_is_the_share_of_the_feature_that_is_switched_on(planted, truth):
+    scores = rp.evaluate(
+        truth, planted, rp.Evaluation(demands=8, components=1, contexts=2, free_demands=0)
+    )
+    departure = (truth.feature - truth.baseline).abs().sum()
+    expected = [
+        float((truth.minimal_feature(demand) - truth.baseline).abs().sum() / departure)
+        for demand in held_out_demands(truth.regions, 8)
+    ]
+    assert scores.cost == pytest.approx(sum(expected) / 8, rel=1e-5)
+
+
+def test_counts_sizes_and_overlap_by_hand(planted, truth):
+    scores = rp.evaluate(
+        truth, planted, rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)
+    )
+    energy = (truth.strengths**2).tolist()
+    total = sum(energy)
+    for share, found in ((0.5, scores.n50), (0.9, scores.n90), (0.95, scores.n95)):
+        assert sum(energy[:found]) >= share * total * (1 - 1e-6)
+        assert sum(energy[: found - 1]) < share * total
+    sizes = truth.action_fields.sum(1).tolist()
+    for size in set(sizes):
+        mine = sum(e for e, s in zip(energy, sizes, strict=True) if s == size)
+        assert scores.field_sizes[size] == pytest.approx(mine / total, rel=1e-5)
+    assert sum(scores.field_sizes.values()) == pytest.approx(1.0)
+    weighted = weight = 0.0
+    for a, b in itertools.combinations(range(10), 2):
+        one, other = truth.action_fields[a], truth.action_fields[b]
+        w = float(truth.strengths[a] * truth.strengths[b])
+        weighted += w * float((one & other).sum() / (one | other).sum())
+        weight += w
+    assert scores.overlap == pytest.approx(weighted / weight, rel=1e-5)
+
+
+def test_a_component_outside_its_field_is_not_bounded(planted, truth):
+    from dataclasses import replace
+
+    moved = replace(truth, action_fields=~truth.action_fields)
+    scores = rp.evaluate(
+        moved, planted, rp.Evaluation(demands=4, components=10, contexts=4, free_demands=0)
+    )
+    assert scores.boundedness < 0.01
+    assert scores.boundedness_in_context < 0.01
+
+
+def test_free_optimisation_bounds_the_structured_form(scores):
+    assert scores.additivity_gap >= -1e-3
+    assert scores.free_leak < scores.structured_leak
+    assert 0 <= scores.free_inside_error < 0.1
+
+
+def test_measures_that_were_left_out_are_none(planted, truth):
+    scores = rp.evaluate(
+        truth, planted, rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)
+    )
+    assert scores.additivity_gap is None
+    assert scores.free_leak is None
+
+
+def test_refits_measure_stability_and_the_frontier(planted, result):
+    scores = rp.evaluate(
+        result,
+        planted,
+        rp.Evaluation(demands=32, components=1, contexts=2, free_demands=0, refits=True),
+    )
+    prices = [point["outside_weight"] for point in scores.frontier]
+    assert prices == pytest.approx([0.03, 0.1, 0.3])
+    assert scores.frontier[1]["inside_error"] == pytest.approx(scores.inside_error)
+    assert scores.frontier[1]["leak"] == pytest.approx(scores.leak)
+    leaks = [point["leak"] for point in scores.frontier]
+    assert leaks == sorted(leaks, reverse=True)
+    assert 0 < scores.unit_stability < scores.stability < 1
+
+
+def test_stability_by_hand(truth):
+    from dataclasses import replace
+
+    from regional_primitives.evaluate.refits import stability
+
+    assert stability(truth, truth) == pytest.approx((1.0, 1.0))
+    half = replace(truth, strengths=truth.strengths / 2, values=truth.values / 2)
+    assert stability(truth, half) == pytest.approx((0.5, 0.5))
+    opposite = replace(truth, values=-truth.values)
+    assert stability(truth, opposite) == pytest.approx((1.0, 0.0))
+    elsewhere = replace(truth, action_fields=truth.action_fields[:, torch.randperm(16)])
+    assert stability(truth, elsewhere)[0] < 0.5
+
+
+def test_visual_quality_agrees_with_scikit_image_where_all_is_demanded(planted, result):
+    from skimage.metrics import peak_signal_noise_ratio
+
+    from regional_primitives.evaluate.scores import _visual_quality
+
+    picture = planted.tail(result.minimal_feature([0, 1, 2, 3]))
+    everything = torch.ones(1, 16, dtype=torch.bool)
+    psnr, ssim = _visual_quality(result, everything, picture)
+    expected = peak_signal_noise_ratio(result.image.numpy(), picture[0].numpy(), data_range=2.0)
+    assert psnr == pytest.approx(expected, rel=1e-4)
+    assert 0 < ssim < 1
+    _, perfect = _visual_quality(result, everything, result.image[None])
+    assert perfect == pytest.approx(1.0)
+
+
+def test_scores_survive_json(scores):
+    text = json.dumps(scores.to_dict(), allow_nan=False)
+    assert rp.Scores.from_dict(json.loads(text)) == scores
+    assert all(math.isfinite(v) for v in scores.to_dict().values() if isinstance(v, float))
+
+
+def test_bad_input_foreign_scores_are_refused(scores):
+    content = scores.to_dict()
+    content["quality"] = content.pop("leak")
+    with pytest.raises(rp.InputError, match="differ in: leak, quality"):
+        rp.Scores.from_dict(content)
+
+
+def test_bad_input_another_generator_is_refused(planted, result):
+    from regional_primitives.generators.toy import PlantedNetwork
+
+    network = PlantedNetwork()
+    with torch.no_grad():
+        network.paint.bias += 0.01
+    other = rp.cut(network, "express", sample_latents=planted.sampler)
+    with pytest.raises(rp.GeneratorError, match="made with other weights"):
+        rp.evaluate(result, other)
+    elsewhere = rp.cut(planted.network, "embed", sample_latents=planted.sampler)
+    with pytest.raises(rp.GeneratorError, match="made at layer 'express'"):
+        rp.evaluate(result, elsewhere)
+
+
+@pytest.mark.parametrize("change", [{"demands": 0}, {"contexts": 1}, {"free_demands": -1}])
+def test_bad_input_settings_are_checked(change):
+    with pytest.raises(rp.InputError, match="must be a whole number of at least"):
+        rp.Evaluation(**change)
+
+
+def test_errors_where_nothing_changes_stay_finite():
+    image = torch.zeros(1, 4, 4)
+    baseline = image.clone()
+    baseline[:, :2, :2] = 1.0
+    errors = PatchErrors.of(image, baseline, rp.Regions.grid(2, 2))
+    demand = torch.tensor([[False, True, False, False]])
+    assert float(errors.inside(baseline[None], demand)) == 0.0
+    assert math.isfinite(float(errors.inside(baseline[None] + 1, demand)))
+
+
+def test_pixels_of_no_patch_always_count_as_outside():
+    labels = torch.tensor([[0, -1], [1, 1]])
+    image, baseline = torch.ones(1, 2, 2), torch.zeros(1, 2, 2)
+    errors = PatchErrors.of(image, baseline, rp.Regions.from_labels(labels))
+    everything = torch.ones(1, 2, dtype=torch.bool)
+    picture = baseline.clone()
+    picture[0, 0, 1] = 0.5
+    assert float(errors.outside(picture[None], everything)) == pytest.approx(0.25)
+
+
+def test_the_log_grid_ends_at_the_count():
+    assert top_counts(1) == [1]
+    assert top_counts(10) == [1, 2, 5, 10]
+    assert top_counts(188) == [1, 2, 5, 10, 20, 50, 100, 188]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from regional_primitives.runtime.cache import cache_folder, cached_tensors
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("REGIONAL_PRIMITIVES_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Compute:
+    """Counts how often it is asked."""
+
+    def __init__(self, value):
+        self.value, self.calls = value, 0
+
+    def __call__(self):
+        self.calls += 1
+        return {"value": torch.tensor(self.value)}
+
+
+def _get(key, compute, kind="test"):
+    return float(cached_tensors(kind, key, compute)["value"])
+
+
+def test_computed_once_a_key_and_kind(folder):
+    compute = Compute(1.5)
+    assert [_get("a", compute) for _ in range(3)] == [1.5] * 3
+    assert compute.calls == 1
+    other = Compute(2.5)
+    assert _get("b", other) == 2.5
+    assert _get("a", other, kind="other") == 2.5
+    assert _get("a", other) == 1.5
+    assert other.calls == 2
+    assert len(list(folder.rglob("*.safetensors"))) == 3
+
+
+def test_corrupt_entry_is_computed_anew_and_repaired(folder, caplog):
+    compute = Compute(1.5)
+    _get("a", compute)
+    (entry,) = folder.rglob("*.safetensors")
+    entry.write_bytes(entry.read_bytes()[:-1])
+    with caplog.at_level(logging.WARNING):
+        assert _get("a", compute) == 1.5
+    assert "computed anew" in caplog.text
+    assert _get("a", compute) == 1.5
+    assert compute.calls == 2
+
+
+def test_unwritable_folder_costs_the_cache_not_the_result(folder, caplog):
+    folder.write_text("a file where the folder should be")
+    compute = Compute(1.5)
+    with caplog.at_level(logging.WARNING):
+        assert [_get("a", compute), _get("a", compute)] == [1.5, 1.5]
+    assert compute.calls == 2
+    assert "the result is not cached: cannot write" in caplog.text
+
+
+def test_failed_computation_leaves_no_entry(folder):
+    def fail():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_tensors("test", "a", fail)
+    assert not list(folder.rglob("*"))
+
+
+def test_folder_is_the_platforms_unless_chosen(folder, monkeypatch):
+    assert cache_folder() == folder
+    for unset in ("", None):
+        if unset is None:
+            monkeypatch.delenv("REGIONAL_PRIMITIVES_CACHE")
+        else:
+            monkeypatch.setenv("REGIONAL_PRIMITIVES_CACHE", unset)
+        assert cache_folder().is_relative_to(Path.home())
+        assert "regional_primitives" in cache_folder().parts
+
+
+def test_tests_keep_out_of_the_home_folder(cache):
+    assert cache_folder() == cache
+    assert not cache.is_relative_to(Path.home() / ".cache")

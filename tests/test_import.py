@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import regional_primitives as rp
+
+HEAVY = ("matplotlib", "fastapi", "jinja2", "skimage", "rich", "typer", "PIL", "scipy", "IPython")
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Import the package in a fresh process; give the modules it loaded and the files it left."""
+    home = tmp_path_factory.mktemp("home")
+    code = "import json, sys, regional_primitives; print(json.dumps(sorted(sys.modules)))"
+    environment = {"HOME": str(home), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout), list(home.rglob("*")), process.stderr
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_importing_leaves_plotting_and_web_alone(imported, package):
+    modules, _, _ = imported
+    assert package not in modules
+
+
+def test_importing_writes_no_file_and_prints_nothing(imported):
+    modules, files, said = imported
+    assert "regional_primitives" in modules
+    assert files == []
+    assert said == ""
+
+
+@pytest.mark.parametrize("name", rp.__all__)
+def test_public_names_exist_and_are_documented(name):
+    documentation = inspect.getdoc(getattr(rp, name))
+    assert documentation
+    # A dataclass without a docstring of its own is given its signature instead.
+    assert not documentation.startswith(f"{name}(")
+
+
+def test_public_names_are_sorted_and_said_once():
+    assert sorted(set(rp.__all__)) == rp.__all__
+
+
+@pytest.mark.parametrize("name", ["explain", "cut", "load_generator", "Regions", "Decomposition"])
+def test_names_that_others_script_against_stay(name):
+    assert name in rp.__all__
