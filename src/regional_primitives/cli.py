@@ -12,7 +12,6 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -34,11 +33,14 @@ app = typer.Typer(
     name="primitives",
     help="Which part of an image generator's feature makes which part of the picture?",
     epilog="Exit status: 0 done, 2 bad input (one line says what), 130 interrupted.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+_INTERRUPTED = 130
+# The base of all errors of parsing; typer shows it under no name of its own.
+_UsageError = typer.BadParameter.__mro__[1]
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Overwrite = Annotated[
@@ -248,12 +250,12 @@ def _exit_codes() -> Iterator[None]:
     except RegionalPrimitivesError as error:
         _tell(f"error: {error}")
         sys.exit(2)
-    except click.UsageError as error:
-        _tell(f"error: {error.format_message()}")
+    except _UsageError as error:
+        _tell(f"error: {error.format_message()}")  # type: ignore[attr-defined]
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _tell("interrupted; nothing was left behind")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone; closing quietly is what it expects.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -263,5 +265,8 @@ def _exit_codes() -> Iterator[None]:
 def main() -> None:
     """Run the command."""
     with _exit_codes():
-        result = app(standalone_mode=False)
+        words = sys.argv[1:] or ["--help"]
+        result = app(words, prog_name="primitives", standalone_mode=False)
+        if result == _INTERRUPTED:  # typer turns an interrupt into its status
+            raise KeyboardInterrupt
         sys.exit(result if isinstance(result, int) else 0)

@@ -22,9 +22,13 @@ def test_bar_draws_each_stage_on_stderr_and_nothing_on_stdout(capsys):
 
 
 def test_bar_ends_with_the_work_that_fails(capsys):
-    with pytest.raises(KeyboardInterrupt), progress_bar() as report:
-        report("fit", 1, 2)
-        raise KeyboardInterrupt
+    def work():
+        with progress_bar() as report:
+            report("fit", 1, 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     with progress_bar() as report:
         report("fit", 2, 2)
     assert "2/2" in capsys.readouterr().err

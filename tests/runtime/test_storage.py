@@ -203,10 +203,15 @@ def test_digest_takes_every_type_and_shape(dtype):
 def test_failed_file_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    for interruption in (KeyboardInterrupt, RuntimeError):
-        with pytest.raises(interruption), staged_file(path) as temporary:
+
+    def write(interruption):
+        with staged_file(path) as temporary:
             temporary.write_text("half")
             raise interruption
+
+    for interruption in (KeyboardInterrupt, RuntimeError):
+        with pytest.raises(interruption):
+            write(interruption)
     assert path.read_text() == "old"
     assert _listing(tmp_path) == ["a.txt"]
 
@@ -292,9 +297,14 @@ def test_failed_folder_leaves_what_was_there(tmp_path, interruption, before):
         target.mkdir()
     elif before == "run":
         _run_folder(target)
-    with pytest.raises(interruption), staged_folder(target, overwrite=True) as staging:
-        (staging / MANIFEST).write_text("half")
-        raise interruption
+
+    def write():
+        with staged_folder(target, overwrite=True) as staging:
+            (staging / MANIFEST).write_text("half")
+            raise interruption
+
+    with pytest.raises(interruption):
+        write()
     assert _listing(tmp_path) == ([] if before == "nothing" else ["run"])
     if before != "nothing":
         assert _listing(target) == ([] if before == "empty" else ["content", MANIFEST])
@@ -344,13 +354,14 @@ def test_a_parent_that_is_a_file(tmp_path):
 
 def test_full_disk_inside_the_block(tmp_path):
     target = _run_folder(tmp_path / "run")
-    message = r"cannot write .*run: No space left on device"
-    with (
-        pytest.raises(StorageError, match=message),
-        staged_folder(target, overwrite=True) as staging,
-    ):
-        (staging / "half").write_text("half")
-        _full_disk()
+
+    def write():
+        with staged_folder(target, overwrite=True) as staging:
+            (staging / "half").write_text("half")
+            _full_disk()
+
+    with pytest.raises(StorageError, match=r"cannot write .*run: No space left on device"):
+        write()
     assert _listing(tmp_path) == ["run"]
     assert _listing(target) == ["content", MANIFEST]
 

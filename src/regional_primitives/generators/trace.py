@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,9 +148,8 @@ class Trace:
         inputs = {n for n in self.graph.nodes if n.op == "placeholder"}
         varying = inputs | self._descendants(inputs)
         read = {i for n in behind for i in n.all_input_nodes}
-        past = (read & varying) - behind - {node}
-        # A function's own text would be its address; the node's name is the function's.
-        return sorted(n.name if n.op == "call_function" else str(n.target) for n in past)
+        past = {n for n in (read & varying) - behind - {node} if not _is_batch_size(n)}
+        return sorted({str(n.target) for n in _named_origins(past)})
 
     def _output(self) -> fx.Node:
         return next(node for node in reversed(self.graph.nodes) if node.op == "output")
@@ -167,20 +167,58 @@ class Trace:
 
     def _tail(self, node: fx.Node) -> nn.Module:
         behind = self._descendants({node})
-        # What the part behind the cut reads besides the feature: weights and constants.
-        beside = {a for n in behind for a in _ancestors(n)} - behind - _ancestors(node) - {node}
-        constants = {n for n in behind for n in n.all_input_nodes} & _ancestors(node)
-        for constant in tuple(constants):
-            constants |= _ancestors(constant)
         graph = fx.Graph()
         feature = graph.placeholder("feature")
         # An in-place layer right behind the cut must not write into the caller's feature.
         copies: dict[fx.Node, fx.Node] = {node: graph.call_function(torch.clone, (feature,))}
+        # What the image needs of the graph: the part behind, and the constants that it reads.
+        needed: set[fx.Node] = set()
+        pending = list(self._output().all_input_nodes)
+        while pending:
+            old = pending.pop()
+            if old in copies or old in needed:
+                continue
+            if old not in behind and _is_batch_size(old):
+                copies[old] = graph.call_method("size", (feature, 0))
+                continue
+            needed.add(old)
+            pending.extend(old.all_input_nodes)
         for old in self.graph.nodes:
-            if old in (behind | beside | constants) and old.op not in ("output", "placeholder"):
+            if old in needed:
                 copies[old] = graph.node_copy(old, copies.__getitem__)
         graph.output(fx.node.map_arg(self._output().args[0], copies.__getitem__))
         return fx.GraphModule(self.root, graph).eval()
+
+
+def _is_batch_size(node: fx.Node) -> bool:
+    """Recognise x.size(0) and x.shape[0]: how many items there are, which the feature tells too."""
+    if node.op == "call_method" and node.target == "size":
+        return node.args[1:] == (0,)
+    if node.target is not operator.getitem or node.args[1] != 0:
+        return False
+    whole = node.args[0]
+    if not isinstance(whole, fx.Node):
+        return False
+    if whole.target is getattr:
+        return whole.args[1] == "shape"
+    return whole.op == "call_method" and whole.target == "size" and len(whole.args) == 1
+
+
+def _named_origins(nodes: set[fx.Node]) -> set[fx.Node]:
+    """Go back from function calls to the layers and inputs whose values they pass on."""
+    found: set[fx.Node] = set()
+    seen: set[fx.Node] = set()
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.op in ("call_module", "placeholder"):
+            found.add(node)
+        else:
+            pending.extend(node.all_input_nodes)
+    return found
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

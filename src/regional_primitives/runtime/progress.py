@@ -36,12 +36,16 @@ def progress_bar() -> Iterator[Progress]:
         rich_progress.TimeRemainingColumn(),
         rich_progress.TextColumn("{task.fields[note]}"),
     )
-    with rich_progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, rich_progress.TaskID] = {}
+    bar = rich_progress.Progress(*columns, console=Console(stderr=True))
+    tasks: dict[str, rich_progress.TaskID] = {}
 
-        def report(stage: str, done: int, total: int, note: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total, note=note)
-            bar.update(tasks[stage], completed=done, total=total, note=note)
+    def report(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=total, note=note)
+            bar.start()  # not before there is something to draw
+        bar.update(tasks[stage], completed=done, total=total, note=note)
 
+    try:
         yield report
+    finally:
+        bar.stop()

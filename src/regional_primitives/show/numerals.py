@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["count", "decimal", "ordinal", "percent", "seconds", "times"]
+__all__ = ["count", "decimal", "ordinal", "patches", "percent", "seconds", "times", "unbroken"]
 
-_NARROW = "\u00a0"
+_NO_BREAK = "\u00a0"
 """No line break between a number and its unit."""
 
 
@@ -17,14 +17,14 @@ def percent(share: float) -> str:
     if not math.isfinite(value):
         return "not finite"
     if 0 < size < 0.001:
-        return f"{'<' if value > 0 else '>'}{_NARROW}{'' if value > 0 else '−'}0.001{_NARROW}%"
+        return f"{'<' if value > 0 else '>'}{_NO_BREAK}{'' if value > 0 else '−'}0.001{_NO_BREAK}%"
     if size < 1:
         text = f"{value:.2g}"
     elif size < 9.95 or 90 <= size < 99.95:
         text = f"{value:.1f}"
     else:
         text = f"{value:,.0f}"
-    return f"{text.replace('-', '−')}{_NARROW}%"
+    return f"{text.replace('-', '−')}{_NO_BREAK}%"
 
 
 def count(number: int) -> str:
@@ -42,14 +42,24 @@ def decimal(number: float) -> str:
 
 def times(ratio: float) -> str:
     """Write a ratio."""
-    return f"{decimal(ratio)}{_NARROW}×"
+    return f"{decimal(ratio)}{_NO_BREAK}×"
 
 
 def seconds(duration: float) -> str:
     """Write a duration in seconds, or in minutes from two of them on."""
     if duration >= 120:
-        return f"{duration / 60:.1f}{_NARROW}min"
-    return f"{duration:.2g}{_NARROW}s" if duration < 10 else f"{duration:.0f}{_NARROW}s"
+        return f"{duration / 60:.1f}{_NO_BREAK}min"
+    return f"{duration:.2g}{_NO_BREAK}s" if duration < 10 else f"{duration:.0f}{_NO_BREAK}s"
+
+
+def patches(number: int) -> str:
+    """Write a number of patches."""
+    return "1 patch" if number == 1 else f"{count(number)} patches"
+
+
+def unbroken(text: str) -> str:
+    """Keep numbers and the signs behind them on one line."""
+    return text.replace(" %", f"{_NO_BREAK}%").replace(" ×", f"{_NO_BREAK}×")
 
 
 def ordinal(rank: int) -> str:

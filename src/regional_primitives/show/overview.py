@@ -48,10 +48,10 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     first.set_title("picture x", fontsize=10, color=LIGHT.ink)
     baseline = figure.add_subplot(layout[1, 0])
     _picture(baseline, bytes_of(decomposition.baseline_image, image_range))
-    baseline.set_title("baseline picture x0", fontsize=10, color=LIGHT.ink)
+    baseline.set_title("baseline picture x₀", fontsize=10, color=LIGHT.ink)
     difference = figure.add_subplot(layout[2, 0])
     drawn = _map(difference, change, scale)
-    difference.set_title("change |x − x0|", fontsize=10, color=LIGHT.ink)
+    difference.set_title("change |x − x₀|", fontsize=10, color=LIGHT.ink)
     for column, (k, place, change_map) in enumerate(zip(chosen, places, maps, strict=True)):
         mask = decomposition.regions.pixel_mask(
             decomposition.action_fields[k], *decomposition.image.shape[-2:]
@@ -71,7 +71,7 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
             _lines(axes, [[*loop, loop[0]] for loop in loops(mask)], width=1.2)
             axes.set_title(title, fontsize=10, color=LIGHT.ink)
             if column == 0:
-                name = ("action field", "alone on x0", "change it makes")[row]
+                name = ("action field", "alone on x₀", "change it makes")[row]
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
     bar = figure.colorbar(drawn, ax=figure.axes, shrink=0.6, aspect=30, pad=0.01)
     bar.set_ticks([value for value, _ in scale.ticks()])

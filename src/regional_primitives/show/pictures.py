@@ -1,4 +1,4 @@
-"""The pictures of a report page: each image stored once, shown under outlines as often as needed."""
+"""The pictures of a report page: each image stored once, shown with outlines as needed."""
 
 from __future__ import annotations
 

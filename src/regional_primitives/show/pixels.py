@@ -100,7 +100,7 @@ class ColourScale:
     """Share of all pixels that exceed the limit in the maps that the scale was made for."""
 
     @staticmethod
-    def over(maps: Iterable[Float[Tensor, "*batch height width"]]) -> ColourScale:
+    def over(maps: Iterable[Float[Tensor, "... height width"]]) -> ColourScale:
         """Make the scale that maps share: it ends at a round number that 99.9 % of pixels obey."""
         values = torch.cat([one.flatten() for one in maps]).double()
         rank = min(len(values), math.ceil(0.999 * len(values)))

@@ -32,6 +32,7 @@ __all__ = [
     "LIGHT",
     "Theme",
     "plot_field_sizes",
+    "plot_frontier",
     "plot_history",
     "plot_sparsity",
     "plot_top_error",
@@ -130,7 +131,9 @@ def plot_field_sizes(
     if len(sizes) <= 12:
         axes.set_xticks(sizes)
     else:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        with report_extra():
+            from matplotlib.ticker import MaxNLocator
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     on_bars = "; on bars: number of components" if len(sizes) <= _MOST_LABELS else ""
     axes.set_xlabel(f"patches in the action field (of {decomposition.regions.count}){on_bars}")
     axes.set_ylabel("share of Σ‖Δf‖² (%)")
@@ -171,6 +174,28 @@ def plot_history(
     return figure
 
 
+def plot_frontier(scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT) -> Figure:
+    """Draw leak against inside error as the price of leak varies; needs a measured frontier."""
+    figure, axes = _begin(axes, theme, "What less leak costs in exactness")
+    points = scores.frontier or []
+    inside = [100 * point["inside_error"] for point in points]
+    leak = [100 * point["leak"] for point in points]
+    axes.plot(inside, leak, "-o", color=theme.series[0], linewidth=2, markersize=6)
+    for point, x, y in zip(points, inside, leak, strict=True):
+        axes.annotate(
+            f"price {point['outside_weight']:.2g}",
+            (x, y),
+            xytext=(8, 8),
+            textcoords="offset points",
+            color=theme.ink,
+        )
+    axes.set_xlim(0, 1.3 * max([*inside, 1e-3]))
+    axes.set_ylim(0, 1.2 * max([*leak, 1e-3]))
+    axes.set_xlabel("inside error on held-out demands (%)")
+    axes.set_ylabel("leak (%)")
+    return figure
+
+
 def svg(figure: Figure) -> bytes:
     """Encode a figure as SVG; the same figure gives the same bytes."""
     with report_extra():
@@ -200,6 +225,8 @@ def write_figures(
     }
     if len(decomposition.history):
         figures["history"] = plot_history(decomposition)
+    if scores.frontier:
+        figures["frontier"] = plot_frontier(scores)
     written = []
     for name, figure in figures.items():
         path = folder / FIGURES / f"{name}.png"
@@ -214,8 +241,8 @@ def new_figure(size: tuple[float, float], theme: Theme = LIGHT) -> Figure:
     with report_extra():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    figure = Figure(figsize=size, facecolor=theme.paper, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=size, facecolor=theme.paper)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(figure)
     return figure
 

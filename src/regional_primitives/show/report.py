@@ -68,7 +68,8 @@ def _read_scores(folder: Path) -> Scores:
 
 def _refuse_no_numbers(content: Mapping[str, Any]) -> None:
     for name, value in content.items():
-        numbers = list(value.values()) if isinstance(value, dict) else [value]
+        tables = value if isinstance(value, list) else [value]
+        numbers = [v for one in tables for v in (one.values() if isinstance(one, dict) else [one])]
         if not numbers or not all(v is None or isinstance(v, (int, float)) for v in numbers):
             raise ValueError(f"{name} is {value!r}, not a number or a table of numbers")
 

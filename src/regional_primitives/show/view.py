@@ -9,12 +9,13 @@ from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate import Exhibits, Scores
-from regional_primitives.show import numerals, plots, reproduce
+from regional_primitives.show import numerals, reproduce
+from regional_primitives.show.charts import Chart, report_charts
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
-from regional_primitives.show.pixels import ColourScale, channel_note, data_uri, magnitude
+from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 from regional_primitives.show.score_table import ScoreGroup, score_groups
 
-__all__ = ["Card", "Chart", "DemandRow", "Ranking", "ReportView", "Step", "report_view"]
+__all__ = ["Card", "DemandRow", "Ranking", "ReportView", "Step", "report_view"]
 
 _OPEN_CARDS = 12
 """Cards of a ranking that are shown at once; the others wait behind a click."""
@@ -64,16 +65,6 @@ class DemandRow:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A figure for light and for dark pages."""
-
-    light: str
-    dark: str
-    label: str
-    caption: str
-
-
-@dataclass(frozen=True)
 class ReportView:
     """The page, top to bottom."""
 
@@ -88,11 +79,14 @@ class ReportView:
     zoom: float
     """Size of small pictures: screen pixels a picture pixel, whole where the picture is small."""
     zoom_large: float
+    zoom_narrow: float
+    """The large pictures' on a narrow screen."""
     scale: ScaleBar
     channel_note: str
     patches: str
     introduction: tuple[Picture, ...]
     groups: tuple[ScoreGroup, ...]
+    components: str
     rankings: tuple[Ranking, ...]
     steps: tuple[Step, ...]
     demands: tuple[DemandRow, ...]
@@ -130,9 +124,9 @@ def report_view(
         book.picture("x", decomposition.image, "The picture, with the patch grid drawn over it",
                      "The picture x and its patches", grid=True),
         book.picture("x0", decomposition.baseline_image, "The baseline picture",
-                     "The baseline picture x0"),
+                     "The baseline picture x₀"),
         book.change("departure", departure, "Map of the difference between picture and baseline",
-                    "Their difference |x − x0|"),
+                    "Their difference |x − x₀|"),
     )  # fmt: skip
     rankings = _rankings(book, exhibits)
     steps = _steps(book, exhibits)
@@ -145,16 +139,18 @@ def report_view(
         width=book.size[1],
         height=book.size[0],
         zoom=_zoom(book.size[1], 128),
-        zoom_large=_zoom(book.size[1], 320),
+        zoom_large=_zoom(book.size[1], 384),
+        zoom_narrow=_zoom(book.size[1], 320),
         scale=book.scale_bar(),
         channel_note=channel_note(len(decomposition.image)),
         patches=decomposition.regions.description,
         introduction=introduction,
         groups=score_groups(scores),
+        components=numerals.count(decomposition.count),
         rankings=rankings,
         steps=steps,
         demands=demands,
-        charts=_charts(decomposition, scores),
+        charts=report_charts(decomposition, scores),
         origin=_origin(decomposition, scores, manifest or {}),
         settings=tuple((name, _plain(value)) for name, value in origin.settings.items()),
         changed=frozenset(reproduce.changed_settings(decomposition)),
@@ -231,30 +227,24 @@ def _card(
     name = f"component {k}"
     pictures = (
         book.picture("x", decomposition.image, f"The picture, the action field of {name} outlined",
-                     "its action field", patches=field, dim=True),
+                     "action field", patches=field, dim=True),
         book.picture(f"alone-{k}", alone, f"The baseline picture with {name} alone",
-                     "alone, on the baseline", patches=field),
+                     "alone on x₀", patches=field),
         book.change(f"change-{k}", exhibits.patterns[place], f"Map of the change by {name} alone",
-                    "the change it makes", patches=field),
+                    "change it makes", patches=field),
         book.picture(f"without-{k}", without, f"The picture without {name}",
-                     "the picture without it", patches=field),
+                     "picture without it", patches=field),
     )  # fmt: skip
     strength = numerals.decimal(float(decomposition.strengths[k]))
-    share = numerals.percent(float(energy[k] / energy.sum()))
+    visible = numerals.percent(float(exhibits.visible_change[k] / departure))
     facts = (
-        ("strength", f"{strength} ({share} of Σ‖Δf‖²)"),
-        ("rank", f"{numerals.ordinal(k + 1)} by strength, "
-                 f"{numerals.ordinal(visible_rank[k])} by visible change"),
-        ("visible change", f"{numerals.percent(float(exhibits.visible_change[k] / departure))}"
-                           " of ‖x − x0‖"),
+        ("strength ‖Δf‖", f"{strength} ({numerals.ordinal(k + 1)})"),
+        ("share of Σ‖Δf‖²", numerals.percent(float(energy[k] / energy.sum()))),
+        ("visible change", f"{visible} ({numerals.ordinal(visible_rank[k])})"),
         ("boundedness", numerals.percent(float(exhibits.boundedness[place]))),
-        ("action field", _patches(int(field.sum()))),
-    )  # fmt: skip
+        ("action field", numerals.patches(int(field.sum()))),
+    )
     return Card(name.capitalize(), facts, pictures)
-
-
-def _patches(number: int) -> str:
-    return "1 patch" if number == 1 else f"{number} patches"
 
 
 def _steps(book: PictureBook, exhibits: Exhibits) -> tuple[Step, ...]:
@@ -279,7 +269,7 @@ def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
         rows.append(
             DemandRow(
                 name=f"{name[:1].upper()}{name[1:]}",
-                patches=f"{_patches(int(patches.sum()))} of {len(patches)}",
+                patches=f"{numerals.patches(int(patches.sum()))} of {len(patches)}",
                 asked=book.picture("x", book.decomposition.image,
                                    f"The picture, outlined: {name}", "asked for",
                                    patches=patches, dim=True),
@@ -293,59 +283,6 @@ def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
             )
         )  # fmt: skip
     return tuple(rows)
-
-
-def _charts(decomposition: Decomposition, scores: Scores) -> tuple[Chart, ...]:
-    last = max(scores.top_inside_error)
-    largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
-    drawn: list[tuple[Any, str, str]] = [
-        (
-            lambda theme: plots.plot_sparsity(decomposition, scores, theme=theme),
-            "Sparsity curve",
-            f"The further left the curve rises, the fewer components matter: {scores.n50} carry "
-            f"half of the summed squared strength, {scores.n90} carry 90 %, of "
-            f"{numerals.count(scores.components)}.",
-        ),
-        (
-            lambda theme: plots.plot_top_error(scores, theme=theme),
-            "Inside error against the number of components kept",
-            "What the picture loses when all but the K strongest components are dropped, on the "
-            f"held-out demands; all {numerals.count(last)} leave "
-            f"{numerals.percent(scores.top_inside_error[last])}. 100 % is as wrong as the "
-            "baseline. A long flat start means that no handful of components makes the picture.",
-        ),
-        (
-            lambda theme: plots.plot_field_sizes(decomposition, scores, theme=theme),
-            "Strength by size of the action field",
-            "Small fields say that the layer works locally, large ones that it decides over whole "
-            f"areas. Most strength, {numerals.percent(scores.field_sizes[largest])}, is in fields "
-            f"of {_patches(largest)}.",
-        ),
-    ]
-    if len(decomposition.history):
-        drawn.append(
-            (
-                lambda theme: plots.plot_history(decomposition, theme=theme),
-                "History of the fit",
-                "Inside error and leak fall and flatten out if the fit has had enough steps. Each "
-                "step draws new demands, so thin lines scatter. "
-                + (
-                    "The fit stopped because components no longer moved."
-                    if decomposition.provenance.converged
-                    else "The fit used all its steps before the components stood still."
-                ),
-            )
-        )
-    kind = "image/svg+xml"
-    return tuple(
-        Chart(
-            data_uri(plots.svg(draw(plots.LIGHT)), kind),
-            data_uri(plots.svg(draw(plots.DARK)), kind),
-            label,
-            caption,
-        )
-        for draw, label, caption in drawn
-    )
 
 
 def _origin(
@@ -369,7 +306,7 @@ def _origin(
         ("Overhead ratio", numerals.times(scores.overhead_ratio)),
     ]
     if isinstance(manifest.get("evaluation_seconds"), (int, float)):
-        rows.append(("Time of the scores", numerals.seconds(manifest["evaluation_seconds"])))
+        rows.append(("Time of the scores", numerals.seconds(float(manifest["evaluation_seconds"]))))
     if isinstance(manifest.get("evaluation"), Mapping):
         told = ", ".join(f"{name} {_plain(v)}" for name, v in manifest["evaluation"].items())
         rows.append(("Scores measured with", told))

@@ -1,0 +1,92 @@
+"""The report's figures, each with a caption that says what to see, for light and for dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate import Scores
+from regional_primitives.show import numerals, plots
+from regional_primitives.show.pixels import data_uri
+
+__all__ = ["Chart", "report_charts"]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure as two data URIs, with words."""
+
+    light: str
+    dark: str
+    label: str
+    caption: str
+
+
+def report_charts(decomposition: Decomposition, scores: Scores) -> tuple[Chart, ...]:
+    """Draw all figures that the run has numbers for."""
+    return tuple(
+        Chart(
+            light=_drawn(draw(theme=plots.LIGHT)),
+            dark=_drawn(draw(theme=plots.DARK)),
+            label=label,
+            caption=numerals.unbroken(caption),
+        )
+        for draw, label, caption in _figures(decomposition, scores)
+    )
+
+
+def _drawn(figure: Any) -> str:
+    return data_uri(plots.svg(figure), "image/svg+xml")
+
+
+def _figures(
+    decomposition: Decomposition, scores: Scores
+) -> Iterator[tuple[Callable[..., Any], str, str]]:
+    """Yield how each figure is drawn in a theme, its text alternative, and its caption."""
+    yield (
+        lambda theme: plots.plot_sparsity(decomposition, scores, theme=theme),
+        f"Sparsity curve: {scores.n50} components carry half of the strength.",
+        "The further left the curve rises, the fewer components matter. Of "
+        f"{numerals.count(scores.components)}, {numerals.count(scores.n50)} carry half of the "
+        f"summed squared strength and {numerals.count(scores.n90)} carry 90 %.",
+    )
+    last = max(scores.top_inside_error)
+    remaining = numerals.percent(scores.top_inside_error[last])
+    yield (
+        lambda theme: plots.plot_top_error(scores, theme=theme),
+        f"Inside error by the number of components kept; all leave {remaining}.",
+        "How wrong the demanded patches are when only the K strongest components are kept, on the "
+        f"held-out demands; all {numerals.count(last)} leave {remaining}. 100 % is as wrong as the "
+        "baseline. A long flat start means that no handful of components makes the picture.",
+    )
+    largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
+    most = numerals.percent(scores.field_sizes[largest])
+    yield (
+        lambda theme: plots.plot_field_sizes(decomposition, scores, theme=theme),
+        f"Strength by size of the action field; most, {most}, at {numerals.patches(largest)}.",
+        "Small fields say that the layer works locally, large ones that it decides over whole "
+        f"areas at once. The largest part, {most}, is in fields of {numerals.patches(largest)}.",
+    )
+    if len(decomposition.history):
+        ending = (
+            "The fit stopped because components no longer moved."
+            if decomposition.provenance.converged
+            else "The fit used all its steps before the components stood still."
+        )
+        yield (
+            lambda theme: plots.plot_history(decomposition, theme=theme),
+            "Inside error, leak and cost at each step of the fit.",
+            "Inside error and leak fall, then flatten out if the fit has had enough steps. Each "
+            f"step draws new demands, so the thin lines scatter. {ending}",
+        )
+    if scores.frontier:
+        price = decomposition.provenance.settings.get("outside_weight")
+        ours = f"; this run's price is {price:g}" if isinstance(price, float) else ""
+        yield (
+            lambda theme: plots.plot_frontier(scores, theme=theme),
+            "Leak against inside error at several prices of leak.",
+            f"Each point is a fit of this picture at another price of leak{ours}. Lower and "
+            "further left is better; a method beats another where its curve lies below.",
+        )

@@ -1,0 +1,54 @@
+import shutil
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.evaluate import exhibit
+from regional_primitives.runtime.storage import write_json
+
+
+@pytest.fixture(scope="session")
+def label_map():
+    """Four quarters of 32 × 32 pixels, a disc in the middle, a strip of no patch on top."""
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    labels = (y >= 16).long() * 2 + (x >= 16).long()
+    labels[(y - 15.5).square() + (x - 15.5).square() < 60] = 4
+    labels[:2] = -1
+    return labels
+
+
+def _written(folder, generator, regions):
+    settings = rp.Structured(steps=12, batch=8, probes=1, baseline_count=64)
+    result = rp.explain(
+        generator, generator.sample_latents(1, seed=3), regions, settings, picture_seed=3
+    )
+    scores = rp.evaluate(
+        result,
+        generator,
+        rp.Evaluation(demands=16, components=6, contexts=4, free_demands=2, free_steps=5),
+    )
+    exhibits = exhibit(result, generator, most=14)
+    folder.mkdir()
+    result.write(folder)
+    write_json(folder / "scores.json", scores.to_dict())
+    exhibits.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_folder(planted, tmp_path_factory):
+    """A run on a 4 × 4 grid, as `primitives explain` leaves it but for figures and report."""
+    return _written(tmp_path_factory.mktemp("runs") / "grid", planted, rp.Regions.grid(4, 4))
+
+
+@pytest.fixture(scope="session")
+def labelled_folder(planted, label_map, tmp_path_factory):
+    regions = rp.Regions.from_labels(label_map)
+    return _written(tmp_path_factory.mktemp("runs") / "labels", planted, regions)
+
+
+@pytest.fixture
+def own_folder(run_folder, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(run_folder, tmp_path / "run")

@@ -1,0 +1,208 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+import regional_primitives as rp
+from regional_primitives.show import REPORT, write_report
+from regional_primitives.show.score_table import score_groups
+
+
+@pytest.fixture(scope="module")
+def page(run_folder, tmp_path_factory):
+    folder = shutil.copytree(run_folder, tmp_path_factory.mktemp("page") / "run")
+    report = write_report(folder)
+    assert report == folder / REPORT
+    return report.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def scores(run_folder):
+    return rp.Scores.from_dict(json.loads((run_folder / "scores.json").read_text()))
+
+
+class Outline(HTMLParser):
+    """Collects tags, attributes and headings, and checks that tags close in order."""
+
+    VOID = frozenset({"meta", "img", "br", "source", "use", "path", "image", "link"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.headings = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def outline(page):
+    parsed = Outline()
+    parsed.feed(page)
+    assert parsed.open == []
+    return parsed
+
+
+def test_every_score_stands_next_to_its_label(page, scores):
+    for group in score_groups(scores):
+        for row in group.rows:
+            line = re.search(rf'<tr id="score-{row.name}">.*?</tr>', page).group()
+            text = unescape(re.sub(r"<[^>]+>", "|", line))
+            assert row.label in text
+            assert row.value in text
+            assert row.spread in text
+
+
+def test_the_page_loads_nothing(page, outline):
+    loading = ("src", "href", "srcset", "xlink:href", "data", "poster", "action", "background")
+    for tag, attributes in outline.tags:
+        assert tag not in ("link", "script", "iframe", "object", "embed", "base", "form")
+        for name in loading:
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), (tag, value)
+    style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not re.search(r"https?://", re.sub(r"data:[^\"]+", "", page))
+    policy = [a["content"] for t, a in outline.tags if a.get("http-equiv")]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_links_and_pictures_lead_somewhere(outline):
+    ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in outline.tags:
+        target = attributes.get("href", "")
+        assert not target.startswith("#") or target[1:] in ids
+    for attributes in (a for t, a in outline.tags if t == "table"):
+        assert attributes["aria-labelledby"] in ids
+
+
+def test_headings_are_in_order_and_pictures_have_words(outline):
+    assert outline.headings[0] == 1
+    assert outline.headings.count(1) == 1
+    for before, after in zip(outline.headings, outline.headings[1:], strict=False):
+        assert after <= before + 1
+    for tag, attributes in outline.tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+
+
+def test_the_page_is_small(page):
+    assert len(page.encode()) < 5_000_000
+
+
+def test_the_sections_come_in_order(outline):
+    sections = [attributes["id"] for tag, attributes in outline.tags if tag == "section"]
+    assert sections == [
+        "picture", "scores", "components", "build-up", "demands", "curves", "origin",
+    ]  # fmt: skip
+
+
+def test_the_page_says_how_to_make_it_again(page):
+    assert "primitives explain planted --seed 3 --layer express --grid 4x4" in page
+    assert "rp.load_generator(&#39;planted&#39;, layer=&#39;express&#39;)" in page
+
+
+def test_equal_runs_give_equal_pages(page, own_folder):
+    assert write_report(own_folder).read_text(encoding="utf-8") == page
+
+
+def test_label_maps_are_reported_too(labelled_folder, tmp_path):
+    folder = shutil.copytree(labelled_folder, tmp_path / "run")
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "label map of 5 regions" in text
+    assert "primitives explain" not in text
+    assert "regions = run.regions" in text
+
+
+def test_names_from_outside_cannot_become_markup(own_folder):
+    manifest = json.loads((own_folder / "run.json").read_text())
+    manifest["generator"] = "<script>alert(1)</script>"
+    (own_folder / "run.json").write_text(json.dumps(manifest))
+    text = write_report(own_folder).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_figures_are_written_beside_the_page(own_folder):
+    write_report(own_folder)
+    assert {path.name for path in (own_folder / "figures").iterdir()} == {
+        "overview.png", "sparsity.png", "top_error.png", "field_sizes.png", "history.png",
+    }  # fmt: skip
+
+
+def spoil_json(name, **changes):
+    def spoil(folder):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, **changes}))
+
+    return spoil
+
+
+def foreign_exhibits(folder):
+    from regional_primitives.evaluate import Exhibits
+
+    found = Exhibits.read(folder)
+    replace(found, visible_change=found.visible_change[:-1]).write(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, "is not a run folder"),
+        (lambda folder: (folder / "run.json").unlink(), "is not a run folder"),
+        (lambda folder: (folder / "scores.json").unlink(), r"scores\.json is missing"),
+        (lambda folder: (folder / "exhibits.json").unlink(), r"exhibits\.json is missing"),
+        (lambda folder: (folder / "exhibits.safetensors").unlink(), "is missing"),
+        (lambda folder: (folder / "exhibits.safetensors").write_bytes(b"x"), "is corrupt"),
+        (lambda folder: (folder / "tensors.safetensors").write_bytes(b"x"), "is corrupt"),
+        (lambda folder: (folder / "scores.json").write_text("{"), "not valid JSON"),
+        (lambda folder: (folder / "scores.json").write_text("{}"), "scores of this release"),
+        (spoil_json("scores.json", leak="much"), "leak is 'much', not a number"),
+        (spoil_json("scores.json", field_sizes={}), r"field_sizes is \{\}"),
+        (spoil_json("scores.json", field_sizes=3), r"scores\.json is corrupt"),
+        (foreign_exhibits, "pictures do not belong to its components"),
+    ],
+)
+def test_a_spoiled_run_gives_one_clear_error_and_no_page(own_folder, spoil, message):
+    spoil(own_folder)
+    with pytest.raises(rp.StorageError, match=message):
+        write_report(own_folder)
+    assert not (own_folder / REPORT).exists()
+    assert not (own_folder / "figures").exists()
+
+
+@pytest.mark.parametrize("package", ["PIL", "jinja2", "matplotlib"])
+def test_a_missing_package_names_the_pip_line(own_folder, monkeypatch, package):
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(rp.MissingExtraError, match=r'pip install "regional_primitives\[report\]"'):
+        write_report(own_folder)
+    assert not (own_folder / REPORT).exists()
+
+
+def test_importing_show_loads_none_of_the_reports_packages():
+    code = "import sys, regional_primitives.show; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "regional_primitives.show.plots" in loaded
+    assert not {"matplotlib", "jinja2", "PIL"} & set(loaded)

@@ -1,0 +1,205 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import regional_primitives as rp
+from regional_primitives import cli
+from regional_primitives.runtime.storage import MANIFEST
+
+QUICK = ["--set", "steps=6", "--set", "batch=8", "--set", "probes=1", "--set", "baseline_count=64"]
+
+
+@pytest.fixture
+def primitives(monkeypatch, capsys):
+    """Run the command in this process; returns (status, standard output, standard error)."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["primitives", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        output = capsys.readouterr()
+        return stop.value.code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """One explained planted picture."""
+    folder = tmp_path_factory.mktemp("runs") / "planted"
+    words = ["explain", "planted", "--seed", "3", "--grid", "4x4", "--out", str(folder), *QUICK]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["primitives", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    assert stop.value.code == 0
+    return folder
+
+
+def test_a_run_folder_holds_what_is_promised(run_folder):
+    names = {path.name for path in run_folder.iterdir()}
+    assert {MANIFEST, "tensors.safetensors", "scores.json", "report.html", "figures"} <= names
+    assert list((run_folder / "figures").glob("*.png"))
+    manifest = json.loads((run_folder / MANIFEST).read_text())
+    assert manifest["schema_version"] == 1
+    assert manifest["generator"] == "planted"
+    assert manifest["picture_seed"] == 3
+    assert len(manifest["weights_digest"]) == 64
+    assert manifest["settings"]["steps"] == 6
+    assert manifest["regions"] == {"kind": "grid", "rows": 4, "columns": 4}
+    assert {"torch", "python", "regional_primitives"} <= set(manifest["versions"])
+    assert manifest["wall_seconds"] > 0
+    scores = rp.Scores.from_dict(json.loads((run_folder / "scores.json").read_text()))
+    assert scores.evaluations == 16 + 6 * 8
+    assert [path.name for path in run_folder.parent.iterdir()] == ["planted"]
+
+
+def test_the_picture_is_the_one_that_the_seed_names(run_folder, planted):
+    found = rp.Decomposition.load(run_folder)
+    expected = planted.image(planted.sample_latents(1, seed=3))[0]
+    assert (found.image - expected).abs().max() < 1e-5
+
+
+def test_the_same_run_is_not_made_twice(run_folder, primitives):
+    before = (run_folder / MANIFEST).stat().st_mtime_ns
+    status, out, err = primitives(
+        "explain", "planted", "--seed", 3, "--grid", "4x4", "--out", run_folder, *QUICK
+    )
+    assert status == 0
+    assert "holds this very run already" in err
+    assert "report:" in out
+    assert (run_folder / MANIFEST).stat().st_mtime_ns == before
+
+
+def test_another_run_is_not_replaced_unasked(run_folder, primitives):
+    words = ["explain", "planted", "--seed", 4, "--grid", "4x4", "--out", run_folder, *QUICK]
+    status, _, err = primitives(*words)
+    assert status == 2
+    assert "holds a run already" in err
+    assert rp.Decomposition.load(run_folder).provenance.picture_seed == 3
+
+
+def test_json_goes_to_standard_output_alone(run_folder, primitives):
+    words = ["explain", "planted", "--seed", 3, "--grid", "4x4", "--out", run_folder, *QUICK]
+    status, out, _ = primitives(*words, "--json")
+    assert status == 0
+    content = json.loads(out)
+    assert content["run"] == str(run_folder)
+    assert content["scores"] == json.loads((run_folder / "scores.json").read_text())
+
+
+def test_evaluate_measures_anew_and_renews_the_report(run_folder, primitives, tmp_path):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    (folder / "report.html").write_text("old")
+    status, out, _ = primitives("evaluate", folder, "--set", "demands=16", "--json")
+    assert status == 0
+    assert json.loads(out)["scores"]["demands"] == 16
+    assert json.loads((folder / "scores.json").read_text())["demands"] == 16
+    assert "<html" in (folder / "report.html").read_text()
+    one, other = rp.Decomposition.load(folder), rp.Decomposition.load(run_folder)
+    assert one.provenance == other.provenance
+
+
+def test_edit_writes_the_picture_that_python_gives(run_folder, primitives, planted, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    out = tmp_path / "edited.png"
+    status, _, _ = primitives(
+        "edit", run_folder, "--scale", "0=0", "--scale", "2=1.5", "--out", out
+    )
+    assert status == 0
+    expected = rp.edit(rp.Decomposition.load(run_folder), planted, {0: 0.0, 2: 1.5})[0]
+    expected = ((expected + 1) * 127.5).clamp(0, 255).permute(1, 2, 0).numpy()
+    assert np.abs(np.asarray(Image.open(out)).astype(float) - expected).max() <= 0.51
+
+
+def test_models_lists_the_zoo(primitives):
+    status, out, _ = primitives("models", "--json")
+    assert status == 0
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert rows["faces"]["installed"] == "yes"
+    assert "main.5" in rows["faces"]["layers"]
+
+
+def test_without_a_verb_the_help_is_printed(primitives):
+    status, out, _ = primitives()
+    assert status == 0
+    assert "explain" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["explain", "nosuch"], "generator 'nosuch' is not in the zoo; there are: faces, planted"),
+        (["explain", "faces", "--layer", "main.99"], "is not in this network; cut points: main.0"),
+        (["explain", "faces", "--grid", "6"], "grid '6' is not of the form ROWSxCOLUMNS"),
+        (
+            ["explain", "faces", "--grid", "65x6"],
+            "65 rows needs as many pixels; the picture has 64",
+        ),
+        (["explain", "faces", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["explain", "faces", "--set", "steps"], "'steps' is not of the form NAME=VALUE"),
+        (["explain", "faces", "--set", "steps=0"], "steps must be a whole number of at least 1"),
+        (["explain", "faces", "--set", "step=5"], "there is no setting 'step'; there are: steps"),
+        (["explain", "faces", "--set", "signed=perhaps"], "signed is true or false"),
+        (["explain", "faces", "--weights", "/dev/null"], "is not the published file"),
+        (["explain", "faces", "--out", "/dev/null"], "is a file; choose a folder"),
+        (["explain", "faces", "--out", "/dev/null/run"], "cannot write to /dev/null/run"),
+        (["explain", "faces", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["explain"], "Missing argument"),
+        (["explode"], "No such command"),
+        (["evaluate", "/nowhere"], "/nowhere is not a run folder"),
+        (["edit", "/nowhere", "--scale", "0:1", "--out", "x.png"], "'0:1' is not of the form"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_two(primitives, words, message):
+    status, out, err = primitives(*words)
+    assert status == 2
+    assert out == ""
+    lines = [line for line in err.splitlines() if line.strip() and "━" not in line]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+
+
+def test_bugs_keep_their_traceback(primitives, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(cli, "load_generator", broken)
+    monkeypatch.setattr(sys, "argv", ["primitives", "explain", "faces"])
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.main()
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "runs" / "interrupted"
+    words = ["explain", "planted", "--grid", "4x4", "--out", str(folder), "--set", "steps=100000"]
+    words += ["--set", "tolerance=0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regional_primitives", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+    for _ in range(600):
+        if folder.parent.is_dir() and any(folder.parent.iterdir()):
+            break
+        time.sleep(0.1)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in re.sub(r"\s+", " ", err)
+    assert "Traceback" not in err
+    assert list(folder.parent.iterdir()) == []
