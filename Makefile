@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
-OUT ?= runs/faces-8
+OUT ?= runs/faces-22
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts --constraint constraints.txt
 # The first interpreter that is 3.10 or newer and can make environments; override with PYTHON=…
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
@@ -13,7 +13,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup ## Explain a real generated face and name (or open) its report
-	$(BIN)/primitives explain faces --seed 8 --thorough --out $(OUT) --open
+	$(BIN)/primitives explain faces --seed 22 --thorough --out $(OUT) --open
 
 test: setup-dev lint types ## Linter, type checker and all tests
 	$(BIN)/python -m pytest

@@ -290,17 +290,20 @@ def test_bad_input_foreground_masks(mask):
         Regions.grid(2, 2).foreground(mask)
 
 
-def test_foreground_patches_are_drawn_by_seed():
+def test_foreground_patches_are_drawn_from_the_stream_given():
+    def draw(seed):
+        return regions.draw_foreground(mask, torch.Generator().manual_seed(seed))
+
     mask = torch.zeros(64, 64, dtype=torch.bool)
     mask[:, 16:48] = True
     regions = Regions.grid(6, 6)
     candidates = set(regions.foreground(mask))
-    draws = {seed: regions.draw_foreground(mask, 9, seed) for seed in range(20)}
+    draws = {seed: draw(seed) for seed in range(20)}
     for seed, drawn in draws.items():
         assert len(set(drawn)) == 9
         assert set(drawn) <= candidates
         assert list(drawn) == sorted(drawn)
-        assert regions.draw_foreground(mask, 9, seed) == drawn
+        assert draw(seed) == drawn
     assert len(set(draws.values())) > 10
     assert set().union(*draws.values()) == candidates
 
@@ -308,8 +311,9 @@ def test_foreground_patches_are_drawn_by_seed():
 @pytest.mark.parametrize("count", [0, -1, 37])
 def test_foreground_has_no_more_patches_than_it_has(count):
     message = f"asked for {count} foreground patches; there are 36"
+    everywhere = torch.ones(64, 64, dtype=torch.bool)
     with pytest.raises(InputError, match=message):
-        Regions.grid(6, 6).draw_foreground(torch.ones(64, 64, dtype=torch.bool), count)
+        Regions.grid(6, 6).draw_foreground(everywhere, torch.Generator(), count)
 
 
 def test_visible_foreground_is_where_the_picture_departs_most():

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 # The base of all errors of parsing; typer shows it under no name of its own.
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Overwrite = Annotated[
@@ -251,7 +251,7 @@ def _exit_codes() -> Iterator[None]:
         _tell(f"error: {error}")
         sys.exit(2)
     except _UsageError as error:
-        _tell(f"error: {error.format_message()}")  # type: ignore[attr-defined]
+        _tell(f"error: {error.format_message()}")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         _tell("interrupted; nothing was left behind")

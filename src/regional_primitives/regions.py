@@ -17,7 +17,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.streams import stream
 
 __all__ = ["Regions"]
 
@@ -224,9 +223,9 @@ class Regions:
         return tuple(chosen)
 
     def draw_foreground(
-        self, mask: Bool[Tensor, "height width"], count: int = 9, seed: int = 0
+        self, mask: Bool[Tensor, "height width"], rng: torch.Generator, count: int = 9
     ) -> tuple[int, ...]:
-        """Draw `count` foreground patches at random, as the paper does with 9 of 36; ascending.
+        """Draw `count` foreground patches from `rng`, as the paper does with 9 of 36; ascending.
 
         Raises:
             InputError: fewer foreground patches than `count`.
@@ -234,7 +233,7 @@ class Regions:
         candidates = self.foreground(mask)
         if not 1 <= count <= len(candidates):
             raise InputError(f"asked for {count} foreground patches; there are {len(candidates)}")
-        order = torch.randperm(len(candidates), generator=stream(seed, "foreground"))
+        order = torch.randperm(len(candidates), generator=rng)
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
     def demand(self, patches: Sequence[int]) -> Bool[Tensor, " patches"]:

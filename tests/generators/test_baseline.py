@@ -122,6 +122,20 @@ def test_constants_and_weights_changed_after_the_cut_make_another_entry(own_cach
     assert len(list(own_cache.rglob("*.safetensors"))) == 4
 
 
+def test_a_number_in_the_forward_makes_another_entry(own_cache):
+    class Scaled(nn.Module):
+        def __init__(self, scale):
+            super().__init__()
+            self.body = _network()
+            self.scale = scale
+
+        def forward(self, z):
+            return self.body(z * self.scale)
+
+    one, other = (_cut(Scaled(scale), "body.2") for scale in (1.0, 2.0))
+    assert not torch.equal(baseline_feature(one, 20), baseline_feature(other, 20))
+
+
 def test_what_lies_behind_the_cut_does_not_matter():
     network = _network()
     baseline_feature(_cut(network), 20)

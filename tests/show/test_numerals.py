@@ -10,6 +10,9 @@ from regional_primitives.show import numerals
         (1e-9, "< 0.001 %"),
         (-1e-9, "> −0.001 %"),
         (0.00412, "0.41 %"),
+        (0.002, "0.20 %"),
+        (0.000869, "0.087 %"),
+        (0.00997, "1.0 %"),
         (0.0412, "4.1 %"),
         (0.0996, "10 %"),
         (0.119, "12 %"),
@@ -43,6 +46,8 @@ def test_ordinal(rank, text):
 def test_other_numbers():
     assert numerals.count(4944) == "4,944"
     assert numerals.decimal(0.81453) == "0.815"
+    assert numerals.decimal(1.0) == "1.00"
+    assert numerals.decimal(123.4) == "123"
     assert numerals.decimal(-12345.6) == "−12,346"
     assert numerals.seconds(4.321).replace("\u00a0", " ") == "4.3 s"
     assert numerals.seconds(59.6).replace("\u00a0", " ") == "60 s"

@@ -15,7 +15,6 @@ from regional_primitives.show.pixels import (
     write_picture,
 )
 
-
 RANGE = (0.0, 1.0)
 
 
@@ -62,11 +61,11 @@ def test_magnitude_is_the_root_mean_square_over_channels_in_image_ranges():
 
 
 def test_a_scale_ends_at_a_round_number_and_says_what_it_clips():
-    values = torch.full((100, 100), 0.21)
-    assert ColourScale.over([values]) == ColourScale(0.3, 0.0)
+    values = torch.full((100, 100), 0.41)
+    assert ColourScale.over([values]) == ColourScale(0.5, 0.0)
     values[0, :5] = 0.9
     scale = ColourScale.over([values])
-    assert scale.limit == pytest.approx(0.3)
+    assert scale.limit == pytest.approx(0.5)
     assert scale.clipped == pytest.approx(5e-4)
 
 

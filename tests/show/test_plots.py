@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import regional_primitives as rp
 from regional_primitives.evaluate import Exhibits
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.show import plots, write_figures
+from regional_primitives.show.figures import draw_figures
 from regional_primitives.show.overview import plot_overview
 
 FRONTIER = [
@@ -110,13 +112,22 @@ def test_figures_are_written_and_not_blank(tmp_path, decomposition, scores, exhi
         assert picture.getextrema()[0] < 80
 
 
-def test_what_was_not_measured_is_not_drawn(tmp_path, decomposition, scores, exhibits):
+def test_what_was_not_measured_is_not_drawn(decomposition, scores, exhibits):
     silent = replace(decomposition, history=torch.zeros(0, 3))
-    written = write_figures(tmp_path, silent, replace(scores, frontier=None), exhibits)
-    assert not {"history", "frontier"} & {path.stem for path in written}
+    drawn = draw_figures(silent, replace(scores, frontier=None), exhibits)
+    assert not {"history", "frontier"} & set(drawn)
 
 
 def test_equal_figures_give_equal_svg(scores):
     one, other = (plots.svg(plots.plot_top_error(scores)) for _ in range(2))
     assert one == other
-    assert b"<svg" in one
+    assert "<svg" in one
+
+
+def test_a_dark_figure_differs_in_colours_only(scores):
+    light = plots.svg(plots.plot_top_error(scores))
+    dark = plots.darkened(light)
+    assert "#ffffff" not in dark
+    colour = re.compile("#[0-9a-f]{6}")
+    assert colour.sub("", dark) == colour.sub("", light)
+    assert len(set(colour.findall(dark))) == len(set(colour.findall(light)))

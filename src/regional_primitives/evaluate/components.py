@@ -24,20 +24,21 @@ __all__ = ["ComponentEffects", "component_patterns", "measure_components", "remo
 class ComponentEffects:
     """Per component, strongest first: what it does alone and in company."""
 
-    boundedness: Float[Tensor, " measured"]
-    """Share of ‖Δx_k‖² that lies in A_k, against the baseline feature."""
+    boundedness: Float[Tensor, " components"]
+    """Share of ‖Δx_k‖² that lies in A_k, against the baseline feature; of every component."""
     boundedness_in_context: Float[Tensor, " measured"]
     """The same against random sets of other components, mean over contexts."""
     consistency: Float[Tensor, " measured"]
     """Mean pairwise cosine of M_{A_k} Δx_k over contexts."""
     inconsistency: Float[Tensor, " measured"]
     """Relative deviation of M_{A_k} Δx_k from its mean over contexts."""
-    energy: Float[Tensor, " measured"]
+    energy: Float[Tensor, " components"]
     """‖Δf_k‖², the weight in means."""
 
-    def mean(self, values: Float[Tensor, " measured"]) -> float:
-        """Return the energy-weighted mean."""
-        return float((values * self.energy).sum() / self.energy.sum())
+    def mean(self, values: Float[Tensor, " some"]) -> float:
+        """Return the energy-weighted mean over the strongest components that were measured."""
+        energy = self.energy[: len(values)]
+        return float((values * energy).sum() / energy.sum())
 
 
 def component_patterns(
@@ -71,20 +72,20 @@ def removal_changes(
 def measure_components(
     decomposition: Decomposition,
     generator: Generator,
-    patterns: Float[Tensor, "measured channels height width"],
+    patterns: Float[Tensor, "components channels height width"],
+    measured: int,
     *,
     contexts: int = 16,
     seed: int = 0,
     progress: Progress = silent,
 ) -> ComponentEffects:
-    """Measure the strongest components, as many as there are `patterns` of.
+    """Measure every component alone, from its pattern, and the `measured` strongest in contexts.
 
     A context holds each other component with probability ½. Costs 2 × contexts forward
     evaluations a component.
     """
-    measured = len(patterns)
-    masks = _field_masks(decomposition)[:measured]
-    energy = decomposition.strengths[:measured].double().square().float()
+    masks = _field_masks(decomposition)
+    energy = decomposition.strengths.square()
     alone = _bounded_share(patterns, masks)
     in_context = torch.zeros(measured)
     cosine = torch.zeros(measured)

@@ -31,7 +31,7 @@ class Evaluation:
     demands: int = 128
     """Held-out demands for inside error, leak, cost and visual quality."""
     components: int = 40
-    """Strongest components measured for boundedness and consistency."""
+    """Strongest components measured in contexts, for boundedness there and consistency."""
     contexts: int = 16
     """Random sets of other components that each is measured in."""
     free_demands: int = 16
@@ -103,7 +103,7 @@ class Scores:
     demands: int
     measured_components: int
     measured_share: float
-    """Share of Σ‖Δf_k‖² in the components that boundedness and consistency were measured on."""
+    """Share of Σ‖Δf_k‖² in the components that were measured in contexts."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores by name, ready for JSON."""
@@ -154,7 +154,8 @@ def evaluate(
     effects = measure_components(
         decomposition,
         generator,
-        patterns[:measured],
+        patterns,
+        measured,
         contexts=settings.contexts,
         seed=settings.seed,
         progress=progress,
@@ -220,7 +221,7 @@ def _free_bound(
     demands: Bool[Tensor, "demands patches"],
     settings: Evaluation,
     progress: Progress,
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     names = ("structured_inside_error", "structured_leak")
     free_names = ("free_inside_error", "free_leak", "free_cost")
     demands = demands[: settings.free_demands]

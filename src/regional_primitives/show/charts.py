@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,25 +28,23 @@ def report_charts(decomposition: Decomposition, scores: Scores) -> tuple[Chart, 
     """Draw all figures that the run has numbers for."""
     return tuple(
         Chart(
-            light=_drawn(draw(theme=plots.LIGHT)),
-            dark=_drawn(draw(theme=plots.DARK)),
+            light=_uri(drawing := plots.svg(figure)),
+            dark=_uri(plots.darkened(drawing)),
             label=label,
             caption=numerals.unbroken(caption),
         )
-        for draw, label, caption in _figures(decomposition, scores)
+        for figure, label, caption in _figures(decomposition, scores)
     )
 
 
-def _drawn(figure: Any) -> str:
-    return data_uri(plots.svg(figure), "image/svg+xml")
+def _uri(drawing: str) -> str:
+    return data_uri(drawing.encode("utf-8"), "image/svg+xml")
 
 
-def _figures(
-    decomposition: Decomposition, scores: Scores
-) -> Iterator[tuple[Callable[..., Any], str, str]]:
-    """Yield how each figure is drawn in a theme, its text alternative, and its caption."""
+def _figures(decomposition: Decomposition, scores: Scores) -> Iterator[tuple[Any, str, str]]:
+    """Yield each figure, its text alternative, and its caption."""
     yield (
-        lambda theme: plots.plot_sparsity(decomposition, scores, theme=theme),
+        plots.plot_sparsity(decomposition, scores),
         f"Sparsity curve: {scores.n50} components carry half of the strength.",
         "The further left the curve rises, the fewer components matter. Of "
         f"{numerals.count(scores.components)}, {numerals.count(scores.n50)} carry half of the "
@@ -55,7 +53,7 @@ def _figures(
     last = max(scores.top_inside_error)
     remaining = numerals.percent(scores.top_inside_error[last])
     yield (
-        lambda theme: plots.plot_top_error(scores, theme=theme),
+        plots.plot_top_error(scores),
         f"Inside error by the number of components kept; all leave {remaining}.",
         "How wrong the demanded patches are when only the K strongest components are kept, on the "
         f"held-out demands; all {numerals.count(last)} leave {remaining}. 100 % is as wrong as the "
@@ -64,7 +62,7 @@ def _figures(
     largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
     most = numerals.percent(scores.field_sizes[largest])
     yield (
-        lambda theme: plots.plot_field_sizes(decomposition, scores, theme=theme),
+        plots.plot_field_sizes(decomposition, scores),
         f"Strength by size of the action field; most, {most}, at {numerals.patches(largest)}.",
         "Small fields say that the layer works locally, large ones that it decides over whole "
         f"areas at once. The largest part, {most}, is in fields of {numerals.patches(largest)}.",
@@ -76,7 +74,7 @@ def _figures(
             else "The fit used all its steps before the components stood still."
         )
         yield (
-            lambda theme: plots.plot_history(decomposition, theme=theme),
+            plots.plot_history(decomposition),
             "Inside error, leak and cost at each step of the fit.",
             "Inside error and leak fall, then flatten out if the fit has had enough steps. Each "
             f"step draws new demands, so the thin lines scatter. {ending}",
@@ -85,7 +83,7 @@ def _figures(
         price = decomposition.provenance.settings.get("outside_weight")
         ours = f"; this run's price is {price:g}" if isinstance(price, float) else ""
         yield (
-            lambda theme: plots.plot_frontier(scores, theme=theme),
+            plots.plot_frontier(scores),
             "Leak against inside error at several prices of leak.",
             f"Each point is a fit of this picture at another price of leak{ours}. Lower and "
             "further left is better; a method beats another where its curve lies below.",

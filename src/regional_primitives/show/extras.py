@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from regional_primitives.errors import MissingExtraError
 
-__all__ = ["report_extra"]
+__all__ = ["report_extra", "require_report_extra"]
 
 _PACKAGES = ("PIL", "jinja2", "matplotlib")
 
@@ -25,3 +26,10 @@ def report_extra() -> Iterator[None]:
         if (error.name or "").split(".")[0] not in _PACKAGES:
             raise
         raise MissingExtraError("the report", "report") from error
+
+
+def require_report_extra() -> None:
+    """Fail before any work is done if a package is missing; raises what `report_extra` raises."""
+    with report_extra():
+        for package in _PACKAGES:
+            importlib.import_module(package)

@@ -18,8 +18,10 @@ def percent(share: float) -> str:
         return "not finite"
     if 0 < size < 0.001:
         return f"{'<' if value > 0 else '>'}{_NO_BREAK}{'' if value > 0 else '−'}0.001{_NO_BREAK}%"
-    if size < 1:
-        text = f"{value:.2g}"
+    if 0 < size < 0.995:
+        text = f"{value:.{1 - math.floor(math.log10(size))}f}"
+    elif size == 0:
+        text = "0"
     elif size < 9.95 or 90 <= size < 99.95:
         text = f"{value:.1f}"
     else:
@@ -36,7 +38,7 @@ def decimal(number: float) -> str:
     """Write a plain number with three digits."""
     if not math.isfinite(number):
         return "not finite"
-    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:#.3g}".removesuffix(".")
     return text.replace("-", "−")
 
 

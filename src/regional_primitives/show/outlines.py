@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -19,7 +20,7 @@ def loops(mask: Bool[Tensor, "height width"]) -> list[list[_Point]]:
     Loops run clockwise, and counter-clockwise round holes. Pixels that touch at a corner only
     belong to different loops.
     """
-    leaving = _directed_edges(mask.tolist())
+    leaving = _directed_edges(mask)
     found = []
     while leaving:
         found.append(_corners(_walk(leaving)))
@@ -48,10 +49,9 @@ def outline(mask: Bool[Tensor, "height width"]) -> str:
     return "".join(map(_path, loops(mask)))
 
 
-def surroundings(mask: Bool[Tensor, "height width"]) -> str:
-    """Return the path of all pixels that are not marked, to dim them; fill it with `evenodd`."""
-    height, width = mask.shape
-    return f"M0 0H{width}V{height}H0Z{outline(mask)}"
+def surroundings(path: str, height: int, width: int) -> str:
+    """Return what lies outside an outline, to dim it; fill it with the rule `evenodd`."""
+    return f"M0 0H{width}V{height}H0Z{path}"
 
 
 def borders(labels: Int[Tensor, "height width"]) -> str:
@@ -62,23 +62,19 @@ def borders(labels: Int[Tensor, "height width"]) -> str:
     )
 
 
-def _directed_edges(rows: list[list[bool]]) -> dict[_Point, list[_Point]]:
+def _directed_edges(mask: Bool[Tensor, "height width"]) -> dict[_Point, list[_Point]]:
     """List the edges between marked and unmarked, by start, the marked pixel to the right."""
-    height, width = len(rows), len(rows[0])
+    height, width = mask.shape
+    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1))
     leaving: dict[_Point, list[_Point]] = {}
-
-    def marked(y: int, x: int) -> bool:
-        return 0 <= y < height and 0 <= x < width and rows[y][x]
-
-    for y in range(height):
-        for x in range(width):
-            if not rows[y][x]:
-                continue
-            corners = ((x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1))
-            neighbours = ((y - 1, x), (y, x + 1), (y + 1, x), (y, x - 1))
-            for side, neighbour in enumerate(neighbours):
-                if not marked(*neighbour):
-                    leaving.setdefault(corners[side], []).append(corners[(side + 1) % 4])
+    corners = ((0, 0), (1, 0), (1, 1), (0, 1))
+    neighbours = ((0, -1), (1, 0), (0, 1), (-1, 0))
+    for side, (right, down) in enumerate(neighbours):
+        there = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+        (from_x, from_y), (to_x, to_y) = corners[side], corners[(side + 1) % 4]
+        for y, x in (mask & ~there).nonzero().tolist():
+            start = (x + from_x, y + from_y)
+            leaving.setdefault(start, []).append((x + to_x, y + to_y))
     return leaving
 
 

@@ -39,9 +39,20 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     maps = magnitude(exhibits.patterns[places], image_range)
     scale = ColourScale.over([change, maps])
 
-    figure = new_figure((11.2, 5.0))
-    layout = figure.add_gridspec(3, 2 + _COLUMNS, width_ratios=[1, 0.14] + [1] * _COLUMNS)
-    labels = decomposition.regions.label_map(*decomposition.image.shape[-2:])
+    height, width = decomposition.image.shape[-2:]
+    figure = new_figure((11.2, 1.0 + 4.1 * height / width))
+    layout = figure.add_gridspec(
+        3,
+        2 + _COLUMNS,
+        width_ratios=[1, 0.14] + [1] * _COLUMNS,
+        left=0.01,
+        right=0.905,
+        bottom=0.02,
+        top=0.87,
+        wspace=0.06,
+        hspace=0.2,
+    )
+    labels = decomposition.regions.label_map(height, width)
     first = figure.add_subplot(layout[0, 0])
     _picture(first, bytes_of(decomposition.image, image_range))
     _lines(first, segments(labels), width=0.5)
@@ -53,9 +64,7 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     drawn = _map(difference, change, scale)
     difference.set_title("change |x − x₀|", fontsize=10, color=LIGHT.ink)
     for column, (k, place, change_map) in enumerate(zip(chosen, places, maps, strict=True)):
-        mask = decomposition.regions.pixel_mask(
-            decomposition.action_fields[k], *decomposition.image.shape[-2:]
-        )
+        mask = decomposition.regions.pixel_mask(decomposition.action_fields[k], height, width)
         alone = decomposition.baseline_image + exhibits.patterns[place]
         rows = (
             (bytes_of(decomposition.image, image_range), f"component {k}"),
@@ -73,7 +82,7 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
             if column == 0:
                 name = ("action field", "alone on x₀", "change it makes")[row]
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
-    bar = figure.colorbar(drawn, ax=figure.axes, shrink=0.6, aspect=30, pad=0.01)
+    bar = figure.colorbar(drawn, cax=figure.add_axes((0.925, 0.12, 0.011, 0.65)))
     bar.set_ticks([value for value, _ in scale.ticks()])
     bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scale.ticks()])
     bar.set_label("change (% of the image range, square-root scale)", color=LIGHT.muted)

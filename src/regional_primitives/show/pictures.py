@@ -53,6 +53,7 @@ class PictureBook:
     scale: ColourScale
     images: dict[str, str] = field(default_factory=dict)
     """Data URIs by name."""
+    _outlines: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -123,13 +124,20 @@ class PictureBook:
         dim: bool = False,
         grid: bool = False,
     ) -> Picture:
-        regions = self.decomposition.regions
-        mask = None if patches is None else regions.pixel_mask(patches, *self.size)
+        path = "" if patches is None else self._outline(patches)
+        labels = self.decomposition.regions.label_map(*self.size)
         return Picture(
             source=name,
             label=label,
             caption=caption,
-            field="" if mask is None else outline(mask),
-            dimmed=surroundings(mask) if dim and mask is not None else "",
-            lines=borders(regions.label_map(*self.size)) if grid else "",
+            field=path,
+            dimmed=surroundings(path, *self.size) if dim else "",
+            lines=borders(labels) if grid else "",
         )
+
+    def _outline(self, patches: Bool[Tensor, " patches"]) -> str:
+        key = patches.numpy().tobytes()
+        if key not in self._outlines:
+            mask = self.decomposition.regions.pixel_mask(patches, *self.size)
+            self._outlines[key] = outline(mask)
+        return self._outlines[key]

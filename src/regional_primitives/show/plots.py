@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,8 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Exhibits, Scores
-from regional_primitives.runtime.storage import staged_file
+from regional_primitives.evaluate import Scores
 from regional_primitives.show.extras import report_extra
 
 if TYPE_CHECKING:
@@ -27,23 +25,18 @@ else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Figure = Any
 
 __all__ = [
-    "DARK",
-    "FIGURES",
     "LIGHT",
-    "Theme",
+    "darkened",
+    "new_figure",
     "plot_field_sizes",
     "plot_frontier",
     "plot_history",
     "plot_sparsity",
     "plot_top_error",
     "svg",
-    "write_figures",
 ]
 
-FIGURES = "figures"
-"""The folder of a run that holds its figures."""
-_SIZE = (5.2, 3.4)  # inches
-_DPI = 160
+_SIZE = (4.8, 3.2)  # inches
 _MOST_LABELS = 20
 """Bars that still have room for a number each."""
 _SMOOTH = 10
@@ -65,19 +58,17 @@ LIGHT = Theme("#1c1c1a", "#5c5c57", "#e3e2dc", "#ffffff", ("#0068a8", "#c2500a",
 DARK = Theme("#ecebe6", "#a8a79f", "#3b3b38", "#1d1d1b", ("#6cb8ee", "#f0954f", "#3fcb9d"))
 
 
-def plot_sparsity(
-    decomposition: Decomposition, scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT
-) -> Figure:
+def plot_sparsity(decomposition: Decomposition, scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw the share of Σ‖Δf_k‖² that the K strongest components carry; n50, n90, n95 marked."""
-    figure, axes = _begin(axes, theme, "Strength carried by the strongest components")
+    figure, axes = _begin(axes, "Strength carried by the strongest components")
     energy = decomposition.strengths.double().square()
     carried = 100 * energy.cumsum(0) / energy.sum()
     kept = range(1, len(carried) + 1)
-    axes.plot(kept, carried, color=theme.series[0], linewidth=2)
+    axes.plot(kept, carried, color=LIGHT.series[0], linewidth=2)
     for name, share in (("n50", 50), ("n90", 90), ("n95", 95)):
         count = getattr(scores, name)
-        axes.plot([count, count], [0, share], color=theme.muted, linewidth=0.8, linestyle=":")
-        axes.plot(count, share, "o", color=theme.series[0], markersize=6)
+        axes.plot([count, count], [0, share], color=LIGHT.muted, linewidth=0.8, linestyle=":")
+        axes.plot(count, share, "o", color=LIGHT.series[0], markersize=6)
         axes.annotate(
             f"{name} = {count}",
             (count, share),
@@ -85,7 +76,7 @@ def plot_sparsity(
             textcoords="offset points",
             ha="right",
             va="center",
-            color=theme.ink,
+            color=LIGHT.ink,
         )
     _component_axis(axes, decomposition.count)
     axes.set_ylim(0, 104)
@@ -93,12 +84,12 @@ def plot_sparsity(
     return figure
 
 
-def plot_top_error(scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT) -> Figure:
+def plot_top_error(scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw the inside error on held-out demands when only the K strongest components are kept."""
-    figure, axes = _begin(axes, theme, "Error when only the strongest are kept")
+    figure, axes = _begin(axes, "Error when only the strongest are kept")
     kept = sorted(scores.top_inside_error)
     errors = [max(100 * scores.top_inside_error[count], 1e-4) for count in kept]
-    axes.plot(kept, errors, "-o", color=theme.series[1], linewidth=2, markersize=5)
+    axes.plot(kept, errors, "-o", color=LIGHT.series[1], linewidth=2, markersize=5)
     _percent_axis(axes, errors)
     axes.annotate(
         f"all {kept[-1]}: {_short(errors[-1])} %",
@@ -107,7 +98,7 @@ def plot_top_error(scores: Scores, axes: Axes | None = None, theme: Theme = LIGH
         textcoords="offset points",
         ha="right",
         va="center",
-        color=theme.ink,
+        color=LIGHT.ink,
     )
     _component_axis(axes, kept[-1])
     axes.set_ylabel("inside error (%, log)")
@@ -115,17 +106,17 @@ def plot_top_error(scores: Scores, axes: Axes | None = None, theme: Theme = LIGH
 
 
 def plot_field_sizes(
-    decomposition: Decomposition, scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT
+    decomposition: Decomposition, scores: Scores, axes: Axes | None = None
 ) -> Figure:
     """Draw how the strength divides among action fields by their number of patches."""
-    figure, axes = _begin(axes, theme, "Strength by size of the action field")
+    figure, axes = _begin(axes, "Strength by size of the action field")
     sizes = sorted(scores.field_sizes)
     shares = [100 * scores.field_sizes[size] for size in sizes]
     numbers = decomposition.action_fields.sum(1).bincount().tolist()
-    bars = axes.bar(sizes, shares, color=theme.series[0], width=0.8)
+    bars = axes.bar(sizes, shares, color=LIGHT.series[0], width=0.8)
     labels = [f"{numbers[size]:,}" if size < len(numbers) else "" for size in sizes]
     if len(sizes) <= _MOST_LABELS:
-        axes.bar_label(bars, labels, padding=2, color=theme.muted, fontsize=8)
+        axes.bar_label(bars, labels, padding=2, color=LIGHT.muted, fontsize=8)
     axes.set_xlim(0.2, max([*sizes, 4]) + 0.8)
     axes.set_ylim(0, 1.12 * max(shares))
     if len(sizes) <= 12:
@@ -134,26 +125,24 @@ def plot_field_sizes(
         with report_extra():
             from matplotlib.ticker import MaxNLocator
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    on_bars = "; on bars: number of components" if len(sizes) <= _MOST_LABELS else ""
+    on_bars = "; on bars: components" if len(sizes) <= _MOST_LABELS else ""
     axes.set_xlabel(f"patches in the action field (of {decomposition.regions.count}){on_bars}")
     axes.set_ylabel("share of Σ‖Δf‖² (%)")
     return figure
 
 
-def plot_history(
-    decomposition: Decomposition, axes: Axes | None = None, theme: Theme = LIGHT
-) -> Figure:
+def plot_history(decomposition: Decomposition, axes: Axes | None = None) -> Figure:
     """Draw inside error, leak and cost of each fit step's own random demands."""
-    figure, axes = _begin(axes, theme, "How the fit went")
+    figure, axes = _begin(axes, "How the fit went", pad=24.0)
     history = 100 * decomposition.history.double().clamp_min(1e-6)
     steps = range(1, len(history) + 1)
     for column, (name, colour) in enumerate(
-        zip(("inside error", "leak", "cost"), theme.series, strict=True)
+        zip(("inside error", "leak", "cost"), LIGHT.series, strict=True)
     ):
         values = history[:, column]
         smooth = _running_mean(values)
         axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.35)
-        label = f"{name}, at last {_short(float(smooth[-1]))} %"
+        label = f"{name} {_short(float(smooth[-1]))} %"
         axes.plot(steps, smooth, color=colour, linewidth=2, label=label)
     axes.legend(
         loc="lower left",
@@ -161,33 +150,32 @@ def plot_history(
         ncols=3,
         frameon=False,
         fontsize=8.5,
-        labelcolor=theme.ink,
+        labelcolor=LIGHT.ink,
         handlelength=1.2,
         columnspacing=1.2,
         handletextpad=0.5,
     )
-    axes.set_title(axes.get_title(loc="left"), loc="left", pad=24)
     _percent_axis(axes, history.flatten().tolist())
     axes.set_xlabel(f"fit step (thick: mean of the last {_SMOOTH})")
-    axes.set_ylabel("mean over the step's demands (%, log)")
+    axes.set_ylabel("mean over its demands (%, log)")
     axes.set_xlim(1, max(len(history), 2))
     return figure
 
 
-def plot_frontier(scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT) -> Figure:
+def plot_frontier(scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw leak against inside error as the price of leak varies; needs a measured frontier."""
-    figure, axes = _begin(axes, theme, "What less leak costs in exactness")
+    figure, axes = _begin(axes, "What less leak costs in exactness")
     points = scores.frontier or []
     inside = [100 * point["inside_error"] for point in points]
     leak = [100 * point["leak"] for point in points]
-    axes.plot(inside, leak, "-o", color=theme.series[0], linewidth=2, markersize=6)
+    axes.plot(inside, leak, "-o", color=LIGHT.series[0], linewidth=2, markersize=6)
     for point, x, y in zip(points, inside, leak, strict=True):
         axes.annotate(
             f"price {point['outside_weight']:.2g}",
             (x, y),
             xytext=(8, 8),
             textcoords="offset points",
-            color=theme.ink,
+            color=LIGHT.ink,
         )
     axes.set_xlim(0, 1.3 * max([*inside, 1e-3]))
     axes.set_ylim(0, 1.2 * max([*leak, 1e-3]))
@@ -196,72 +184,51 @@ def plot_frontier(scores: Scores, axes: Axes | None = None, theme: Theme = LIGHT
     return figure
 
 
-def svg(figure: Figure) -> bytes:
-    """Encode a figure as SVG; the same figure gives the same bytes."""
+def svg(figure: Figure) -> str:
+    """Encode a figure as SVG; the same figure gives the same text."""
     with report_extra():
         import matplotlib
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "regional_primitives"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return buffer.getvalue().decode("utf-8")
 
 
-def write_figures(
-    folder: Path, decomposition: Decomposition, scores: Scores, exhibits: Exhibits
-) -> list[Path]:
-    """Write all figures of a run as PNG files into its figures folder; return their paths.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        StorageError: the disk refuses.
-    """
-    from regional_primitives.show.overview import plot_overview
-
-    figures = {
-        "overview": plot_overview(decomposition, exhibits),
-        "sparsity": plot_sparsity(decomposition, scores),
-        "top_error": plot_top_error(scores),
-        "field_sizes": plot_field_sizes(decomposition, scores),
-    }
-    if len(decomposition.history):
-        figures["history"] = plot_history(decomposition)
-    if scores.frontier:
-        figures["frontier"] = plot_frontier(scores)
-    written = []
-    for name, figure in figures.items():
-        path = folder / FIGURES / f"{name}.png"
-        with staged_file(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
-        written.append(path)
-    return written
+def darkened(drawing: str) -> str:
+    """Give the SVG of a figure colours for a dark page."""
+    for name in ("ink", "muted", "grid", "paper"):
+        drawing = drawing.replace(getattr(LIGHT, name), getattr(DARK, name))
+    for light, dark in zip(LIGHT.series, DARK.series, strict=True):
+        drawing = drawing.replace(light, dark)
+    return drawing
 
 
-def new_figure(size: tuple[float, float], theme: Theme = LIGHT) -> Figure:
+def new_figure(size: tuple[float, float]) -> Figure:
     """Make a figure that belongs to no window."""
     with report_extra():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    figure = Figure(figsize=size, facecolor=theme.paper)
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=size, facecolor=LIGHT.paper)
     FigureCanvasAgg(figure)
     return figure
 
 
-def _begin(axes: Axes | None, theme: Theme, title: str) -> tuple[Figure, Axes]:
+def _begin(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure, Axes]:
     """Take the caller's axis or make one, and dress it."""
     if axes is None:
-        axes = new_figure(_SIZE, theme).add_subplot()
-    axes.set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold", pad=10)
-    axes.set_facecolor(theme.paper)
-    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+        # Fixed margins, since fitting them takes longer than drawing the figure twice.
+        axes = new_figure(_SIZE).add_axes((0.135, 0.165, 0.84, 0.69))
+    axes.set_title(title, loc="left", color=LIGHT.ink, fontsize=11, fontweight="bold", pad=pad)
+    axes.set_facecolor(LIGHT.paper)
+    axes.grid(axis="y", color=LIGHT.grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.muted, labelsize=9, length=3)
+    axes.tick_params(colors=LIGHT.muted, labelsize=9, length=3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set_color(theme.muted)
+        axes.spines[side].set_color(LIGHT.muted)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set_color(theme.muted)
+        axis.label.set_color(LIGHT.muted)
         axis.label.set_fontsize(10)
     figure = axes.get_figure(root=True)
     assert figure is not None

@@ -10,8 +10,8 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import RegionalPrimitivesError, StorageError
 from regional_primitives.evaluate import Exhibits, Scores
 from regional_primitives.runtime.storage import MANIFEST, read_json, staged_file
-from regional_primitives.show.extras import report_extra
-from regional_primitives.show.plots import write_figures
+from regional_primitives.show.extras import report_extra, require_report_extra
+from regional_primitives.show.figures import write_figures
 from regional_primitives.show.view import ReportView, report_view
 
 __all__ = ["REPORT", "render", "write_report"]
@@ -28,6 +28,7 @@ def write_report(folder: Path) -> Path:
         StorageError: the folder is no run folder, is incomplete or corrupt, or cannot be written.
         MissingExtraError: packages that only the report needs are not installed.
     """
+    require_report_extra()
     decomposition = Decomposition.load(folder)
     scores = _read_scores(folder)
     exhibits = Exhibits.read(folder)

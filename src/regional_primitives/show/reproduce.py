@@ -72,6 +72,7 @@ def python_lines(decomposition: Decomposition) -> str:
         if regions.is_grid
         else "run.regions"
     )
+    noted = "" if origin.picture_seed is None else f", picture_seed={origin.picture_seed}"
     settings = ", ".join(
         f"{name}={value!r}" for name, value in changed_settings(decomposition).items()
     )
@@ -79,7 +80,7 @@ def python_lines(decomposition: Decomposition) -> str:
         f"latents = {latents}",
         f"regions = {patches}",
         f"settings = rp.{origin.method.capitalize()}({settings})",
-        "decomposition = rp.explain(generator, latents, regions, settings)",
+        f"decomposition = rp.explain(generator, latents, regions, settings{noted})",
         "scores = rp.evaluate(decomposition, generator)",
     ]
     return "\n".join(lines)

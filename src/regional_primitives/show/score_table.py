@@ -329,9 +329,9 @@ _TOLD_ELSEWHERE = {
 def score_groups(scores: Scores) -> tuple[ScoreGroup, ...]:
     """Group all scores; one that this table does not know yet stands under its own name."""
     measured = (
-        f"Energy-weighted means over the {numerals.count(scores.measured_components)} strongest "
-        f"components, which carry {numerals.percent(scores.measured_share)} of the summed squared "
-        "strength."
+        "Means are weighted by squared strength; boundedness is over all components, what is "
+        f"measured in context over the {numerals.count(scores.measured_components)} strongest, "
+        f"which carry {numerals.percent(scores.measured_share)} of it."
     )
     demands = (
         f"Means over {numerals.count(scores.demands)} random demands that the fit never saw; ± is "
@@ -344,8 +344,7 @@ def score_groups(scores: Scores) -> tuple[ScoreGroup, ...]:
                "A few held-out demands, each also optimised on its own, without components.",
                _BOUND),
         _group(scores, "Do the paper's axioms hold?",
-               f"Boundedness, consistency and deviation: {measured[0].lower()}{measured[1:]}",
-               _AXIOMS),
+               measured, _AXIOMS),
         _group(scores, "How few components say most of it?",
                "Strength is ‖Δf‖, the size of a component in the feature.", _SPARSITY),
         _group(scores, "Would another fit say the same?", "", _REFITS),

@@ -121,7 +121,7 @@ def report_view(
     book = PictureBook(decomposition, scale)
     seed = "" if origin.picture_seed is None else f", picture seed {origin.picture_seed}"
     introduction = (
-        book.picture("x", decomposition.image, "The picture, with the patch grid drawn over it",
+        book.picture("x", decomposition.image, "The picture and the borders of its patches",
                      "The picture x and its patches", grid=True),
         book.picture("x0", decomposition.baseline_image, "The baseline picture",
                      "The baseline picture x₀"),
@@ -198,8 +198,8 @@ def _rankings(book: PictureBook, exhibits: Exhibits) -> tuple[Ranking, ...]:
             "by-visible-change",
             "By visible change",
             "What the finished picture would miss most in detail if the component were taken out: "
-            "‖x − G(f − Δf)‖ after each patch's mean colour is removed, so that a repainted blank "
-            "background does not crowd out shapes.",
+            "‖x\u00a0−\u00a0G(f\u00a0−\u00a0Δf)‖ after each patch's mean colour is removed, so "
+            "that a repainted blank background does not crowd out shapes.",
             tuple(by_sight[:_OPEN_CARDS]),
             tuple(by_sight[_OPEN_CARDS:]),
         ),
@@ -278,7 +278,7 @@ def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
                 given=book.picture(f"given-{place}", exhibits.demanded[place],
                                    f"Generated for: {name}", "generated", patches=patches),
                 inside=numerals.percent(float(exhibits.inside[place])),
-                leak="nothing is outside" if bool(patches.all())
+                leak="none, nothing is outside" if bool(patches.all())
                 else numerals.percent(float(exhibits.leak[place])),
             )
         )  # fmt: skip
@@ -296,7 +296,7 @@ def _origin(
         ("Generator", origin.generator),
         ("Weights, SHA-256", origin.weights_digest),
         ("Layer", f"{origin.layer} ({shape} = {decomposition.feature.numel():,} units)"),
-        ("Picture", f"{picture}, values {low:g} to {high:g}"),
+        ("Picture", f"{picture}, values {low:g} to {high:g}".replace("-", "−")),
         ("Picture seed", "not known" if origin.picture_seed is None else str(origin.picture_seed)),
         ("Patches", decomposition.regions.description),
         ("Method", f"{origin.method}, {'converged' if origin.converged else 'not converged'}"),

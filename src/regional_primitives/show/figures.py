@@ -1,0 +1,58 @@
+"""All figures of a run, drawn from its results and written as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.runtime.storage import staged_file
+from regional_primitives.show import plots
+from regional_primitives.show.overview import plot_overview
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:  # only annotations need it; matplotlib is loaded when a figure is drawn
+    Figure = Any
+
+__all__ = ["FIGURES", "draw_figures", "write_figures"]
+
+FIGURES = "figures"
+"""The folder of a run that holds its figures."""
+_DPI = 160
+
+
+def draw_figures(
+    decomposition: Decomposition, scores: Scores, exhibits: Exhibits
+) -> dict[str, Figure]:
+    """Draw all figures that the run has numbers for, by name."""
+    figures = {
+        "overview": plot_overview(decomposition, exhibits),
+        "sparsity": plots.plot_sparsity(decomposition, scores),
+        "top_error": plots.plot_top_error(scores),
+        "field_sizes": plots.plot_field_sizes(decomposition, scores),
+    }
+    if len(decomposition.history):
+        figures["history"] = plots.plot_history(decomposition)
+    if scores.frontier:
+        figures["frontier"] = plots.plot_frontier(scores)
+    return figures
+
+
+def write_figures(
+    folder: Path, decomposition: Decomposition, scores: Scores, exhibits: Exhibits
+) -> list[Path]:
+    """Write all figures of a run into its figures folder; return their paths.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        StorageError: the disk refuses.
+    """
+    written = []
+    for name, figure in draw_figures(decomposition, scores, exhibits).items():
+        path = folder / FIGURES / f"{name}.png"
+        with staged_file(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+        written.append(path)
+    return written
