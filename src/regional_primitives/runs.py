@@ -9,8 +9,8 @@ from pathlib import Path
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.structured import Structured
-from regional_primitives.errors import GeneratorError, MissingExtraError, StorageError
-from regional_primitives.evaluate import Evaluation, Exhibits, Scores, evaluate, exhibit
+from regional_primitives.errors import GeneratorError, MissingExtraError
+from regional_primitives.evaluate import Evaluation, Scores, evaluate, exhibit
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import Progress, silent
@@ -22,9 +22,7 @@ from regional_primitives.runtime.storage import (
 )
 from regional_primitives.show.report import REPORT, write_report
 
-__all__ = ["SCORES", "explain_to_folder", "generator_of", "load_scores", "rescore"]
-
-SCORES = "scores.json"
+__all__ = ["explain_to_folder", "generator_of", "rescore"]
 
 
 def explain_to_folder(
@@ -51,7 +49,7 @@ def explain_to_folder(
         StorageError: the folder holds something else, or the disk refuses.
     """
     if not overwrite and _same_run(generator, picture_seed, folder, regions, settings):
-        return load_scores(folder), True
+        return Scores.read(folder), True
     with staged_folder(folder, overwrite=overwrite) as staging:
         latents = generator.sample_latents(1, seed=picture_seed)
         decomposition = explain(
@@ -90,10 +88,9 @@ def _score(
 ) -> Scores:
     began = time.perf_counter()
     scores = evaluate(decomposition, generator, evaluation, progress=progress)
-    exhibits: Exhibits = exhibit(decomposition, generator)
-    exhibits.write(folder)
+    exhibit(decomposition, generator, evaluation).write(folder)
     seconds = {"evaluation_seconds": time.perf_counter() - began}
-    write_json(folder / SCORES, scores.to_dict())
+    scores.write(folder)
     manifest = read_json(folder / MANIFEST)
     write_json(folder / MANIFEST, {**manifest, "evaluation": asdict(evaluation), **seconds})
     try:
@@ -103,18 +100,6 @@ def _score(
     else:
         progress("report", 1, 1)
     return scores
-
-
-def load_scores(folder: Path) -> Scores:
-    """Read the scores of a run.
-
-    Raises:
-        StorageError: missing, corrupt or of another release.
-    """
-    try:
-        return Scores.from_dict(read_json(folder / SCORES))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StorageError(f"{folder / SCORES} is corrupt: {error}") from error
 
 
 def generator_of(decomposition: Decomposition) -> Generator:

@@ -25,7 +25,7 @@ def truth(planted, result):
 
     planted_components = planted_truth(result.feature, result.baseline)
     field_of, unit_of = planted_components.components.nonzero(as_tuple=True)
-    made = rp.Decomposition.assemble(
+    return rp.Decomposition.assemble(
         fields=planted_components.action_fields,
         field_of=field_of,
         unit_of=unit_of,
@@ -37,4 +37,3 @@ def truth(planted, result):
         history=torch.zeros(1, 3),
         provenance=replace(result.provenance, evaluations=0),
     )
-    return made

@@ -8,7 +8,7 @@ import torch
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.scores import top_counts
+from regional_primitives.evaluate.measure import top_counts
 
 
 def slow_errors(result, generator, demand):
@@ -147,7 +147,7 @@ def test_stability_by_hand(truth):
 def test_visual_quality_agrees_with_scikit_image_where_all_is_demanded(planted, result):
     from skimage.metrics import peak_signal_noise_ratio
 
-    from regional_primitives.evaluate.scores import _visual_quality
+    from regional_primitives.evaluate.measure import _visual_quality
 
     picture = planted.tail(result.minimal_feature([0, 1, 2, 3]))
     everything = torch.ones(1, 16, dtype=torch.bool)

@@ -40,7 +40,7 @@ def test_every_score_is_told_once_with_its_meaning(scores):
     assert len(names) == len(set(names))
     elsewhere = {
         "inside_error_spread", "leak_spread", "demands", "measured_components", "measured_share",
-        "field_sizes", "top_inside_error",
+        "free_demands", "field_sizes", "top_inside_error",
     }  # fmt: skip
     assert set(names) | elsewhere == {field.name for field in fields(scores)}
     for row in rows:
@@ -134,7 +134,10 @@ def test_every_picture_exists_and_no_image_is_stored_for_nothing(view):
 
 
 def test_demands_end_with_the_worst_and_tell_their_errors(exhibits, view):
-    assert view.demands[-1].name == "Worst of the held-out demands"
+    assert [row.name for row in view.demands[-2:]] == [
+        "Held-out demand with the largest inside error",
+        "Held-out demand with the largest leak",
+    ]
     for place, row in enumerate(view.demands):
         assert row.inside == numerals.percent(float(exhibits.inside[place]))
 

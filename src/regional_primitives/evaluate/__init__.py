@@ -1,6 +1,7 @@
 """How far to believe a decomposition: scores with one definition each, and pictures as evidence."""
 
 from regional_primitives.evaluate.exhibits import Exhibits, exhibit
-from regional_primitives.evaluate.scores import Evaluation, Scores, evaluate
+from regional_primitives.evaluate.measure import evaluate
+from regional_primitives.evaluate.scores import SCORES, Evaluation, Scores
 
-__all__ = ["Evaluation", "Exhibits", "Scores", "evaluate", "exhibit"]
+__all__ = ["SCORES", "Evaluation", "Exhibits", "Scores", "evaluate", "exhibit"]

@@ -14,6 +14,7 @@ from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import StorageError
 from regional_primitives.evaluate.components import component_patterns, removal_changes
+from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
@@ -83,12 +84,19 @@ class Exhibits:
             raise StorageError(f"{folder / EXHIBITS} is corrupt: {error}") from error
 
 
-def exhibit(decomposition: Decomposition, generator: Generator, *, most: int = 24) -> Exhibits:
+def exhibit(
+    decomposition: Decomposition,
+    generator: Generator,
+    settings: Evaluation | None = None,
+    *,
+    most: int = 24,
+) -> Exhibits:
     """Generate all pictures of a report.
 
     Args:
         decomposition: what is shown.
         generator: the one that it was made with.
+        settings: which held-out demands the worst are sought among.
         most: components shown of each ranking.
 
     Raises:
@@ -116,8 +124,8 @@ def exhibit(decomposition: Decomposition, generator: Generator, *, most: int = 2
     )
     departure = (decomposition.image - decomposition.baseline_image).square().sum()
     names, demands = named_demands(decomposition, errors)
-    worst = _worst_held_out(decomposition, generator, errors)
-    demands = torch.cat([demands, worst[None]])
+    worst = _worst_held_out(decomposition, generator, errors, settings or Evaluation())
+    demands = torch.cat([demands, worst])
     demanded = generator.render(
         decomposition.minimal_feature(demands).flatten(1), decomposition.feature_shape
     )
@@ -135,7 +143,11 @@ def exhibit(decomposition: Decomposition, generator: Generator, *, most: int = 2
         demanded=demanded,
         inside=errors.inside(demanded, demands),
         leak=errors.outside(demanded, demands),
-        demand_names=(*names, "worst of the held-out demands"),
+        demand_names=(
+            *names,
+            "held-out demand with the largest inside error",
+            "held-out demand with the largest leak",
+        ),
     )
 
 
@@ -186,9 +198,11 @@ def named_demands(
 
 
 def _worst_held_out(
-    decomposition: Decomposition, generator: Generator, errors: PatchErrors
-) -> Bool[Tensor, " patches"]:
-    demands = held_out_demands(decomposition.regions)
+    decomposition: Decomposition, generator: Generator, errors: PatchErrors, settings: Evaluation
+) -> Bool[Tensor, "2 patches"]:
+    """Find the held-out demands with the largest inside error and with the largest leak."""
+    demands = held_out_demands(decomposition.regions, settings.demands, settings.seed)
     features = decomposition.minimal_feature(demands)
     images = generator.render(features.flatten(1), decomposition.feature_shape)
-    return demands[int(errors.inside(images, demands).argmax())]
+    leak = errors.outside(images, demands) * ~demands.all(1)
+    return demands[torch.stack([errors.inside(images, demands).argmax(), leak.argmax()])]

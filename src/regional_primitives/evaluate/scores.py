@@ -1,27 +1,18 @@
-"""The scores of a decomposition, one definition each; all that a single picture allows."""
+"""The scores of a decomposition, one definition each, and how much of them is measured."""
 
 from __future__ import annotations
 
-import importlib.util
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from regional_primitives.errors import InputError, StorageError
+from regional_primitives.runtime.storage import read_json, write_json
 
-from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.decompose.demands import held_out_demands
-from regional_primitives.decompose.minimal import demand_objective, optimise_freely
-from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.errors import InputError
-from regional_primitives.evaluate.components import component_patterns, measure_components
-from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
-from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.progress import Progress, silent
+__all__ = ["SCORES", "Evaluation", "Scores"]
 
-__all__ = ["Evaluation", "Scores", "evaluate"]
+SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,8 @@ class Scores:
     structured_inside_error: float | None
     """Inside error of u(S) on the demands that were also optimised freely."""
     structured_leak: float | None
+    free_demands: int
+    """How many demands those are."""
     free_inside_error: float | None
     """Inside error of u*(S) on those demands: the bound."""
     free_leak: float | None
@@ -109,6 +102,26 @@ class Scores:
         """Return the scores by name, ready for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def write(self, folder: Path) -> None:
+        """Write scores.json into an existing run folder."""
+        write_json(folder / SCORES, self.to_dict())
+
+    @staticmethod
+    def read(folder: Path) -> Scores:
+        """Read what `write` wrote.
+
+        Raises:
+            StorageError: missing, corrupt, or of another release.
+        """
+        content = read_json(folder / SCORES)
+        try:
+            _refuse_no_numbers(content)
+            return Scores.from_dict(content)
+        except InputError as error:
+            raise StorageError(f"{folder / SCORES}: {error}") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"{folder / SCORES} is corrupt: {error}") from error
+
     @staticmethod
     def from_dict(content: dict[str, Any]) -> Scores:
         """Undo `to_dict`, also after JSON has turned the keys of tables into text.
@@ -127,240 +140,9 @@ class Scores:
         return Scores(**{**content, **tables})
 
 
-def evaluate(
-    decomposition: Decomposition,
-    generator: Generator,
-    settings: Evaluation | None = None,
-    *,
-    progress: Progress = silent,
-) -> Scores:
-    """Measure a decomposition on demands that its fit never saw.
-
-    Raises:
-        GeneratorError: the generator is not the one that the decomposition was made with.
-    """
-    decomposition.check_generator(generator)
-    settings = settings or Evaluation()
-    errors = PatchErrors.of(
-        decomposition.image, decomposition.baseline_image, decomposition.regions
-    )
-    demands = held_out_demands(decomposition.regions, settings.demands, settings.seed)
-    features = decomposition.minimal_feature(demands)
-    images = generator.render(features.flatten(1), decomposition.feature_shape)
-    inside, leak, cost = _demand_scores(decomposition, errors, demands, features, images)
-    partial = ~demands.all(1)
-    measured = min(settings.components, decomposition.count)
-    patterns = component_patterns(decomposition, generator, list(range(decomposition.count)))
-    effects = measure_components(
-        decomposition,
-        generator,
-        patterns,
-        measured,
-        contexts=settings.contexts,
-        seed=settings.seed,
-        progress=progress,
-    )
-    change = decomposition.image - decomposition.baseline_image
-    energy = decomposition.strengths.double().square()
-    psnr, ssim = _visual_quality(decomposition, demands, images)
-    return Scores(
-        inside_error=float(inside.mean()),
-        leak=float(leak[partial].mean()) if bool(partial.any()) else 0.0,
-        cost=float(cost.mean()),
-        completeness_gap=_completeness_gap(decomposition),
-        **_free_bound(decomposition, generator, errors, demands[partial], settings, progress),
-        boundedness=effects.mean(effects.boundedness),
-        boundedness_in_context=effects.mean(effects.boundedness_in_context),
-        consistency=effects.mean(effects.consistency),
-        inconsistency=effects.mean(effects.inconsistency),
-        superposition_error=float(
-            (change - patterns.sum(0)).square().sum() / change.square().sum()
-        ),
-        n50=_count_for(energy, 0.50),
-        n90=_count_for(energy, 0.90),
-        n95=_count_for(energy, 0.95),
-        components=decomposition.count,
-        overlap=_overlap(decomposition),
-        field_sizes=_field_sizes(decomposition),
-        top_inside_error=_top_inside_error(decomposition, generator, errors, demands),
-        **_refitted(decomposition, generator, errors, demands, settings, progress),
-        psnr=psnr,
-        ssim=ssim,
-        evaluations=decomposition.provenance.evaluations,
-        overhead_ratio=decomposition.provenance.overhead_ratio,
-        inside_error_spread=float(inside.std(correction=0)),
-        leak_spread=float(leak[partial].std(correction=0)) if bool(partial.any()) else 0.0,
-        demands=len(demands),
-        measured_components=measured,
-        measured_share=float(energy[:measured].sum() / energy.sum()),
-    )
-
-
-def _demand_scores(
-    decomposition: Decomposition,
-    errors: PatchErrors,
-    demands: Bool[Tensor, "demands patches"],
-    features: Tensor,
-    images: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    departure = (decomposition.feature - decomposition.baseline).abs().sum()
-    cost = (features - decomposition.baseline).flatten(1).abs().sum(1) / departure
-    return errors.inside(images, demands), errors.outside(images, demands), cost
-
-
-def _completeness_gap(decomposition: Decomposition) -> float:
-    whole = decomposition.combine(torch.ones(1, decomposition.count))
-    departure = (decomposition.feature - decomposition.baseline).norm()
-    return float((whole - decomposition.feature).norm() / departure)
-
-
-def _free_bound(
-    decomposition: Decomposition,
-    generator: Generator,
-    errors: PatchErrors,
-    demands: Bool[Tensor, "demands patches"],
-    settings: Evaluation,
-    progress: Progress,
-) -> dict[str, Any]:
-    names = ("structured_inside_error", "structured_leak")
-    free_names = ("free_inside_error", "free_leak", "free_cost")
-    demands = demands[: settings.free_demands]
-    if len(demands) == 0:
-        return dict.fromkeys(("additivity_gap", *names, *free_names))
-    fit = decomposition.provenance.settings
-    weights = fit.get("outside_weight", 0.1), fit.get("cost_weight", 0.05)
-    start = decomposition.minimal_feature(demands)
-    device = generator.device
-    on_device = PatchErrors.of(
-        decomposition.image.to(device),
-        decomposition.baseline_image.to(device),
-        decomposition.regions,
-    )
-    free = optimise_freely(
-        generator,
-        on_device,
-        decomposition.feature.to(device),
-        decomposition.baseline.to(device),
-        demands.to(device),
-        start.to(device),
-        outside_weight=weights[0],
-        cost_weight=weights[1],
-        steps=settings.free_steps,
-        progress=progress,
-    ).cpu()
-
-    def measured(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        images = generator.render(features.flatten(1), decomposition.feature_shape)
-        return _demand_scores(decomposition, errors, demands, features, images)
-
-    bound, structured = measured(free), measured(start)
-    nothing = measured(decomposition.baseline.expand_as(start))
-    objective = [demand_objective(*scores, *weights) for scores in (structured, bound, nothing)]
-    gap = (objective[0] - objective[1]) / objective[2]
-    return {
-        "additivity_gap": float(gap.mean()),
-        **dict(zip(names, (float(s.mean()) for s in structured[:2]), strict=True)),
-        **dict(zip(free_names, (float(s.mean()) for s in bound), strict=True)),
-    }
-
-
-def _refitted(
-    decomposition: Decomposition,
-    generator: Generator,
-    errors: PatchErrors,
-    demands: Bool[Tensor, "demands patches"],
-    settings: Evaluation,
-    progress: Progress,
-) -> dict[str, Any]:
-    if not settings.refits:
-        return dict.fromkeys(("stability", "unit_stability", "frontier"))
-    fields_alike, units_alike = stability(
-        decomposition, second_fit(decomposition, generator, progress)
-    )
-    points = []
-    for price, result in frontier_fits(decomposition, generator, progress):
-        features = result.minimal_feature(demands)
-        images = generator.render(features.flatten(1), result.feature_shape)
-        inside, leak, _ = _demand_scores(result, errors, demands, features, images)
-        points.append(
-            {
-                "outside_weight": price,
-                "inside_error": float(inside.mean()),
-                "leak": float(leak[~demands.all(1)].mean()),
-            }
-        )
-    return {"stability": fields_alike, "unit_stability": units_alike, "frontier": points}
-
-
-def _count_for(energy: Float[Tensor, " components"], share: float) -> int:
-    """Return how many components, strongest first, carry `share` of the energy."""
-    carried = energy.cumsum(0) / energy.sum()
-    return min(int((carried < share - 1e-12).sum()) + 1, len(energy))
-
-
-def _overlap(decomposition: Decomposition) -> float:
-    """Return the mean IoU of pairs of different components, weighted by both strengths."""
-    fields_ = decomposition.action_fields.double()
-    shared = fields_ @ fields_.T
-    size = fields_.sum(1)
-    iou = shared / (size[:, None] + size - shared)
-    strength = decomposition.strengths.double()
-    weight = strength[:, None] * strength
-    weight.fill_diagonal_(0.0)
-    total = float(weight.sum())
-    return float((weight * iou).sum()) / total if total > 0 else 0.0
-
-
-def _field_sizes(decomposition: Decomposition) -> dict[int, float]:
-    energy = decomposition.strengths.double().square()
-    by_size = torch.zeros(decomposition.regions.count + 1, dtype=torch.float64)
-    by_size.index_add_(0, decomposition.action_fields.sum(1), energy / energy.sum())
-    return {size: share for size, share in enumerate(by_size.tolist()) if share > 0}
-
-
-def top_counts(count: int) -> list[int]:
-    """Return a log grid of component counts up to `count`: 1, 2, 5, 10, 20, 50, …"""
-    steps = [m * 10**e for e in range(math.ceil(math.log10(count + 1))) for m in (1, 2, 5)]
-    return [step for step in steps if step < count] + [count]
-
-
-def _top_inside_error(
-    decomposition: Decomposition,
-    generator: Generator,
-    errors: PatchErrors,
-    demands: Bool[Tensor, "demands patches"],
-) -> dict[int, float]:
-    asked = (demands.float() @ decomposition.action_fields.float().T > 0).float()
-    result = {}
-    for kept in top_counts(decomposition.count):
-        scales = asked * (torch.arange(decomposition.count) < kept)
-        features = decomposition.combine(scales)
-        images = generator.render(features.flatten(1), decomposition.feature_shape)
-        result[kept] = float(errors.inside(images, demands).mean())
-    return result
-
-
-def _visual_quality(
-    decomposition: Decomposition, demands: Bool[Tensor, "demands patches"], images: Tensor
-) -> tuple[float | None, float | None]:
-    """Return PSNR in dB and SSIM over the demanded patches, or None without scikit-image."""
-    if importlib.util.find_spec("skimage") is None:
-        return None, None
-    from skimage.metrics import structural_similarity
-
-    low, high = decomposition.provenance.image_range
-    target = decomposition.image.numpy()
-    height, width = target.shape[-2:]
-    side = min(7, height, width)
-    window = side if side % 2 else side - 1
-    psnr, ssim = [], []
-    for demand, image in zip(demands, images.numpy(), strict=True):
-        mask = decomposition.regions.pixel_mask(demand, height, width).numpy()
-        error = float(((image - target)[:, mask] ** 2).mean())
-        psnr.append(10 * math.log10((high - low) ** 2 / max(error, 1e-12)))
-        if window >= 3:
-            _, table = structural_similarity(
-                target, image, win_size=window, data_range=high - low, channel_axis=0, full=True
-            )
-            ssim.append(float(table[:, mask].mean()))
-    return sum(psnr) / len(psnr), sum(ssim) / len(ssim) if ssim else None
+def _refuse_no_numbers(content: Mapping[str, Any]) -> None:
+    for name, value in content.items():
+        tables = value if isinstance(value, list) else [value]
+        numbers = [v for one in tables for v in (one.values() if isinstance(one, dict) else [one])]
+        if not numbers or not all(v is None or isinstance(v, (int, float)) for v in numbers):
+            raise ValueError(f"{name} is {value!r}, not a number or a table of numbers")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import RegionalPrimitivesError, StorageError
+from regional_primitives.errors import StorageError
 from regional_primitives.evaluate import Exhibits, Scores
 from regional_primitives.runtime.storage import MANIFEST, read_json, staged_file
 from regional_primitives.show.extras import report_extra, require_report_extra
@@ -17,7 +15,6 @@ from regional_primitives.show.view import ReportView, report_view
 __all__ = ["REPORT", "render", "write_report"]
 
 REPORT = "report.html"
-_SCORES = "scores.json"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -30,7 +27,7 @@ def write_report(folder: Path) -> Path:
     """
     require_report_extra()
     decomposition = Decomposition.load(folder)
-    scores = _read_scores(folder)
+    scores = Scores.read(folder)
     exhibits = Exhibits.read(folder)
     _refuse_strangers(folder, decomposition, exhibits)
     page = render(report_view(decomposition, scores, exhibits, read_json(folder / MANIFEST)))
@@ -54,25 +51,6 @@ def render(view: ReportView) -> str:
     )
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     return environment.get_template(REPORT).render(view=view, style=style)
-
-
-def _read_scores(folder: Path) -> Scores:
-    content = read_json(folder / _SCORES)
-    try:
-        _refuse_no_numbers(content)
-        return Scores.from_dict(content)
-    except RegionalPrimitivesError as error:
-        raise StorageError(f"{folder / _SCORES}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{folder / _SCORES} is corrupt: {error}") from error
-
-
-def _refuse_no_numbers(content: Mapping[str, Any]) -> None:
-    for name, value in content.items():
-        tables = value if isinstance(value, list) else [value]
-        numbers = [v for one in tables for v in (one.values() if isinstance(one, dict) else [one])]
-        if not numbers or not all(v is None or isinstance(v, (int, float)) for v in numbers):
-            raise ValueError(f"{name} is {value!r}, not a number or a table of numbers")
 
 
 def _refuse_strangers(folder: Path, decomposition: Decomposition, exhibits: Exhibits) -> None:
