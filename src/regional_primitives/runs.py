@@ -88,12 +88,12 @@ def _score(
 ) -> Scores:
     began = time.perf_counter()
     scores = evaluate(decomposition, generator, evaluation, progress=progress)
-    exhibit(decomposition, generator, evaluation).write(folder)
     seconds = {"evaluation_seconds": time.perf_counter() - began}
     scores.write(folder)
     manifest = read_json(folder / MANIFEST)
     write_json(folder / MANIFEST, {**manifest, "evaluation": asdict(evaluation), **seconds})
     try:
+        exhibit(decomposition, generator, evaluation).write(folder)
         write_report(folder)
     except MissingExtraError as error:
         progress("report", 0, 1, f"left out: {error}")

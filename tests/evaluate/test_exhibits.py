@@ -35,15 +35,20 @@ def test_both_rankings_are_shown(result, exhibits):
     assert torch.equal(change, change.sort(descending=True).values)
 
 
-def test_a_flat_repaint_has_no_visible_change():
-    from regional_primitives.evaluate.exhibits import _detail
+def test_a_flat_repaint_is_less_visible_than_a_change_of_structure(result):
+    from dataclasses import replace
 
-    regions = rp.Regions.grid(2, 2)
-    flat = regions.label_map(8, 8).float().expand(1, 3, 8, 8)
-    assert float(_detail(flat, regions).abs().max()) < 1e-6
-    textured = flat.clone()
-    textured[0, 0, 0, 0] += 1
-    assert float(_detail(textured, regions).norm()) > 0.9
+    from regional_primitives.evaluate.quality import structural_change
+
+    blank = replace(result, image=torch.full((3, 32, 32), 0.5))
+    repaint = torch.full((3, 32, 32), 0.3)
+    structure = 0.3 * (torch.arange(32) % 4 < 2).float().mul(2).sub(1).expand(3, 32, 32)
+    nothing, flat, striped = structural_change(
+        blank, torch.stack([torch.zeros_like(repaint), repaint, structure])
+    )
+    assert float(repaint.norm()) == pytest.approx(float(structure.norm()))
+    assert float(nothing) == pytest.approx(0.0, abs=1e-6)
+    assert 0 < float(flat) < 0.3 * float(striped)
 
 
 def test_exhibits_round_trip(exhibits, tmp_path):

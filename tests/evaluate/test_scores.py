@@ -147,15 +147,15 @@ def test_stability_by_hand(truth):
 def test_visual_quality_agrees_with_scikit_image_where_all_is_demanded(planted, result):
     from skimage.metrics import peak_signal_noise_ratio
 
-    from regional_primitives.evaluate.measure import _visual_quality
+    from regional_primitives.evaluate.quality import visual_quality
 
     picture = planted.tail(result.minimal_feature([0, 1, 2, 3]))
     everything = torch.ones(1, 16, dtype=torch.bool)
-    psnr, ssim = _visual_quality(result, everything, picture)
+    psnr, ssim = visual_quality(result, everything, picture)
     expected = peak_signal_noise_ratio(result.image.numpy(), picture[0].numpy(), data_range=2.0)
     assert psnr == pytest.approx(expected, rel=1e-4)
     assert 0 < ssim < 1
-    _, perfect = _visual_quality(result, everything, result.image[None])
+    _, perfect = visual_quality(result, everything, result.image[None])
     assert perfect == pytest.approx(1.0)
 
 

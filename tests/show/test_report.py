@@ -152,7 +152,7 @@ def foreign_exhibits(folder):
     from regional_primitives.evaluate import Exhibits
 
     found = Exhibits.read(folder)
-    fewer = {name: getattr(found, name)[:-1] for name in ("visible_change", "colour_change")}
+    fewer = {name: getattr(found, name)[:-1] for name in ("visible_change",)}
     replace(found, **fewer).write(folder)
 
 

@@ -14,9 +14,9 @@ from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import StorageError
 from regional_primitives.evaluate.components import component_patterns, removal_changes
+from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
-from regional_primitives.regions import Regions
 from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["EXHIBITS", "Exhibits", "exhibit", "named_demands"]
@@ -30,10 +30,8 @@ class Exhibits:
     """Pictures, and the figures that belong to them."""
 
     visible_change: Float[Tensor, " components"]
-    """‖x − G(f − Δf_k)‖ with each patch's mean colour taken out: the detail that the finished
-    picture owes to each component. A repainted blank background changes colour, not detail."""
-    colour_change: Float[Tensor, " components"]
-    """‖x − G(f − Δf_k)‖ in full."""
+    """1 − SSIM(x, G(f − Δf_k)): the structure that the finished picture owes to each component.
+    A repainted blank background changes colour, not structure."""
     shown: Int[Tensor, " shown"]
     """The components that are shown, ascending: the strongest and the most visible."""
     patterns: Float[Tensor, "shown channels height width"]
@@ -101,6 +99,7 @@ def exhibit(
 
     Raises:
         GeneratorError: the generator is not the one that the decomposition was made with.
+        MissingExtraError: scikit-image, which the report's extra brings, is not installed.
     """
     decomposition.check_generator(generator)
     errors = PatchErrors.of(
@@ -108,7 +107,7 @@ def exhibit(
     )
     everything = list(range(decomposition.count))
     removals = removal_changes(decomposition, generator, everything)
-    visible = _detail(removals, decomposition.regions).flatten(1).norm(dim=1)
+    visible = structural_change(decomposition, removals)
     order = visible.argsort(descending=True, stable=True)
     shown = sorted(set(everything[:most]) | set(order[:most].tolist()))
     patterns = component_patterns(decomposition, generator, shown)
@@ -131,7 +130,6 @@ def exhibit(
     )
     return Exhibits(
         visible_change=visible,
-        colour_change=removals.flatten(1).norm(dim=1),
         shown=torch.tensor(shown),
         patterns=patterns,
         removals=removals[shown],
@@ -149,16 +147,6 @@ def exhibit(
             "held-out demand with the largest leak",
         ),
     )
-
-
-def _detail(
-    pictures: Float[Tensor, "batch channels height width"], regions: Regions
-) -> Float[Tensor, "batch channels height width"]:
-    """Take each patch's mean colour out."""
-    masks = regions.masks(*pictures.shape[-2:]).flatten(1).float()
-    pixels = pictures.flatten(2)
-    means = (pixels @ masks.T) / masks.sum(1)
-    return (pixels - means @ masks).view_as(pictures)
 
 
 def _build_up_steps(count: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.minimal import demand_objective, optimise_freely
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns, measure_components
+from regional_primitives.evaluate.quality import visual_quality
 from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
 from regional_primitives.evaluate.scores import Evaluation, Scores
 from regional_primitives.generators.generator import Generator
@@ -58,7 +58,7 @@ def evaluate(
     )
     change = decomposition.image - decomposition.baseline_image
     energy = decomposition.strengths.double().square()
-    psnr, ssim = _visual_quality(decomposition, demands, images)
+    psnr, ssim = visual_quality(decomposition, demands, images)
     return Scores(
         inside_error=float(inside.mean()),
         leak=float(leak[partial].mean()) if bool(partial.any()) else 0.0,
@@ -235,29 +235,3 @@ def _top_inside_error(
         images = generator.render(features.flatten(1), decomposition.feature_shape)
         result[kept] = float(errors.inside(images, demands).mean())
     return result
-
-
-def _visual_quality(
-    decomposition: Decomposition, demands: Bool[Tensor, "demands patches"], images: Tensor
-) -> tuple[float | None, float | None]:
-    """Return PSNR in dB and SSIM over the demanded patches, or None without scikit-image."""
-    if importlib.util.find_spec("skimage") is None:
-        return None, None
-    from skimage.metrics import structural_similarity
-
-    low, high = decomposition.provenance.image_range
-    target = decomposition.image.numpy()
-    height, width = target.shape[-2:]
-    side = min(7, height, width)
-    window = side if side % 2 else side - 1
-    psnr, ssim = [], []
-    for demand, image in zip(demands, images.numpy(), strict=True):
-        mask = decomposition.regions.pixel_mask(demand, height, width).numpy()
-        error = float(((image - target)[:, mask] ** 2).mean())
-        psnr.append(10 * math.log10((high - low) ** 2 / max(error, 1e-12)))
-        if window >= 3:
-            _, table = structural_similarity(
-                target, image, win_size=window, data_range=high - low, channel_axis=0, full=True
-            )
-            ssim.append(float(table[:, mask].mean()))
-    return sum(psnr) / len(psnr), sum(ssim) / len(ssim) if ssim else None

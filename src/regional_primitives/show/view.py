@@ -197,9 +197,10 @@ def _rankings(book: PictureBook, exhibits: Exhibits) -> tuple[Ranking, ...]:
         Ranking(
             "by-visible-change",
             "By visible change",
-            "What the finished picture would miss most in detail if the component were taken out: "
-            "‖x\u00a0−\u00a0G(f\u00a0−\u00a0Δf)‖ after each patch's mean colour is removed, so "
-            "that a repainted blank background does not crowd out shapes.",
+            "What structure the finished picture would miss if the component were taken out: "
+            "1\u00a0−\u00a0SSIM of the picture and the picture without it. A repainted blank "
+            "background changes much colour but little structure, so that it does not crowd out "
+            "shapes.",
             tuple(by_sight[:_OPEN_CARDS]),
             tuple(by_sight[_OPEN_CARDS:]),
         ),
@@ -221,7 +222,6 @@ def _card(
     decomposition = book.decomposition
     field = decomposition.action_fields[k]
     energy = decomposition.strengths.double().square()
-    departure = (decomposition.image - decomposition.baseline_image).norm()
     alone = decomposition.baseline_image + exhibits.patterns[place]
     without = decomposition.image - exhibits.removals[place]
     name = f"component {k}"
@@ -236,7 +236,7 @@ def _card(
                      "picture without it", patches=field),
     )  # fmt: skip
     strength = numerals.decimal(float(decomposition.strengths[k]))
-    visible = numerals.percent(float(exhibits.visible_change[k] / departure))
+    visible = numerals.percent(float(exhibits.visible_change[k]))
     facts = (
         ("strength ‖Δf‖", f"{strength} ({numerals.ordinal(k + 1)})"),
         ("share of Σ‖Δf‖²", numerals.percent(float(energy[k] / energy.sum()))),

@@ -1,0 +1,85 @@
+"""Visual quality by kept definitions: PSNR in decibels, and SSIM as scikit-image computes it."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import MissingExtraError
+
+__all__ = ["similarity_available", "similarity_map", "structural_change", "visual_quality"]
+
+_WINDOW_PIXELS = 7
+
+
+def similarity_available() -> bool:
+    """Tell whether scikit-image is installed."""
+    return importlib.util.find_spec("skimage") is not None
+
+
+def similarity_map(
+    target: Float[Tensor, "channels height width"],
+    image: Float[Tensor, "channels height width"],
+    image_range: tuple[float, float],
+) -> Float[Tensor, "channels height width"]:
+    """Return SSIM around each pixel, in windows of 7 × 7 (smaller on tiny pictures).
+
+    Raises:
+        MissingExtraError: scikit-image is not installed.
+    """
+    if not similarity_available():
+        raise MissingExtraError("structural similarity", "report")
+    from skimage.metrics import structural_similarity
+
+    side = min(_WINDOW_PIXELS, *target.shape[-2:])
+    if side < 3:
+        return (target == image).float()
+    low, high = image_range
+    _, table = structural_similarity(
+        target.numpy(),
+        image.numpy(),
+        win_size=side if side % 2 else side - 1,
+        data_range=high - low,
+        channel_axis=0,
+        full=True,
+    )
+    return torch.from_numpy(table).float()
+
+
+def structural_change(
+    decomposition: Decomposition,
+    changes: Float[Tensor, "components channels height width"],
+) -> Float[Tensor, " components"]:
+    """Return 1 − SSIM between the picture and the picture less each change: the structure lost.
+
+    Raises:
+        MissingExtraError: scikit-image is not installed.
+    """
+    picture, image_range = decomposition.image, decomposition.provenance.image_range
+    return torch.stack(
+        [1 - similarity_map(picture, picture - change, image_range).mean() for change in changes]
+    )
+
+
+def visual_quality(
+    decomposition: Decomposition,
+    demands: Bool[Tensor, "demands patches"],
+    images: Float[Tensor, "demands channels height width"],
+) -> tuple[float | None, float | None]:
+    """Return mean PSNR in dB, and mean SSIM if it can be had, over the demanded patches."""
+    low, high = decomposition.provenance.image_range
+    target = decomposition.image
+    psnr, ssim = [], []
+    for demand, image in zip(demands, images, strict=True):
+        mask = decomposition.regions.pixel_mask(demand, *target.shape[-2:])
+        error = float((image - target)[:, mask].square().mean())
+        psnr.append(10 * math.log10((high - low) ** 2 / max(error, 1e-12)))
+        if similarity_available():
+            table = similarity_map(target, image, (low, high))
+            ssim.append(float(table[:, mask].mean()))
+    return sum(psnr) / len(psnr), sum(ssim) / len(ssim) if ssim else None
