@@ -30,11 +30,7 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """A network cut at a layer. Make one with `rp.cut` or `rp.load_generator`.
-
-    The feature is handled in two shapes: as the layer gives it, [batch, *feature_shape], and as
-    units, [batch, D]. `units` and `feature` convert.
-    """
+    """A network cut at a layer. Make one with `rp.cut` or `rp.load_generator`."""
 
     name: str
     layer: str
@@ -162,10 +158,6 @@ class Generator:
                 )
             )
 
-    def feature(self, units: Float[Tensor, "batch units"]) -> Float[Tensor, "batch *feature"]:
-        """Give units the layer's own shape."""
-        return units.unflatten(1, self.feature_shape)
-
     @property
     def feature_shape(self) -> tuple[int, ...]:
         """The shape of the feature without its batch axis."""
@@ -183,7 +175,7 @@ class Generator:
     def render(
         self, units: Float[Tensor, "batch units"], feature_shape: tuple[int, ...], batch: int = 64
     ) -> Float[Tensor, "batch channels height width"]:
-        """Generate pictures from units in chunks, so that memory stays bounded; on the CPU."""
+        """Generate pictures from flat features in chunks, to bound memory; the result is on the CPU."""
         chunks = [
             self.tail(chunk.to(self.device).unflatten(1, feature_shape)).float().cpu()
             for chunk in units.split(batch)

@@ -1,0 +1,95 @@
+import errno
+
+import pytest
+
+import regional_primitives as rp
+from regional_primitives import runs
+from regional_primitives.errors import MissingExtraError
+
+QUICK = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
+LITTLE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)
+
+
+def explain(planted, folder, **changes):
+    said = []
+    arguments = {
+        "regions": rp.Regions.grid(4, 4),
+        "settings": QUICK,
+        "evaluation": LITTLE,
+        "progress": lambda stage, done, total, note="": said.append((stage, done, note)),
+        **changes,
+    }
+    return runs.explain_to_folder(planted, 0, folder, **arguments), said
+
+
+def test_without_the_report_extra_the_run_is_whole_and_the_pip_line_is_said(
+    planted, tmp_path, monkeypatch
+):
+    def missing(*_):
+        raise MissingExtraError("the report", "report")
+
+    monkeypatch.setattr(runs, "write_report", missing)
+    (scores, stood), said = explain(planted, tmp_path / "run")
+    assert not stood
+    assert rp.Scores.read(tmp_path / "run") == scores
+    assert rp.Decomposition.load(tmp_path / "run").count == scores.components
+    assert not (tmp_path / "run" / "report.html").exists()
+    notes = [note for stage, _, note in said if stage == "report"]
+    assert 'pip install "regional_primitives[report]"' in notes[0]
+
+
+def test_an_unwritable_folder_is_told_before_the_work_starts(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "explain", lambda *_, **__: pytest.fail("the fit has started"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(rp.StorageError, match="cannot write to"):
+        explain(planted, tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("stage", ["write", "report"])
+def test_a_full_disk_leaves_no_run_and_no_debris(planted, tmp_path, monkeypatch, stage):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if stage == "write":
+        monkeypatch.setattr(rp.Decomposition, "write", full)
+    else:
+        monkeypatch.setattr(runs, "write_report", full)
+    with pytest.raises(rp.StorageError, match="No space left on device"):
+        explain(planted, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_whatever_ends_the_work_leaves_an_older_run_untouched(
+    planted, tmp_path, monkeypatch, error
+):
+    explain(planted, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}
+
+    def ended(*_, **__):
+        raise error
+
+    monkeypatch.setattr(runs, "evaluate", ended)
+    with pytest.raises(error):
+        explain(planted, tmp_path / "run", overwrite=True)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}
+    assert after == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_changed_settings_are_another_run(planted, tmp_path):
+    explain(planted, tmp_path / "run")
+    (_, stood), _ = explain(planted, tmp_path / "run")
+    assert stood
+    with pytest.raises(rp.StorageError, match="holds a run already"):
+        explain(planted, tmp_path / "run", regions=rp.Regions.grid(2, 2))
+
+
+def test_a_run_of_a_strange_generator_says_how_to_go_on(planted, tmp_path):
+    from dataclasses import replace
+
+    explain(planted, tmp_path / "run")
+    found = rp.Decomposition.load(tmp_path / "run")
+    strange = replace(found, provenance=replace(found.provenance, generator="MyNetwork"))
+    with pytest.raises(rp.GeneratorError, match=r"not in the zoo; .* rp\.evaluate or rp\.edit"):
+        runs.generator_of(strange)
