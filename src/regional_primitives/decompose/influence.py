@@ -2,7 +2,9 @@
 
 Our starting point for the structured form: random vector–Jacobian products of the tail give, with v
 standard normal on one patch, E[(v·J)²]·(f − f0)² a unit, the squared first-order change of that
-patch when the unit moves from baseline to feature.
+patch when the unit moves from baseline to feature. The products are taken at points along the way
+from f0 to f: at f itself a saturated output (a black border under a tanh) has no gradient at all,
+and units that blacken it would seem to reach nothing there.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ def measure_influence(
 ) -> Float[Tensor, "patches units"]:
     """Estimate each unit's squared influence on each patch from `probes` products a patch.
 
+    Probe p is taken at f0 + (p + ½) / probes · (f − f0).
+
     Costs probes × n evaluations (forward and backward) of the tail.
     """
     count, device = subject.errors.count, subject.feature.device
@@ -34,12 +38,19 @@ def measure_influence(
             [_cotangent(subject, patch, stream(seed, "influence", p, patch)) for p, patch in chunk]
         )
         gradient, _ = evaluations.gradient(
-            subject.feature.expand(len(chunk), *subject.feature_shape),
+            torch.lerp(subject.baseline, subject.feature, _along(chunk, probes, subject)),
             lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
         )
         squared = (gradient.flatten(1) * subject.difference).square()
         influence.index_add_(0, torch.tensor([patch for _, patch in chunk], device=device), squared)
     return influence / probes
+
+
+def _along(chunk: list[tuple[int, int]], probes: int, subject: Subject) -> Tensor:
+    """Return how far along the way from f0 to f each product is taken, ready to broadcast."""
+    places = [(probe + 0.5) / probes for probe, _ in chunk]
+    weights = torch.tensor(places, device=subject.feature.device, dtype=subject.feature.dtype)
+    return weights.view(-1, *[1] * (subject.feature.ndim - 1))
 
 
 def _cotangent(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:

@@ -175,7 +175,7 @@ class Generator:
     def render(
         self, units: Float[Tensor, "batch units"], feature_shape: tuple[int, ...], batch: int = 64
     ) -> Float[Tensor, "batch channels height width"]:
-        """Generate pictures from flat features in chunks, to bound memory; the result is on the CPU."""
+        """Generate pictures from flat features, on the CPU, in chunks that bound memory."""
         chunks = [
             self.tail(chunk.to(self.device).unflatten(1, feature_shape)).float().cpu()
             for chunk in units.split(batch)
