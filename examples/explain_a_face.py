@@ -17,17 +17,17 @@ import regional_primitives as rp
 # A trained generator, cut behind its second stage: 256 channels of 8 × 8 pixels come out of the
 # head, and the tail makes a 64 × 64 face of them.
 generator = rp.load_generator("faces", layer="main.5")
-latents = generator.sample_latents(1, seed=8)
+latents = generator.sample_latents(1, seed=22)
 
 # Every patch of a 6 × 6 grid, about 5,000 evaluations of the tail.
 d = rp.explain(generator, latents, rp.Regions.grid(6, 6), progress=True)
-print(d)  # 188 components
+print(d)  # about 200 components
 
 # How far to believe it: measured on 128 demands that the fit never saw.
 scores = rp.evaluate(d, generator)
 print(f"inside error {scores.inside_error:.2%}")  # about 0.4 %
-print(f"leak         {scores.leak:.1%}")  # about 7 %
-print(f"boundedness  {scores.boundedness:.2f}")  # about 0.87; 1 is perfect
+print(f"leak         {scores.leak:.1%}")  # about 9 %
+print(f"boundedness  {scores.boundedness:.2f}")  # about 0.85; 1 is perfect
 
 # The three strongest components: which patches they generate, and how much feature they hold.
 for k in range(3):
