@@ -32,6 +32,7 @@ format: setup-dev ## Rewrite formatting and imports
 bench: setup-dev ## Reproduce the tables of README and docs (about half an hour)
 	$(BIN)/python benchmarks/moebius.py
 	$(BIN)/python benchmarks/faces.py
+	$(BIN)/python benchmarks/faces.py --one-stream
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev

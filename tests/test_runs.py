@@ -77,6 +77,60 @@ def test_whatever_ends_the_work_leaves_an_older_run_untouched(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_standing_run_is_measured_anew_where_more_is_asked(planted, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    explain(planted, tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    monkeypatch.setattr(runs, "explain", lambda *_, **__: pytest.fail("it was fitted again"))
+    more = replace(LITTLE, refits=True)
+    (scores, stood), _ = explain(planted, tmp_path / "run", evaluation=more)
+    assert stood
+    assert scores.frontier is not None
+    assert rp.Scores.read(tmp_path / "run") == scores
+    assert (tmp_path / "run" / "figures" / "frontier.png").is_file()
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    (_, stood), said = explain(planted, tmp_path / "run", evaluation=more)
+    assert stood
+    assert said == [], "measured again although nothing had changed"
+
+
+def test_measuring_anew_leaves_no_older_report_or_figure(planted, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    explain(planted, tmp_path / "run", evaluation=replace(LITTLE, refits=True))
+
+    def missing(*_):
+        raise MissingExtraError("the report", "report")
+
+    monkeypatch.setattr(runs, "write_report", missing)
+    explain(planted, tmp_path / "run")
+    assert rp.Scores.read(tmp_path / "run").frontier is None
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert not (tmp_path / "run" / "figures").exists()
+
+
+def test_label_maps_that_differ_are_other_runs(planted, tmp_path):
+    labels = rp.Regions.grid(4, 4).label_map(32, 32)
+    explain(planted, tmp_path / "run", regions=rp.Regions.from_labels(labels))
+    with pytest.raises(rp.StorageError, match="holds a run already"):
+        explain(planted, tmp_path / "run", regions=rp.Regions.from_labels(15 - labels))
+
+
+def test_a_single_patch_can_be_explained(planted, tmp_path):
+    from dataclasses import replace
+
+    (scores, _), _ = explain(
+        planted,
+        tmp_path / "run",
+        regions=rp.Regions.grid(1, 1),
+        evaluation=replace(LITTLE, free_demands=2, refits=True),
+    )
+    assert scores.leak == 0.0
+    assert scores.components == 1
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
 def test_changed_settings_are_another_run(planted, tmp_path):
     explain(planted, tmp_path / "run")
     (_, stood), _ = explain(planted, tmp_path / "run")

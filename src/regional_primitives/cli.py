@@ -101,7 +101,7 @@ def explain(
             progress=progress,
         )
     if stood:
-        _tell(f"{folder} holds this very run already; --overwrite makes it anew")
+        _tell(f"{folder} holds this very run already, not fitted again; --overwrite makes it anew")
     _print_run(folder, scores, as_json)
     if show:
         _open(folder / REPORT)
@@ -255,7 +255,11 @@ def _exit_codes() -> Iterator[None]:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         _tell("interrupted; nothing was left behind")
-        sys.exit(_INTERRUPTED)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not sys.exit: where the interrupt met code run by exec(), as imports do, Python would
+        # end by the signal instead of this status. All cleaning up is done by now.
+        os._exit(_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone; closing quietly is what it expects.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ __all__ = [
     "MissingExtraError",
     "RegionalPrimitivesError",
     "StorageError",
+    "require_whole",
 ]
 
 
@@ -35,3 +36,13 @@ class MissingExtraError(RegionalPrimitivesError, ImportError):
             f"{feature} needs packages that are not installed; "
             f'get them with: pip install "regional_primitives[{extra}]"'
         )
+
+
+def require_whole(name: str, value: object, least: int) -> None:
+    """Refuse a setting that is not a whole number of at least `least`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, not {value}")

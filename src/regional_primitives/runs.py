@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
+
+import torch
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
@@ -20,6 +23,7 @@ from regional_primitives.runtime.storage import (
     staged_folder,
     write_json,
 )
+from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT, write_report
 
 __all__ = ["explain_to_folder", "generator_of", "rescore"]
@@ -39,17 +43,24 @@ def explain_to_folder(
     """Explain one picture and write decomposition, scores, figures and report.
 
     A folder that holds the same run already (same weights, layer, picture, patches and settings)
-    is left as it is. Nothing appears under the folder's name before all of it is written.
+    is not fitted again: it is left as it is, or measured anew where its scores were measured
+    otherwise or its report is missing. Nothing appears under the folder's name before all of it
+    is written.
 
     Returns:
-        The scores, and whether they come from a run that stood already.
+        The scores, and whether the components come from a run that stood already.
 
     Raises:
         InputError, GeneratorError: what `rp.explain` raises.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    if not overwrite and _same_run(generator, picture_seed, folder, regions, settings):
-        return Scores.read(folder), True
+    if not overwrite and (folder / MANIFEST).is_file():
+        found = Decomposition.load(folder)
+        if _is_run(found, generator, picture_seed, regions, settings):
+            measured = read_json(folder / MANIFEST).get("evaluation")
+            if measured == asdict(evaluation) and (folder / REPORT).is_file():
+                return Scores.read(folder), True
+            return _measure_again(found, generator, folder, evaluation, progress), True
     with staged_folder(folder, overwrite=overwrite) as staging:
         latents = generator.sample_latents(1, seed=picture_seed)
         decomposition = explain(
@@ -68,14 +79,28 @@ def explain_to_folder(
 def rescore(folder: Path, evaluation: Evaluation, progress: Progress = silent) -> Scores:
     """Measure a run of a zoo generator anew, and renew its scores, figures and report.
 
+    Whatever else lies in the folder stays.
+
     Raises:
         StorageError: no run, or a corrupt one.
         GeneratorError: a generator that the zoo does not know, or whose weights have changed.
     """
     decomposition = Decomposition.load(folder)
-    generator = generator_of(decomposition)
+    return _measure_again(decomposition, generator_of(decomposition), folder, evaluation, progress)
+
+
+def _measure_again(
+    decomposition: Decomposition,
+    generator: Generator,
+    folder: Path,
+    evaluation: Evaluation,
+    progress: Progress,
+) -> Scores:
     with staged_folder(folder, overwrite=True) as staging:
-        decomposition.write(staging)
+        shutil.copytree(folder, staging, dirs_exist_ok=True)
+        # An older report must not stand beside newer scores, should the new one be left out.
+        shutil.rmtree(staging / FIGURES, ignore_errors=True)
+        (staging / REPORT).unlink(missing_ok=True)
         return _score(decomposition, generator, evaluation, staging, progress)
 
 
@@ -119,22 +144,20 @@ def generator_of(decomposition: Decomposition) -> Generator:
     return generator
 
 
-def _same_run(
+def _is_run(
+    found: Decomposition,
     generator: Generator,
     picture_seed: int,
-    folder: Path,
     regions: Regions,
     settings: Structured,
 ) -> bool:
-    if not (folder / MANIFEST).is_file():
-        return False
-    found = Decomposition.load(folder)
     origin = found.provenance
+    labels = (found.regions.labels, regions.labels)
     return (
-        (folder / REPORT).is_file()
-        and origin.weights_digest == generator.digest
+        origin.weights_digest == generator.digest
         and origin.layer == generator.layer
         and origin.picture_seed == picture_seed
         and origin.settings == asdict(settings)
         and found.regions.to_dict() == regions.to_dict()
+        and (labels[0] is None or labels[1] is None or torch.equal(labels[0], labels[1]))
     )

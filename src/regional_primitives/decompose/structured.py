@@ -23,7 +23,7 @@ from regional_primitives.decompose.demands import draw_demands
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
 from regional_primitives.decompose.subject import Subject
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import GeneratorError, InputError, require_whole
 from regional_primitives.runtime.progress import Progress, silent
 
 __all__ = ["Fit", "Structured", "fit_structured"]
@@ -48,7 +48,7 @@ class Structured:
     cost_weight: float = 0.05
     """Price of the share of the feature that a demand switches on."""
     signed: bool = False
-    """Whether shares may be negative: less leak, but patterns less alike across contexts."""
+    """Whether shares may be negative: less leak on some pictures, cancelling patterns on others."""
     correction_weight: float = 0.02
     """Price of the share of the feature that signed corrections move."""
     correction_rate: float = 0.3
@@ -77,9 +77,7 @@ class Structured:
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "batch": 1, "probes": 1, "most_candidates": 1, "baseline_count": 1}
         for name, least in at_least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} must be a whole number of at least {least}, not {value}")
+            require_whole(name, getattr(self, name), least)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "float" and not (

@@ -17,7 +17,14 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["ComponentEffects", "component_patterns", "measure_components", "removal_changes"]
+__all__ = [
+    "ComponentEffects",
+    "bounded_share",
+    "component_patterns",
+    "field_masks",
+    "measure_components",
+    "removal_changes",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +91,9 @@ def measure_components(
     A context holds each other component with probability ½. Costs 2 × contexts forward
     evaluations a component.
     """
-    masks = _field_masks(decomposition)
+    masks = field_masks(decomposition)
     energy = decomposition.strengths.square()
-    alone = _bounded_share(patterns, masks)
+    alone = bounded_share(patterns, masks)
     in_context = torch.zeros(measured)
     cosine = torch.zeros(measured)
     deviation = torch.zeros(measured)
@@ -99,15 +106,17 @@ def measure_components(
         units = decomposition.combine(torch.cat([company, joined])).flatten(1)
         without, together = generator.render(units, decomposition.feature_shape).chunk(2)
         changes = together - without
-        in_context[k] = _bounded_share(changes, masks[k].expand(contexts, -1, -1)).mean()
+        in_context[k] = bounded_share(changes, masks[k].expand(contexts, -1, -1)).mean()
         cosine[k], deviation[k] = _agreement((changes * masks[k]).flatten(1))
         progress("scores", k + 1, measured, "contexts")
     return ComponentEffects(alone, in_context, cosine, deviation, energy)
 
 
-def _bounded_share(
-    changes: Float[Tensor, "batch channels height width"], masks: Tensor
+def bounded_share(
+    changes: Float[Tensor, "batch channels height width"],
+    masks: Float[Tensor, "batch height width"],
 ) -> Float[Tensor, " batch"]:
+    """Return which share of each change's energy lies inside its mask."""
     energy = changes.square().sum(1)
     return (energy * masks).sum((1, 2)) / energy.sum((1, 2)).clamp_min(1e-20)
 
@@ -122,7 +131,8 @@ def _agreement(changes: Float[Tensor, "contexts pixels"]) -> tuple[float, float]
     return float(cosine), float(spread)
 
 
-def _field_masks(decomposition: Decomposition) -> Float[Tensor, "components height width"]:
+def field_masks(decomposition: Decomposition) -> Float[Tensor, "components height width"]:
+    """Mark the pixels of every component's action field."""
     pixels = decomposition.regions.masks(*decomposition.image.shape[-2:]).float()
     return torch.einsum("kn,nhw->khw", decomposition.action_fields.float(), pixels)
 

@@ -13,7 +13,12 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import StorageError
-from regional_primitives.evaluate.components import component_patterns, removal_changes
+from regional_primitives.evaluate.components import (
+    bounded_share,
+    component_patterns,
+    field_masks,
+    removal_changes,
+)
 from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
@@ -111,9 +116,6 @@ def exhibit(
     order = visible.argsort(descending=True, stable=True)
     shown = sorted(set(everything[:most]) | set(order[:most].tolist()))
     patterns = component_patterns(decomposition, generator, shown)
-    fields = decomposition.action_fields[shown].float()
-    energy = errors.per_patch(patterns, torch.zeros(()))[:, :-1]
-    total = patterns.square().flatten(1).sum(1).clamp_min(1e-20)
     steps = _build_up_steps(decomposition.count)
     rank = torch.empty(decomposition.count, dtype=torch.long)
     rank[order] = torch.arange(decomposition.count)
@@ -133,7 +135,7 @@ def exhibit(
         shown=torch.tensor(shown),
         patterns=patterns,
         removals=removals[shown],
-        boundedness=(energy * fields).sum(1) / total,
+        boundedness=bounded_share(patterns, field_masks(decomposition)[shown]),
         steps=torch.tensor(steps),
         build_up=build_up,
         build_up_error=(build_up - decomposition.image).square().sum((1, 2, 3)) / departure,

@@ -44,6 +44,7 @@ def evaluate(
     features = decomposition.minimal_feature(demands)
     images = generator.render(features.flatten(1), decomposition.feature_shape)
     inside, leak, cost = _demand_scores(decomposition, errors, demands, features, images)
+    # Of the full demand nothing is outside, so that it has no leak.
     partial = ~demands.all(1)
     measured = min(settings.components, decomposition.count)
     patterns = component_patterns(decomposition, generator, list(range(decomposition.count)))
@@ -61,7 +62,7 @@ def evaluate(
     psnr, ssim = visual_quality(decomposition, demands, images)
     return Scores(
         inside_error=float(inside.mean()),
-        leak=float(leak[partial].mean()) if bool(partial.any()) else 0.0,
+        leak=_mean(leak[partial]),
         cost=float(cost.mean()),
         completeness_gap=_completeness_gap(decomposition),
         **_free_bound(decomposition, generator, errors, demands[partial], settings, progress),
@@ -102,6 +103,11 @@ def _demand_scores(
     departure = (decomposition.feature - decomposition.baseline).abs().sum()
     cost = (features - decomposition.baseline).flatten(1).abs().sum(1) / departure
     return errors.inside(images, demands), errors.outside(images, demands), cost
+
+
+def _mean(values: Float[Tensor, " some"]) -> float:
+    """Return the mean, 0 of nothing."""
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _completeness_gap(decomposition: Decomposition) -> float:
@@ -183,7 +189,7 @@ def _refitted(
             {
                 "outside_weight": price,
                 "inside_error": float(inside.mean()),
-                "leak": float(leak[~demands.all(1)].mean()),
+                "leak": _mean(leak[~demands.all(1)]),
             }
         )
     return {"stability": fields_alike, "unit_stability": units_alike, "frontier": points}

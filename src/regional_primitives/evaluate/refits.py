@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -65,16 +65,14 @@ def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     signs agree; 1 is the same decomposition.
     """
     rows: dict[bytes, int] = {}
-    strengths = [_by_field(result, rows) for result in (one, other)]
-    table = torch.zeros(2, len(rows))
-    for row, (places, values) in zip(table, strengths, strict=True):
-        row[places] = values
-    fields = float(table.amin(0).sum() / table.amax(0).sum())
-    size = one.feature.numel()
-    values = torch.zeros(2, len(rows) * size)
-    for row, result, (places, _) in zip(values, (one, other), strengths, strict=True):
+    places = [_places(result, rows) for result in (one, other)]
+    strengths = _side_by_side(places, [one.strengths, other.strengths])
+    fields = float(strengths.amin(0).sum() / strengths.amax(0).sum())
+    entries = []
+    for result, mine in zip((one, other), places, strict=True):
         component = torch.repeat_interleave(torch.arange(result.count), result.offsets.diff())
-        row[places[component] * size + result.units.long()] = result.values
+        entries.append(mine[component] * one.feature.numel() + result.units.long())
+    values = _side_by_side(entries, [one.values, other.values])
     alike = values.prod(0) > 0
     shared = values.abs().amin(0) * alike
     # Opposite signs share nothing, and both sides count.
@@ -82,8 +80,17 @@ def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     return fields, float(shared.sum() / whole.sum())
 
 
-def _by_field(
-    result: Decomposition, rows: dict[bytes, int]
-) -> tuple[Tensor, Float[Tensor, " components"]]:
-    places = [rows.setdefault(field.numpy().tobytes(), len(rows)) for field in result.action_fields]
-    return torch.tensor(places), result.strengths
+def _places(result: Decomposition, rows: dict[bytes, int]) -> Int[Tensor, " components"]:
+    """Number the action fields alike for both decompositions."""
+    return torch.tensor(
+        [rows.setdefault(field.numpy().tobytes(), len(rows)) for field in result.action_fields]
+    )
+
+
+def _side_by_side(keys: list[Tensor], values: list[Tensor]) -> Float[Tensor, "2 keys"]:
+    """Line up what stands under the same key in both, with 0 where one has nothing."""
+    found, column = torch.cat(keys).unique(return_inverse=True)
+    table = torch.zeros(2, len(found))
+    for row, columns, mine in zip(table, column.split([len(k) for k in keys]), values, strict=True):
+        row[columns] = mine
+    return table

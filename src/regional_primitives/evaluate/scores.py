@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from regional_primitives.errors import InputError, StorageError
+from regional_primitives.errors import InputError, StorageError, require_whole
 from regional_primitives.runtime.storage import read_json, write_json
 
 __all__ = ["SCORES", "Evaluation", "Scores"]
@@ -37,9 +37,7 @@ class Evaluation:
     def __post_init__(self) -> None:
         least = {"demands": 1, "components": 1, "contexts": 2, "free_demands": 0, "free_steps": 1}
         for name, minimum in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-                raise InputError(f"{name} must be a whole number of at least {minimum}: {value}")
+            require_whole(name, getattr(self, name), minimum)
 
 
 @dataclass(frozen=True)
