@@ -8,6 +8,7 @@ __all__ = [
     "MissingExtraError",
     "RegionalPrimitivesError",
     "StorageError",
+    "WholeRunWarning",
     "require_whole",
 ]
 
@@ -36,6 +37,10 @@ class MissingExtraError(RegionalPrimitivesError, ImportError):
             f"{feature} needs packages that are not installed; "
             f'get them with: pip install "regional_primitives[{extra}]"'
         )
+
+
+class WholeRunWarning(UserWarning):
+    """A network could not be recorded, so that every change runs all of it."""
 
 
 def require_whole(name: str, value: object, least: int) -> None:

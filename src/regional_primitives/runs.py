@@ -54,6 +54,7 @@ def explain_to_folder(
         InputError, GeneratorError: what `rp.explain` raises.
         StorageError: the folder holds something else, or the disk refuses.
     """
+    settings = settings.settled(generator)
     if not overwrite and (folder / MANIFEST).is_file():
         found = Decomposition.load(folder)
         if _is_run(found, generator, picture_seed, regions, settings):

@@ -25,5 +25,5 @@ def edit(
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     decomposition.check_generator(generator)
-    feature = decomposition.combine(decomposition.scales(scales))
-    return generator.render(feature.flatten(1), decomposition.feature_shape)
+    generator = generator.at(decomposition.latents)
+    return generator.render(decomposition.combine_units(decomposition.scales(scales)))

@@ -8,11 +8,13 @@ convolutional feature this shortens the list by an order of magnitude and loses 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from regional_primitives.generators.feature import FeatureShape, tensor_shapes
 from regional_primitives.regions import Regions
 
 __all__ = ["Candidates", "Layout", "candidate_fields"]
@@ -20,42 +22,58 @@ __all__ = ["Candidates", "Layout", "candidate_fields"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How the units of a feature are arranged: `sites` places with `channels` units each.
+    """How the units of one tensor of a feature are arranged: `sites` places with `channels` each.
 
     Feature maps [C, H, W] have a site a pixel, token sequences [L, C] a site a token; a plain
     vector is one site.
     """
 
-    feature_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    """The tensor's shape without the batch axis."""
+    start: int = 0
+    """Where its units begin among all units of the feature."""
+
+    @staticmethod
+    def of(feature_shape: FeatureShape) -> list[Layout]:
+        """Lay out every tensor of a feature."""
+        layouts: list[Layout] = []
+        start = 0
+        for shape in tensor_shapes(feature_shape):
+            layouts.append(Layout(shape, start))
+            start += prod(shape)
+        return layouts
 
     @property
     def channels_first(self) -> bool:
-        """Whether the channel axis comes before the sites in the feature's own order."""
-        return len(self.feature_shape) != 2
+        """Whether the channel axis comes before the sites in the tensor's own order."""
+        return len(self.shape) != 2
 
     @property
     def sites(self) -> int:
         """How many places there are."""
-        if len(self.feature_shape) == 2:
-            return self.feature_shape[0]
-        total = 1
-        for side in self.feature_shape[1:]:
-            total *= side
-        return total
+        return self.shape[0] if len(self.shape) == 2 else prod(self.shape[1:])
 
     @property
     def channels(self) -> int:
         """How many units a place has."""
-        return self.feature_shape[1] if len(self.feature_shape) == 2 else self.feature_shape[0]
+        if len(self.shape) == 2:
+            return self.shape[1]
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def units(self) -> int:
+        """How many units the tensor has."""
+        return prod(self.shape)
 
     def by_site(self, units: Shaped[Tensor, "*batch units"]) -> Tensor:
-        """Rearrange [..., D] to [..., sites, channels]."""
+        """Take the tensor's units out of all of the feature's, as [..., sites, channels]."""
+        mine = units[..., self.start : self.start + self.units]
         if self.channels_first:
-            return units.unflatten(-1, (self.channels, self.sites)).transpose(-1, -2)
-        return units.unflatten(-1, (self.sites, self.channels))
+            return mine.unflatten(-1, (self.channels, self.sites)).transpose(-1, -2)
+        return mine.unflatten(-1, (self.sites, self.channels))
 
     def flat(self, arranged: Shaped[Tensor, "*batch sites channels"]) -> Tensor:
-        """Undo `by_site`."""
+        """Bring [..., sites, channels] back into the tensor's own order, flat."""
         ordered = arranged.transpose(-1, -2) if self.channels_first else arranged
         return ordered.flatten(-2)
 
@@ -68,6 +86,17 @@ class Candidates:
     index: Int[Tensor, "sites slots"]
     """Entries of `fields`; slots that a site does not need point anywhere."""
     valid: Bool[Tensor, "sites slots"]
+
+    def split(self, sites: list[int]) -> list[Candidates]:
+        """Take the candidates of several tensors' sites apart, each with no more slots than used.
+
+        The dictionary of fields stays common to all.
+        """
+        parts = []
+        for index, valid in zip(self.index.split(sites), self.valid.split(sites), strict=True):
+            slots = int(valid.sum(1).max())
+            parts.append(Candidates(self.fields, index[:, :slots], valid[:, :slots]))
+        return parts
 
 
 def candidate_fields(

@@ -15,6 +15,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.errors import GeneratorError, InputError, StorageError
+from regional_primitives.generators.feature import (
+    Feature,
+    FeatureShape,
+    as_units,
+    shape_of,
+    unit_count,
+    units_as,
+)
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, parts
 from regional_primitives.regions import Regions
@@ -32,7 +40,9 @@ __all__ = ["SCHEMA_VERSION", "TENSORS", "Decomposition", "Provenance"]
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 knows bundles: features of several tensors, stored as `feature.0`, `feature.1`, …"""
+_READABLE = (1, 2)
 TENSORS = "tensors.safetensors"
 
 
@@ -81,10 +91,10 @@ class Decomposition:
     Only the units that a component changes are stored, so that K × D numbers never exist at once.
     """
 
-    feature: Float[Tensor, "1 *feature"]
-    """f, as the layer gave it."""
-    baseline: Float[Tensor, "1 *feature"]
-    """f0."""
+    feature: Feature
+    """f, batch axis 1: one tensor, or a tuple of them where the cut has several."""
+    baseline: Feature
+    """f0, likewise."""
     image: Float[Tensor, "channels height width"]
     """x = G(f)."""
     baseline_image: Float[Tensor, "channels height width"]
@@ -155,9 +165,24 @@ class Decomposition:
         return len(self.strengths)
 
     @property
-    def feature_shape(self) -> tuple[int, ...]:
-        """The shape of the feature without its batch axis."""
-        return tuple(self.feature.shape[1:])
+    def feature_shape(self) -> FeatureShape:
+        """The shape of the feature without its batch axis; of a bundle, one shape a tensor."""
+        return shape_of(self.feature)
+
+    @property
+    def unit_count(self) -> int:
+        """D, how many units the feature has."""
+        return unit_count(self.feature_shape)
+
+    @cached_property
+    def feature_units(self) -> Float[Tensor, "1 units"]:
+        """f, flat."""
+        return as_units(self.feature)
+
+    @cached_property
+    def baseline_units(self) -> Float[Tensor, "1 units"]:
+        """f0, flat."""
+        return as_units(self.baseline)
 
     def check_generator(self, generator: Generator) -> None:
         """Refuse a generator that this decomposition was not made with.
@@ -177,19 +202,19 @@ class Decomposition:
                 f"the generator is cut at {generator.layer!r}"
             )
 
-    def component(self, k: int) -> Float[Tensor, "1 *feature"]:
-        """Return Δf_k in the feature's shape.
+    def component(self, k: int) -> Feature:
+        """Return Δf_k in the feature's shape, batch axis 1.
 
         Raises:
             InputError: no such component.
         """
         self._check_component(k)
-        dense = torch.zeros(self.feature.numel())
+        dense = torch.zeros(1, self.unit_count)
         own = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
-        dense[self.units[own].long()] = self.values[own]
-        return dense.view_as(self.feature)
+        dense[0, self.units[own].long()] = self.values[own]
+        return units_as(dense, self.feature_shape)
 
-    def minimal_feature(self, demand: Demand) -> Float[Tensor, "batch *feature"]:
+    def minimal_feature(self, demand: Demand) -> Feature:
         """Return u(S) = f0 + Σ {Δf_k : A_k ∩ S ≠ ∅}, with a batch axis even for one demand.
 
         Args:
@@ -198,8 +223,11 @@ class Decomposition:
         Raises:
             InputError: a demand of another shape, or a patch that does not exist.
         """
-        rows = self.demand_rows(demand)
-        return self.combine((rows.float() @ self.action_fields.float().T > 0).float())
+        return units_as(self.minimal_units(self.demand_rows(demand)), self.feature_shape)
+
+    def minimal_units(self, rows: Bool[Tensor, "batch patches"]) -> Float[Tensor, "batch units"]:
+        """Return u(S) of each row, flat."""
+        return self.combine_units((rows.float() @ self.action_fields.float().T > 0).float())
 
     def demand_rows(self, demand: Demand) -> Bool[Tensor, "batch patches"]:
         """Turn any way of naming a demand into bool rows; raises what `minimal_feature` raises."""
@@ -218,25 +246,30 @@ class Decomposition:
             raise InputError(f"patch indices are whole numbers, not {patches!r}")
         return self.regions.demand(patches)[None]
 
-    def combine(self, scales: Float[Tensor, "batch components"]) -> Float[Tensor, "batch *feature"]:
+    def combine(self, scales: Float[Tensor, "batch components"]) -> Feature:
         """Return f0 + Σ_k scale_k Δf_k for each row of scales.
 
         Raises:
             InputError: another number of components, or scales that are not finite.
         """
+        return units_as(self.combine_units(scales), self.feature_shape)
+
+    def combine_units(
+        self, scales: Float[Tensor, "batch components"]
+    ) -> Float[Tensor, "batch units"]:
+        """Return what `combine` does, flat; raises what it raises."""
         if scales.ndim != 2 or scales.shape[1] != self.count:
             raise InputError(f"scales are [batch, {self.count}], not {list(scales.shape)}")
         if not bool(scales.isfinite().all()):
             raise InputError("scales must be finite numbers")
-        added = torch.sparse.mm(self._by_unit, scales.float().T).T
-        return self.baseline + added.reshape(-1, *self.feature_shape)
+        return self.baseline_units + torch.sparse.mm(self._by_unit, scales.float().T).T
 
     @cached_property
     def _by_unit(self) -> Tensor:
         """Return Δ as a sparse [D, K] matrix."""
         component = torch.repeat_interleave(torch.arange(self.count), self.offsets.diff())
         place = torch.stack([self.units.long(), component])
-        size = (self.feature.numel(), self.count)
+        size = (self.unit_count, self.count)
         matrix = torch.sparse_coo_tensor(place, self.values, size, check_invariants=False)
         return matrix.coalesce()
 
@@ -270,6 +303,7 @@ class Decomposition:
     def write(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
         tensors = {name: getattr(self, name) for name in _STORED}
+        tensors |= _by_name("feature", self.feature) | _by_name("baseline", self.baseline)
         tensors |= {f"latents.{name}": part for name, part in parts(self.latents).items()}
         if self.regions.labels is not None:
             tensors["regions.labels"] = self.regions.labels
@@ -278,7 +312,7 @@ class Decomposition:
             "schema_version": SCHEMA_VERSION,
             **asdict(self.provenance),
             "regions": self.regions.to_dict(),
-            "feature_shape": list(self.feature_shape),
+            "feature_shape": self.feature_shape,
             "components": self.count,
             "latents": type(self.latents).__name__,
             "tensors_digest": digest,
@@ -297,9 +331,10 @@ class Decomposition:
             raise StorageError(f"{folder} is not a run folder: it has no {MANIFEST}")
         manifest = read_json(folder / MANIFEST)
         version = manifest.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in _READABLE:
             raise StorageError(
-                f"{folder} has schema version {version}; this release reads {SCHEMA_VERSION}"
+                f"{folder} has schema version {version}; this release reads "
+                f"{' and '.join(map(str, _READABLE))}"
             )
         try:
             tensors = read_tensors(folder / TENSORS, digest=manifest["tensors_digest"])
@@ -308,9 +343,20 @@ class Decomposition:
             raise StorageError(f"{folder} is corrupt: {error}") from error
 
 
+def _by_name(name: str, feature: Feature) -> dict[str, Tensor]:
+    if isinstance(feature, Tensor):
+        return {name: feature}
+    return {f"{name}.{i}": tensor for i, tensor in enumerate(feature)}
+
+
+def _named(name: str, tensors: dict[str, Tensor]) -> Feature:
+    if name in tensors:
+        return tensors[name]
+    count = sum(key.startswith(f"{name}.") for key in tensors)
+    return tuple(tensors[f"{name}.{i}"] for i in range(max(count, 1)))
+
+
 _STORED = (
-    "feature",
-    "baseline",
     "image",
     "baseline_image",
     "action_fields",
@@ -340,6 +386,8 @@ def _restore(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> Decomposit
         latents = found
     result = Decomposition(
         **{name: tensors[name] for name in _STORED},
+        feature=_named("feature", tensors),
+        baseline=_named("baseline", tensors),
         regions=Regions.grid(regions["rows"], regions["columns"])
         if regions["kind"] == "grid"
         else Regions.from_labels(tensors["regions.labels"]),
@@ -353,7 +401,8 @@ def _restore(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> Decomposit
 def _check_consistent(result: Decomposition) -> None:
     count, entries = len(result.strengths), len(result.values)
     sound = (
-        result.feature.shape == result.baseline.shape
+        result.feature_shape == shape_of(result.baseline)
+        and len(result.feature_units) == len(result.baseline_units) == 1
         and result.action_fields.shape == (count, result.regions.count)
         and result.action_fields.dtype == torch.bool
         and result.offsets.shape == (count + 1,)
@@ -361,7 +410,7 @@ def _check_consistent(result: Decomposition) -> None:
         and int(result.offsets[-1]) == entries == len(result.units)
         and bool((result.offsets.diff() >= 0).all())
         and (entries == 0 or int(result.units.min()) >= 0)
-        and (entries == 0 or int(result.units.max()) < result.feature.numel())
+        and (entries == 0 or int(result.units.max()) < result.unit_count)
         and result.image.shape == result.baseline_image.shape
     )
     if not sound:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.generator import Generator
 
 __all__ = ["Evaluations"]
@@ -32,26 +34,28 @@ class Evaluations:
     """Time spent in them."""
 
     def gradient(
-        self, feature: Tensor, loss: Callable[[Tensor], tuple[Tensor, _Figures]]
-    ) -> tuple[Tensor, _Figures]:
-        """Return the gradient of `loss(images)` at `feature`, and whatever figures it gives.
+        self,
+        units: Float[Tensor, "batch units"],
+        loss: Callable[[Tensor], tuple[Tensor, _Figures]],
+    ) -> tuple[Float[Tensor, "batch units"], _Figures]:
+        """Return the gradient of `loss(images)` at flat features, and whatever figures it gives.
 
         Args:
-            feature: [batch, *feature_shape]; its own graph, if any, is left alone.
+            units: flat features; their own graph, if any, is left alone.
             loss: maps images [batch, C, H, W] to a scalar and figures.
         """
-        leaf = feature.detach().requires_grad_(True)
+        leaf = units.detach().requires_grad_(True)
         began = self._now()
-        images = self.generator.tail(leaf)
+        images = self.generator.tail(units_as(leaf, self.generator.feature_shape))
         self.seconds += self._now() - began
-        free = images.detach().requires_grad_(True)
+        free = images.detach().float().requires_grad_(True)
         value, figures = loss(free)
         (at_images,) = torch.autograd.grad(value, free)
         began = self._now()
-        (at_feature,) = torch.autograd.grad(images, leaf, at_images)
+        (at_units,) = torch.autograd.grad(images, leaf, at_images.to(images.dtype))
         self.seconds += self._now() - began
-        self.count += len(feature)
-        return at_feature, figures
+        self.count += len(units)
+        return at_units, figures
 
     def _now(self) -> float:
         if self.generator.device.type == "cuda":

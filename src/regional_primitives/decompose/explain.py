@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 
+from torch import Tensor
+
 from regional_primitives.decompose.decomposition import (
     Decomposition,
     Provenance,
@@ -13,6 +15,7 @@ from regional_primitives.decompose.decomposition import (
 from regional_primitives.decompose.structured import Structured, fit_structured
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import InputError
+from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, map_latents
 from regional_primitives.regions import Regions
@@ -46,7 +49,7 @@ def explain(
     """
     if not isinstance(generator, Generator):
         raise InputError(f"explain needs a generator from rp.cut, not {type(generator).__name__}")
-    settings = settings or Structured()
+    settings = (settings or Structured()).settled(generator)
     regions = regions or Regions.grid()
     run = partial(_explain, generator, latents, regions, settings, picture_seed)
     if progress is True:
@@ -77,8 +80,8 @@ def _explain(
         field_of=fit.field_of,
         unit_of=fit.unit_of,
         values=fit.share * subject.difference.cpu()[fit.unit_of],
-        feature=subject.feature.cpu(),
-        baseline=subject.baseline.cpu(),
+        feature=_on_cpu(subject.feature),
+        baseline=_on_cpu(subject.baseline),
         image=subject.image.cpu(),
         baseline_image=subject.baseline_image.cpu(),
         regions=regions,
@@ -99,3 +102,9 @@ def _explain(
             versions=current_versions(),
         ),
     )
+
+
+def _on_cpu(feature: Feature) -> Feature:
+    if isinstance(feature, Tensor):
+        return feature.cpu()
+    return tuple(tensor.cpu() for tensor in feature)

@@ -29,8 +29,9 @@ def measure_influence(
 
     Costs probes × n evaluations (forward and backward) of the tail.
     """
-    count, device = subject.errors.count, subject.feature.device
-    influence = torch.zeros(count, subject.feature[0].numel(), device=device)
+    count, device = subject.errors.count, subject.units.device
+    influence = torch.zeros(count, subject.units.shape[1], device=device)
+    batch = min(batch, subject.generator.chunk)
     jobs = [(probe, patch) for probe in range(probes) for patch in range(count)]
     for start in range(0, len(jobs), batch):
         chunk = jobs[start : start + batch]
@@ -38,19 +39,18 @@ def measure_influence(
             [_cotangent(subject, patch, stream(seed, "influence", p, patch)) for p, patch in chunk]
         )
         gradient, _ = evaluations.gradient(
-            torch.lerp(subject.baseline, subject.feature, _along(chunk, probes, subject)),
+            torch.lerp(subject.baseline_units, subject.units, _along(chunk, probes, subject)),
             lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
         )
-        squared = (gradient.flatten(1) * subject.difference).square()
+        squared = (gradient * subject.difference).square()
         influence.index_add_(0, torch.tensor([patch for _, patch in chunk], device=device), squared)
     return influence / probes
 
 
-def _along(chunk: list[tuple[int, int]], probes: int, subject: Subject) -> Tensor:
-    """Return how far along the way from f0 to f each product is taken, ready to broadcast."""
+def _along(chunk: list[tuple[int, int]], probes: int, subject: Subject) -> Float[Tensor, "batch 1"]:
+    """Return how far along the way from f0 to f each product is taken."""
     places = [(probe + 0.5) / probes for probe, _ in chunk]
-    weights = torch.tensor(places, device=subject.feature.device, dtype=subject.feature.dtype)
-    return weights.view(-1, *[1] * (subject.feature.ndim - 1))
+    return torch.tensor(places, device=subject.units.device)[:, None]
 
 
 def _cotangent(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:

@@ -32,18 +32,18 @@ def demand_objective(
 def optimise_freely(
     generator: Generator,
     errors: PatchErrors,
-    feature: Float[Tensor, "1 *feature"],
-    baseline: Float[Tensor, "1 *feature"],
+    feature: Float[Tensor, "1 units"],
+    baseline: Float[Tensor, "1 units"],
     demands: Bool[Tensor, "batch patches"],
-    start: Float[Tensor, "batch *feature"],
+    start: Float[Tensor, "batch units"],
     *,
     outside_weight: float,
     cost_weight: float,
     steps: int = 100,
     learning_rate: float = 0.05,
     progress: Progress = silent,
-) -> Float[Tensor, "batch *feature"]:
-    """Improve every demand's feature by itself with Adam, step size falling linearly to zero.
+) -> Float[Tensor, "batch units"]:
+    """Improve every demand's flat feature by itself with Adam, step size falling to zero.
 
     The step size is relative to the root mean square of f − f0. Costs `steps` evaluations a demand.
     """
@@ -53,16 +53,20 @@ def optimise_freely(
     departure = ((start - baseline) / scale).detach().requires_grad_(True)
     optimizer = torch.optim.Adam([departure], lr=learning_rate, betas=(0.9, 0.99))
     evaluations = Evaluations(generator)
-
-    def loss(images: Tensor) -> tuple[Tensor, None]:
-        inside, outside = errors.inside(images, demands), errors.outside(images, demands)
-        return (inside + outside_weight * outside).sum(), None
-
+    places = torch.arange(len(demands), device=start.device).split(generator.chunk)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
-        gradient, _ = evaluations.gradient(baseline + scale * departure, loss)
+        units = (baseline + scale * departure).detach()
+        gradients = []
+        for chunk in places:
+
+            def loss(images: Tensor, asked: Tensor = demands[chunk]) -> tuple[Tensor, None]:
+                inside, outside = errors.inside(images, asked), errors.outside(images, asked)
+                return (inside + outside_weight * outside).sum(), None
+
+            gradients.append(evaluations.gradient(units[chunk], loss)[0])
         price = (cost_weight * scale / size) * departure.detach().sign()
-        departure.grad = scale * gradient + price
+        departure.grad = scale * torch.cat(gradients) + price
         optimizer.step()
         progress("free bound", step + 1, steps)
     return (baseline + scale * departure).detach()

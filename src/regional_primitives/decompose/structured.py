@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,6 +24,7 @@ from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 
 __all__ = ["Fit", "Structured", "fit_structured"]
@@ -31,6 +32,10 @@ __all__ = ["Fit", "Structured", "fit_structured"]
 
 _CHECK_EVERY = 10
 """Steps between two looks at whether the components still move."""
+
+_MOST_UNKNOWNS = 48 * 2**20
+"""Logits of one fit; a larger feature gets fewer candidate fields a site."""
+_FEWEST_CANDIDATES = 16
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,16 @@ class Structured:
     """Shares |w_T| of a unit below this are dropped; the largest takes up what they held."""
     tolerance: float = 1e-3
     """Stop early once 10 steps of full size move less than this share of the feature."""
-    baseline_count: int = 4096
-    """Latents whose mean feature is the baseline f0."""
+    baseline_count: int = 0
+    """Latents whose mean feature is the baseline f0; 0 leaves it to the generator (4,096 unless it
+    says otherwise)."""
     baseline_seed: int = 0
     """Random stream of those latents."""
     seed: int = 0
     """Random stream of demands and influence probes."""
 
     def __post_init__(self) -> None:
-        at_least = {"steps": 1, "batch": 1, "probes": 1, "most_candidates": 1, "baseline_count": 1}
+        at_least = {"steps": 1, "batch": 1, "probes": 1, "most_candidates": 1, "baseline_count": 0}
         for name, least in at_least.items():
             require_whole(name, getattr(self, name), least)
         for field in fields(self):
@@ -88,6 +94,12 @@ class Structured:
             raise InputError("learning_rate must be above 0")
         if self.smallest_share >= 0.5 or self.reach_threshold >= 0.5:
             raise InputError("smallest_share and reach_threshold must be below 0.5")
+
+    def settled(self, generator: Generator) -> Structured:
+        """Fill in what is left to the generator."""
+        if self.baseline_count:
+            return self
+        return replace(self, baseline_count=generator.baseline_count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +140,10 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     )
     model = _Model.start(subject, influence, settings)
     rates = (settings.learning_rate, settings.learning_rate * settings.correction_rate)
-    unknowns = [{"params": [tensor]} for tensor in model.unknowns]
+    unknowns = [{"params": group} for group in model.unknowns]
     optimizer = torch.optim.Adam(unknowns, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
     history: list[Tensor] = []
-    checked = model.shares().detach()
+    checked = model.shares()
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
@@ -143,7 +155,7 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
             raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
         optimizer.step()
         if len(history) % _CHECK_EVERY == 0:
-            shares = model.shares().detach()
+            shares = model.shares()
             # Late steps are small by themselves; what counts is what full steps would move.
             stillness = model.moved(checked, shares) / (1 - step / settings.steps)
             converged = stillness < settings.tolerance
@@ -153,7 +165,7 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         progress("fit", len(history), total, f"inside error {inside:.2%}, leak {leak:.1%}")
     field_of, unit_of, share = model.kept_shares(settings.smallest_share)
     return Fit(
-        fields=model.candidates.fields.cpu(),
+        fields=model.fields.cpu(),
         field_of=field_of,
         unit_of=unit_of,
         share=share,
@@ -168,62 +180,70 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
 def _backward(
     subject: Subject, evaluations: Evaluations, model: _Model, settings: Structured, step: int
 ) -> Float[Tensor, " figures"]:
-    """Add one step's gradient to the logits; return inside error, leak and cost of its demands."""
-    demands = draw_demands(
-        subject.regions, settings.batch, settings.seed, "fit", start=step * settings.batch
-    ).to(subject.feature.device)
-    units, cost, moved = model.switched(demands)
+    """Add one step's gradient to the logits; return inside error, leak and cost of its demands.
 
-    def loss(images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        inside = subject.errors.inside(images, demands).mean()
-        leak = subject.errors.outside(images, demands).mean()
-        return inside + settings.outside_weight * leak, (inside.detach(), leak.detach())
+    A batch that would not fit the generator's memory budget goes through in chunks.
+    """
+    batch = settings.batch
+    demands = draw_demands(subject.regions, batch, settings.seed, "fit", start=step * batch)
+    figures = torch.zeros(3, device=subject.units.device)
+    for chunk in demands.to(subject.units.device).split(subject.generator.chunk):
+        share = len(chunk) / batch
+        units, cost, moved = model.switched(chunk)
 
-    feature = subject.baseline + units.detach().unflatten(1, subject.feature_shape)
-    gradient, (inside, leak) = evaluations.gradient(feature, loss)
-    price = settings.cost_weight * cost + settings.correction_weight * moved
-    torch.autograd.backward([units, price], [gradient.flatten(1), torch.ones_like(price)])
-    return torch.stack([inside, leak, cost.detach()])
+        def loss(
+            images: Tensor, chunk: Tensor = chunk, share: float = share
+        ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            inside = subject.errors.inside(images, chunk).mean()
+            leak = subject.errors.outside(images, chunk).mean()
+            weighted = inside + settings.outside_weight * leak
+            return share * weighted, (inside.detach(), leak.detach())
+
+        gradient, (inside, leak) = evaluations.gradient(
+            subject.baseline_units + units.detach(), loss
+        )
+        price = share * (settings.cost_weight * cost + settings.correction_weight * moved)
+        torch.autograd.backward([units, price], [gradient, torch.ones_like(price)])
+        figures += share * torch.stack([inside, leak, cost.detach()])
+    return figures
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
-    """The unknowns: for each of a site's candidate fields, a logit and a correction a unit."""
+class _Part:
+    """The unknowns of one tensor: for each of a site's candidate fields, a logit a unit."""
 
     layout: Layout
     candidates: Candidates
     difference: Float[Tensor, "sites channels"]
+    weight: Float[Tensor, "sites channels"]
+    """Each unit's share of ‖f − f0‖₁ of the whole feature."""
     logits: Float[Tensor, "sites slots channels"]
     corrections: Float[Tensor, "sites slots channels"] | None
 
     @staticmethod
     def start(
-        subject: Subject, influence: Float[Tensor, "patches units"], settings: Structured
-    ) -> _Model:
+        layout: Layout,
+        candidates: Candidates,
+        influence: Float[Tensor, "patches sites channels"],
+        units: Float[Tensor, " units"],
+        settings: Structured,
+    ) -> _Part:
         """Start from measured influence: a field is likely that holds it and is small."""
-        layout = Layout(subject.feature_shape)
-        by_site = layout.by_site(influence)
-        candidates = candidate_fields(
-            subject.regions, by_site.sum(-1), settings.reach_threshold, settings.most_candidates
-        )
-        share = by_site / by_site.sum(0).clamp_min(torch.finfo(torch.float32).tiny)
+        share = influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
         held = member @ share.transpose(0, 1)  # [sites, slots, channels]
         size = member.sum(-1, keepdim=True)
         logits = settings.influence_sharpness * held - settings.size_penalty * size
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
-        return _Model(
+        difference = layout.by_site(units).contiguous()
+        return _Part(
             layout,
             candidates,
-            layout.by_site(subject.difference).contiguous(),
+            difference,
+            difference.abs() / units.abs().sum(),
             logits.requires_grad_(True),
             torch.zeros_like(logits).requires_grad_(True) if settings.signed else None,
         )
-
-    @property
-    def unknowns(self) -> list[Tensor]:
-        """The tensors that are fitted."""
-        return [self.logits] if self.corrections is None else [self.logits, self.corrections]
 
     def shares(self) -> Float[Tensor, "sites slots channels"]:
         """Return w_T of every unit over its site's candidates."""
@@ -233,16 +253,10 @@ class _Model:
         corrections = self.corrections * self.candidates.valid[..., None]
         return base + corrections - corrections.sum(1, keepdim=True) * base
 
-    @property
-    def weight(self) -> Float[Tensor, "sites channels"]:
-        """Each unit's share of ‖f − f0‖₁."""
-        return self.difference.abs() / self.difference.abs().sum()
-
     def switched(
-        self, demands: Bool[Tensor, "batch patches"]
+        self, asked: Float[Tensor, "batch fields"]
     ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, ""], Float[Tensor, ""]]:
         """Return p_S ⊙ (f − f0) of each demand, the mean cost of p_S, the size of corrections."""
-        asked = (demands.float() @ self.candidates.fields.float().T > 0).float()
         per_site = asked[:, self.candidates.index.flatten()].unflatten(
             1, self.candidates.index.shape
         )
@@ -253,16 +267,9 @@ class _Model:
             return units, cost, torch.zeros_like(cost)
         return units, cost, (self.corrections.abs().sum(1) * self.weight).sum()
 
-    def moved(self, before: Tensor, after: Tensor) -> float:
-        """Return which share of the feature changed its field between two states."""
-        return float(((after - before).abs().sum(1) * self.weight).sum()) / 2
-
     @torch.no_grad()
     def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Drop shares below `smallest` and list the rest as (field, unit, share), by field.
-
-        A unit that equals its baseline belongs to no component.
-        """
+        """Drop shares below `smallest` and list the rest as (field, unit, share)."""
         shares = self.shares()
         # Every unit keeps its largest share even where all are small.
         largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
@@ -271,9 +278,81 @@ class _Model:
         kept = kept + largest * (1 - kept.sum(1, keepdim=True))
         kept = kept * (self.difference != 0)[:, None]
         sites, slots, channels = kept.nonzero(as_tuple=True)
-        field_of = self.candidates.index[sites, slots]
-        places = torch.arange(self.difference.numel(), device=kept.device)
-        unit_of = self.layout.by_site(places)[sites, channels]
-        order = (field_of * self.difference.numel() + unit_of).argsort()
-        share = kept[sites, slots, channels]
+        end = self.layout.start + self.layout.units
+        places = self.layout.by_site(torch.arange(end, device=kept.device))
+        return (
+            self.candidates.index[sites, slots],
+            places[sites, channels],
+            kept[sites, slots, channels],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The unknowns of a whole feature, tensor by tensor."""
+
+    fields: Bool[Tensor, "fields patches"]
+    parts: list[_Part]
+
+    @staticmethod
+    def start(
+        subject: Subject, influence: Float[Tensor, "patches units"], settings: Structured
+    ) -> _Model:
+        """Choose each site's candidates and start from measured influence."""
+        layouts = Layout.of(subject.feature_shape)
+        by_site = [layout.by_site(influence) for layout in layouts]
+        affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
+        candidates = candidate_fields(
+            subject.regions,
+            torch.cat([part.sum(-1) for part in by_site], 1),
+            settings.reach_threshold,
+            min(settings.most_candidates, affordable),
+        )
+        parts = [
+            _Part.start(layout, mine, part, subject.difference, settings)
+            for layout, mine, part in zip(
+                layouts,
+                candidates.split([layout.sites for layout in layouts]),
+                by_site,
+                strict=True,
+            )
+        ]
+        return _Model(candidates.fields, parts)
+
+    @property
+    def unknowns(self) -> list[list[Tensor]]:
+        """The tensors that are fitted: logits, and corrections if there are any."""
+        corrections = [part.corrections for part in self.parts if part.corrections is not None]
+        groups: list[list[Tensor]] = [[part.logits for part in self.parts]]
+        return [*groups, list(corrections)] if corrections else groups
+
+    def shares(self) -> list[Tensor]:
+        """Return every tensor's w_T."""
+        return [part.shares().detach() for part in self.parts]
+
+    def switched(
+        self, demands: Bool[Tensor, "batch patches"]
+    ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, ""], Float[Tensor, ""]]:
+        """Return p_S ⊙ (f − f0) of each demand, the mean cost of p_S, the size of corrections."""
+        asked = (demands.float() @ self.fields.float().T > 0).float()
+        units, costs, moved = zip(*(part.switched(asked) for part in self.parts), strict=True)
+        return torch.cat(units, 1), torch.stack(costs).sum(), torch.stack(moved).sum()
+
+    def moved(self, before: list[Tensor], after: list[Tensor]) -> float:
+        """Return which share of the feature changed its field between two states."""
+        moved = [
+            ((b - a).abs().sum(1) * part.weight).sum()
+            for part, a, b in zip(self.parts, before, after, strict=True)
+        ]
+        return float(torch.stack(moved).sum()) / 2
+
+    def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Drop shares below `smallest` and list the rest as (field, unit, share), by field.
+
+        A unit that equals its baseline belongs to no component.
+        """
+        lists = zip(*(part.kept_shares(smallest) for part in self.parts), strict=True)
+        field_of, unit_of, share = (torch.cat(entries) for entries in lists)
+        units = sum(part.layout.units for part in self.parts)
+        order = (field_of * units + unit_of).argsort()
         return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()

@@ -8,6 +8,7 @@ outside(S) = ‖(1−M_S)(G(u) − x0)‖² / ‖(1−M_S)(x − x0)‖².
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.baseline import baseline_feature
+from regional_primitives.generators.feature import Feature, FeatureShape, as_units, shape_of
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size
 from regional_primitives.regions import Regions
@@ -87,10 +89,13 @@ class Subject:
     """One picture of one generator, ready to be decomposed."""
 
     generator: Generator
+    """Bound to the picture: its tail holds all that flows past the cut."""
     latents: Latents
     regions: Regions
-    feature: Float[Tensor, "1 *feature"]
-    baseline: Float[Tensor, "1 *feature"]
+    feature: Feature
+    """f."""
+    baseline: Feature
+    """f0."""
     errors: PatchErrors
 
     @property
@@ -104,14 +109,24 @@ class Subject:
         return self.errors.baseline_image
 
     @property
-    def feature_shape(self) -> tuple[int, ...]:
+    def feature_shape(self) -> FeatureShape:
         """The shape of the feature without its batch axis."""
-        return tuple(self.feature.shape[1:])
+        return shape_of(self.feature)
+
+    @cached_property
+    def units(self) -> Float[Tensor, "1 units"]:
+        """f, flat."""
+        return as_units(self.feature)
+
+    @cached_property
+    def baseline_units(self) -> Float[Tensor, "1 units"]:
+        """f0, flat."""
+        return as_units(self.baseline)
 
     @property
     def difference(self) -> Float[Tensor, " units"]:
         """f − f0, one number a unit."""
-        return (self.feature - self.baseline).flatten()
+        return (self.units - self.baseline_units)[0]
 
 
 def prepare(
@@ -119,7 +134,7 @@ def prepare(
     latents: Latents,
     regions: Regions,
     *,
-    baseline_count: int = 4096,
+    baseline_count: int | None = None,
     baseline_seed: int = 0,
     progress: Progress = silent,
 ) -> Subject:
@@ -131,13 +146,10 @@ def prepare(
     """
     if batch_size(latents) != 1:
         raise InputError(f"explain takes one picture at a time; got {batch_size(latents)} latents")
-    generator.verify(latents)
-    feature = generator.head(latents).float()
+    generator.verify_network(latents)
+    generator = generator.at(latents)
+    feature = generator.head(latents)
     baseline = baseline_feature(generator, baseline_count, baseline_seed, progress)
-    if baseline.shape != feature.shape:
-        raise InputError(
-            f"baseline has shape {list(baseline.shape)}; the feature has {list(feature.shape)}"
-        )
     with torch.no_grad():
         image, baseline_image = (generator.tail(value)[0].float() for value in (feature, baseline))
     errors = PatchErrors.of(image, baseline_image, regions)

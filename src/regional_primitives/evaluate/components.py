@@ -53,10 +53,7 @@ def component_patterns(
 ) -> Float[Tensor, "components channels height width"]:
     """Return Δx_k = G(f0 + Δf_k) − G(f0), the regional patterns."""
     pictures = [
-        generator.render(
-            decomposition.combine(_only(decomposition.count, chunk)).flatten(1),
-            decomposition.feature_shape,
-        )
+        generator.render(decomposition.combine_units(_only(decomposition.count, chunk)))
         for chunk in _chunks(components)
     ]
     return torch.cat(pictures) - decomposition.baseline_image
@@ -67,10 +64,7 @@ def removal_changes(
 ) -> Float[Tensor, "components channels height width"]:
     """Return x − G(f − Δf_k): what the finished picture owes to each component."""
     pictures = [
-        generator.render(
-            decomposition.combine(1 - _only(decomposition.count, chunk)).flatten(1),
-            decomposition.feature_shape,
-        )
+        generator.render(decomposition.combine_units(1 - _only(decomposition.count, chunk)))
         for chunk in _chunks(components)
     ]
     return decomposition.image - torch.cat(pictures)
@@ -103,8 +97,8 @@ def measure_components(
         company[:, k] = 0.0
         joined = company.clone()
         joined[:, k] = 1.0
-        units = decomposition.combine(torch.cat([company, joined])).flatten(1)
-        without, together = generator.render(units, decomposition.feature_shape).chunk(2)
+        units = decomposition.combine_units(torch.cat([company, joined]))
+        without, together = generator.render(units).chunk(2)
         changes = together - without
         in_context[k] = bounded_share(changes, masks[k].expand(contexts, -1, -1)).mean()
         cosine[k], deviation[k] = _agreement((changes * masks[k]).flatten(1))

@@ -107,6 +107,7 @@ def exhibit(
         MissingExtraError: scikit-image, which the report's extra brings, is not installed.
     """
     decomposition.check_generator(generator)
+    generator = generator.at(decomposition.latents)
     errors = PatchErrors.of(
         decomposition.image, decomposition.baseline_image, decomposition.regions
     )
@@ -120,16 +121,12 @@ def exhibit(
     rank = torch.empty(decomposition.count, dtype=torch.long)
     rank[order] = torch.arange(decomposition.count)
     scales = (rank < torch.tensor(steps)[:, None]).float()
-    build_up = generator.render(
-        decomposition.combine(scales).flatten(1), decomposition.feature_shape
-    )
+    build_up = generator.render(decomposition.combine_units(scales))
     departure = (decomposition.image - decomposition.baseline_image).square().sum()
     names, demands = named_demands(decomposition, errors)
     worst = _worst_held_out(decomposition, generator, errors, settings or Evaluation())
     demands = torch.cat([demands, worst])
-    demanded = generator.render(
-        decomposition.minimal_feature(demands).flatten(1), decomposition.feature_shape
-    )
+    demanded = generator.render(decomposition.minimal_units(demands))
     return Exhibits(
         visible_change=visible,
         shown=torch.tensor(shown),
@@ -192,7 +189,6 @@ def _worst_held_out(
 ) -> Bool[Tensor, "2 patches"]:
     """Find the held-out demands with the largest inside error and with the largest leak."""
     demands = held_out_demands(decomposition.regions, settings.demands, settings.seed)
-    features = decomposition.minimal_feature(demands)
-    images = generator.render(features.flatten(1), decomposition.feature_shape)
+    images = generator.render(decomposition.minimal_units(demands))
     leak = errors.outside(images, demands) * ~demands.all(1)
     return demands[torch.stack([errors.inside(images, demands).argmax(), leak.argmax()])]

@@ -36,13 +36,14 @@ def evaluate(
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     decomposition.check_generator(generator)
+    generator = generator.at(decomposition.latents)
     settings = settings or Evaluation()
     errors = PatchErrors.of(
         decomposition.image, decomposition.baseline_image, decomposition.regions
     )
     demands = held_out_demands(decomposition.regions, settings.demands, settings.seed)
-    features = decomposition.minimal_feature(demands)
-    images = generator.render(features.flatten(1), decomposition.feature_shape)
+    features = decomposition.minimal_units(demands)
+    images = generator.render(features)
     inside, leak, cost = _demand_scores(decomposition, errors, demands, features, images)
     # Of the full demand nothing is outside, so that it has no leak.
     partial = ~demands.all(1)
@@ -100,8 +101,8 @@ def _demand_scores(
     features: Tensor,
     images: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    departure = (decomposition.feature - decomposition.baseline).abs().sum()
-    cost = (features - decomposition.baseline).flatten(1).abs().sum(1) / departure
+    departure = (decomposition.feature_units - decomposition.baseline_units).abs().sum()
+    cost = (features - decomposition.baseline_units).abs().sum(1) / departure
     return errors.inside(images, demands), errors.outside(images, demands), cost
 
 
@@ -111,9 +112,9 @@ def _mean(values: Float[Tensor, " some"]) -> float:
 
 
 def _completeness_gap(decomposition: Decomposition) -> float:
-    whole = decomposition.combine(torch.ones(1, decomposition.count))
-    departure = (decomposition.feature - decomposition.baseline).norm()
-    return float((whole - decomposition.feature).norm() / departure)
+    whole = decomposition.combine_units(torch.ones(1, decomposition.count))
+    departure = (decomposition.feature_units - decomposition.baseline_units).norm()
+    return float((whole - decomposition.feature_units).norm() / departure)
 
 
 def _free_bound(
@@ -131,7 +132,7 @@ def _free_bound(
         return {"free_demands": 0, **dict.fromkeys(("additivity_gap", *names, *free_names))}
     fit = decomposition.provenance.settings
     weights = fit.get("outside_weight", 0.1), fit.get("cost_weight", 0.05)
-    start = decomposition.minimal_feature(demands)
+    start = decomposition.minimal_units(demands)
     device = generator.device
     on_device = PatchErrors.of(
         decomposition.image.to(device),
@@ -141,8 +142,8 @@ def _free_bound(
     free = optimise_freely(
         generator,
         on_device,
-        decomposition.feature.to(device),
-        decomposition.baseline.to(device),
+        decomposition.feature_units.to(device),
+        decomposition.baseline_units.to(device),
         demands.to(device),
         start.to(device),
         outside_weight=weights[0],
@@ -152,11 +153,11 @@ def _free_bound(
     ).cpu()
 
     def measured(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        images = generator.render(features.flatten(1), decomposition.feature_shape)
+        images = generator.render(features)
         return _demand_scores(decomposition, errors, demands, features, images)
 
     bound, structured = measured(free), measured(start)
-    nothing = measured(decomposition.baseline.expand_as(start))
+    nothing = measured(decomposition.baseline_units.expand_as(start))
     objective = [demand_objective(*scores, *weights) for scores in (structured, bound, nothing)]
     gap = (objective[0] - objective[1]) / objective[2]
     return {
@@ -182,8 +183,7 @@ def _refitted(
     )
     points = []
     for price, result in frontier_fits(decomposition, generator, progress):
-        features = result.minimal_feature(demands)
-        images = generator.render(features.flatten(1), result.feature_shape)
+        images = generator.render(result.minimal_units(demands))
         inside, leak, _ = _demand_scores(result, errors, demands, features, images)
         points.append(
             {
@@ -237,7 +237,7 @@ def _top_inside_error(
     result = {}
     for kept in top_counts(decomposition.count):
         scales = asked * (torch.arange(decomposition.count) < kept)
-        features = decomposition.combine(scales)
-        images = generator.render(features.flatten(1), decomposition.feature_shape)
+        features = decomposition.combine_units(scales)
+        images = generator.render(features)
         result[kept] = float(errors.inside(images, demands).mean())
     return result

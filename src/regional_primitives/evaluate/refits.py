@@ -71,7 +71,7 @@ def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     entries = []
     for result, mine in zip((one, other), places, strict=True):
         component = torch.repeat_interleave(torch.arange(result.count), result.offsets.diff())
-        entries.append(mine[component] * one.feature.numel() + result.units.long())
+        entries.append(mine[component] * one.unit_count + result.units.long())
     values = _side_by_side(entries, [one.values, other.values])
     alike = values.prod(0) > 0
     shared = values.abs().amin(0) * alike

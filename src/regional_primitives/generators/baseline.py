@@ -2,80 +2,124 @@
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from collections.abc import Iterable
 
-from regional_primitives.errors import GeneratorError, InputError
+import torch
+from torch import Tensor
+
+from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.generators.feature import (
+    Feature,
+    FeatureShape,
+    tensor_shapes,
+    tensors_of,
+)
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import batch_size, map_latents, parts
+from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
 from regional_primitives.runtime.cache import cached_tensors
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.storage import tensors_digest
 
-__all__ = ["baseline_feature"]
+__all__ = ["baseline_feature", "fit_baseline"]
 
 _BATCH = 256
+_BYTES = 64 * 2**20
+"""A batch of features takes up no more than this."""
 
 
 def baseline_feature(
-    generator: Generator, count: int = 4096, seed: int = 0, progress: Progress = silent
-) -> Float[Tensor, "1 *feature"]:
+    generator: Generator, count: int | None = None, seed: int = 0, progress: Progress = silent
+) -> Feature:
     """Return f0, the least informative feature: the mean over `count` latents [paper, section 3].
 
-    A `baseline=` or `baseline_latents=` given to `rp.cut` goes before drawing. Latents are drawn
-    one stream an item and summed in float64, so that the result does not depend on the batch size
-    beyond rounding. The result is kept on disk under the head's weights, code and settings, the
-    first latents, count and seed.
+    A `baseline=` or `baseline_latents=` given to `rp.cut` goes before drawing; without `count`, the
+    generator's own `baseline_count` counts. Latents are drawn one stream an item and summed in
+    float64, so that the result does not depend on the batch size beyond rounding. The result is
+    kept on disk under what the head makes of the first latents, weights, count and seed.
 
     Raises:
-        InputError: a count below 1.
+        InputError: a count below 1, or a baseline of another shape than the feature.
         GeneratorError: the mean is not finite.
     """
-    if count < 1:
-        raise InputError(f"the baseline needs at least one latent, not {count}")
+    count = generator.baseline_count if count is None else count
+    require_whole("the number of latents for the baseline", count, 1)
+    shape = generator.feature_shape
     if generator.baseline is not None:
-        return generator.baseline.float().to(generator.device)
+        return _on(generator, fit_baseline(generator.baseline, shape))
+    batch = min(_batch(shape), generator.chunk)
     if generator.baseline_latents is not None:
-        latents = generator.baseline_latents
-        total, size = torch.zeros(()), batch_size(latents)
-        for start in range(0, size, _BATCH):
-            part = map_latents(lambda tensor, at=start: tensor[at : at + _BATCH], latents)  # type: ignore[misc]
-            total = total + generator.head(part).double().sum(0, keepdim=True)
-        return _finite((total / size).float())
+        latents, size = generator.baseline_latents, batch_size(generator.baseline_latents)
+        chunks = (
+            map_latents(lambda part, at=at: part[at : at + batch], latents)  # type: ignore[misc]
+            for at in range(0, size, batch)
+        )
+        return _mean(generator, chunks, size, progress)
+    first = next(generator.stream_latents(min(count, 16), seed, "baseline", 16))
+    made = dict(enumerate(tensors_of(generator.head(first))))
+    # Two heads that give the same features for 16 latents, bit by bit, are the same head.
+    key = "/".join(
+        (
+            generator.digest,
+            tensors_digest(parts(first)),
+            tensors_digest({str(i): tensor for i, tensor in made.items()}),
+            str(count),
+            str(seed),
+        )
+    )
 
     def compute() -> dict[str, Tensor]:
-        total, done = torch.zeros(()), 0
-        for latents in generator.stream_latents(count, seed, "baseline", _BATCH):
-            total = total + generator.head(latents).double().sum(0, keepdim=True)
-            done += batch_size(latents)
-            progress("baseline", done, count)
-        return {"baseline": _finite((total / count).float()).cpu()}
+        drawn = generator.stream_latents(count, seed, "baseline", batch)
+        mean = tensors_of(_mean(generator, drawn, count, progress))
+        return {f"baseline.{i}": tensor.cpu() for i, tensor in enumerate(mean)}
 
-    first = next(generator.stream_latents(min(count, 16), seed, "baseline", _BATCH))
-    key = "/".join(
-        (_identity(generator.head_module), tensors_digest(parts(first)), str(count), str(seed))
-    )
-    return cached_tensors("baseline", key, compute)["baseline"].to(generator.device)
+    found = cached_tensors("baseline", key, compute)
+    tensors = tuple(found[f"baseline.{i}"] for i in range(len(tensor_shapes(shape))))
+    return _on(generator, tensors[0] if len(tensors) == 1 else tensors)
 
 
-def _identity(head: nn.Module) -> str:
-    """Name all that the head computes with: tensors, code, and each layer's own settings.
-
-    Two heads with the same weights may differ in a setting alone, such as LeakyReLU's slope.
-    """
-    tensors = {**dict(head.named_parameters()), **dict(head.named_buffers())}
-    settings = [
-        (name, type(layer).__name__, attribute, getattr(value, "__qualname__", repr(value)))
-        for name, layer in head.named_modules()
-        if layer is not head
-        for attribute, value in sorted(vars(layer).items())
-        if callable(value) or isinstance(value, (bool, int, float, str, tuple))
-    ]
-    return "/".join((tensors_digest(tensors), str(getattr(head, "code", "")), repr(settings)))
-
-
-def _finite(feature: Tensor) -> Tensor:
-    if not bool(feature.isfinite().all()):
+def _mean(
+    generator: Generator, chunks: Iterable[Latents], count: int, progress: Progress
+) -> Feature:
+    totals: list[Tensor] = []
+    done = 0
+    single = True
+    for latents in chunks:
+        feature = generator.head(latents)
+        single = isinstance(feature, Tensor)
+        sums = [tensor.double().sum(0, keepdim=True) for tensor in tensors_of(feature)]
+        totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
+        done += batch_size(latents)
+        progress("baseline", done, count)
+    means = tuple((total / count).float() for total in totals)
+    if not all(bool(mean.isfinite().all()) for mean in means):
         raise GeneratorError("the baseline feature is not finite")
-    return feature
+    return means[0] if single else means
+
+
+def fit_baseline(baseline: Feature | None, shape: FeatureShape) -> Feature:
+    """Give a user's baseline its batch axis.
+
+    Raises:
+        InputError: it has another shape than the feature.
+    """
+    shapes = tensor_shapes(shape)
+    tensors = () if baseline is None else tensors_of(baseline)
+    fits = len(tensors) == len(shapes) and all(
+        tuple(tensor.shape) in (one, (1, *one)) for tensor, one in zip(tensors, shapes, strict=True)
+    )
+    if not fits:
+        found = ", ".join(str(list(tensor.shape)) for tensor in tensors)
+        expected = ", ".join(str([1, *one]) for one in shapes)
+        raise InputError(f"baseline has shape {found}; expected {expected}")
+    fitted = tuple(tensor.reshape(1, *one) for tensor, one in zip(tensors, shapes, strict=True))
+    return fitted[0] if len(fitted) == 1 else fitted
+
+
+def _batch(shape: FeatureShape) -> int:
+    units = sum(max(1, torch.Size(one).numel()) for one in tensor_shapes(shape))
+    return max(1, min(_BATCH, _BYTES // (8 * units)))
+
+
+def _on(generator: Generator, feature: Feature) -> Feature:
+    moved = tuple(tensor.float().to(generator.device) for tensor in tensors_of(feature))
+    return moved[0] if isinstance(feature, Tensor) else moved

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.generators.baseline import fit_baseline
+from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
-from regional_primitives.generators.trace import frozen_twin, trace
+from regional_primitives.generators.layers import parse_layers
+from regional_primitives.generators.network import ImageOf, Network, frozen_twin
 from regional_primitives.runtime.storage import tensors_digest
 
 __all__ = ["cut"]
@@ -24,69 +29,104 @@ def cut(
     *,
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None,
     image_range: tuple[float, float] = (-1.0, 1.0),
-    baseline: Tensor | None = None,
+    baseline: Feature | None = None,
     baseline_latents: Latents | None = None,
+    baseline_count: int = 4096,
+    fixed: Mapping[str, Any] | None = None,
+    image: ImageOf = None,
+    noise_seed: int = 0,
     name: str | None = None,
 ) -> Generator:
-    """Cut `module` at the output of the submodule `layer`, as `module.named_modules()` names it.
+    """Cut `module` at the outputs of submodules, named as `module.named_modules()` names them.
 
-    The module is left as found: what runs is a frozen twin that shares its weights' storage.
+    Whatever else flows past the cut (skips, class, styles, timestep, noise) is found and held for
+    each picture. The module is left as found: what runs is a frozen twin that shares its weights.
 
     Args:
-        module: any network whose image flows through that one output.
-        layer: the submodule's dotted name, such as `main.5`.
+        module: any network that gives images.
+        layer: a submodule's dotted name, such as `main.5`; or several, whose outputs together are
+            the feature. `name#3` is the third call of a submodule that is called several times,
+            `name[0]` the first of several tensors that it returns.
         sample_latents: draws `count` latents, batch first, from a torch.Generator.
         image_range: the values of black and white.
-        baseline: the baseline feature f0, [1, *feature_shape] or [*feature_shape], if it is not to
-            be the mean feature of many latents.
+        baseline: the baseline feature f0, with or without its batch axis, if it is not to be the
+            mean feature of many latents.
         baseline_latents: the latents whose mean feature is f0, if they are not to be drawn.
+        baseline_count: how many latents are drawn for f0 where `rp.Structured` does not say.
+        fixed: keyword arguments of the network that are the same for every picture.
+        image: which of several outputs is the image: an index, a name, or a function of what the
+            network returns. Unless given, the only output that is shaped like one.
+        noise_seed: seed of the network's own random draws (dropout, noise), which are frozen.
         name: what reports call the generator; the class name unless given.
 
     Raises:
         InputError: a malformed argument.
-        GeneratorError: wrong layer, weights that are not finite, a network that cannot be traced,
-            draws random numbers or gives no image.
+        GeneratorError: wrong layer, weights that are not finite, a network that draws random
+            numbers which cannot be frozen, or gives no image.
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"cut needs a torch.nn.Module, not {type(module).__name__}")
-    layer = _one_layer(layer)
+    layers = parse_layers(layer, module)
     image_range = _black_and_white(image_range)
+    require_whole("baseline_count", baseline_count, 1)
     if sample_latents is None and baseline is None and baseline_latents is None:
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
     _refuse_non_finite(module)
-    weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    twin = frozen_twin(module)
+    fixed = dict(fixed or {})
     uncut = Generator(
         name=name or type(module).__name__,
-        layer=layer,
-        network=twin,
-        head_module=twin,
-        tail_module=nn.Identity(),
+        layers=layers,
+        network=Network(frozen_twin(module), fixed, image, noise_seed),
         image_range=image_range,
-        digest=tensors_digest(weights),
+        digest=_digest(module, fixed, noise_seed),
         sampler=sample_latents,
+        baseline=None if baseline is None else _finite_feature(baseline),
         baseline_latents=baseline_latents,
+        baseline_count=baseline_count,
     )
-    examples: list[Latents] = []
-    if sample_latents is not None:
-        examples.append(uncut.sample_latents(2))
-        if not _same(examples[0], uncut.sample_latents(2)):
-            raise InputError("sample_latents(count, rng) must draw from rng and nothing else")
-    if baseline_latents is not None:
-        if batch_size(baseline_latents) < 1:
-            raise InputError("baseline_latents is empty")
-        examples.append(map_latents(lambda part: part[:2], baseline_latents))
+    examples = _examples(uncut)
     for latents in examples:
         uncut.verify_network(latents)
-    split = trace(twin, examples[0] if examples else None).split(layer)
-    generator = replace(uncut, head_module=split.head, tail_module=split.tail)
-    for latents in examples:
-        generator.verify_cut(latents)
-    if baseline is None:
-        return generator
-    return replace(
-        generator, baseline=_as_feature(baseline, generator, examples[0] if examples else None)
+    if not examples:
+        return uncut
+    first, last = (
+        map_latents(lambda part, at=at: part[at : at + 1], examples[0])  # type: ignore[misc]
+        for at in (0, batch_size(examples[0]) - 1)
     )
+    bound = uncut.at(first)
+    if baseline is not None:
+        fitted = fit_baseline(bound.baseline, bound.feature_shape)
+        bound = replace(bound, baseline=fitted)
+    generator = bound.for_every_picture(last)
+    if generator.picture is None:
+        return generator
+    return replace(generator, picture=None, behind=None)
+
+
+def _examples(generator: Generator) -> list[Latents]:
+    """Draw or take the latents on which the network is tried."""
+    examples: list[Latents] = []
+    if generator.sampler is not None:
+        examples.append(generator.sample_latents(2))
+        if not _same(examples[0], generator.sample_latents(2)):
+            raise InputError("sample_latents(count, rng) must draw from rng and nothing else")
+    if generator.baseline_latents is not None:
+        if batch_size(generator.baseline_latents) < 1:
+            raise InputError("baseline_latents is empty")
+        examples.append(map_latents(lambda part: part[:2], generator.baseline_latents))
+    return examples
+
+
+def _digest(module: nn.Module, fixed: Mapping[str, Any], noise_seed: int) -> str:
+    """Name all that the images depend on besides latents and code."""
+    weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    digest = tensors_digest(weights)
+    if not fixed and noise_seed == 0:
+        return digest
+    tensors = {key: value for key, value in fixed.items() if isinstance(value, Tensor)}
+    rest = {key: value for key, value in fixed.items() if key not in tensors}
+    text = f"{digest}/{tensors_digest(tensors)}/{sorted(rest.items())!r}/{noise_seed}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _same(latents: Latents, others: Latents) -> bool:
@@ -94,36 +134,17 @@ def _same(latents: Latents, others: Latents) -> bool:
     return all(torch.equal(one, other) for one, other in pairs)
 
 
-def _as_feature(baseline: Tensor, generator: Generator, latents: Latents | None) -> Tensor:
-    """Give the user's baseline its batch axis, once it is known to fit the tail."""
-    if not isinstance(baseline, Tensor) or not baseline.is_floating_point():
-        raise InputError(f"baseline is a tensor of real numbers, not {_kind(baseline)}")
-    if not bool(baseline.isfinite().all()):
-        raise InputError("baseline holds NaN or infinite values")
-    baseline = baseline.detach().float()
-    if latents is not None:
-        shape = list(generator.head(latents).shape[1:])
-        if list(baseline.shape) not in (shape, [1, *shape]):
-            raise InputError(f"baseline has shape {list(baseline.shape)}; expected {[1, *shape]}")
-        return baseline.reshape(1, *shape)
-    for candidate in (baseline, baseline[None]):
-        if candidate.ndim > 1 and len(candidate) == 1 and generator.accepts(candidate):
-            return candidate
-    raise InputError(
-        f"baseline has shape {list(baseline.shape)}; behind {generator.layer!r} it gives no image "
-        "[1, channels, height, width]"
-    )
-
-
-def _kind(value: object) -> str:
-    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
-
-
-def _one_layer(layer: str | Sequence[str]) -> str:
-    names = list(layer) if isinstance(layer, (list, tuple)) else [layer]
-    if len(names) != 1 or not isinstance(names[0], str) or not names[0]:
-        raise InputError(f"give the name of one layer, such as 'main.5', not {layer!r}")
-    return names[0]
+def _finite_feature(baseline: Feature) -> Feature:
+    """Check a baseline for what can be wrong with it before its layer is known."""
+    tensors = baseline if isinstance(baseline, (tuple, list)) else (baseline,)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            kind = str(tensor.dtype) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise InputError(f"baseline is a tensor of real numbers, not {kind}")
+        if not bool(tensor.isfinite().all()):
+            raise InputError("baseline holds NaN or infinite values")
+    cleaned = tuple(tensor.detach().float() for tensor in tensors)
+    return cleaned[0] if isinstance(baseline, Tensor) else cleaned
 
 
 def _black_and_white(image_range: tuple[float, float]) -> tuple[float, float]:

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import GeneratorError, InputError, WholeRunWarning
+from regional_primitives.generators.feature import (
+    Feature,
+    FeatureShape,
+    describe_shape,
+    shape_of,
+    tensors_of,
+    units_as,
+)
 from regional_primitives.generators.latents import (
     Latents,
-    arguments,
     batch_size,
     concatenate,
     describe,
     map_latents,
     parts,
 )
+from regional_primitives.generators.layers import Layer, joined
+from regional_primitives.generators.network import Network, refuse_no_image
+from regional_primitives.generators.program import SideInput
+from regional_primitives.generators.tail import (
+    ROUNDING,
+    Parts,
+    RecordedTail,
+    Tail,
+    WholeRunTail,
+    parts_of,
+    relative_gap,
+    tail_of,
+    tolerance,
+)
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["Generator", "Latents"]
 
-_ROUNDING = 1e-5
-"""The largest difference of two images, relative to the largest pixel, that passes as rounding."""
+_MEMORY_BUDGET = 512 * 2**20
+"""Bytes that the values of one batch through the tail may take up; larger batches go in chunks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,28 +55,35 @@ class Generator:
     """A network cut at a layer. Make one with `rp.cut` or `rp.load_generator`."""
 
     name: str
-    layer: str
-    network: nn.Module
+    layers: tuple[Layer, ...]
+    network: Network
     """The whole network, frozen: a twin that shares the user's weights."""
-    head_module: nn.Module
-    tail_module: nn.Module
     image_range: tuple[float, float]
     digest: str
-    """SHA-256 over the weights."""
+    """SHA-256 over the weights and what else the images depend on."""
     sampler: Callable[[int, torch.Generator], Latents] | None = None
-    baseline: Tensor | None = None
-    """The user's own baseline feature [1, *feature_shape], if any."""
+    baseline: Feature | None = None
+    """The user's own baseline feature, if any."""
     baseline_latents: Latents | None = None
+    baseline_count: int = 4096
+    """How many latents the baseline feature is the mean of, where settings do not say."""
+    picture: Latents | None = None
+    """The picture whose side inputs are held, after `at`."""
+    behind: Tail | None = None
+    """The tail of that picture, or of every picture where nothing of it flows past the cut."""
 
     def __repr__(self) -> str:
         return f"<Generator {self.name} cut at {self.layer}>"
 
     @property
+    def layer(self) -> str:
+        """Where it is cut; several layers are joined by plus signs."""
+        return joined(self.layers)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        for tensor in (*self.network.parameters(), *self.network.buffers()):
-            return tensor.device
-        return torch.device("cpu")
+        return self.network.device
 
     def sample_latents(self, count: int, seed: int = 0) -> Latents:
         """Draw latents; item i is what seed + i alone would give, whatever `count` is.
@@ -88,38 +117,94 @@ class Generator:
             )
         return map_latents(lambda part: part.to(self.device), latents)
 
-    def head(self, latents: Latents) -> Float[Tensor, "batch *feature"]:
+    def at(self, latents: Latents) -> Generator:
+        """Return this generator for one picture: what flows past the cut is held as it is there.
+
+        Where nothing of a picture flows past the cut, that is the generator itself.
+
+        Raises:
+            InputError: not exactly one latent, or latents that do not fit.
+            GeneratorError: a network that draws random numbers, gives no image, lets no gradient
+                through, or a layer that cannot be cut at.
+        """
+        self._refuse_other_shapes(latents)
+        if batch_size(latents) != 1:
+            raise InputError(f"one picture at a time; got {batch_size(latents)} latents")
+        if self.behind is not None and (self.picture is None or _same(self.picture, latents)):
+            return self
+        tail = tail_of(self.network, self.layers, latents)
+        if isinstance(tail, WholeRunTail):
+            warnings.warn(
+                f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
+                "network runs instead, which is slower and gives the same images",
+                WholeRunWarning,
+                stacklevel=2,
+            )
+        bound = replace(self, behind=tail, picture=latents)
+        _refuse_no_gradient(bound, latents)
+        return bound
+
+    def for_every_picture(self, other: Latents) -> Generator:
+        """Drop the picture if none of it flows past the cut; checked on another picture."""
+        tail = self.behind
+        if not isinstance(tail, RecordedTail) or tail.program.reads_latents:
+            return self
+        if any(side.of_the_picture for side in tail.program.sides):
+            return self
+        free = replace(self, picture=None)
+        with torch.no_grad():
+            gap = relative_gap(free.tail(free.head(other)), free.image(other))
+        return free if gap <= tolerance(tail.parts) else self
+
+    @property
+    def side_inputs(self) -> tuple[SideInput, ...]:
+        """What of the picture flows past the cut; empty where the whole network runs instead."""
+        if not isinstance(self.behind, RecordedTail):
+            return ()
+        return tuple(side for side in self.behind.program.sides if side.of_the_picture)
+
+    @property
+    def runs_whole_network(self) -> bool:
+        """Whether the tail could not be recorded."""
+        return isinstance(self.behind, WholeRunTail)
+
+    def head(self, latents: Latents) -> Feature:
         """Run the network up to the cut.
+
+        Returns:
+            One tensor [batch, *shape] in float32, or a tuple of them where the cut has several.
 
         Raises:
             InputError: latents of another shape than the network takes.
         """
-        positional, named = arguments(map_latents(lambda part: part.to(self.device), latents))
-        with torch.no_grad():
-            return self._run(self.head_module, latents, *positional, **named)
+        self._refuse_other_shapes(latents)
+        return self._parts(latents).feature(self.network.head(latents, self.layers))
 
-    def tail(
-        self, feature: Float[Tensor, "batch *feature"]
-    ) -> Float[Tensor, "batch channels height width"]:
-        """Run only what lies behind the cut; gradients flow to `feature` and nowhere else."""
-        image: Tensor = self.tail_module(self._in_its_precision(feature))
-        return image
+    def _parts(self, latents: Latents) -> Parts:
+        if self.behind is not None:
+            return self.behind.parts
+        return parts_of(self.network, self.layers, map_latents(lambda part: part[:1], latents))
 
-    def _in_its_precision(self, feature: Tensor) -> Tensor:
-        """Features are kept in float32, also those of a network in another precision."""
-        for weight in self.tail_module.parameters():
-            if weight.is_floating_point():
-                return feature.to(weight.dtype)
-        return feature
+    def tail(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
+        """Run only what lies behind the cut; gradients flow to `feature` and nowhere else.
 
-    @torch.no_grad()
-    def accepts(self, feature: Tensor) -> bool:
-        """Tell whether the tail turns `feature` into pictures."""
-        try:
-            image: object = self.tail_module(self._in_its_precision(feature.to(self.device)))
-        except (RuntimeError, TypeError, ValueError, IndexError):
-            return False
-        return isinstance(image, Tensor) and image.ndim == 4 and len(image) == len(feature)
+        Raises:
+            InputError: a feature of another shape.
+            GeneratorError: something of the picture flows past the cut; `at` holds it.
+        """
+        if self.behind is None:
+            raise GeneratorError(
+                f"{self.name} behind {self.layer!r} also depends on what flows past the cut; "
+                "hold it for a picture: generator.at(latents).tail(feature)"
+            )
+        shape = self.behind.parts.shape
+        if shape_of(feature) != shape or len({len(part) for part in tensors_of(feature)}) != 1:
+            found = describe_shape(shape_of(feature))
+            raise InputError(
+                f"a feature of shape batch × {found} does not fit behind {self.layer!r}; "
+                f"expected batch × {describe_shape(shape)}"
+            )
+        return self.behind(feature)
 
     def image(self, latents: Latents) -> Float[Tensor, "batch channels height width"]:
         """Run the whole network, uncut.
@@ -127,71 +212,51 @@ class Generator:
         Raises:
             InputError: latents of another shape than the network takes.
         """
-        positional, named = arguments(map_latents(lambda part: part.to(self.device), latents))
-        with torch.no_grad():
-            return self._run(self.network, latents, *positional, **named)
-
-    def _run(self, module: nn.Module, latents: Latents, *args: Tensor, **named: Tensor) -> Any:
-        parts(latents)
         self._refuse_other_shapes(latents)
-        try:
-            return module(*args, **named)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            first = str(error).strip().splitlines()[:1]
-            raise InputError(
-                f"the generator rejects latents {describe(latents)}: {first[0] if first else error}"
-            ) from error
+        with torch.no_grad():
+            return self.network.run(latents)
 
     def _refuse_other_shapes(self, latents: Latents) -> None:
-        if self.sampler is None:
-            return
-        expected = parts(self._draw(stream(0)))
-        given = parts(latents)
-        same = expected.keys() == given.keys() and all(
-            expected[name].shape[1:] == given[name].shape[1:] for name in expected
-        )
-        if not same:
-            takes = ", ".join(str(["batch", *part.shape[1:]]) for part in expected.values())
+        given = {name: list(part.shape[1:]) for name, part in parts(latents).items()}
+        if self.sampler is not None and given != self._latent_shapes:
+            takes = ", ".join(str(["batch", *shape]) for shape in self._latent_shapes.values())
             raise InputError(
                 f"latents {describe(latents)} do not fit; this generator takes {takes}".replace(
                     "'batch'", "batch"
                 )
             )
 
-    @property
-    def feature_shape(self) -> tuple[int, ...]:
-        """The shape of the feature without its batch axis."""
-        shape = self._example_feature().shape[1:]
-        return tuple(shape)
+    @cached_property
+    def _latent_shapes(self) -> dict[str, list[int]]:
+        drawn = parts(self._draw(stream(0)))
+        return {name: list(part.shape[1:]) for name, part in drawn.items()}
 
-    def _example_feature(self) -> Tensor:
-        if self.baseline is not None:
-            return self.baseline
+    @property
+    def feature_shape(self) -> FeatureShape:
+        """The shape of the feature without its batch axis; of a bundle, one shape a tensor."""
+        if self.behind is not None:
+            return self.behind.parts.shape
         if self.baseline_latents is not None:
-            return self.head(map_latents(lambda part: part[:1], self.baseline_latents))
-        return self.head(self._draw(stream(0)))
+            return self._parts(self.baseline_latents).shape
+        return self._parts(self._draw(stream(0))).shape
+
+    @property
+    def chunk(self) -> int:
+        """How many items go through the tail at once, so that memory stays bounded."""
+        size = self.behind.bytes_per_item if self.behind is not None else 0
+        return max(1, _MEMORY_BUDGET // max(size, 1))
 
     @torch.no_grad()
     def render(
-        self, units: Float[Tensor, "batch units"], feature_shape: tuple[int, ...], batch: int = 64
+        self, units: Float[Tensor, "batch units"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Generate pictures from flat features, on the CPU, in chunks that bound memory."""
+        shape = self.feature_shape
         chunks = [
-            self.tail(chunk.to(self.device).unflatten(1, feature_shape)).float().cpu()
-            for chunk in units.split(batch)
+            self.tail(units_as(chunk.to(self.device), shape)).float().cpu()
+            for chunk in units.split(min(self.chunk, 64))
         ]
         return torch.cat(chunks)
-
-    def verify(self, latents: Latents) -> None:
-        """Check on real latents that the network can be explained and is cut right.
-
-        Raises:
-            InputError: latents that do not fit.
-            GeneratorError: two runs differ, the output is no image or not finite, or tail(head(z))
-                is not what the whole network gives.
-        """
-        self.verify_network(latents)
-        self.verify_cut(latents)
 
     @torch.no_grad()
     def verify_network(self, latents: Latents) -> None:
@@ -202,43 +267,34 @@ class Generator:
             GeneratorError: two runs differ, or the output is no image or not finite.
         """
         image = self.image(latents)
-        self._refuse_no_image(image, batch_size(latents))
+        refuse_no_image(image, batch_size(latents))
         again = self.image(latents)
-        difference = float((image - again).abs().max())
         # Some GPU kernels add in another order each time; that rounding is no randomness.
-        if not difference <= _ROUNDING * float(image.abs().max()):
+        if not relative_gap(again, image) <= ROUNDING:
+            difference = float((image - again).abs().max())
             raise GeneratorError(
                 "this network gives a different image for the same latent (largest difference "
-                f"{difference:.3g}): it draws random numbers of its own; make them an input, or "
-                "fix them, before it is explained"
+                f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
+                "input before it is explained"
             )
 
-    @torch.no_grad()
-    def verify_cut(self, latents: Latents) -> None:
-        """Check that tail(head(z)) is what the whole network gives.
 
-        Raises:
-            GeneratorError: the feature is not one tensor of real numbers, or the images differ.
-        """
-        image, feature = self.image(latents), self.head(latents)
-        if not isinstance(feature, Tensor) or not feature.is_floating_point() or feature.ndim < 2:
-            raise GeneratorError(f"layer {self.layer!r} does not give one tensor of real numbers")
-        rebuilt = self.tail(feature)
-        scale = float(image.abs().max()) or 1.0
-        gap = float((rebuilt - image).abs().max()) / scale
-        if not gap <= _ROUNDING:
-            raise GeneratorError(
-                f"cut at {self.layer!r}, the tail gives another image than the whole network "
-                f"(relative difference {gap:.2g})"
-            )
+def _same(latents: Latents, others: Latents) -> bool:
+    one, two = parts(latents), parts(others)
+    return one.keys() == two.keys() and all(
+        one[name].shape == two[name].shape and torch.equal(one[name].cpu(), two[name].cpu())
+        for name in one
+    )
 
-    def _refuse_no_image(self, image: object, count: int) -> None:
-        if not isinstance(image, Tensor):
-            raise GeneratorError(f"the network gives no image but a {type(image).__name__}")
-        if image.ndim != 4 or not image.is_floating_point() or len(image) != count:
-            raise GeneratorError(
-                "the network gives no image: expected real numbers [batch, channels, height, "
-                f"width], got {str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
-            )
-        if not bool(image.isfinite().all()):
-            raise GeneratorError("the network gives an image with NaN or infinite pixels")
+
+def _refuse_no_gradient(generator: Generator, latents: Latents) -> None:
+    """Refuse a tail through which no gradient flows."""
+    feature = generator.head(latents)
+    leaves = tuple(tensor.requires_grad_(True) for tensor in tensors_of(feature))
+    with torch.enable_grad():
+        image = generator.tail(leaves[0] if isinstance(feature, Tensor) else leaves)
+    if not image.requires_grad:
+        raise GeneratorError(
+            f"no gradient flows from the picture back to {generator.layer!r}: the network "
+            "detaches its values or runs under torch.no_grad()"
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.generators.feature import describe_shape
 from regional_primitives.show import numerals, reproduce
 from regional_primitives.show.charts import Chart, report_charts
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
@@ -289,13 +290,13 @@ def _origin(
     decomposition: Decomposition, scores: Scores, manifest: Mapping[str, Any]
 ) -> tuple[tuple[str, str], ...]:
     origin = decomposition.provenance
-    shape = " × ".join(map(str, decomposition.feature_shape))
+    shape = describe_shape(decomposition.feature_shape)
     picture = " × ".join(map(str, decomposition.image.shape))
     low, high = origin.image_range
     rows = [
         ("Generator", origin.generator),
         ("Weights, SHA-256", origin.weights_digest),
-        ("Layer", f"{origin.layer} ({shape} = {decomposition.feature.numel():,} units)"),
+        ("Layer", f"{origin.layer} ({shape} = {decomposition.unit_count:,} units)"),
         ("Picture", f"{picture}, values {low:g} to {high:g}".replace("-", "−")),
         ("Picture seed", "not known" if origin.picture_seed is None else str(origin.picture_seed)),
         ("Patches", decomposition.regions.description),

@@ -1,0 +1,87 @@
+"""Features: what flows through a cut, one tensor or a bundle of several, and as flat units.
+
+A feature has its batch axis first. All arithmetic on features is done on flat units [batch, D]; a
+bundle's units stand one tensor after the other.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.errors import InputError
+
+__all__ = [
+    "Feature",
+    "FeatureShape",
+    "as_units",
+    "describe_shape",
+    "shape_of",
+    "tensor_shapes",
+    "tensors_of",
+    "unit_count",
+    "units_as",
+]
+
+Feature: TypeAlias = Tensor | tuple[Tensor, ...]
+"""One tensor [batch, *shape], or a bundle of several."""
+
+FeatureShape: TypeAlias = tuple[int, ...] | tuple[tuple[int, ...], ...]
+"""The shape without the batch axis; of a bundle, one shape a tensor."""
+
+
+def tensors_of(feature: Feature) -> tuple[Tensor, ...]:
+    """List the tensors of a feature.
+
+    Raises:
+        InputError: something else than a tensor or a tuple of tensors.
+    """
+    if isinstance(feature, Tensor):
+        return (feature,)
+    several = isinstance(feature, (tuple, list)) and len(feature) > 0
+    if several and all(isinstance(tensor, Tensor) for tensor in feature):
+        return tuple(feature)
+    raise InputError(f"a feature is a tensor or a tuple of tensors, not {type(feature).__name__}")
+
+
+def shape_of(feature: Feature) -> FeatureShape:
+    """Return a feature's shape without its batch axis."""
+    if isinstance(feature, Tensor):
+        return tuple(feature.shape[1:])
+    return tuple(tuple(tensor.shape[1:]) for tensor in feature)
+
+
+def tensor_shapes(shape: FeatureShape) -> tuple[tuple[int, ...], ...]:
+    """List the shapes of a feature's tensors."""
+    if shape and isinstance(shape[0], tuple):
+        return shape
+    return (shape,)  # type: ignore[return-value]
+
+
+def unit_count(shape: FeatureShape) -> int:
+    """Return D, how many units a feature of this shape has."""
+    return sum(prod(one) for one in tensor_shapes(shape))
+
+
+def as_units(feature: Feature) -> Float[Tensor, "batch units"]:
+    """Flatten a feature, in float32."""
+    rows = [tensor.reshape(len(tensor), -1).float() for tensor in tensors_of(feature)]
+    return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+
+
+def units_as(units: Float[Tensor, "batch units"], shape: FeatureShape) -> Feature:
+    """Undo `as_units`."""
+    shapes = tensor_shapes(shape)
+    if not (shape and isinstance(shape[0], tuple)):
+        return units.reshape(len(units), *shapes[0])
+    parts = units.split([prod(one) for one in shapes], dim=1)
+    return tuple(part.reshape(len(units), *one) for part, one in zip(parts, shapes, strict=True))
+
+
+def describe_shape(shape: FeatureShape) -> str:
+    """Say a shape as people write it: 256 × 8 × 8, or several joined by plus signs."""
+    return " + ".join(" × ".join(map(str, one)) or "1" for one in tensor_shapes(shape))

@@ -1,0 +1,173 @@
+"""Layers by name: which submodule, which of its calls, which of its outputs; and taps on them.
+
+`main.5` is a submodule's output; `unet.mid_block#3` that of its third call in a forward pass, such
+as the third step of a sampler; `synthesis.b8[0]` the first of several tensors that it returns.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from regional_primitives.errors import GeneratorError, InputError
+
+__all__ = ["JOIN", "Layer", "Tap", "joined", "parse_layers", "tapped"]
+
+JOIN = "+"
+"""Joins the names of several layers in one text, as on the command line."""
+
+_SUFFIX = re.compile(r"^(?P<module>.+?)(?:#(?P<call>\d+))?(?:\[(?P<output>\d+)\])?$")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer to cut at."""
+
+    module: str
+    """The submodule's dotted name."""
+    call: int | None = None
+    """Which of its calls in a forward pass, from 1; None where there is only one."""
+    output: int | None = None
+    """Which of the tensors that it returns, from 0; None takes all."""
+
+    def __str__(self) -> str:
+        call = "" if self.call is None else f"#{self.call}"
+        output = "" if self.output is None else f"[{self.output}]"
+        return f"{self.module}{call}{output}"
+
+
+def joined(layers: Sequence[Layer]) -> str:
+    """Write several layers as one text."""
+    return JOIN.join(map(str, layers))
+
+
+def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer, ...]:
+    """Find the layers that `names` means: one name, several, or several joined by plus signs.
+
+    Raises:
+        InputError: no name at all, or the same layer twice.
+        GeneratorError: a name that is no submodule's.
+    """
+    given: list[Any] = list(names) if isinstance(names, (list, tuple)) else [names]
+    if not given or not all(isinstance(name, str) and name for name in given):
+        raise InputError(f"give a layer's name, such as 'main.5', or several, not {names!r}")
+    known = dict(network.named_modules(remove_duplicate=False))
+    texts = [
+        part.strip() for name in given for part in ([name] if name in known else name.split(JOIN))
+    ]
+    layers = tuple(_parse(text, known) for text in texts)
+    twice = [str(layer) for layer, count in Counter(layers).items() if count > 1]
+    if twice:
+        raise InputError(f"layer {twice[0]!r} is named twice")
+    return layers
+
+
+def _parse(text: str, known: dict[str, nn.Module]) -> Layer:
+    if text in known and text:
+        return Layer(text)
+    match = _SUFFIX.match(text)
+    if match and match["module"] in known:
+        call = int(match["call"]) if match["call"] else None
+        if call == 0:
+            raise InputError(f"layer {text!r}: calls are counted from 1")
+        return Layer(match["module"], call, int(match["output"]) if match["output"] else None)
+    name = match["module"] if match else text
+    raise GeneratorError(
+        f"layer {name!r} is not in this network; cut points: {_listing(name, known)}"
+    )
+
+
+def _listing(name: str, known: dict[str, nn.Module], most: int = 24) -> str:
+    """List the layers, the most similar names first where there are many."""
+    names = [module for module in known if module]
+    if len(names) > most:
+        near = difflib.get_close_matches(name, names, most, cutoff=0.3)
+        names = list(dict.fromkeys([*near, *names]))
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "") if names else "none"
+
+
+@dataclass
+class Tap:
+    """One layer's outputs as a run meets them."""
+
+    layer: Layer
+    tensors: list[Tensor] | None = None
+    """The tensors that the layer gave, or the last ones of several calls."""
+    calls: int = 0
+    """How often the submodule has been called."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the call that is meant has come."""
+        return self.tensors is not None
+
+
+@contextmanager
+def tapped(
+    network: nn.Module,
+    layers: Sequence[Layer],
+    visit: Callable[[int, list[Tensor]], list[Tensor] | None],
+) -> Iterator[list[Tap]]:
+    """Within this context `visit` sees each layer's tensors when they come, and may replace them.
+
+    `visit(i, tensors)` is called for layer number i and returns as many tensors, or None to leave
+    them. No hook is left behind, also after an exception.
+    """
+    taps = [Tap(layer) for layer in layers]
+    modules: dict[int, tuple[nn.Module, list[int]]] = {}
+    for i, layer in enumerate(layers):
+        module = network.get_submodule(layer.module)
+        modules.setdefault(id(module), (module, []))[1].append(i)
+    handles = [
+        module.register_forward_hook(_hook(taps, mine, visit)) for module, mine in modules.values()
+    ]
+    try:
+        yield taps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(
+    taps: list[Tap], mine: list[int], visit: Callable[[int, list[Tensor]], list[Tensor] | None]
+) -> Callable[..., Any]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+        leaves, structure = pytree.tree_flatten(output)
+        changed = False
+        for i in mine:
+            tap = taps[i]
+            tap.calls += 1
+            if tap.layer.call not in (None, tap.calls):
+                continue
+            places = _chosen(tap.layer, leaves)
+            replaced = visit(i, [leaves[place] for place in places])
+            for place, tensor in zip(places, replaced or [], strict=replaced is not None):
+                leaves[place] = tensor
+                changed = True
+            tap.tensors = [leaves[place] for place in places]
+        return pytree.tree_unflatten(leaves, structure) if changed else None
+
+    return hook
+
+
+def _chosen(layer: Layer, leaves: list[Any]) -> list[int]:
+    """Find the places of the tensors that a layer's name means among all that it returns."""
+    tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    if layer.output is not None:
+        if layer.output >= len(tensors):
+            raise GeneratorError(
+                f"layer {str(layer)!r}: it returns {len(tensors)} tensors, numbered from 0"
+            )
+        tensors = [tensors[layer.output]]
+    real = [i for i in tensors if leaves[i].is_floating_point()]
+    if not real or (layer.output is not None and len(real) != len(tensors)):
+        raise GeneratorError(f"layer {str(layer)!r} does not give a tensor of real numbers")
+    return real

@@ -1,0 +1,250 @@
+"""The whole network as a function from latents to the image, run frozen: weights, modes, noise.
+
+What runs is a twin that shares the user's weights, so that nothing done here can leave a hook, a
+mode, a gradient flag or a changed buffer behind.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.generators.latents import (
+    Latents,
+    arguments,
+    batch_size,
+    describe,
+    map_latents,
+)
+from regional_primitives.generators.layers import Layer, Tap, tapped
+from regional_primitives.generators.noise import FrozenNoise
+
+__all__ = ["ImageOf", "Network", "frozen_twin", "refuse_no_image"]
+
+ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
+"""How the image is found in what a network returns: by itself, by index, by name, by a function."""
+
+
+def frozen_twin(module: nn.Module) -> nn.Module:
+    """Copy a network's structure and buffers, not its weights: the twin shares their storage.
+
+    The twin is in eval mode and its weights take no gradient.
+
+    Raises:
+        GeneratorError: the network cannot be copied.
+    """
+    shared: dict[int, Any] = {}
+    for part in module.modules():
+        for value in part._parameters.values():
+            if value is not None:
+                shared[id(value)] = nn.Parameter(value.detach(), requires_grad=False)
+        # Buffers and other tensors a forward pass may write into; the user's must stay.
+        for value in (*part._buffers.values(), *vars(part).values()):
+            if isinstance(value, Tensor) and id(value) not in shared:
+                shared[id(value)] = value.detach().clone()
+    try:
+        twin = copy.deepcopy(module, shared)
+    except Exception as error:
+        raise GeneratorError(
+            f"{type(module).__name__} cannot be copied: {_first_line(error)}"
+        ) from error
+    return twin.eval()
+
+
+class _Reached(BaseException):
+    """All layers that are asked for have been met; the rest of the run is not needed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A frozen network and how it is called."""
+
+    module: nn.Module
+    """The frozen twin."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments that are the same for every picture."""
+    image_of: ImageOf = None
+    noise_seed: int = 0
+    """Seed of the network's own random draws, which are frozen."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    def run(self, latents: Latents) -> Float[Tensor, "batch channels height width"]:
+        """Run the whole network; gradients are followed if the caller's context does.
+
+        Raises:
+            InputError: latents that the network rejects.
+            GeneratorError: no image in what the network returns.
+        """
+        latents = map_latents(lambda part: part.to(self.device), latents)
+        positional, named = arguments(latents)
+        count = batch_size(latents)
+        with self._refusals(latents), FrozenNoise(count, self.noise_seed):
+            output = self.module(*positional, **named, **self.fixed)
+            return find_image(output, count, self.image_of)
+
+    @torch.no_grad()
+    def head(self, latents: Latents, layers: Sequence[Layer]) -> list[list[Tensor]]:
+        """Run up to the layers and return each one's tensors, as the layer gives them.
+
+        Raises:
+            InputError: latents that the network rejects.
+            GeneratorError: a layer that is not called, or gives no tensor of real numbers.
+        """
+        missing = set(range(len(layers)))
+        taken: list[list[Tensor]] = [[] for _ in layers]
+
+        def take(i: int, tensors: list[Tensor]) -> None:
+            # A clone: an in-place layer behind this one would write into it.
+            if i in missing:
+                taken[i] = [tensor.detach().clone() for tensor in tensors]
+                missing.discard(i)
+            if not missing:
+                raise _Reached
+
+        with tapped(self.module, layers, take) as taps:
+            try:
+                self.run(latents)
+            except _Reached:
+                return taken
+        refuse_unmet(taps)
+        return taken
+
+    def substituted(
+        self, latents: Latents, layers: Sequence[Layer], tensors: Sequence[Sequence[Tensor]]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Run the whole network with each layer's tensors replaced: the definition of a tail."""
+
+        def replace(i: int, found: list[Tensor]) -> list[Tensor]:
+            # Clones: an in-place layer right behind the cut must not write into the caller's.
+            return [
+                given.to(old.dtype).clone() for given, old in zip(tensors[i], found, strict=True)
+            ]
+
+        with tapped(self.module, layers, replace) as taps:
+            image = self.run(latents)
+        refuse_unmet(taps)
+        return image
+
+    @contextmanager
+    def _refusals(self, latents: Latents) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"the generator rejects latents {describe(latents)}: {_first_line(error)}"
+            ) from error
+
+
+def refuse_unmet(taps: Sequence[Tap]) -> None:
+    """Refuse a layer that the run did not meet, or met more than once without saying which.
+
+    Raises:
+        GeneratorError: so it is.
+    """
+    for tap in taps:
+        name = tap.layer.module
+        if tap.calls == 0:
+            raise GeneratorError(f"layer {name!r} is never called")
+        if tap.layer.call is None and tap.calls > 1:
+            raise GeneratorError(
+                f"layer {name!r} is called {tap.calls} times in a forward pass; say which: "
+                f"{name}#1 … {name}#{tap.calls}"
+            )
+        if not tap.met:
+            raise GeneratorError(
+                f"layer {name!r} is called {tap.calls} times in a forward pass; "
+                f"there is no call {tap.layer.call}"
+            )
+
+
+def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
+    """Find the image in what a network returns.
+
+    Without `image_of`, a tensor is the image; of several outputs it is the only one that is shaped
+    like one.
+
+    Raises:
+        GeneratorError: none, or several that could be.
+    """
+    if callable(image_of):
+        image = image_of(output)
+    elif image_of is not None:
+        named = isinstance(image_of, str) and not isinstance(output, Mapping)
+        try:
+            image = getattr(output, str(image_of)) if named else output[image_of]
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise GeneratorError(
+                f"image={image_of!r} is not in what the network returns: {_listed(output)}"
+            ) from error
+    elif isinstance(output, Tensor):
+        image = output
+    else:
+        found = {
+            path: leaf for path, leaf in _leaves(output).items() if _is_image_shaped(leaf, count)
+        }
+        if len(found) > 1:
+            raise GeneratorError(
+                f"several outputs of the network could be the image: {_listed(output)}; "
+                "say which, as image=0, image='name' or image=function"
+            )
+        image = next(iter(found.values())) if found else output
+    if not isinstance(image, Tensor):
+        raise GeneratorError(f"the network gives no image but a {type(image).__name__}")
+    return image
+
+
+def refuse_no_image(image: Tensor, count: int) -> None:
+    """Refuse what is not a batch of finite images.
+
+    Raises:
+        GeneratorError: so it is.
+    """
+    if image.ndim != 4 or not image.is_floating_point() or len(image) != count:
+        raise GeneratorError(
+            "the network gives no image: expected real numbers [batch, channels, height, "
+            f"width], got {str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
+        )
+    if not bool(image.isfinite().all()):
+        raise GeneratorError("the network gives an image with NaN or infinite pixels")
+
+
+def _leaves(output: Any) -> dict[str, Any]:
+    return {pytree.keystr(path): leaf for path, leaf in pytree.tree_leaves_with_path(output)}
+
+
+def _is_image_shaped(leaf: Any, count: int) -> bool:
+    return (
+        isinstance(leaf, Tensor)
+        and leaf.ndim == 4
+        and leaf.is_floating_point()
+        and len(leaf) == count
+    )
+
+
+def _listed(output: Any) -> str:
+    return ", ".join(
+        f"{path} {list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__}"
+        for path, leaf in _leaves(output).items()
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

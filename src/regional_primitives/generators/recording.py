@@ -1,0 +1,235 @@
+"""Recording: one real run of a network, written down operation by operation.
+
+Every call of a torch function is seen through torch.overrides.TorchFunctionMode while the network
+runs on real latents. So Python control flow, samplers' loops and side calculations need no
+rewriting: what happened is what is written down. Values are numbered as they come, so that two
+recordings of the same path have the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from regional_primitives.generators.latents import Latents, map_latents, parts
+from regional_primitives.generators.layers import Layer, tapped
+from regional_primitives.generators.network import Network, refuse_unmet
+
+__all__ = ["Operation", "Recording", "Value", "map_leaves", "record"]
+
+_METADATA = {
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex",
+    "is_contiguous", "element_size", "data_ptr", "storage_offset", "get_device", "__len__", "type",
+    "is_same_size", "untyped_storage", "__hash__", "__repr__", "__format__", "__str__", "is_signed",
+    "result_type", "can_cast", "has_names", "is_inference", "is_tensor", "is_conj", "is_neg",
+    "is_pinned", "__deepcopy__", "is_shared", "dim_order", "__dir__", "is_storage",
+}  # fmt: skip
+"""Functions that tell of a tensor's kind, not of its numbers."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """Stands for value number `number` in an operation's arguments."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of a torch function."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    """As called, with `Value` in place of tensors."""
+    keywords: dict[str, Any]
+    result: Any
+    """As returned, with `Value` in place of tensors."""
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    mutated: tuple[int, ...]
+    """Values that the call wrote into."""
+    seconds: float
+
+
+@dataclass
+class Recording:
+    """A run, written down."""
+
+    operations: list[Operation] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    """Every tensor met, by number; kept alive, so that no number or storage is used twice."""
+    origins: list[str] = field(default_factory=list)
+    """The submodule in which each value first was met."""
+    latents: dict[int, str] = field(default_factory=dict)
+    """Values that are latents, with their names."""
+    features: list[list[int]] = field(default_factory=list)
+    """For each layer that was tapped, the values that stand for its tensors."""
+    reads: list[tuple[int, str]] = field(default_factory=list)
+    """Values whose numbers went into Python, and by which function."""
+    first_use: dict[int, int] = field(default_factory=dict)
+    """Each value's version when a value that depends on the feature was first made from it."""
+    image: int = -1
+    returned: list[tuple[str, int, list[int], int]] = field(default_factory=list)
+    """Each submodule call: name, number of the call, its tensors, operations done by then."""
+
+    def storage(self, number: int) -> int:
+        """Name the memory that a value lives in."""
+        return int(self.values[number].untyped_storage()._cdata)
+
+
+def map_leaves(change: Callable[[Any], Any], structure: Any) -> Any:
+    """Apply `change` to what is neither tuple, list, dictionary nor slice."""
+    if isinstance(structure, tuple):
+        items = [map_leaves(change, item) for item in structure]
+        if hasattr(structure, "_fields"):  # a named tuple
+            return type(structure)(*items)
+        return tuple(items)
+    if isinstance(structure, list):
+        return [map_leaves(change, item) for item in structure]
+    if isinstance(structure, dict):
+        return {name: map_leaves(change, item) for name, item in structure.items()}
+    if isinstance(structure, slice):
+        ends = (structure.start, structure.stop, structure.step)
+        return slice(*(map_leaves(change, end) for end in ends))
+    return change(structure)
+
+
+class _Recorder(TorchFunctionMode):
+    """Writes down every torch function call of a context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recording = Recording()
+        self.numbers: dict[int, int] = {}
+        self.dependent: set[int] = set()
+        """Values that depend on the feature, as far as seen from plain data flow."""
+        self.place: list[str] = []
+        """The submodules being run, outermost first."""
+
+    def number(self, tensor: Tensor) -> int:
+        """Return a tensor's number; a new one where it has none."""
+        if id(tensor) not in self.numbers:
+            self.numbers[id(tensor)] = len(self.recording.values)
+            self.recording.values.append(tensor)
+            self.recording.origins.append(self.place[-1] if self.place else "")
+        return self.numbers[id(tensor)]
+
+    def _numbered(self, structure: Any) -> tuple[Any, tuple[int, ...]]:
+        met: list[int] = []
+
+        def leaf(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            met.append(self.number(value))
+            return Value(met[-1])
+
+        return map_leaves(leaf, structure), tuple(met)
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call the function and write it down."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name == "requires_grad_":  # no calculation, and replayed it would break the gradient
+            return func(*args, **kwargs)
+        (arguments, keywords), inputs = self._numbered((tuple(args), kwargs))
+        values = self.recording.values
+        versions = [_version(values[i]) for i in inputs]
+        began = time.perf_counter()
+        output = func(*args, **kwargs)
+        seconds = time.perf_counter() - began
+        result, outputs = self._numbered(output)
+        mutated = tuple(
+            i for i, version in zip(inputs, versions, strict=True) if _version(values[i]) != version
+        )
+        if not outputs and not mutated:
+            if name != "__get__" and name not in _METADATA:
+                self.recording.reads += [(i, name) for i in inputs]
+            return output
+        self.recording.operations.append(
+            Operation(func, arguments, keywords, result, inputs, outputs, mutated, seconds)
+        )
+        if self.dependent.intersection(inputs):
+            self.dependent.update(outputs, mutated)
+            for i, version in zip(inputs, versions, strict=True):
+                self.recording.first_use.setdefault(i, version)
+        return output
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else int(tensor._version)
+
+
+@torch.no_grad()
+def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> Recording:
+    """Run a network once and write the run down.
+
+    The tensors of `layers` come as values of their own, from which the rest of the run goes on:
+    the feature. Without layers, `returned` lists what every submodule returned.
+
+    Raises:
+        InputError: latents that the network rejects.
+        GeneratorError: a layer that is not called, or several times without saying which.
+    """
+    recorder = _Recorder()
+    recording = recorder.recording
+    latents = map_latents(lambda part: part.to(network.device), latents)
+    for name, part in parts(latents).items():
+        recording.latents[recorder.number(part)] = name
+    recording.features = [[] for _ in layers]
+
+    def replace(i: int, tensors: list[Tensor]) -> list[Tensor]:
+        with torch._C.DisableTorchFunction():
+            copies = [tensor.clone() for tensor in tensors]
+        recording.features[i] = [recorder.number(copy) for copy in copies]
+        recorder.dependent.update(recording.features[i])
+        return copies
+
+    with _followed(network.module, recorder), tapped(network.module, layers, replace) as taps:
+        with recorder:
+            image = network.run(latents)
+        refuse_unmet(taps)
+    recording.image = recorder.number(image)
+    return recording
+
+
+@contextmanager
+def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
+    """Keep the recorder told which submodule runs and what each returned."""
+    calls: dict[str, int] = {}
+
+    def enter(name: str) -> Callable[..., None]:
+        def hook(part: nn.Module, inputs: Any) -> None:
+            recorder.place.append(name)
+
+        return hook
+
+    def leave(name: str) -> Callable[..., None]:
+        def hook(part: nn.Module, inputs: Any, output: Any) -> None:
+            recorder.place.pop()
+            calls[name] = calls.get(name, 0) + 1
+            met: list[int] = []
+            leaves: list[Any] = []
+            map_leaves(leaves.append, output)
+            met = [recorder.number(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
+            done = len(recorder.recording.operations)
+            recorder.recording.returned.append((name, calls[name], met, done))
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, part in module.named_modules():
+            if name:
+                before = part.register_forward_pre_hook(enter(name))
+                after = part.register_forward_hook(leave(name))
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+        yield

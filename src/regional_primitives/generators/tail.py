@@ -1,0 +1,254 @@
+"""The tail of one picture: from a feature to images, all that flows past the cut held fixed.
+
+By default it is recorded and runs only what lies behind the cut (`RecordedTail`). Where a network
+cannot be recorded, the whole network runs with the layer's output replaced (`WholeRunTail`), which
+is slower and gives the same images: it is what a tail means, and each recording is checked on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.errors import GeneratorError
+from regional_primitives.generators.feature import Feature, FeatureShape, tensors_of
+from regional_primitives.generators.latents import Latents, map_latents
+from regional_primitives.generators.layers import Layer, joined
+from regional_primitives.generators.network import Network
+from regional_primitives.generators.program import (
+    BatchAxis,
+    Program,
+    UnrecordableError,
+    tail_program,
+)
+from regional_primitives.generators.recording import record
+from regional_primitives.runtime.streams import stream
+
+__all__ = [
+    "ROUNDING",
+    "Parts",
+    "RecordedTail",
+    "Tail",
+    "WholeRunTail",
+    "parts_of",
+    "relative_gap",
+    "tail_of",
+    "tolerance",
+]
+
+ROUNDING = 1e-5
+"""The largest difference of two images, relative to the largest pixel, that passes as rounding."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How the tensors that layers give become a feature, batch first, and back."""
+
+    axes: tuple[BatchAxis, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    """Of each tensor of the feature, without the batch."""
+    dtypes: tuple[torch.dtype, ...]
+    layers: tuple[int, ...]
+    """Which layer each comes from."""
+
+    @property
+    def shape(self) -> FeatureShape:
+        """The feature's shape."""
+        return self.shapes[0] if len(self.shapes) == 1 else self.shapes
+
+    def feature(self, tensors: Sequence[Sequence[Tensor]]) -> Feature:
+        """Turn what the layers give into a feature, in float32."""
+        flat = [tensor for layer in tensors for tensor in layer]
+        items = tuple(
+            axis.items_first(tensor).float().contiguous()
+            for axis, tensor in zip(self.axes, flat, strict=True)
+        )
+        return items[0] if len(items) == 1 else items
+
+    def as_given(self, feature: Feature) -> list[Tensor]:
+        """Turn a feature into tensors such as the layers give, in their precision."""
+        return [
+            axis.as_found(items.to(dtype))
+            for axis, dtype, items in zip(self.axes, self.dtypes, tensors_of(feature), strict=True)
+        ]
+
+    def by_layer(self, feature: Feature) -> list[list[Tensor]]:
+        """Turn a feature into each layer's tensors."""
+        grouped: list[list[Tensor]] = [[] for _ in range(max(self.layers) + 1)]
+        for layer, tensor in zip(self.layers, self.as_given(feature), strict=True):
+            grouped[layer].append(tensor)
+        return grouped
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedTail:
+    """Runs what lies behind the cut and nothing else."""
+
+    parts: Parts
+    program: Program
+    mixes: bool = False
+    """Whether the network mixes the items of a batch; then they go through one by one."""
+
+    @property
+    def bytes_per_item(self) -> int:
+        """Memory between feature and image, an item."""
+        return self.program.bytes_per_item
+
+    def __call__(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
+        """Generate images; gradients flow to the feature and nowhere else."""
+        if self.mixes and len(tensors_of(feature)[0]) > 1:
+            return torch.cat([self(item) for item in items_of(feature)])
+        tensors = self.parts.as_given(feature)
+        if self.program.writes_into_feature:
+            tensors = [tensor.clone() for tensor in tensors]
+        batch = len(tensors_of(feature)[0])
+        sides = [side.over(batch) for side in self.program.sides]
+        return self.program.run(batch, tensors, sides)
+
+
+@dataclass(frozen=True, eq=False)
+class WholeRunTail:
+    """Runs the whole network with the layers' outputs replaced."""
+
+    parts: Parts
+    network: Network
+    layers: tuple[Layer, ...]
+    latents: Latents
+    bytes_per_item: int
+    why: str
+    """Why nothing faster can be had."""
+    mixes: bool = False
+    """Whether the network mixes the items of a batch; then they go through one by one."""
+
+    def __call__(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
+        """Generate images; gradients flow to the feature and nowhere else."""
+        batch = len(tensors_of(feature)[0])
+        if self.mixes and batch > 1:
+            return torch.cat([self(item) for item in items_of(feature)])
+        latents = repeated(self.latents, batch)
+        return self.network.substituted(latents, self.layers, self.parts.by_layer(feature))
+
+
+Tail: TypeAlias = RecordedTail | WholeRunTail
+
+
+def items_of(feature: Feature) -> list[Feature]:
+    """Take a batch apart into batches of one."""
+    if isinstance(feature, Tensor):
+        return list(feature.split(1))
+    return [tuple(items) for items in zip(*(t.split(1) for t in feature), strict=True)]
+
+
+def repeated(latents: Latents, count: int) -> Latents:
+    """Repeat one picture's latents."""
+    return map_latents(lambda part: part.repeat(count, *[1] * (part.ndim - 1)), latents)
+
+
+def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Tail:
+    """Make the tail of one picture, recorded if that can be.
+
+    Raises:
+        InputError: latents that the network rejects.
+        GeneratorError: a layer that is not called, is called several times without saying which,
+            gives no tensor with a batch axis, or that the picture does not depend on.
+    """
+    parts = parts_of(network, layers, latents)
+    taken = network.head(repeated(latents, 2), layers)
+    whole = WholeRunTail(parts, network, layers, latents, 0, "")
+    probes = _probes(parts.feature(taken))
+    with torch.no_grad():
+        together = whole(probes)
+        expected = torch.cat([whole(item) for item in items_of(probes)])
+        known = network.run(repeated(latents, 2))
+    mixes = not relative_gap(together, expected) <= 100 * tolerance(parts)
+    if torch.equal(expected, known):
+        raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
+    if isinstance(probes, Tensor) and relative_gap(expected, probes) == 0:
+        raise GeneratorError(f"nothing is computed behind layer {joined(layers)!r}")
+    try:
+        two, three = (record(network, repeated(latents, count), layers) for count in (2, 3))
+        program = tail_program(two, three)
+        size = program.bytes_per_item
+        recorded = RecordedTail(parts, program, mixes)
+        with torch.no_grad():
+            # The same batch size, since another one may choose kernels that round otherwise.
+            gap = relative_gap(recorded(probes), expected if mixes else together)
+        if gap <= tolerance(parts):
+            return recorded
+        why = f"the recorded part gives other images (relative difference {gap:.2g})"
+    except UnrecordableError as error:
+        why, size, mixes = str(error), 0, mixes or error.one_by_one
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        why, size = f"{type(error).__name__}: {error}", 0
+    size = size or _size(network, latents)
+    return replace(whole, bytes_per_item=size, why=why, mixes=mixes)
+
+
+def parts_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Parts:
+    """Find how a feature is laid out, from one picture repeated two and three times.
+
+    Raises:
+        GeneratorError: a layer's tensor has no batch axis.
+    """
+    two, three = (network.head(repeated(latents, count), layers) for count in (2, 3))
+    axes: list[BatchAxis] = []
+    shapes: list[tuple[int, ...]] = []
+    dtypes: list[torch.dtype] = []
+    owners: list[int] = []
+    for i, (mine, others) in enumerate(zip(two, three, strict=True)):
+        for a, b in zip(mine, others, strict=True):
+            try:
+                axis = BatchAxis.between(a.shape, b.shape)
+            except UnrecordableError as error:
+                raise GeneratorError(f"layer {str(layers[i])!r}: {error}") from error
+            if axis is None:
+                raise GeneratorError(
+                    f"layer {str(layers[i])!r} gives {list(a.shape)} for any number of pictures: "
+                    "it has no batch axis"
+                )
+            axes.append(axis)
+            shapes.append(tuple(axis.items_first(a).shape[1:]))
+            dtypes.append(a.dtype)
+            owners.append(i)
+    return Parts(tuple(axes), tuple(shapes), tuple(dtypes), tuple(owners))
+
+
+def _probes(feature: Feature) -> Feature:
+    """Disturb a feature of two items, so that a value wrongly held fixed shows in the images."""
+    rng = stream(0, "probes")
+    disturbed = []
+    for tensor in tensors_of(feature):
+        noise = torch.randn(tensor.shape, generator=rng).to(tensor.device)
+        spread = tensor.std() if tensor.numel() > 1 else tensor.abs().mean()
+        disturbed.append(tensor + 0.5 * spread.nan_to_num() * noise)
+    return disturbed[0] if isinstance(feature, Tensor) else tuple(disturbed)
+
+
+def relative_gap(image: Tensor, expected: Tensor) -> float:
+    """Return the largest difference relative to the largest pixel; infinite for other shapes."""
+    if image.shape != expected.shape:
+        return float("inf")
+    image, expected = image.float(), expected.float()
+    gap = float((image - expected).abs().max()) / (float(expected.abs().max()) or 1.0)
+    return gap if gap == gap else float("inf")
+
+
+def tolerance(parts: Parts) -> float:
+    """Return what passes as rounding in the network's precision."""
+    return max(ROUNDING, *(4 * torch.finfo(dtype).eps for dtype in parts.dtypes))
+
+
+def _size(network: Network, latents: Latents) -> int:
+    """Estimate the memory of a whole run from all values of one item's."""
+    recording = record(network, latents)
+    storages = {
+        recording.storage(number): recording.values[number].untyped_storage().nbytes()
+        for operation in recording.operations
+        for number in operation.outputs
+    }
+    return sum(storages.values())
