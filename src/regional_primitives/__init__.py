@@ -14,13 +14,15 @@ from regional_primitives.errors import (
     MissingExtraError,
     RegionalPrimitivesError,
     StorageError,
+    WholeRunWarning,
 )
 from regional_primitives.evaluate import Evaluation, Scores, evaluate
-from regional_primitives.generators import Generator, cut, load_generator
+from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
+    "CutPoint",
     "Decomposition",
     "Evaluation",
     "Generator",
@@ -32,12 +34,14 @@ __all__ = [
     "Scores",
     "StorageError",
     "Structured",
+    "WholeRunWarning",
     "and_harsanyi",
     "and_values",
     "cut",
     "edit",
     "evaluate",
     "explain",
+    "layers",
     "load_generator",
     "or_harsanyi",
     "or_values",

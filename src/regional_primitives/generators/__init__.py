@@ -2,15 +2,18 @@
 
 from regional_primitives.generators.baseline import baseline_feature
 from regional_primitives.generators.cut import cut
+from regional_primitives.generators.cut_points import CutPoint, layers
 from regional_primitives.generators.generator import Generator, Latents
 from regional_primitives.generators.zoo import ZOO, ZooEntry, load_generator
 
 __all__ = [
     "ZOO",
+    "CutPoint",
     "Generator",
     "Latents",
     "ZooEntry",
     "baseline_feature",
     "cut",
+    "layers",
     "load_generator",
 ]

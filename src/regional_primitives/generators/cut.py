@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from regional_primitives.errors import GeneratorError, InputError, require_whole
 from regional_primitives.generators.baseline import fit_baseline
+from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
@@ -24,17 +25,19 @@ __all__ = ["cut"]
 
 
 def cut(
-    module: nn.Module,
+    module: Any,
     layer: str | Sequence[str],
     *,
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None,
-    image_range: tuple[float, float] = (-1.0, 1.0),
+    image_range: tuple[float, float] | None = None,
     baseline: Feature | None = None,
     baseline_latents: Latents | None = None,
     baseline_count: int = 4096,
     fixed: Mapping[str, Any] | None = None,
     image: ImageOf = None,
     noise_seed: int = 0,
+    call: str | None = None,
+    steps: int | None = None,
     name: str | None = None,
 ) -> Generator:
     """Cut `module` at the outputs of submodules, named as `module.named_modules()` names them.
@@ -43,12 +46,15 @@ def cut(
     each picture. The module is left as found: what runs is a frozen twin that shares its weights.
 
     Args:
-        module: any network that gives images.
+        module: any network that gives images. Of `diffusers` also an AutoencoderKL or
+            AutoencoderTiny, which decodes; a pair (UNet2DModel, scheduler) or a pipeline of these
+            two, whose network is the submodule `unet`. Latents, range and method are filled in for
+            them where they are not given here.
         layer: a submodule's dotted name, such as `main.5`; or several, whose outputs together are
             the feature. `name#3` is the third call of a submodule that is called several times,
             `name[0]` the first of several tensors that it returns.
         sample_latents: draws `count` latents, batch first, from a torch.Generator.
-        image_range: the values of black and white.
+        image_range: the values of black and white; (−1, 1) unless given.
         baseline: the baseline feature f0, with or without its batch axis, if it is not to be the
             mean feature of many latents.
         baseline_latents: the latents whose mean feature is f0, if they are not to be drawn.
@@ -57,6 +63,9 @@ def cut(
         image: which of several outputs is the image: an index, a name, or a function of what the
             network returns. Unless given, the only output that is shaped like one.
         noise_seed: seed of the network's own random draws (dropout, noise), which are frozen.
+        call: the method that generates, such as `decode` of an autoencoder; a forward pass unless
+            given.
+        steps: how many steps a sampler of `diffusers` takes.
         name: what reports call the generator; the class name unless given.
 
     Raises:
@@ -64,21 +73,27 @@ def cut(
         GeneratorError: wrong layer, weights that are not finite, a network that draws random
             numbers which cannot be frozen, or gives no image.
     """
+    known = adapt(module, steps) or Adaptation(module)
+    module, call = known.module, known.call if call is None else call
     if not isinstance(module, nn.Module):
         raise InputError(f"cut needs a torch.nn.Module, not {type(module).__name__}")
     layers = parse_layers(layer, module)
-    image_range = _black_and_white(image_range)
+    image_range = _black_and_white(known.image_range if image_range is None else image_range)
+    sample_latents = known.sample_latents if sample_latents is None else sample_latents
+    image = known.image_of if image is None else image
     require_whole("baseline_count", baseline_count, 1)
     if sample_latents is None and baseline is None and baseline_latents is None:
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
+    if not callable(getattr(module, call, None)):
+        raise InputError(f"call={call!r} is no method of {type(module).__name__}")
     _refuse_non_finite(module)
     fixed = dict(fixed or {})
     uncut = Generator(
-        name=name or type(module).__name__,
+        name=name or known.name or type(module).__name__,
         layers=layers,
-        network=Network(frozen_twin(module), fixed, image, noise_seed),
+        network=Network(frozen_twin(module), fixed, image, noise_seed, call),
         image_range=image_range,
-        digest=_digest(module, fixed, noise_seed),
+        digest=_digest(module, {**fixed, **known.settings}, noise_seed),
         sampler=sample_latents,
         baseline=None if baseline is None else _finite_feature(baseline),
         baseline_latents=baseline_latents,

@@ -7,15 +7,14 @@ mode, a gradient flag or a changed buffer behind.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.latents import (
@@ -75,6 +74,8 @@ class Network:
     image_of: ImageOf = None
     noise_seed: int = 0
     """Seed of the network's own random draws, which are frozen."""
+    call: str = "forward"
+    """The method that generates."""
 
     @property
     def device(self) -> torch.device:
@@ -93,8 +94,11 @@ class Network:
         latents = map_latents(lambda part: part.to(self.device), latents)
         positional, named = arguments(latents)
         count = batch_size(latents)
-        with self._refusals(latents), FrozenNoise(count, self.noise_seed):
-            output = self.module(*positional, **named, **self.fixed)
+        # Not getattr for a forward pass: hooks on the network itself belong to it.
+        run = self.module if self.call == "forward" else getattr(self.module, self.call)
+        with FrozenNoise(count, self.noise_seed):
+            with self._refusals(latents):
+                output = run(*positional, **named, **self.fixed)
             return find_image(output, count, self.image_of)
 
     @torch.no_grad()
@@ -226,7 +230,16 @@ def refuse_no_image(image: Tensor, count: int) -> None:
 
 
 def _leaves(output: Any) -> dict[str, Any]:
-    return {pytree.keystr(path): leaf for path, leaf in pytree.tree_leaves_with_path(output)}
+    """List what a network returns, each under the path that leads to it."""
+    if isinstance(output, Mapping):
+        items: Iterable[tuple[str, Any]] = ((f"[{key!r}]", part) for key, part in output.items())
+    elif isinstance(output, (tuple, list)):
+        items = ((f"[{i}]", part) for i, part in enumerate(output))
+    elif is_dataclass(output) and not isinstance(output, type):
+        items = ((f".{part.name}", getattr(output, part.name)) for part in fields(output))
+    else:
+        return {"": output}
+    return {path + rest: leaf for path, part in items for rest, leaf in _leaves(part).items()}
 
 
 def _is_image_shaped(leaf: Any, count: int) -> bool:

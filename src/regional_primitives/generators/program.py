@@ -1,83 +1,30 @@
 """The tail as a program: of a recorded run, only what lies behind the cut and the picture needs.
 
-Two recordings of the same picture, repeated two and three times, tell which numbers and axes are
-the batch: what differs between them. What depends on the feature and leads to the image is kept;
-what it reads from elsewhere (skips, class, styles, timestep, noise) are side inputs, taken from the
-recording and held. The kept operations become one flat Python function.
+What depends on the feature and leads to the image is kept; what it reads from elsewhere (skips,
+class, styles, timestep, noise) are side inputs, taken from the recording and held. The kept
+operations become one flat Python function.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from regional_primitives.generators.batch import BatchAxis, Scaled, UnrecordableError, unified
+from regional_primitives.generators.dependence import (
+    dependents,
+    made_by,
+    needed,
+    of_the_picture,
+    origin,
+)
 from regional_primitives.generators.recording import Operation, Recording, Value, map_leaves
 
-__all__ = ["BatchAxis", "Program", "SideInput", "UnrecordableError", "dependents", "tail_program"]
-
-
-_OTHER_PATH = "the network takes another path for another batch size"
-
-
-class UnrecordableError(Exception):
-    """A run that cannot be replayed from another feature; the message says why."""
-
-    def __init__(self, why: str, *, one_by_one: bool = False) -> None:
-        super().__init__(why)
-        self.one_by_one = one_by_one
-        """Whether what one item of a batch does may depend on the others."""
-
-
-@dataclass(frozen=True)
-class BatchAxis:
-    """Where a tensor has its batch: axis `dim` has `multiple` entries an item, items outermost."""
-
-    dim: int
-    multiple: int
-
-    @staticmethod
-    def between(two: Sequence[int], three: Sequence[int]) -> BatchAxis | None:
-        """Compare the shapes of a value in a run of two items and in one of three."""
-        if len(two) != len(three):
-            raise UnrecordableError("a tensor has another number of axes for another batch size")
-        differing = [i for i, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
-        if not differing:
-            return None
-        dim = differing[0]
-        if len(differing) > 1 or 3 * two[dim] != 2 * three[dim]:
-            raise UnrecordableError("a tensor's shape mixes the items of a batch")
-        return BatchAxis(dim, two[dim] // 2)
-
-    def items_first(self, tensor: Tensor) -> Tensor:
-        """Bring the tensor to [batch, …]."""
-        moved = tensor.movedim(self.dim, 0)
-        if self.multiple == 1:
-            return moved
-        return moved.unflatten(0, (-1, self.multiple))
-
-    def as_found(self, items: Tensor) -> Tensor:
-        """Undo `items_first`."""
-        merged = items if self.multiple == 1 else items.flatten(0, 1)
-        return merged.movedim(0, self.dim)
-
-    def first_item(self, tensor: Tensor) -> Tensor:
-        """Take the first of several items and keep the axis."""
-        return tensor.narrow(self.dim, 0, self.multiple)
-
-    def repeated(self, one: Tensor, batch: int) -> Tensor:
-        """Repeat one item over a batch, without copying where that can be."""
-        if batch == 1:
-            return one
-        if self.multiple == 1:
-            size = [-1] * one.ndim
-            size[self.dim] = batch
-            return one.expand(size)
-        return self.as_found(self.items_first(one).expand(batch, *[-1] * one.ndim))
+__all__ = ["Program", "SideInput", "tail_program"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +32,7 @@ class SideInput:
     """What flows past the cut into the tail: its value for the picture at hand."""
 
     origin: str
-    """The submodule that made it; empty for what the network's own forward makes."""
+    """The submodule that made it, or the input that it is."""
     value: Tensor
     axis: BatchAxis | None
     """Where it has its batch; None for what is the same for a batch of any size."""
@@ -116,14 +63,6 @@ class Program:
     """What the values between feature and image take up in memory, an item."""
 
 
-@dataclass(frozen=True)
-class _Scaled:
-    """A whole number that depends on the batch: slope · batch + offset."""
-
-    slope: int
-    offset: int
-
-
 def tail_program(two: Recording, three: Recording) -> Program:
     """Make a program of two recordings of one picture, repeated two and three times.
 
@@ -131,18 +70,19 @@ def tail_program(two: Recording, three: Recording) -> Program:
         UnrecordableError: the runs differ in more than the batch, or the tail's path depends on
             the feature's numbers.
     """
-    operations = _unified(two, three)
+    operations = unified(two, three)
     features = [number for layer in two.features for number in layer]
     behind, rewritten = dependents(two, operations, features)
-    if two.image not in _made_by(operations, behind) and two.image not in features:
+    if two.image not in made_by(operations, behind) and two.image not in features:
         raise UnrecordableError("nothing of the picture depends on the feature")
-    kept = _needed(two, operations, behind, two.image)
-    made = _made_by(operations, kept)
+    kept = needed(two, operations, behind, two.image)
+    made = made_by(operations, kept)
     known = {number: f"f{i}" for i, number in enumerate(features)}
     sides: dict[int, str] = {}
     lines: list[str] = []
     table: dict[str, Any] = {}
     _refuse_reads(two, behind, operations, features)
+    computed = made_by(operations, range(len(operations)))
     for place in sorted(kept):
         operation = operations[place]
         for number in operation.inputs:
@@ -150,7 +90,7 @@ def tail_program(two: Recording, three: Recording) -> Program:
                 continue
             if two.storage(number) in rewritten:
                 raise UnrecordableError("the part behind the cut writes into what lies before it")
-            if number in two.latents or _is_made(operations, number):
+            if number in two.latents or number in computed:
                 sides[number] = f"s{len(sides)}"
             elif two.values[number].shape != three.values[number].shape:
                 raise UnrecordableError("a value comes from an operation that cannot be seen")
@@ -164,7 +104,7 @@ def tail_program(two: Recording, three: Recording) -> Program:
     source = _source(lines, len(features), len(sides), image)
     namespace: dict[str, Any] = dict(table)
     exec(compile(source, "<tail>", "exec"), namespace)
-    varying = _of_the_picture(two, operations)
+    varying = of_the_picture(two, operations)
     axes = [
         BatchAxis.between(two.values[number].shape, three.values[number].shape)
         for number in features
@@ -183,140 +123,10 @@ def tail_program(two: Recording, three: Recording) -> Program:
     )
 
 
-def _unified(two: Recording, three: Recording) -> list[Operation]:
-    """Compare the runs and mark the numbers that depend on the batch."""
-    if len(two.operations) != len(three.operations) or two.image != three.image:
-        raise UnrecordableError(_OTHER_PATH, one_by_one=True)
-    result = []
-    for a, b in zip(two.operations, three.operations, strict=True):
-        same = a.function == b.function and (a.inputs, a.outputs) == (b.inputs, b.outputs)
-        if not same:
-            raise UnrecordableError(_OTHER_PATH, one_by_one=True)
-        result.append(
-            Operation(
-                a.function,
-                _between(a.arguments, b.arguments),
-                _between(a.keywords, b.keywords),
-                a.result,
-                a.inputs,
-                a.outputs,
-                tuple({*a.mutated, *b.mutated}),
-                a.seconds,
-            )
-        )
-    return result
-
-
-def _between(two: Any, three: Any) -> Any:
-    """Unify two structures of arguments."""
-    if isinstance(two, (tuple, list)) and type(two) is type(three) and len(two) == len(three):
-        items = [_between(a, b) for a, b in zip(two, three, strict=True)]
-        return type(two)(*items) if hasattr(two, "_fields") else type(two)(items)
-    if isinstance(two, dict) and isinstance(three, dict) and two.keys() == three.keys():
-        return {name: _between(two[name], three[name]) for name in two}
-    if isinstance(two, slice) and isinstance(three, slice):
-        ends = ("start", "stop", "step")
-        return slice(*(_between(getattr(two, end), getattr(three, end)) for end in ends))
-    if _is_whole(two) and _is_whole(three) and two != three:
-        return _Scaled(three - two, two - 2 * (three - two))
-    if two is three or _equal(two, three):
-        return two
-    raise UnrecordableError(f"an argument depends on the batch size: {two!r}, {three!r}")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Generator):
-        return isinstance(other, torch.Generator)
-    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
-        return math.isnan(other)
-    try:
-        return type(one) is type(other) and bool(one == other)
-    except Exception:
-        return False
-
-
-def dependents(
-    recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int = 0
-) -> tuple[set[int], set[int]]:
-    """Find the operations, from number `start`, that depend on `sources`.
-
-    What is written into by one of them depends too, with all that shares its memory, and has to be
-    made anew in every run: its makers are in the result, though they may not depend on `sources`.
-
-    Returns:
-        Places of operations, and the storages that are written into.
-    """
-    rewritten: set[int] = set()
-    origin = set(sources)
-    while True:
-        before = len(rewritten)
-        values = set(origin)
-        places: set[int] = set()
-        for place in range(start, len(operations)):
-            operation = operations[place]
-            depends = not values.isdisjoint(operation.inputs)
-            if depends:
-                rewritten.update(recording.storage(number) for number in operation.mutated)
-            if depends or (
-                rewritten
-                and any(
-                    recording.storage(number) in rewritten
-                    for number in (*operation.outputs, *operation.mutated)
-                )
-            ):
-                places.add(place)
-                values.update(operation.outputs, operation.mutated)
-        if len(rewritten) == before:
-            return places, rewritten
-
-
-def _needed(
-    recording: Recording, operations: Sequence[Operation], behind: set[int], image: int
-) -> set[int]:
-    """Of the operations behind the cut, keep those that the image needs."""
-    wanted = {image}
-    memory = {recording.storage(image)}
-    kept: set[int] = set()
-    for place in sorted(behind, reverse=True):
-        operation = operations[place]
-        writes = any(recording.storage(number) in memory for number in operation.mutated)
-        if writes or not wanted.isdisjoint(operation.outputs):
-            kept.add(place)
-            wanted.update(operation.inputs)
-            memory.update(recording.storage(number) for number in operation.inputs)
-    return kept
-
-
-def _made_by(operations: Sequence[Operation], places: Iterable[int]) -> set[int]:
-    return {number for place in places for number in _new(operations[place])}
-
-
-def _new(operation: Operation) -> set[int]:
-    """Return what an operation makes, without what it only passes on."""
-    return set(operation.outputs) - set(operation.inputs)
-
-
-def _is_made(operations: Sequence[Operation], number: int) -> bool:
-    return any(number in _new(operation) for operation in operations)
-
-
-def _of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set[int]:
-    """Return all values that depend on the latents by plain data flow."""
-    values = set(recording.latents)
-    for operation in operations:
-        if not values.isdisjoint(operation.inputs):
-            values.update(operation.outputs, operation.mutated)
-    return values
-
-
 def _refuse_reads(
     recording: Recording, behind: set[int], operations: Sequence[Operation], features: list[int]
 ) -> None:
-    dependent = _made_by(operations, behind) | set(features)
+    dependent = made_by(operations, behind) | set(features)
     for number, function in recording.reads:
         if number in dependent:
             where = recording.origins[number]
@@ -333,12 +143,12 @@ def _side(two: Recording, three: Recording, number: int, of_the_picture: bool) -
         raise UnrecordableError("a side input is written into after the tail has used it")
     axis = BatchAxis.between(value.shape, three.values[number].shape)
     one = value if axis is None else axis.first_item(value)
-    return SideInput(two.origins[number], one.detach().clone(), axis, of_the_picture)
+    return SideInput(origin(two, number), one.detach().clone(), axis, of_the_picture)
 
 
 def _bytes(recording: Recording, operations: Sequence[Operation], kept: set[int]) -> int:
     storages: dict[int, int] = {}
-    for number in _made_by(operations, kept):
+    for number in made_by(operations, kept):
         storages[recording.storage(number)] = recording.values[number].untyped_storage().nbytes()
     return sum(storages.values())
 
@@ -376,7 +186,7 @@ def _text(value: Any, names: dict[int, str], table: dict[str, Any]) -> str:
     """Write one argument."""
     if isinstance(value, Value):
         return names.get(value.number, f"v{value.number}")
-    if isinstance(value, _Scaled):
+    if isinstance(value, Scaled):
         return f"({value.slope} * batch + {value.offset})"
     if value is None or value is Ellipsis or isinstance(value, (bool, str)):
         return repr(value)
@@ -395,7 +205,7 @@ def _text(value: Any, names: dict[int, str], table: dict[str, Any]) -> str:
     if isinstance(value, (tuple, list, dict)):
         held: list[Any] = []
         map_leaves(held.append, value)
-        if any(isinstance(leaf, (Value, _Scaled)) for leaf in held):
+        if any(isinstance(leaf, (Value, Scaled)) for leaf in held):
             raise UnrecordableError(f"an argument is of the kind {type(value).__name__}")
     return _entry(value, table)
 

@@ -16,16 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.errors import GeneratorError
+from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.feature import Feature, FeatureShape, tensors_of
 from regional_primitives.generators.latents import Latents, map_latents
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network
-from regional_primitives.generators.program import (
-    BatchAxis,
-    Program,
-    UnrecordableError,
-    tail_program,
-)
+from regional_primitives.generators.program import Program, tail_program
 from regional_primitives.generators.recording import record
 from regional_primitives.runtime.streams import stream
 

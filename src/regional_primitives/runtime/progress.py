@@ -1,10 +1,11 @@
-"""Progress of long work: a protocol that stages report to, and a bar with an ETA on stderr."""
+"""Progress of long work: a protocol that stages report to, and bars with an ETA on stderr."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 __all__ = ["Progress", "progress_bar", "silent"]
 
@@ -22,30 +23,59 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Yield a `Progress` that draws one line a stage, with elapsed time and ETA, on stderr."""
+def progress_bar(overall: str = "") -> Iterator[Progress]:
+    """Yield a `Progress` that draws one line a stage, with elapsed time and ETA, on stderr.
+
+    Args:
+        overall: the stage, if any, that all others are part of. Its line stays on top; those of
+            the others go when they are finished, since they come again and again. Where stderr is
+            no terminal, each of its reports is a line of its own, so that a log tells the news.
+    """
     from rich import progress as rich_progress
     from rich.console import Console
+    from rich.text import Text
+
+    class Remaining(rich_progress.ProgressColumn):
+        """Time left; the first report may count older work as done, which tells no pace."""
+
+        def render(self, task: rich_progress.Task) -> Text:
+            return Text(_eta(task))
 
     columns = (
-        rich_progress.TextColumn("{task.description:<10}"),
+        rich_progress.TextColumn("{task.description:<10}", markup=False),
         rich_progress.BarColumn(bar_width=24),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TimeElapsedColumn(),
-        rich_progress.TextColumn("ETA"),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[note]}"),
+        Remaining(),
+        rich_progress.TextColumn("{task.fields[note]}", markup=False),
     )
-    bar = rich_progress.Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    bar = rich_progress.Progress(*columns, console=console)
     tasks: dict[str, rich_progress.TaskID] = {}
 
     def report(stage: str, done: int, total: int, note: str = "") -> None:
         if stage not in tasks:
-            tasks[stage] = bar.add_task(stage, total=total, note=note)
+            tasks[stage] = bar.add_task(stage, total=total, note=note, first=done)
             bar.start()  # not before there is something to draw
         bar.update(tasks[stage], completed=done, total=total, note=note)
+        if stage == overall and not console.is_terminal:
+            task = next(task for task in bar.tasks if task.id == tasks[stage])
+            line = f"{stage} {done}/{total}  {_eta(task)}  {note}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if overall and stage != overall and done >= total:
+            bar.remove_task(tasks.pop(stage))
 
     try:
         yield report
     finally:
         bar.stop()
+
+
+def _eta(task: Any) -> str:
+    """Say how long what is left of a task will take, at its mean pace since its first report."""
+    done, left = task.completed - task.fields["first"], task.total - task.completed
+    if left <= 0:
+        return "ETA 0:00:00"
+    if done <= 0:
+        return "ETA -:--:--"
+    return f"ETA {datetime.timedelta(seconds=round(task.elapsed / done * left))}"

@@ -1,0 +1,215 @@
+"""Scores of many pictures at several layers: what sweep.json holds, and the means that it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from regional_primitives.errors import RegionalPrimitivesError, StorageError
+from regional_primitives.evaluate.scores import Scores
+from regional_primitives.evaluate.spread import Spread
+from regional_primitives.generators.feature import FeatureShape, unit_count
+from regional_primitives.runtime.storage import read_json, write_json
+
+__all__ = ["SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
+
+SWEEP = "sweep.json"
+"""The file whose presence makes a folder a sweep's folder."""
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PictureScores:
+    """One picture at one layer."""
+
+    seed: int
+    run: str
+    """Its run folder, below the sweep's."""
+    report: str | None
+    """Its report, below the sweep's folder; None where it was left out."""
+    converged: bool
+    wall_seconds: float
+    """Time of the fit."""
+    scores: Scores
+
+    def numbers(self, patches: int, units: int) -> dict[str, float]:
+        """Return all that can be averaged over pictures: single scores, and what follows from them.
+
+        `field_patches` is the energy-weighted mean number of patches in an action field,
+        `field_share` the same over all patches, `n90_per_unit` is n90 over the feature's units.
+        """
+        found = {
+            name: float(value)
+            for name, value in self.scores.to_dict().items()
+            if isinstance(value, (int, float))
+        }
+        sizes = self.scores.field_sizes
+        field_patches = sum(size * share for size, share in sizes.items()) / sum(sizes.values())
+        return {
+            "wall_seconds": self.wall_seconds,
+            "field_patches": field_patches,
+            "field_share": field_patches / patches,
+            "n90_per_unit": self.scores.n90 / units,
+            **found,
+        }
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """Inside error and leak of a layer at one price of leak."""
+
+    outside_weight: float
+    inside_error: Spread
+    leak: Spread
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """All pictures at one layer."""
+
+    layer: str
+    feature_shape: FeatureShape
+    patches: int
+    """How many patches the picture has."""
+    pictures: tuple[PictureScores, ...]
+
+    @property
+    def units(self) -> int:
+        """D, how many units the feature has."""
+        return unit_count(self.feature_shape)
+
+    @cached_property
+    def numbers(self) -> tuple[dict[str, float], ...]:
+        """What can be averaged, one dictionary a picture."""
+        return tuple(picture.numbers(self.patches, self.units) for picture in self.pictures)
+
+    @cached_property
+    def summary(self) -> dict[str, Spread]:
+        """Mean and interval of each, over the pictures for which it was measured."""
+        names = dict.fromkeys(name for numbers in self.numbers for name in numbers)
+        return {name: Spread.over(self.values(name)) for name in names}
+
+    def values(self, name: str) -> list[float]:
+        """Return one score of each picture for which it was measured."""
+        return [numbers[name] for numbers in self.numbers if name in numbers]
+
+    @cached_property
+    def frontier(self) -> tuple[FrontierPoint, ...] | None:
+        """Leak against inside error as the price of leak varies; None where not measured."""
+        curves = [picture.scores.frontier for picture in self.pictures]
+        measured = [curve for curve in curves if curve]
+        if len(measured) < len(curves):
+            return None
+        prices = sorted({point["outside_weight"] for curve in measured for point in curve})
+        points = []
+        for price in prices:
+            here = [point for curve in measured for point in curve
+                    if point["outside_weight"] == price]  # fmt: skip
+            inside, leak = ([point[name] for point in here] for name in ("inside_error", "leak"))
+            points.append(FrontierPoint(price, Spread.over(inside), Spread.over(leak)))
+        return tuple(points)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the layer as JSON holds it: every picture, and what they come to."""
+        pictures = [
+            {
+                "seed": picture.seed,
+                "run": picture.run,
+                "report": picture.report,
+                "converged": picture.converged,
+                **numbers,
+                **picture.scores.to_dict(),
+            }
+            for picture, numbers in zip(self.pictures, self.numbers, strict=True)
+        ]
+        frontier = self.frontier
+        return {
+            "layer": self.layer,
+            "feature_shape": self.feature_shape,
+            "units": self.units,
+            "summary": {name: asdict(spread) for name, spread in self.summary.items()},
+            "frontier": None
+            if frontier is None
+            else [
+                {
+                    "outside_weight": point.outside_weight,
+                    "inside_error": asdict(point.inside_error),
+                    "leak": asdict(point.leak),
+                }
+                for point in frontier
+            ],
+            "pictures": pictures,
+        }
+
+
+@dataclass(frozen=True)
+class SweepScores:
+    """A sweep: the same pictures at each layer, and what was asked for."""
+
+    generator: str
+    weights_digest: str
+    regions: dict[str, Any]
+    """As run.json has them: a grid's rows and columns."""
+    patches: int
+    seeds: tuple[int, ...]
+    settings: dict[str, Any]
+    evaluation: dict[str, Any]
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    date: str
+    """Day of writing, ISO 8601."""
+    layers: tuple[LayerScores, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what sweep.json holds."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content["layers"] = [layer.to_dict() for layer in self.layers]
+        return {"schema_version": SCHEMA_VERSION, **content}
+
+    def write(self, folder: Path) -> None:
+        """Write sweep.json into an existing folder."""
+        write_json(folder / SWEEP, self.to_dict())
+
+    @staticmethod
+    def read(folder: Path) -> SweepScores:
+        """Read what `write` wrote; means are worked out anew from the pictures.
+
+        Raises:
+            StorageError: missing, corrupt, or of another release.
+        """
+        content = read_json(folder / SWEEP)
+        version = content.pop("schema_version", None)
+        if version != SCHEMA_VERSION:
+            raise StorageError(
+                f"{folder / SWEEP} has schema version {version}; this release reads "
+                f"{SCHEMA_VERSION}"
+            )
+        try:
+            layers = tuple(_layer(layer, content["patches"]) for layer in content["layers"])
+            seeds = tuple(content["seeds"])
+            return SweepScores(**{**content, "seeds": seeds, "layers": layers})
+        except (RegionalPrimitivesError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"{folder / SWEEP} is corrupt: {error}") from error
+
+
+def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
+    shape = content["feature_shape"]
+    bundle = bool(shape) and isinstance(shape[0], list)
+    return LayerScores(
+        layer=content["layer"],
+        feature_shape=tuple(map(tuple, shape)) if bundle else tuple(shape),
+        patches=patches,
+        pictures=tuple(_picture(picture) for picture in content["pictures"]),
+    )
+
+
+def _picture(content: Mapping[str, Any]) -> PictureScores:
+    known = [field.name for field in fields(Scores)]
+    own = ("seed", "run", "report", "converged", "wall_seconds")
+    return PictureScores(
+        **{name: content[name] for name in own},
+        scores=Scores.from_dict({name: content[name] for name in known}),
+    )

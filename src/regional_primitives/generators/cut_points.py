@@ -1,0 +1,144 @@
+"""Where a network can be cut: every layer that gives a feature, and what lies behind it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.generators.batch import BatchAxis, UnrecordableError
+from regional_primitives.generators.dependence import behind
+from regional_primitives.generators.feature import FeatureShape
+from regional_primitives.generators.generator import Generator
+from regional_primitives.generators.latents import Latents, batch_size, map_latents
+from regional_primitives.generators.network import ImageOf, Network, frozen_twin, refuse_no_image
+from regional_primitives.generators.recording import Operation, Recording, record
+from regional_primitives.generators.tail import repeated
+
+__all__ = ["CutPoint", "layers"]
+
+_TIMED = 3
+"""Runs of which each operation's median time counts."""
+
+
+@dataclass(frozen=True)
+class CutPoint:
+    """A layer that `rp.cut` can cut at."""
+
+    name: str
+    """As `rp.cut` takes it; `#2` is the second of several calls in a forward pass."""
+    feature_shape: FeatureShape
+    parameters_behind: int
+    """Parameters that the tail uses."""
+    operations_behind: int
+    """Torch functions that the tail calls."""
+    time_share: float
+    """Share of the whole network's run time that the tail takes."""
+    flows_past: tuple[str, ...]
+    """Submodules from which something of the picture flows past the cut; held for each picture."""
+
+
+def layers(
+    network: nn.Module | Generator,
+    example: Latents | None = None,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    image: ImageOf = None,
+) -> list[CutPoint]:
+    """List the layers of a network in the order in which they run.
+
+    Where several submodules return the very same value, as a container and its last layer do, the
+    outermost is listed; `rp.cut` takes any of them.
+
+    Args:
+        network: any network that gives images, or a generator.
+        example: latents of one picture (of several, the first counts); a generator draws its own.
+        fixed: as in `rp.cut`.
+        image: as in `rp.cut`.
+
+    Raises:
+        InputError: no example, or one that the network rejects.
+        GeneratorError: the network gives no image.
+    """
+    if isinstance(network, Generator):
+        example = network.sample_latents(1) if example is None else example
+        whole = network.network
+    elif isinstance(network, nn.Module):
+        whole = Network(frozen_twin(network), dict(fixed or {}), image)
+    else:
+        raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
+    if example is None:
+        raise InputError("pass example=, the latents of one picture")
+    if batch_size(example) < 1:
+        raise InputError("the example is empty")
+    latents = map_latents(lambda part: part[:1], example)
+    refuse_no_image(whole.run(latents).detach(), 1)
+    runs = [record(whole, repeated(latents, 2)) for _ in range(_TIMED)]
+    three = record(whole, repeated(latents, 3))
+    operations = _timed(runs)
+    return _cut_points(whole.module, runs[0], operations, three)
+
+
+def _timed(runs: Sequence[Recording]) -> list[Operation]:
+    """Give each operation its median time."""
+    if len({len(run.operations) for run in runs}) > 1:
+        raise GeneratorError("the network takes another path each time it runs")
+    return [
+        replace(same[0], seconds=statistics.median(one.seconds for one in same))
+        for same in zip(*(run.operations for run in runs), strict=True)
+    ]
+
+
+def _cut_points(
+    module: nn.Module, two: Recording, operations: list[Operation], three: Recording
+) -> list[CutPoint]:
+    calls = {name: call for name, call, _, _ in two.returned}  # the last call counts them
+    parameters = {id(weight): weight.numel() for weight in module.parameters()}
+    whole = sum(operation.seconds for operation in operations) or 1.0
+    found: dict[tuple[Any, ...], CutPoint] = {}
+    for (name, call, numbers, done), (_, _, others, _) in zip(
+        two.returned, three.returned, strict=False
+    ):
+        real = [i for i in numbers if two.values[i].is_floating_point()]
+        shape = _shape(two, numbers, three, others)
+        if not real or shape is None:
+            continue
+        kept, flows_past = behind(two, operations, real, done)
+        if not kept:
+            continue
+        used = {id(two.values[i]) for place in kept for i in operations[place].inputs}
+        point = CutPoint(
+            name=name if calls[name] == 1 else f"{name}#{call}",
+            feature_shape=shape,
+            parameters_behind=sum(parameters[key] for key in used if key in parameters),
+            operations_behind=len(kept),
+            time_share=sum(operations[place].seconds for place in kept) / whole,
+            flows_past=flows_past,
+        )
+        found[(done, *real)] = point  # a container comes after its last layer and takes its place
+    return list(found.values())
+
+
+def _shape(
+    two: Recording, numbers: list[int], three: Recording, others: list[int]
+) -> FeatureShape | None:
+    """Return the feature's shape, None where some tensor has no batch axis."""
+    shapes = []
+    if len(numbers) != len(others):
+        return None
+    for i, j in zip(numbers, others, strict=True):
+        tensor = two.values[i]
+        if not tensor.is_floating_point():
+            continue
+        try:
+            axis = BatchAxis.between(tensor.shape, three.values[j].shape)
+        except UnrecordableError:
+            return None
+        if axis is None:
+            return None
+        shapes.append(tuple(axis.items_first(tensor).shape[1:]))
+    return shapes[0] if len(shapes) == 1 else tuple(shapes)

@@ -1,0 +1,108 @@
+"""What in a recorded run depends on what, and which operations an image needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from regional_primitives.generators.recording import Operation, Recording
+
+__all__ = ["behind", "dependents", "made_by", "needed", "of_the_picture", "origin"]
+
+
+def behind(
+    recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int
+) -> tuple[set[int], tuple[str, ...]]:
+    """Find what lies behind values that are given by operation number `start`.
+
+    Returns:
+        Places of the operations that depend on `sources` and that the image needs, and the
+        submodules from which something of the picture flows past `sources` into them.
+    """
+    features = set(sources)
+    places, _ = dependents(recording, operations, features, start)
+    if recording.image not in made_by(operations, places):
+        return set(), ()
+    kept = needed(recording, operations, places, recording.image)
+    made = made_by(operations, kept) | features
+    varying = of_the_picture(recording, operations)
+    read = {number for place in kept for number in operations[place].inputs}
+    past = sorted((read & varying) - made)
+    return kept, tuple(dict.fromkeys(origin(recording, number) for number in past))
+
+
+def origin(recording: Recording, number: int) -> str:
+    """Say where a value comes from."""
+    if number in recording.latents:
+        return f"input {recording.latents[number]}"
+    return recording.origins[number] or "the network itself"
+
+
+def dependents(
+    recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int = 0
+) -> tuple[set[int], set[int]]:
+    """Find the operations, from number `start`, that depend on `sources`.
+
+    What is written into by one of them depends too, with all that shares its memory, and has to be
+    made anew in every run: its makers are in the result, though they may not depend on `sources`.
+
+    Returns:
+        Places of operations, and the storages that are written into.
+    """
+    rewritten: set[int] = set()
+    origin = set(sources)
+    while True:
+        before = len(rewritten)
+        values = set(origin)
+        places: set[int] = set()
+        for place in range(start, len(operations)):
+            operation = operations[place]
+            depends = not values.isdisjoint(operation.inputs)
+            if depends:
+                rewritten.update(recording.storage(number) for number in operation.mutated)
+            if depends or (
+                rewritten
+                and any(
+                    recording.storage(number) in rewritten
+                    for number in (*operation.outputs, *operation.mutated)
+                )
+            ):
+                places.add(place)
+                values.update(operation.outputs, operation.mutated)
+        if len(rewritten) == before:
+            return places, rewritten
+
+
+def needed(
+    recording: Recording, operations: Sequence[Operation], behind: set[int], image: int
+) -> set[int]:
+    """Of the operations behind the cut, keep those that the image needs."""
+    wanted = {image}
+    memory = {recording.storage(image)}
+    kept: set[int] = set()
+    for place in sorted(behind, reverse=True):
+        operation = operations[place]
+        writes = any(recording.storage(number) in memory for number in operation.mutated)
+        if writes or not wanted.isdisjoint(operation.outputs):
+            kept.add(place)
+            wanted.update(operation.inputs)
+            memory.update(recording.storage(number) for number in operation.inputs)
+    return kept
+
+
+def made_by(operations: Sequence[Operation], places: Iterable[int]) -> set[int]:
+    """Return the values that operations make."""
+    return {number for place in places for number in _new(operations[place])}
+
+
+def _new(operation: Operation) -> set[int]:
+    """Return what an operation makes, without what it only passes on."""
+    return set(operation.outputs) - set(operation.inputs)
+
+
+def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set[int]:
+    """Return all values that depend on the latents by plain data flow."""
+    values = set(recording.latents)
+    for operation in operations:
+        if not values.isdisjoint(operation.inputs):
+            values.update(operation.outputs, operation.mutated)
+    return values

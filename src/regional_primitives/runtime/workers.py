@@ -1,0 +1,129 @@
+"""Tasks in several processes of this machine, which stop without debris when one must stop.
+
+Workers ignore the interrupt that a terminal sends to all; the parent tells them to stop, and at
+its next report of progress the task of each is left as if interrupted, so that it can clean up.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import torch
+
+from regional_primitives.errors import RegionalPrimitivesError
+from regional_primitives.runtime.progress import Progress
+
+__all__ = ["in_workers", "threads_per_worker"]
+
+_Task = TypeVar("_Task")
+
+_LOOK_EVERY = 0.2  # seconds between two looks at the workers' news
+_TELL_EVERY = 0.1  # seconds between two reports of one stage
+
+
+def threads_per_worker(workers: int) -> int:
+    """Divide this process's threads among workers."""
+    return max(1, torch.get_num_threads() // workers)
+
+
+def in_workers(
+    work: Callable[[_Task, Progress], None],
+    tasks: Sequence[_Task],
+    workers: int,
+    finished: Callable[[_Task], None],
+    progress: Progress,
+) -> None:
+    """Run `work(task, progress)` for every task in fresh processes; both must be picklable.
+
+    Args:
+        work: is given up by a KeyboardInterrupt out of its `progress`.
+        tasks: started in this order.
+        workers: how many processes, at least 1.
+        finished: told of each task, in this process.
+        progress: what the tasks report comes here, in this process.
+
+    Raises:
+        RegionalPrimitivesError: a worker was killed.
+        Exception: what the first task to fail raised; the others have been stopped.
+    """
+    context = multiprocessing.get_context("spawn")
+    news, stop = context.Queue(), context.Event()
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=context,
+        initializer=_begin,
+        initargs=(threads_per_worker(workers), news, stop),
+    )
+    try:
+        with _interrupts_ignored():  # which the processes inherit
+            pending = {pool.submit(_perform, work, task): task for task in tasks}
+        while pending:
+            done, _ = wait(pending, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
+            _pass_on(news, progress)
+            for future in done:
+                task = pending.pop(future)
+                future.result()
+                finished(task)
+    except BrokenProcessPool as error:
+        raise RegionalPrimitivesError(
+            "a worker process was killed, most likely for want of memory; what was finished "
+            "stands; go on with fewer workers"
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        news.close()
+
+
+def _pass_on(news: Any, progress: Progress) -> None:
+    with suppress(queue.Empty):
+        while True:
+            progress(*news.get_nowait())
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets interrupts, and only it may say what they do
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_parent: dict[str, Any] = {}
+"""In a worker: the ways to its parent, `news` and `stop`."""
+
+
+def _begin(threads: int, news: Any, stop: Any) -> None:
+    torch.set_num_threads(threads)
+    news.cancel_join_thread()  # a parent that has gone reads no news
+    _parent.update(news=news, stop=stop)
+
+
+def _perform(work: Callable[[_Task, Progress], None], task: _Task) -> None:
+    news, stop = _parent["news"], _parent["stop"]
+    told: dict[str, float] = {}
+
+    def report(stage: str, done: int, total: int, note: str = "") -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        now = time.monotonic()
+        if done >= total or now - told.get(stage, 0.0) > _TELL_EVERY:
+            told[stage] = now
+            news.put((stage, done, total, note))
+
+    if stop.is_set():
+        raise KeyboardInterrupt
+    work(task, report)
