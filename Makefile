@@ -42,10 +42,15 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# The face weights' package asks for training tools that we do not need, and caps Python for their sake.
+# The weights' packages ask for tools that we do not need, and cap Python for their sake.
 $(VENV)/.weights: constraints.txt | $(VENV)/.python
 	@echo "Installing the face generator's weights …"
 	$(PIP) --no-deps --ignore-requires-python gan-face-generate
+	touch $@
+
+$(VENV)/.weights-dev: $(VENV)/.weights
+	@echo "Installing the terrain generator's weights …"
+	$(PIP) --no-deps --ignore-requires-python adaptive-terrain-diffusion
 	touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.weights
@@ -53,7 +58,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.weights
 	$(PIP) --editable '.[report]'
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.installed $(VENV)/.weights-dev
 	@echo "Installing the test tools …"
 	$(PIP) --editable '.[dev]'
 	touch $@

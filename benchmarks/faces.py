@@ -23,7 +23,7 @@ import torch
 from scipy import stats
 
 import regional_primitives as rp
-from regional_primitives.decompose.decomposition import current_versions
+from regional_primitives.decompose.provenance import current_versions
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = (

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_a_run_folder_holds_what_is_promised(run_folder):
     assert {MANIFEST, "tensors.safetensors", "scores.json", "report.html", "figures"} <= names
     assert list((run_folder / "figures").glob("*.png"))
     manifest = json.loads((run_folder / MANIFEST).read_text())
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert manifest["generator"] == "planted"
     assert manifest["picture_seed"] == 3
     assert len(manifest["weights_digest"]) == 64
@@ -95,8 +96,6 @@ def test_json_goes_to_standard_output_alone(run_folder, primitives):
 
 
 def test_evaluate_measures_anew_and_renews_the_report(run_folder, primitives, tmp_path):
-    import shutil
-
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
     (folder / "report.html").write_text("old")
@@ -140,8 +139,11 @@ def test_without_a_verb_the_help_is_printed(primitives):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["explain", "nosuch"], "generator 'nosuch' is not in the zoo; there are: faces, planted"),
-        (["explain", "faces", "--layer", "main.99"], "is not in this network; cut points: main.0"),
+        (["explain", "nosuch"], "'nosuch' is not in the zoo; there are: faces, terrain, photos"),
+        (
+            ["explain", "faces", "--layer", "main.99"],
+            "not in this network; cut points: main, main.0",
+        ),
         (["explain", "faces", "--grid", "6"], "grid '6' is not of the form ROWSxCOLUMNS"),
         (
             ["explain", "faces", "--grid", "65x6"],
@@ -156,6 +158,20 @@ def test_without_a_verb_the_help_is_printed(primitives):
         (["explain", "faces", "--out", "/dev/null"], "is a file; choose a folder"),
         (["explain", "faces", "--out", "/dev/null/run"], "cannot write to /dev/null/run"),
         (["explain", "faces", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["sweep", "planted"], "Missing option '--seeds'"),
+        (["sweep", "planted", "--seeds", "4:4"], "seeds '4:4' name no picture"),
+        (["sweep", "planted", "--seeds", "x"], "seeds 'x' are not of the form START:STOP"),
+        (["sweep", "nosuch", "--seeds", "0"], "generator 'nosuch' is not in the zoo"),
+        (
+            ["sweep", "planted", "--seeds", "0", "--layers", "express,nosuch"],
+            "layer 'nosuch' is not in this network; cut points: embed, express",
+        ),
+        (["sweep", "planted", "--seeds", "0", "--layers", "express,"], "NAME,NAME,… or all"),
+        (["sweep", "planted", "--seeds", "0", "--workers", "0"], "workers must be a whole number"),
+        (["sweep", "planted", "--seeds", "0", "--grid", "6"], "not of the form ROWSxCOLUMNS"),
+        (["sweep", "planted", "--seeds", "0", "--out", "/dev/null"], "is a file; choose a folder"),
+        (["sweep", "planted", "--seeds", "0", "--out", "/usr"], "is not a sweep's folder"),
+        (["sweep", "planted", "--seeds", "0", "--measure", "demand=1"], "no setting 'demand'"),
         (["explain"], "Missing argument"),
         (["explode"], "No such command"),
         (["evaluate", "/nowhere"], "/nowhere is not a run folder"),
@@ -203,3 +219,81 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
     assert "interrupted" in re.sub(r"\s+", " ", err)
     assert "Traceback" not in err
     assert list(folder.parent.iterdir()) == []
+
+
+SWEEP = ["sweep", "planted", "--layers", "embed,express", "--seeds", "0:2", "--grid", "4x4", *QUICK]
+SWEEP += ["--measure", "demands=8", "--measure", "components=2", "--measure", "free_demands=0"]
+
+
+@pytest.fixture(scope="module")
+def swept_folder(tmp_path_factory):
+    """Two pictures at two layers; the runs' own reports are stubs."""
+    folder = tmp_path_factory.mktemp("sweeps") / "planted"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli.runs, "write_report", lambda folder: (folder / "report.html").touch())
+        patch.setattr(sys, "argv", ["primitives", *SWEEP, "--out", str(folder)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    assert stop.value.code == 0
+    return folder
+
+
+def test_a_sweep_tells_the_layers_and_where_its_page_is(swept_folder, primitives, monkeypatch):
+    monkeypatch.setattr(cli.runs, "explain", lambda *_, **__: pytest.fail("fitted again"))
+    status, out, err = primitives(*SWEEP, "--out", swept_folder)
+    assert status == 0
+    assert "4/4" in err
+    assert "4 stand already" in err
+    for text in ("planted, mean over 2 pictures", "embed", "express", "leak", "±", "--thorough"):
+        assert text in out
+    assert f"report: {swept_folder / 'sweep.html'}" in out
+    page = (swept_folder / "sweep.html").read_text()
+    assert "primitives sweep planted --layers embed,express --seeds 0:2 --grid 4x4" in page
+    assert (swept_folder / "figures" / "sweep.png").is_file()
+
+
+def test_a_sweep_as_json_is_what_sweep_json_holds(swept_folder, primitives):
+    status, out, _ = primitives(*SWEEP, "--out", swept_folder, "--json")
+    assert status == 0
+    content = json.loads(out)
+    assert content == json.loads((swept_folder / "sweep.json").read_text())
+    assert content["evaluation"]["demands"] == 8
+    assert content["settings"]["steps"] == 6
+
+
+def test_thorough_is_the_same_as_measuring_refits(swept_folder, primitives, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        cli.sweeps, "sweep", lambda *_, **named: asked.append(named["evaluation"]) or sys.exit(0)
+    )
+    primitives(*SWEEP, "--thorough")
+    primitives(*SWEEP, "--measure", "refits=true")
+    primitives(*SWEEP)
+    assert (
+        asked[0] == asked[1] == rp.Evaluation(demands=8, components=2, free_demands=0, refits=True)
+    )
+    assert not asked[2].refits
+
+
+def test_an_interrupted_sweep_keeps_finished_runs_and_no_debris(swept_folder, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(swept_folder / "embed", folder / "embed")
+    words = [*SWEEP, "--out", str(folder), "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regional_primitives", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "120"},
+        start_new_session=True,
+    )
+    for _ in range(600):
+        if any(folder.glob("express/.*")):  # a run has begun
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"finished runs stay in {folder}" in re.sub(r"\s+", " ", err)
+    assert "Traceback" not in err
+    assert {path.name for path in folder.iterdir()} == {"embed"}
+    assert {path.name for path in (folder / "embed").iterdir()} == {"0", "1"}

@@ -8,7 +8,7 @@ import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,16 +16,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from regional_primitives import runs
+from regional_primitives import runs, sweeps
 from regional_primitives.apply import edit as edit_picture
 from regional_primitives.decompose import Decomposition, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
 from regional_primitives.evaluate import Evaluation, Scores
 from regional_primitives.generators import ZOO, load_generator
+from regional_primitives.generators import layers as cut_points
+from regional_primitives.generators.feature import describe_shape, unit_count
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import progress_bar
+from regional_primitives.runtime.settings import changed, pair, settings_help
 from regional_primitives.show.pixels import write_picture
 from regional_primitives.show.report import REPORT
+from regional_primitives.show.sweep_report import SWEEP_REPORT
+from regional_primitives.show.sweep_table import terminal_table
 
 __all__ = ["app", "main"]
 
@@ -43,24 +48,37 @@ _INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_Weights = Annotated[
+    Path | None,
+    typer.Option(help="A weights file of your own; of photos, the folder of both files."),
+]
+_Size = Annotated[int | None, typer.Option(help="Pixels a side, where the generator has a choice.")]
+_Thorough = Annotated[
+    bool,
+    typer.Option("--thorough", help="Fit three times more, to score stability and the frontier."),
+]
+_Device = Annotated[str, typer.Option(help="A torch device, such as cpu or cuda.")]
 _Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run that the folder holds already.")
 ]
 
 
-def _settings_help(kind: type) -> str:
-    listed = ", ".join(
-        f"{field.name}={field.default}" for field in fields(kind) if field.default is not MISSING
-    )
-    return f"Change a setting, NAME=VALUE, repeatable. Defaults: {listed}."
-
-
 @app.command()
 def explain(
     model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
-    seed: Annotated[int, typer.Option(min=0, help="Which picture: the seed of its latent.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which picture: the seed of its latent; 0 unless given."),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(help="A picture file of your own, for generators that find its latent."),
+    ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="Where to cut; the generator's own choice unless given.")
+        str | None,
+        typer.Option(
+            help="Where to cut; the generator's own choice unless given. Several: A+B.",
+        ),
     ] = None,
     grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
     out: Annotated[
@@ -68,16 +86,12 @@ def explain(
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help=_settings_help(Structured)),
+        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Structured)),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="A weights file of your own.")] = None,
-    thorough: Annotated[
-        bool,
-        typer.Option(
-            "--thorough", help="Fit three times more, to score stability and the frontier."
-        ),
-    ] = False,
-    device: Annotated[str, typer.Option(help="A torch device, such as cpu or cuda.")] = "cpu",
+    weights: _Weights = None,
+    size: _Size = None,
+    thorough: _Thorough = False,
+    device: _Device = "cpu",
     overwrite: _Overwrite = False,
     show: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser if there is a screen.")
@@ -85,14 +99,18 @@ def explain(
     as_json: _Json = False,
 ) -> None:
     """Explain one picture: components, scores and a report in a run folder."""
-    settings = _changed(Structured, changes or [])
+    settings = changed(Structured, changes or [])
     regions = Regions.parse(grid)
-    generator = load_generator(model, layer, weights=weights, device=device)
-    folder = out or Path("runs") / f"{model}-{generator.layer}-{seed}"
+    if image is not None and seed is not None:
+        raise InputError("--image and --seed both choose the picture; give one of them")
+    generator = load_generator(model, layer, weights=weights, size=size, device=device)
+    picture = image if image is not None else seed or 0
+    named = picture.stem if isinstance(picture, Path) else picture
+    folder = out or Path("runs") / f"{model}-{generator.layer}-{named}"
     with progress_bar() as progress:
         scores, stood = runs.explain_to_folder(
             generator,
-            seed,
+            picture,
             folder,
             regions=regions,
             settings=settings,
@@ -108,16 +126,86 @@ def explain(
 
 
 @app.command()
+def sweep(
+    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    seeds: Annotated[
+        str, typer.Option(help="Pictures: START:STOP (STOP left out), a list 1,5,9, or one.")
+    ],
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            metavar="all|NAME,NAME,…",
+            help="Where to cut, from the latent to the picture; all are those that the zoo lists. "
+            "The generator's own choice unless given.",
+        ),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    out: Annotated[
+        Path | None, typer.Option(help="The sweep's folder; runs/sweep-MODEL unless given.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Structured)),
+    ] = None,
+    measured: Annotated[
+        list[str] | None,
+        typer.Option("--measure", metavar="NAME=VALUE", help=settings_help(Evaluation)),
+    ] = None,
+    weights: _Weights = None,
+    size: _Size = None,
+    thorough: _Thorough = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that share the threads; their number changes no more than rounding."
+        ),
+    ] = 1,
+    device: _Device = "cpu",
+    as_json: _Json = False,
+) -> None:
+    """Explain the same pictures at several layers and compare; goes on where it was stopped."""
+    evaluation = changed(Evaluation, measured or [])
+    folder = out or Path("runs") / f"sweep-{model}"
+    try:
+        with progress_bar(overall=sweeps.RUNS) as progress:
+            result = sweeps.sweep(
+                model,
+                sweeps.parse_seeds(seeds),
+                sweeps.parse_layers(chosen),
+                folder,
+                regions=Regions.parse(grid),
+                settings=changed(Structured, changes or []),
+                evaluation=replace(evaluation, refits=True) if thorough else evaluation,
+                workers=workers,
+                progress=progress,
+                weights=weights,
+                size=size,
+                device=device,
+            )
+    except KeyboardInterrupt:
+        if folder.is_dir():
+            _tell(f"finished runs stay in {folder}; the same command goes on from there")
+        raise
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
+        return
+    Console().print(terminal_table(result))
+    if (folder / SWEEP_REPORT).is_file():
+        typer.echo(f"report: {folder / SWEEP_REPORT}")
+
+
+@app.command()
 def evaluate(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders.")],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help=_settings_help(Evaluation)),
+        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Evaluation)),
     ] = None,
     as_json: _Json = False,
 ) -> None:
     """Measure runs anew; their scores, figures and reports are renewed."""
-    settings = _changed(Evaluation, changes or [])
+    settings = changed(Evaluation, changes or [])
     for folder in folders:
         with progress_bar() as progress:
             scores = runs.rescore(folder, settings, progress)
@@ -135,11 +223,44 @@ def edit(
     as_json: _Json = False,
 ) -> None:
     """Scale components of a run and generate the edited picture."""
-    scales = {int(k): v for k, v in (_pair(text, int, float) for text in scale)}
+    scales = {int(k): v for k, v in (pair(text, int, float) for text in scale)}
     decomposition = Decomposition.load(folder)
     picture = edit_picture(decomposition, runs.generator_of(decomposition), scales)
     write_picture(out, picture[0], decomposition.provenance.image_range)
     _print({"picture": str(out), "scales": {str(k): v for k, v in scales.items()}}, as_json)
+
+
+@app.command()
+def layers(
+    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Every layer, not only those worth using.")
+    ] = False,
+    weights: _Weights = None,
+    size: _Size = None,
+    as_json: _Json = False,
+) -> None:
+    """List where a generator can be cut, and what lies behind each cut."""
+    generator = load_generator(model, weights=weights, size=size)
+    worth = ZOO[model].layers
+    points = [point for point in cut_points(generator) if every or point.name in worth]
+    if as_json:
+        typer.echo(json.dumps([asdict(point) for point in points], ensure_ascii=False, indent=2))
+        return
+    table = Table("layer", "feature", "units", "parameters behind", "run time behind", "flows past")
+    for point in points:
+        past = ", ".join(point.flows_past[:3]) + (" …" if len(point.flows_past) > 3 else "")
+        table.add_row(
+            point.name,
+            describe_shape(point.feature_shape),
+            f"{unit_count(point.feature_shape):,}",
+            f"{point.parameters_behind:,}",
+            f"{point.time_share:.1%}",
+            f"{len(point.flows_past)}: {past}" if past else "nothing",
+        )
+    Console().print(table)
+    if not every:
+        _tell("these are the layers worth using; --all lists every one")
 
 
 @app.command()
@@ -149,7 +270,7 @@ def models(as_json: _Json = False) -> None:
         {
             "name": entry.name,
             "family": entry.family,
-            "resolution": f"{entry.resolution} × {entry.resolution}",
+            "resolution": ", ".join(f"{size} × {size}" for size in entry.sizes),
             "layers": ", ".join(entry.layers),
             "licence": entry.licence,
             "installed": "yes" if entry.installed() else f"no; {entry.how_to_get}",
@@ -161,8 +282,17 @@ def models(as_json: _Json = False) -> None:
         return
     table = Table(*rows[0])
     for row in rows:
-        table.add_row(*row.values())
+        names = row["layers"].split(", ")
+        listed = (
+            row["layers"] if len(names) < 6 else f"{names[0]} … {names[-1]}, {len(names)} of them"
+        )
+        table.add_row(
+            *{**row, "layers": listed, "installed": row["installed"].split(";")[0]}.values()
+        )
     Console().print(table)
+    for entry in ZOO.values():
+        if not entry.installed():
+            typer.echo(f"{entry.name}: {entry.how_to_get}")
 
 
 def _print_run(folder: Path, scores: Scores, as_json: bool) -> None:
@@ -203,41 +333,6 @@ def _open(report: Path) -> None:
         webbrowser.open(report.absolute().as_uri())
 
 
-def _changed(kind: type[Any], changes: list[str]) -> Any:
-    """Build settings from NAME=VALUE texts; types and defaults are the dataclass's own."""
-    known = {field.name: field for field in fields(kind)}
-    values: dict[str, Any] = {}
-    for text in changes:
-        name, value = _pair(text, str, str)
-        name = name.replace("-", "_")
-        if name not in known:
-            raise InputError(f"there is no setting {name!r}; there are: {', '.join(known)}")
-        values[name] = _parsed(name, value, type(known[name].default))
-    return kind(**values)
-
-
-def _parsed(name: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{name} is true or false, not {text!r}")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError as error:
-        wanted = "a whole number" if kind is int else "a number"
-        raise InputError(f"{name} is {wanted}, not {text!r}") from error
-
-
-def _pair(text: str, first: type, second: type) -> tuple[Any, Any]:
-    left, sign, right = text.partition("=")
-    try:
-        if not sign:
-            raise ValueError
-        return first(left.strip()), second(right.strip())
-    except ValueError as error:
-        raise InputError(f"{text!r} is not of the form NAME=VALUE with a fitting value") from error
-
-
 def _tell(line: str) -> None:
     typer.echo(line, err=True)
 
@@ -254,7 +349,7 @@ def _exit_codes() -> Iterator[None]:
         _tell(f"error: {error.format_message()}")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        _tell("interrupted; nothing was left behind")
+        _tell("interrupted; nothing unfinished was left behind")
         sys.stdout.flush()
         sys.stderr.flush()
         # Not sys.exit: where the interrupt met code run by exec(), as imports do, Python would

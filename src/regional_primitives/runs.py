@@ -14,7 +14,8 @@ from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.errors import GeneratorError, MissingExtraError
 from regional_primitives.evaluate import Evaluation, Scores, evaluate, exhibit
-from regional_primitives.generators import ZOO, Generator, load_generator
+from regional_primitives.generators import ZOO, Generator, Latents, load_generator
+from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.storage import (
@@ -31,7 +32,7 @@ __all__ = ["explain_to_folder", "generator_of", "rescore"]
 
 def explain_to_folder(
     generator: Generator,
-    picture_seed: int,
+    picture: int | Path,
     folder: Path,
     *,
     regions: Regions,
@@ -47,6 +48,16 @@ def explain_to_folder(
     otherwise or its report is missing. Nothing appears under the folder's name before all of it
     is written.
 
+    Args:
+        generator: of the zoo or the user's own.
+        picture: the seed of its latents, or a picture file of which the generator finds them.
+        folder: the run folder.
+        regions: the patches.
+        settings: of the fit.
+        evaluation: how much is measured.
+        overwrite: fit and measure anew whatever stands.
+        progress: told of every step.
+
     Returns:
         The scores, and whether the components come from a run that stood already.
 
@@ -55,21 +66,26 @@ def explain_to_folder(
         StorageError: the folder holds something else, or the disk refuses.
     """
     settings = settings.settled(generator)
+    latents = (
+        generator.sample_latents(1, seed=picture)
+        if isinstance(picture, int)
+        else generator.latents_of_image(picture)
+    )
     if not overwrite and (folder / MANIFEST).is_file():
         found = Decomposition.load(folder)
-        if _is_run(found, generator, picture_seed, regions, settings):
+        if _is_run(found, generator, latents, regions, settings):
             measured = read_json(folder / MANIFEST).get("evaluation")
             if measured == asdict(evaluation) and (folder / REPORT).is_file():
                 return Scores.read(folder), True
             return _measure_again(found, generator, folder, evaluation, progress), True
     with staged_folder(folder, overwrite=overwrite) as staging:
-        latents = generator.sample_latents(1, seed=picture_seed)
         decomposition = explain(
             generator,
             latents,
             regions,
             settings,
-            picture_seed=picture_seed,
+            picture_seed=picture if isinstance(picture, int) else None,
+            picture_file=None if isinstance(picture, int) else str(picture),
             progress=progress,
         )
         decomposition.write(staging)
@@ -140,7 +156,7 @@ def generator_of(decomposition: Decomposition) -> Generator:
             f"this run was made with {origin.generator!r}, which is not in the zoo; "
             "load the network in Python and pass it to rp.evaluate or rp.edit"
         )
-    generator = load_generator(origin.generator, origin.layer)
+    generator = load_generator(origin.generator, origin.layer, **origin.options)
     decomposition.check_generator(generator)
     return generator
 
@@ -148,7 +164,7 @@ def generator_of(decomposition: Decomposition) -> Generator:
 def _is_run(
     found: Decomposition,
     generator: Generator,
-    picture_seed: int,
+    latents: Latents,
     regions: Regions,
     settings: Structured,
 ) -> bool:
@@ -157,7 +173,7 @@ def _is_run(
     return (
         origin.weights_digest == generator.digest
         and origin.layer == generator.layer
-        and origin.picture_seed == picture_seed
+        and same_latents(found.latents, latents)
         and origin.settings == asdict(settings)
         and found.regions.to_dict() == regions.to_dict()
         and (labels[0] is None or labels[1] is None or torch.equal(labels[0], labels[1]))

@@ -23,7 +23,7 @@ def test_a_latent_of_another_shape_is_refused(planted, quick):
 def test_a_picture_that_equals_the_baseline_has_nothing_to_explain(planted, quick):
     latents = planted.sample_latents(1)
     generator = rp.cut(
-        planted.network,
+        planted.network.module,
         "express",
         sample_latents=planted.sampler,
         baseline=planted.head(latents),

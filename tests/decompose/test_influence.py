@@ -60,5 +60,5 @@ def test_all_patches_of_a_partly_saturated_face_are_generated_when_asked_for(fac
     from regional_primitives.decompose.subject import PatchErrors
 
     errors = PatchErrors.of(result.image, result.baseline_image, result.regions)
-    images = faces.render(result.minimal_feature(single).flatten(1), result.feature_shape)
+    images = faces.render(result.minimal_units(single))
     assert float(errors.inside(images, single).max()) < 0.5

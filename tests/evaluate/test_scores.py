@@ -181,7 +181,7 @@ def test_bad_input_another_generator_is_refused(planted, result):
     other = rp.cut(network, "express", sample_latents=planted.sampler)
     with pytest.raises(rp.GeneratorError, match="made with other weights"):
         rp.evaluate(result, other)
-    elsewhere = rp.cut(planted.network, "embed", sample_latents=planted.sampler)
+    elsewhere = rp.cut(planted.network.module, "embed", sample_latents=planted.sampler)
     with pytest.raises(rp.GeneratorError, match="made at layer 'express'"):
         rp.evaluate(result, elsewhere)
 

@@ -90,7 +90,7 @@ def in_place():
         nn.ConvTranspose2d(4, 4, 4, 4),
         nn.LeakyReLU(0.2, inplace=True),
         nn.Conv2d(4, 3, 1),
-        nn.Hardtanh(inplace=True),
+        nn.Hardtanh(0, 0.1, inplace=True),  # narrow, so that it does change the picture
     )
 
 
@@ -120,15 +120,69 @@ class OptionalLabels(nn.Module):
         return self.body(z)
 
 
-# name → (network, cut points that must work)
+class Around(nn.Module):
+    """A network with `body`, whose forward is given."""
+
+    def __init__(self, forward, **extra):
+        super().__init__()
+        self.body = sequential()
+        for name, part in extra.items():
+            setattr(self, name, part)
+        self._forward = forward
+
+    def forward(self, z, **named):
+        return self._forward(self, z, **named)
+
+
+class Picture(nn.Module):
+    """`early` [batch, 4, 8, 8] and `paint` are there; what lies between is given.
+
+    `behind(self, h, z)` is called with what `early` gives, and returns [batch, 4, 16, 16].
+    """
+
+    def __init__(self, behind, **extra):
+        super().__init__()
+        self.early = nn.Sequential(nn.Linear(8, 256), View(4, 8, 8), nn.SiLU())
+        self.up = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding=1))
+        self.gain = nn.Linear(8, 4)
+        self.paint = nn.Conv2d(4, 3, 1)
+        self.register_buffer("memory", torch.ones(4, 1, 1))
+        for name, part in extra.items():
+            setattr(self, name, part)
+        self._behind = behind
+
+    def forward(self, z, **named):
+        return torch.tanh(self.paint(self._behind(self, self.early(z), z, **named)))
+
+
+# name → (network, cut points that must work, the others that do)
 NETWORKS = {
-    "sequential": (sequential, ["0", "1", "2", "3", "4", "5", "6"]),
-    "nested": (Nested, ["embed", "body.low.0", "body.low", "body.high.0", "body.high"]),
-    "functional": (Functional, ["embed", "up", "paint"]),
-    "in place": (in_place, ["0", "1", "3", "4", "5"]),
-    "old spectral norm": (lambda: normed(spectral_norm), ["0", "3", "5"]),
-    "spectral norm": (lambda: normed(parametrizations.spectral_norm), ["0", "3", "5"]),
-    "old weight norm": (lambda: normed(weight_norm), ["0", "3", "5"]),
-    "weight norm": (lambda: normed(parametrizations.weight_norm), ["0", "3", "5"]),
-    "optional labels": (OptionalLabels, ["body.3", "body.5"]),
+    "sequential": (sequential, ["0", "1", "2", "3", "4", "5", "6"], []),
+    "nested": (
+        Nested,
+        ["embed", "body.low.0", "body.low", "body.high.0", "body.high"],
+        [
+            *("body.low.0.first", "body.low.0.second", "body.low.1"),
+            *("body.high.0.first", "body.high.0.second", "body.high.1", "paint"),
+        ],
+    ),
+    "functional": (Functional, ["embed", "up", "paint"], []),
+    "in place": (in_place, ["0", "1", "3", "4", "5"], ["2"]),
+    "old spectral norm": (lambda: normed(spectral_norm), ["0", "3", "5"], ["1", "2", "4"]),
+    "spectral norm": (
+        lambda: normed(parametrizations.spectral_norm),
+        ["0", "3", "5"],
+        ["1", "2", "4"],
+    ),
+    "old weight norm": (lambda: normed(weight_norm), ["0", "3", "5"], ["1", "2", "4"]),
+    "weight norm": (
+        lambda: normed(parametrizations.weight_norm),
+        ["0", "3", "5"],
+        ["1", "2", "4"],
+    ),
+    "optional labels": (
+        OptionalLabels,
+        ["body.3", "body.5"],
+        ["body.0", "body.1", "body.2", "body.4", "body.6"],
+    ),
 }

@@ -38,3 +38,32 @@ def test_silence_is_a_progress_too(capsys):
     assert isinstance(silent, Progress)
     silent("fit", 1, 2, "note")
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_overall_stage_stays_and_parts_of_it_go_when_they_are_finished(capsys):
+    with progress_bar(overall="runs") as report:
+        report("runs", 0, 2)
+        report("main.5/0 fit", 3, 3)
+        report("runs", 1, 2, "main.5[0]/0 finished")
+        report("main.5/1 fit", 1, 3)
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    # No terminal here: each report of the overall stage is a line of its own.
+    assert lines[:2] == ["runs 0/2  ETA -:--:--", "runs 1/2  ETA 0:00:00  main.5[0]/0 finished"]
+    assert any(line.startswith("runs") and "1/2" in line for line in lines[2:])
+    assert any("main.5/1 fit" in line for line in lines[2:])
+    assert not any("main.5/0 fit" in line for line in lines[2:])
+
+
+def test_what_stood_before_the_first_report_tells_nothing_of_the_pace(monkeypatch):
+    from types import SimpleNamespace
+
+    from regional_primitives.runtime.progress import _eta
+
+    def task(done, first, total, elapsed):
+        return SimpleNamespace(
+            completed=done, total=total, elapsed=elapsed, fields={"first": first}
+        )
+
+    assert _eta(task(7, 5, 10, 60.0)) == "ETA 0:01:30"
+    assert _eta(task(5, 5, 10, 60.0)) == "ETA -:--:--"
+    assert _eta(task(10, 5, 10, 60.0)) == "ETA 0:00:00"

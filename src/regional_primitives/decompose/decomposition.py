@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.errors import GeneratorError, InputError, StorageError
 from regional_primitives.generators.feature import (
     Feature,
@@ -35,7 +34,7 @@ from regional_primitives.runtime.storage import (
     write_tensors,
 )
 
-__all__ = ["SCHEMA_VERSION", "TENSORS", "Decomposition", "Provenance"]
+__all__ = ["SCHEMA_VERSION", "TENSORS", "Decomposition"]
 
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
@@ -44,44 +43,6 @@ SCHEMA_VERSION = 2
 """2 knows bundles: features of several tensors, stored as `feature.0`, `feature.1`, …"""
 _READABLE = (1, 2)
 TENSORS = "tensors.safetensors"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a decomposition comes from: all that is needed to make it again, and what it cost."""
-
-    generator: str
-    layer: str
-    weights_digest: str
-    """SHA-256 over the network's weights."""
-    image_range: tuple[float, float]
-    method: str
-    settings: dict[str, Any]
-    picture_seed: int | None
-    """The seed that `sample_latents` drew the picture with, where it is known."""
-    evaluations: int
-    """Forward-and-backward evaluations of the tail."""
-    wall_seconds: float
-    tail_seconds: float
-    converged: bool
-    versions: dict[str, str]
-
-    @property
-    def overhead_ratio(self) -> float:
-        """Wall time over the time of the tail's evaluations in the same run; 1 is the limit."""
-        return self.wall_seconds / max(self.tail_seconds, 1e-12)
-
-
-def current_versions() -> dict[str, str]:
-    """Name the versions that a result may depend on."""
-    packages = ("regional_primitives", "torch", "numpy")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,8 +331,10 @@ _STORED = (
 
 def _restore(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> Decomposition:
     regions = manifest["regions"]
-    provenance = {name: manifest[name] for name in Provenance.__dataclass_fields__}
-    provenance["image_range"] = tuple(provenance["image_range"])
+    known = Provenance.__dataclass_fields__
+    provenance = {name: manifest[name] for name in known if name in manifest}
+    for name in ("image_range", "flows_past"):
+        provenance[name] = tuple(provenance.get(name, ()))
     found = {
         name.removeprefix("latents."): part
         for name, part in tensors.items()

@@ -7,11 +7,8 @@ from functools import partial
 
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import (
-    Decomposition,
-    Provenance,
-    current_versions,
-)
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.provenance import Provenance, current_versions
 from regional_primitives.decompose.structured import Structured, fit_structured
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import InputError
@@ -31,6 +28,7 @@ def explain(
     settings: Structured | None = None,
     *,
     picture_seed: int | None = None,
+    picture_file: str | None = None,
     progress: Progress | bool = False,
 ) -> Decomposition:
     """Split the feature of one picture into components with action fields.
@@ -41,6 +39,7 @@ def explain(
         regions: the patches; a 6 × 6 grid unless given, as in the paper.
         settings: `rp.Structured()` unless given.
         picture_seed: noted in the result, for the reader.
+        picture_file: likewise, where the latents are those of a file.
         progress: True draws a bar on stderr; or a callable (stage, done, total, note).
 
     Raises:
@@ -51,7 +50,7 @@ def explain(
         raise InputError(f"explain needs a generator from rp.cut, not {type(generator).__name__}")
     settings = (settings or Structured()).settled(generator)
     regions = regions or Regions.grid()
-    run = partial(_explain, generator, latents, regions, settings, picture_seed)
+    run = partial(_explain, generator, latents, regions, settings, (picture_seed, picture_file))
     if progress is True:
         with progress_bar() as bar:
             return run(bar)
@@ -63,7 +62,7 @@ def _explain(
     latents: Latents,
     regions: Regions,
     settings: Structured,
-    picture_seed: int | None,
+    picture: tuple[int | None, str | None],
     progress: Progress,
 ) -> Decomposition:
     subject: Subject = prepare(
@@ -94,14 +93,22 @@ def _explain(
             image_range=generator.image_range,
             method="structured",
             settings=asdict(settings),
-            picture_seed=picture_seed,
+            picture_seed=picture[0],
             evaluations=fit.evaluations,
             wall_seconds=fit.wall_seconds,
             tail_seconds=fit.tail_seconds,
             converged=fit.converged,
             versions=current_versions(),
+            picture_file=picture[1],
+            options=dict(generator.options),
+            flows_past=_flows_past(subject.generator),
+            whole_network=subject.generator.runs_whole_network,
         ),
     )
+
+
+def _flows_past(generator: Generator) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(side.origin for side in generator.side_inputs))
 
 
 def _on_cpu(feature: Feature) -> Feature:

@@ -183,7 +183,8 @@ def _refitted(
     )
     points = []
     for price, result in frontier_fits(decomposition, generator, progress):
-        images = generator.render(result.minimal_units(demands))
+        features = result.minimal_units(demands)
+        images = generator.render(features)
         inside, leak, _ = _demand_scores(result, errors, demands, features, images)
         points.append(
             {

@@ -1,4 +1,4 @@
-"""Means over pictures with their 95 % intervals, by Student's t (exact for whole degrees of freedom).
+"""Means over pictures with their 95 % intervals, by Student's t for whole degrees of freedom.
 
 The t distribution is that of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and
 26.7.4: a finite sum, so that no statistics package is needed.

@@ -151,6 +151,8 @@ class SweepScores:
 
     generator: str
     weights_digest: str
+    options: dict[str, Any]
+    """What `rp.load_generator` was asked for besides name, layer and device."""
     regions: dict[str, Any]
     """As run.json has them: a grid's rows and columns."""
     patches: int

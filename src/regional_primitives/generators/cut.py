@@ -16,7 +16,7 @@ from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
+from regional_primitives.generators.latents import Latents, batch_size, map_latents, same_latents
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, frozen_twin
 from regional_primitives.runtime.storage import tensors_digest
@@ -101,7 +101,7 @@ def cut(
     )
     examples = _examples(uncut)
     for latents in examples:
-        uncut.verify_network(latents)
+        uncut.verify_network(map_latents(lambda part: part[:1], latents))
     if not examples:
         return uncut
     first, last = (
@@ -123,7 +123,7 @@ def _examples(generator: Generator) -> list[Latents]:
     examples: list[Latents] = []
     if generator.sampler is not None:
         examples.append(generator.sample_latents(2))
-        if not _same(examples[0], generator.sample_latents(2)):
+        if not same_latents(examples[0], generator.sample_latents(2)):
             raise InputError("sample_latents(count, rng) must draw from rng and nothing else")
     if generator.baseline_latents is not None:
         if batch_size(generator.baseline_latents) < 1:
@@ -142,11 +142,6 @@ def _digest(module: nn.Module, fixed: Mapping[str, Any], noise_seed: int) -> str
     rest = {key: value for key, value in fixed.items() if key not in tensors}
     text = f"{digest}/{tensors_digest(tensors)}/{sorted(rest.items())!r}/{noise_seed}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _same(latents: Latents, others: Latents) -> bool:
-    pairs = zip(parts(latents).values(), parts(others).values(), strict=True)
-    return all(torch.equal(one, other) for one, other in pairs)
 
 
 def _finite_feature(baseline: Feature) -> Feature:

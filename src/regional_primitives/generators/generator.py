@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,6 +29,7 @@ from regional_primitives.generators.latents import (
     describe,
     map_latents,
     parts,
+    same_latents,
 )
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network, refuse_no_image
@@ -42,6 +45,7 @@ from regional_primitives.generators.tail import (
     tail_of,
     tolerance,
 )
+from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["Generator", "Latents"]
@@ -67,8 +71,14 @@ class Generator:
     baseline_latents: Latents | None = None
     baseline_count: int = 4096
     """How many latents the baseline feature is the mean of, where settings do not say."""
+    latents_of: Callable[[Path], Latents] | None = None
+    """Finds the latents of a picture file, for generators that can."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What `rp.load_generator` was asked for besides name and layer."""
     picture: Latents | None = None
     """The picture whose side inputs are held, after `at`."""
+    bound: dict[str, Generator] = field(default_factory=dict, repr=False)
+    """The generator of the last picture that `at` was asked for, under its latents' digest."""
     behind: Tail | None = None
     """The tail of that picture, or of every picture where nothing of it flows past the cut."""
 
@@ -98,6 +108,18 @@ class Generator:
         if count < 1:
             raise InputError(f"at least one latent must be drawn, not {count}")
         return concatenate([self._draw(stream(seed + i)) for i in range(count)])
+
+    def latents_of_image(self, path: str | Path) -> Latents:
+        """Find the latents from which a picture file is generated (nearly) again.
+
+        Raises:
+            InputError: a generator that cannot, or a file that is no picture.
+        """
+        if self.latents_of is None:
+            raise InputError(
+                f"{self.name} finds no latents for a picture of your own; 'photos' does"
+            )
+        return self.latents_of(Path(path))
 
     def stream_latents(self, count: int, seed: int, name: str, batch: int) -> Iterator[Latents]:
         """Yield `count` latents in batches, from streams that never meet the pictures' own."""
@@ -130,8 +152,13 @@ class Generator:
         self._refuse_other_shapes(latents)
         if batch_size(latents) != 1:
             raise InputError(f"one picture at a time; got {batch_size(latents)} latents")
-        if self.behind is not None and (self.picture is None or _same(self.picture, latents)):
+        if self.behind is not None and (
+            self.picture is None or same_latents(self.picture, latents)
+        ):
             return self
+        key = tensors_digest(parts(latents))
+        if key in self.bound:
+            return self.bound[key]
         tail = tail_of(self.network, self.layers, latents)
         if isinstance(tail, WholeRunTail):
             warnings.warn(
@@ -142,6 +169,8 @@ class Generator:
             )
         bound = replace(self, behind=tail, picture=latents)
         _refuse_no_gradient(bound, latents)
+        self.bound.clear()  # side inputs of one picture are kept, not of many
+        self.bound[key] = bound
         return bound
 
     def for_every_picture(self, other: Latents) -> Generator:
@@ -277,14 +306,6 @@ class Generator:
                 f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
                 "input before it is explained"
             )
-
-
-def _same(latents: Latents, others: Latents) -> bool:
-    one, two = parts(latents), parts(others)
-    return one.keys() == two.keys() and all(
-        one[name].shape == two[name].shape and torch.equal(one[name].cpu(), two[name].cpu())
-        for name in one
-    )
 
 
 def _refuse_no_gradient(generator: Generator, latents: Latents) -> None:

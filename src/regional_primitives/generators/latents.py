@@ -10,7 +10,16 @@ from torch import Tensor
 
 from regional_primitives.errors import InputError
 
-__all__ = ["Latents", "arguments", "batch_size", "concatenate", "describe", "map_latents", "parts"]
+__all__ = [
+    "Latents",
+    "arguments",
+    "batch_size",
+    "concatenate",
+    "describe",
+    "map_latents",
+    "parts",
+    "same_latents",
+]
 
 Latents: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
@@ -74,6 +83,15 @@ def batch_size(latents: Latents) -> int:
     if len(sizes) != 1 or -1 in sizes:
         raise InputError(f"latents need one common batch axis first; got {describe(latents)}")
     return sizes.pop()
+
+
+def same_latents(latents: Latents, others: Latents) -> bool:
+    """Tell whether two latents are equal, wherever they lie."""
+    one, two = parts(latents), parts(others)
+    return one.keys() == two.keys() and all(
+        one[name].shape == two[name].shape and torch.equal(one[name].cpu(), two[name].cpu())
+        for name in one
+    )
 
 
 def arguments(latents: Latents) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:

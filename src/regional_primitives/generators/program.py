@@ -119,7 +119,7 @@ def tail_program(two: Recording, three: Recording) -> Program:
         axes=tuple(axis for axis in axes if axis is not None),
         writes_into_feature=any(two.storage(number) in rewritten for number in features),
         reads_latents=any(number in varying for number, _ in two.reads),
-        bytes_per_item=_bytes(two, operations, kept) // 2,
+        bytes_per_item=two.bytes_of(kept) // 2,
     )
 
 
@@ -144,13 +144,6 @@ def _side(two: Recording, three: Recording, number: int, of_the_picture: bool) -
     axis = BatchAxis.between(value.shape, three.values[number].shape)
     one = value if axis is None else axis.first_item(value)
     return SideInput(origin(two, number), one.detach().clone(), axis, of_the_picture)
-
-
-def _bytes(recording: Recording, operations: Sequence[Operation], kept: set[int]) -> int:
-    storages: dict[int, int] = {}
-    for number in made_by(operations, kept):
-        storages[recording.storage(number)] = recording.values[number].untyped_storage().nbytes()
-    return sum(storages.values())
 
 
 # The program's text

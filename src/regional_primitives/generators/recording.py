@@ -71,6 +71,8 @@ class Recording:
     """Values that are latents, with their names."""
     features: list[list[int]] = field(default_factory=list)
     """For each layer that was tapped, the values that stand for its tensors."""
+    given: list[list[Tensor]] = field(default_factory=list)
+    """For each layer that was tapped, its tensors as the layer gave them."""
     reads: list[tuple[int, str]] = field(default_factory=list)
     """Values whose numbers went into Python, and by which function."""
     first_use: dict[int, int] = field(default_factory=dict)
@@ -82,6 +84,15 @@ class Recording:
     def storage(self, number: int) -> int:
         """Name the memory that a value lives in."""
         return int(self.values[number].untyped_storage()._cdata)
+
+    def bytes_of(self, places: Iterable[int]) -> int:
+        """Return the memory that the results of operations take up."""
+        sizes = {
+            self.storage(number): self.values[number].untyped_storage().nbytes()
+            for place in places
+            for number in self.operations[place].outputs
+        }
+        return sum(sizes.values())
 
 
 def map_leaves(change: Callable[[Any], Any], structure: Any) -> Any:
@@ -185,10 +196,12 @@ def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> 
     for name, part in parts(latents).items():
         recording.latents[recorder.number(part)] = name
     recording.features = [[] for _ in layers]
+    recording.given = [[] for _ in layers]
 
     def replace(i: int, tensors: list[Tensor]) -> list[Tensor]:
         with torch._C.DisableTorchFunction():
             copies = [tensor.clone() for tensor in tensors]
+            recording.given[i] = [tensor.clone() for tensor in tensors]
         recording.features[i] = [recorder.number(copy) for copy in copies]
         recorder.dependent.update(recording.features[i])
         return copies

@@ -153,36 +153,56 @@ def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Ta
         GeneratorError: a layer that is not called, is called several times without saying which,
             gives no tensor with a batch axis, or that the picture does not depend on.
     """
-    parts = parts_of(network, layers, latents)
-    taken = network.head(repeated(latents, 2), layers)
+    two, three = (record(network, repeated(latents, count), layers) for count in (2, 3))
+    parts = _parts(two.given, three.given, layers)
     whole = WholeRunTail(parts, network, layers, latents, 0, "")
-    probes = _probes(parts.feature(taken))
+    probes = _probes(parts.feature(two.given))
     with torch.no_grad():
-        together = whole(probes)
-        expected = torch.cat([whole(item) for item in items_of(probes)])
-        known = network.run(repeated(latents, 2))
-    mixes = not relative_gap(together, expected) <= 100 * tolerance(parts)
-    if torch.equal(expected, known):
+        expected = whole(probes)
+    if torch.equal(expected, two.values[two.image]):
         raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
-    if isinstance(probes, Tensor) and relative_gap(expected, probes) == 0:
-        raise GeneratorError(f"nothing is computed behind layer {joined(layers)!r}")
+    one_by_one = False
     try:
-        two, three = (record(network, repeated(latents, count), layers) for count in (2, 3))
         program = tail_program(two, three)
-        size = program.bytes_per_item
-        recorded = RecordedTail(parts, program, mixes)
-        with torch.no_grad():
-            # The same batch size, since another one may choose kernels that round otherwise.
-            gap = relative_gap(recorded(probes), expected if mixes else together)
-        if gap <= tolerance(parts):
-            return recorded
-        why = f"the recorded part gives other images (relative difference {gap:.2g})"
+        if program.operations == 0:
+            raise GeneratorError(f"nothing is computed behind layer {joined(layers)!r}")
+        return _checked(RecordedTail(parts, program), whole, probes, expected)
     except UnrecordableError as error:
-        why, size, mixes = str(error), 0, mixes or error.one_by_one
+        why, one_by_one = str(error), error.one_by_one
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        why, size = f"{type(error).__name__}: {error}", 0
-    size = size or _size(network, latents)
+        why = f"{type(error).__name__}: {error}"
+    mixes = one_by_one or _mixes(whole, probes, expected)
+    size = two.bytes_of(range(len(two.operations))) // 2
     return replace(whole, bytes_per_item=size, why=why, mixes=mixes)
+
+
+@torch.no_grad()
+def _checked(
+    recorded: RecordedTail, whole: WholeRunTail, probes: Feature, expected: Tensor
+) -> RecordedTail:
+    """Check a recording against whole runs with other features than it was made with.
+
+    Raises:
+        UnrecordableError: it gives other images.
+    """
+    # The same batch size as in the whole run: another may choose kernels that round otherwise.
+    gap = relative_gap(recorded(probes), expected)
+    if gap <= tolerance(recorded.parts) and _mixes(recorded, probes, expected):
+        recorded = replace(recorded, mixes=True)
+        alone = torch.cat([whole(item) for item in items_of(probes)])
+        gap = relative_gap(recorded(probes), alone)
+    if not gap <= tolerance(recorded.parts):
+        raise UnrecordableError(
+            f"the recorded part gives other images (relative difference {gap:.2g})"
+        )
+    return recorded
+
+
+@torch.no_grad()
+def _mixes(tail: Tail, probes: Feature, together: Tensor) -> bool:
+    """Tell whether an item's image depends on the others of its batch."""
+    alone = torch.cat([tail(item) for item in items_of(probes)])
+    return not relative_gap(alone, together) <= 100 * tolerance(tail.parts)
 
 
 def parts_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Parts:
@@ -192,6 +212,10 @@ def parts_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> P
         GeneratorError: a layer's tensor has no batch axis.
     """
     two, three = (network.head(repeated(latents, count), layers) for count in (2, 3))
+    return _parts(two, three, layers)
+
+
+def _parts(two: list[list[Tensor]], three: list[list[Tensor]], layers: tuple[Layer, ...]) -> Parts:
     axes: list[BatchAxis] = []
     shapes: list[tuple[int, ...]] = []
     dtypes: list[torch.dtype] = []
@@ -237,14 +261,3 @@ def relative_gap(image: Tensor, expected: Tensor) -> float:
 def tolerance(parts: Parts) -> float:
     """Return what passes as rounding in the network's precision."""
     return max(ROUNDING, *(4 * torch.finfo(dtype).eps for dtype in parts.dtypes))
-
-
-def _size(network: Network, latents: Latents) -> int:
-    """Estimate the memory of a whole run from all values of one item's."""
-    recording = record(network, latents)
-    storages = {
-        recording.storage(number): recording.values[number].untyped_storage().nbytes()
-        for operation in recording.operations
-        for number in operation.outputs
-    }
-    return sum(storages.values())

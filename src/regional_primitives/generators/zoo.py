@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regional_primitives.errors import InputError
-from regional_primitives.generators import faces, toy
+from regional_primitives.generators import faces, photos, terrain, toy
 from regional_primitives.generators.cut import cut
 from regional_primitives.generators.generator import Generator, Latents
+from regional_primitives.generators.photographs import read_photograph
 
-__all__ = ["ZOO", "ZooEntry", "load_generator"]
+__all__ = ["ZOO", "Loaded", "ZooEntry", "load_generator"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with its weights, and where its pictures come from."""
+
+    network: nn.Module
+    sample_latents: Callable[[int, torch.Generator], Latents]
+    latents_of: Callable[[Path], Latents] | None = None
+    """Finds the latents of a picture file, for generators that can."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +35,32 @@ class ZooEntry:
 
     name: str
     family: str
-    resolution: int
-    """Pixels a side."""
+    sizes: tuple[int, ...]
+    """Pixels a side that it can generate, its own choice first."""
     licence: str
     layers: tuple[str, ...]
     """Cut points worth using, from the latent to the picture."""
     default_layer: str
     image_range: tuple[float, float]
-    sample_latents: Callable[[int, torch.Generator], Latents]
-    load: Callable[[Path | None], nn.Module]
+    load: Callable[[Path | None, int], Loaded]
+    """Builds it from a weights file or folder (None: where it is installed), for a size."""
     installed: Callable[[], bool]
     how_to_get: str
+    baseline_count: int = 4096
+
+    @property
+    def resolution(self) -> int:
+        """Pixels a side, unless another size is asked for."""
+        return self.sizes[0]
+
+
+def _load_photos(weights: Path | None, size: int) -> Loaded:
+    decoder, encoder = photos.load_photos(weights)
+
+    def latents_of(path: Path) -> Tensor:
+        return photos.encode_photograph(encoder, read_photograph(path, size))
+
+    return Loaded(decoder, photos.latent_sampler(encoder, size), latents_of)
 
 
 ZOO: dict[str, ZooEntry] = {
@@ -42,26 +69,50 @@ ZOO: dict[str, ZooEntry] = {
         ZooEntry(
             name="faces",
             family="DCGAN",
-            resolution=64,
+            sizes=(64,),
             licence="MIT",
             layers=("main.2", "main.5", "main.8", "main.11"),
             default_layer="main.5",
             image_range=(-1.0, 1.0),
-            sample_latents=faces.sample_latents,
-            load=faces.load_faces,
+            load=lambda weights, _: Loaded(faces.load_faces(weights), faces.sample_latents),
             installed=lambda: faces.find_weights() is not None,
             how_to_get=faces.HOW_TO_GET,
         ),
         ZooEntry(
+            name="terrain",
+            family="one-step consistency U-Net (ADM)",
+            sizes=(128,),
+            licence="MIT",
+            layers=terrain.LAYERS,
+            default_layer=terrain.DEFAULT_LAYER,
+            image_range=terrain.IMAGE_RANGE,
+            load=lambda weights, _: Loaded(terrain.load_terrain(weights), terrain.sample_latents),
+            installed=lambda: terrain.find_weights() is not None,
+            how_to_get=terrain.HOW_TO_GET,
+            baseline_count=128,  # half a minute of its half of the network
+        ),
+        ZooEntry(
+            name="photos",
+            family="tiny autoencoder of FLUX.2 (TAEF2)",
+            sizes=(64, 128, 256),
+            licence="MIT",
+            layers=photos.LAYERS,
+            default_layer=photos.DEFAULT_LAYER,
+            image_range=(0.0, 1.0),
+            load=_load_photos,
+            installed=lambda: photos.find_weights() is not None,
+            how_to_get=photos.HOW_TO_GET,
+            baseline_count=1024,
+        ),
+        ZooEntry(
             name="planted",
             family="analytic, components known",
-            resolution=toy.PICTURE_SIDE,
+            sizes=(toy.PICTURE_SIDE,),
             licence="MIT (part of this library)",
             layers=("express",),
             default_layer="express",
             image_range=(-1.0, 1.0),
-            sample_latents=toy.sample_latents,
-            load=lambda _: toy.PlantedNetwork(),
+            load=lambda *_: Loaded(toy.PlantedNetwork(), toy.sample_latents),
             installed=lambda: True,
             how_to_get="nothing to get",
         ),
@@ -70,12 +121,24 @@ ZOO: dict[str, ZooEntry] = {
 
 
 def load_generator(
-    name: str, layer: str | None = None, *, weights: str | Path | None = None, device: str = "cpu"
+    name: str,
+    layer: str | None = None,
+    *,
+    weights: str | Path | None = None,
+    size: int | None = None,
+    device: str = "cpu",
 ) -> Generator:
     """Load a generator of the zoo, cut at `layer` or at its default cut point.
 
+    Args:
+        name: as `rp.ZOO` and `primitives models` list it.
+        layer: as for `rp.cut`; several are joined by plus signs.
+        weights: a weights file of your own; of `photos`, the folder of both files.
+        size: pixels a side, where the generator has a choice.
+        device: a torch device.
+
     Raises:
-        InputError: no such generator, or no such device.
+        InputError: no such generator, device, or size.
         GeneratorError: no such layer, or weights that are not installed (the message has the
             command that gets them).
         StorageError: weights that are not the published ones.
@@ -83,17 +146,26 @@ def load_generator(
     entry = ZOO.get(name)
     if entry is None:
         raise InputError(f"generator {name!r} is not in the zoo; there are: {', '.join(ZOO)}")
-    network = entry.load(Path(weights) if weights is not None else None)
+    side = entry.resolution if size is None else size
+    if side not in entry.sizes:
+        sizes = ", ".join(map(str, entry.sizes))
+        raise InputError(f"{name!r} has no size {size}; it has: {sizes}")
+    loaded = entry.load(Path(weights) if weights is not None else None, side)
     try:
-        network = network.to(device)
+        network = loaded.network.to(device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"device {device!r} cannot be used: {str(error).splitlines()[0]}"
         ) from error
-    return cut(
+    options: dict[str, Any] = {"size": size} if size is not None else {}
+    if weights is not None:
+        options["weights"] = str(weights)
+    generator = cut(
         network,
         entry.default_layer if layer is None else layer,
-        sample_latents=entry.sample_latents,
+        sample_latents=loaded.sample_latents,
         image_range=entry.image_range,
+        baseline_count=entry.baseline_count,
         name=name,
     )
+    return replace(generator, latents_of=loaded.latents_of, options=options)

@@ -7,6 +7,7 @@ its next report of progress the task of each is left as if interrupted, so that 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
 import threading
@@ -28,6 +29,7 @@ _Task = TypeVar("_Task")
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the workers' news
 _TELL_EVERY = 0.1  # seconds between two reports of one stage
+_GRACE = 20.0  # seconds that a task may take to stop once its parent has gone
 
 
 def threads_per_worker(workers: int) -> int:
@@ -107,9 +109,21 @@ _parent: dict[str, Any] = {}
 
 
 def _begin(threads: int, news: Any, stop: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     torch.set_num_threads(threads)
     news.cancel_join_thread()  # a parent that has gone reads no news
     _parent.update(news=news, stop=stop)
+
+
+def _end_with_parent(stop: Any) -> None:
+    """Wait for a parent that is killed or gives up waiting; let the task clean up, then go."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        stop.set()
+        time.sleep(_GRACE)
+        os._exit(1)
 
 
 def _perform(work: Callable[[_Task, Progress], None], task: _Task) -> None:

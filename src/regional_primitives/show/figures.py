@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:  # only annotations need it; matplotlib is loaded when a figure is drawn
     Figure = Any
 
-__all__ = ["FIGURES", "draw_figures", "write_figures"]
+__all__ = ["FIGURES", "draw_figures", "write_figure", "write_figures"]
 
 FIGURES = "figures"
 """The folder of a run that holds its figures."""
@@ -52,7 +52,16 @@ def write_figures(
     written = []
     for name, figure in draw_figures(decomposition, scores, exhibits).items():
         path = folder / FIGURES / f"{name}.png"
-        with staged_file(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+        write_figure(path, figure)
         written.append(path)
     return written
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG file, whole or not at all.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    with staged_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})

@@ -89,9 +89,8 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
     bar.outline.set_visible(False)
     origin = decomposition.provenance
-    seed = "" if origin.picture_seed is None else f", picture seed {origin.picture_seed}"
     figure.suptitle(
-        f"{origin.generator}, layer {origin.layer}{seed}: the most visible of "
+        f"{origin.generator}, {origin.cut_and_picture}: the most visible of "
         f"{decomposition.count} components",
         x=0.01,
         ha="left",

@@ -25,7 +25,9 @@ else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Figure = Any
 
 __all__ = [
+    "DARK",
     "LIGHT",
+    "begin_axes",
     "darkened",
     "new_figure",
     "plot_field_sizes",
@@ -60,7 +62,7 @@ DARK = Theme("#ecebe6", "#a8a79f", "#3b3b38", "#1d1d1b", ("#6cb8ee", "#f0954f", 
 
 def plot_sparsity(decomposition: Decomposition, scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw the share of Σ‖Δf_k‖² that the K strongest components carry; n50, n90, n95 marked."""
-    figure, axes = _begin(axes, "Strength carried by the strongest components")
+    figure, axes = begin_axes(axes, "Strength carried by the strongest components")
     energy = decomposition.strengths.double().square()
     carried = 100 * energy.cumsum(0) / energy.sum()
     kept = range(1, len(carried) + 1)
@@ -86,7 +88,7 @@ def plot_sparsity(decomposition: Decomposition, scores: Scores, axes: Axes | Non
 
 def plot_top_error(scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw the inside error on held-out demands when only the K strongest components are kept."""
-    figure, axes = _begin(axes, "Error when only the strongest are kept")
+    figure, axes = begin_axes(axes, "Error when only the strongest are kept")
     kept = sorted(scores.top_inside_error)
     errors = [max(100 * scores.top_inside_error[count], 1e-4) for count in kept]
     axes.plot(kept, errors, "-o", color=LIGHT.series[1], linewidth=2, markersize=5)
@@ -109,7 +111,7 @@ def plot_field_sizes(
     decomposition: Decomposition, scores: Scores, axes: Axes | None = None
 ) -> Figure:
     """Draw how the strength divides among action fields by their number of patches."""
-    figure, axes = _begin(axes, "Strength by size of the action field")
+    figure, axes = begin_axes(axes, "Strength by size of the action field")
     sizes = sorted(scores.field_sizes)
     shares = [100 * scores.field_sizes[size] for size in sizes]
     numbers = decomposition.action_fields.sum(1).bincount().tolist()
@@ -133,7 +135,7 @@ def plot_field_sizes(
 
 def plot_history(decomposition: Decomposition, axes: Axes | None = None) -> Figure:
     """Draw inside error, leak and cost of each fit step's own random demands."""
-    figure, axes = _begin(axes, "How the fit went", pad=24.0)
+    figure, axes = begin_axes(axes, "How the fit went", pad=24.0)
     history = 100 * decomposition.history.double().clamp_min(1e-6)
     steps = range(1, len(history) + 1)
     for column, (name, colour) in enumerate(
@@ -164,7 +166,7 @@ def plot_history(decomposition: Decomposition, axes: Axes | None = None) -> Figu
 
 def plot_frontier(scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw leak against inside error as the price of leak varies; needs a measured frontier."""
-    figure, axes = _begin(axes, "What less leak costs in exactness")
+    figure, axes = begin_axes(axes, "What less leak costs in exactness")
     points = scores.frontier or []
     inside = [100 * point["inside_error"] for point in points]
     leak = [100 * point["leak"] for point in points]
@@ -213,7 +215,7 @@ def new_figure(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _begin(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure, Axes]:
+def begin_axes(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure, Axes]:
     """Take the caller's axis or make one, and dress it."""
     if axes is None:
         # Fixed margins, since fitting them takes longer than drawing the figure twice.

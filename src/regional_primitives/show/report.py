@@ -12,7 +12,7 @@ from regional_primitives.show.extras import report_extra, require_report_extra
 from regional_primitives.show.figures import write_figures
 from regional_primitives.show.view import ReportView, report_view
 
-__all__ = ["REPORT", "render", "write_report"]
+__all__ = ["REPORT", "fill_template", "render", "write_report"]
 
 REPORT = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -40,6 +40,11 @@ def write_report(folder: Path) -> Path:
 
 def render(view: ReportView) -> str:
     """Fill the template; everything that a run brings along is escaped."""
+    return fill_template(REPORT, view, "report.css")
+
+
+def fill_template(name: str, view: object, *styles: str) -> str:
+    """Fill a page's template with its view and its style sheets; all text is escaped."""
     with report_extra():
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     environment = Environment(
@@ -49,8 +54,8 @@ def render(view: ReportView) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return environment.get_template(REPORT).render(view=view, style=style)
+    style = "".join((_TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
+    return environment.get_template(name).render(view=view, style=style)
 
 
 def _refuse_strangers(folder: Path, decomposition: Decomposition, exhibits: Exhibits) -> None:

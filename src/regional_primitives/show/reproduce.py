@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -18,10 +19,12 @@ def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
     if origin.method != "structured":
         return origin.settings
     default = dataclasses.asdict(Structured())
+    own = ZOO[origin.generator].baseline_count if origin.generator in ZOO else None
     return {
         name: value
         for name, value in origin.settings.items()
-        if name not in default or default[name] != value
+        if (name not in default or default[name] != value)
+        and not (name == "baseline_count" and value == own)
     }
 
 
@@ -33,15 +36,21 @@ def command(decomposition: Decomposition) -> str | None:
     origin, regions = decomposition.provenance, decomposition.regions
     possible = (
         origin.generator in ZOO
-        and origin.picture_seed is not None
+        and (origin.picture_seed is not None or origin.picture_file is not None)
         and regions.is_grid
         and origin.method == "structured"
     )
     if not possible:
         return None
+    picture = (
+        f"--seed {origin.picture_seed}"
+        if origin.picture_file is None
+        else f"--image {shlex.quote(origin.picture_file)}"
+    )
     words = [
-        f"primitives explain {origin.generator} --seed {origin.picture_seed}",
-        f"--layer {origin.layer} --grid {regions.rows}x{regions.columns}",
+        f"primitives explain {origin.generator} {picture}",
+        *(f"--{name} {shlex.quote(str(value))}" for name, value in origin.options.items()),
+        f"--layer {shlex.quote(origin.layer)} --grid {regions.rows}x{regions.columns}",
         *(f"--set {name}={value}" for name, value in changed_settings(decomposition).items()),
     ]
     return " ".join(words)
@@ -52,7 +61,10 @@ def python_lines(decomposition: Decomposition) -> str:
     origin, regions = decomposition.provenance, decomposition.regions
     lines = ["import regional_primitives as rp", ""]
     if origin.generator in ZOO:
-        lines.append(f"generator = rp.load_generator({origin.generator!r}, layer={origin.layer!r})")
+        options = "".join(f", {name}={value!r}" for name, value in origin.options.items())
+        lines.append(
+            f"generator = rp.load_generator({origin.generator!r}, layer={origin.layer!r}{options})"
+        )
     else:
         low, high = origin.image_range
         lines.append(

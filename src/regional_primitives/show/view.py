@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.evaluate import Exhibits, Scores
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.show import numerals, reproduce
@@ -120,7 +121,6 @@ def report_view(
         [magnitude(change, origin.image_range) for change in (departure, exhibits.patterns)]
     )
     book = PictureBook(decomposition, scale)
-    seed = "" if origin.picture_seed is None else f", picture seed {origin.picture_seed}"
     introduction = (
         book.picture("x", decomposition.image, "The picture and the borders of its patches",
                      "The picture x and its patches", grid=True),
@@ -133,7 +133,7 @@ def report_view(
     steps = _steps(book, exhibits)
     demands = _demands(book, exhibits)
     return ReportView(
-        title=f"{origin.generator}, layer {origin.layer}{seed}",
+        title=f"{origin.generator}, {origin.cut_and_picture}",
         method=origin.method,
         summary=_summary(decomposition, scores),
         images=book.images,
@@ -299,6 +299,8 @@ def _origin(
         ("Layer", f"{origin.layer} ({shape} = {decomposition.unit_count:,} units)"),
         ("Picture", f"{picture}, values {low:g} to {high:g}".replace("-", "−")),
         ("Picture seed", "not known" if origin.picture_seed is None else str(origin.picture_seed)),
+        *([("Picture file", origin.picture_file)] if origin.picture_file else []),
+        ("Flows past the cut, held fixed", _flows_past(origin)),
         ("Patches", decomposition.regions.description),
         ("Method", f"{origin.method}, {'converged' if origin.converged else 'not converged'}"),
         ("Evaluations", f"{origin.evaluations:,} forward and backward"),
@@ -313,6 +315,14 @@ def _origin(
         rows.append(("Scores measured with", told))
     versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
     return (*rows, ("Versions", versions))
+
+
+def _flows_past(origin: Provenance) -> str:
+    if origin.whole_network:
+        return "the whole network is run with the layer replaced; it could not be recorded"
+    count = len(origin.flows_past)
+    named = ", ".join(origin.flows_past[:6]) + (", …" if count > 6 else "")
+    return f"values of {count}: {named}" if count else "nothing of the picture"
 
 
 def _plain(value: Any) -> str:

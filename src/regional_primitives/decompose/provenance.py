@@ -1,0 +1,65 @@
+"""Where a decomposition comes from: all that is needed to make it again, and what it cost."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Provenance", "current_versions"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a decomposition comes from: all that is needed to make it again, and what it cost."""
+
+    generator: str
+    layer: str
+    weights_digest: str
+    """SHA-256 over the network's weights."""
+    image_range: tuple[float, float]
+    method: str
+    settings: dict[str, Any]
+    picture_seed: int | None
+    """The seed that `sample_latents` drew the picture with, where it is known."""
+    evaluations: int
+    """Forward-and-backward evaluations of the tail."""
+    wall_seconds: float
+    tail_seconds: float
+    converged: bool
+    versions: dict[str, str]
+    picture_file: str | None = None
+    """The picture file that the latents were found for, where there is one."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What `rp.load_generator` was asked for besides name and layer."""
+    flows_past: tuple[str, ...] = ()
+    """Submodules and inputs from which something of the picture flows past the cut."""
+    whole_network: bool = False
+    """Whether every evaluation had to run the whole network."""
+
+    @property
+    def cut_and_picture(self) -> str:
+        """Say the layer and which picture it is, for titles: `layer main.5, picture seed 8`."""
+        if self.picture_file is not None:
+            return f"layer {self.layer}, picture {Path(self.picture_file).name}"
+        seed = "" if self.picture_seed is None else f", picture seed {self.picture_seed}"
+        return f"layer {self.layer}{seed}"
+
+    @property
+    def overhead_ratio(self) -> float:
+        """Wall time over the time of the tail's evaluations in the same run; 1 is the limit."""
+        return self.wall_seconds / max(self.tail_seconds, 1e-12)
+
+
+def current_versions() -> dict[str, str]:
+    """Name the versions that a result may depend on."""
+    packages = ("regional_primitives", "torch", "numpy")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found

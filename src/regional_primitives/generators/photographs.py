@@ -1,0 +1,241 @@
+"""Photographs as tensors in [0, 1]: any picture file, and random crops of scikit-image's own.
+
+The wheel of scikit-image (BSD-3-Clause) carries a few photographs; they are found without
+importing it and without a download. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.errors import (
+    InputError,
+    MissingExtraError,
+    StorageError,
+    require_whole,
+)
+from regional_primitives.runtime.streams import stream
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "LARGEST_SIZE",
+    "PHOTOGRAPHS",
+    "PIXELS_PER_CELL",
+    "SMALLEST_SIZE",
+    "crops",
+    "draw_crop",
+    "read_photograph",
+    "require_size",
+]
+
+SMALLEST_SIZE = 32
+LARGEST_SIZE = 512
+PIXELS_PER_CELL = 8
+"""Pixels, a side, for one cell of the autoencoder's latent."""
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+"""Those of scikit-image that show things as a camera sees them; no microscope, no telescope, and
+one of the stereo pair."""
+
+_FEWEST_PIXELS = 8
+"""A side of a picture that is worth enlarging."""
+_MOST_PIXELS = 100_000_000
+"""What is still decoded: 300 MB as RGB. A file of a few kB may claim far more."""
+_SMALLEST_CROP = 0.4
+"""The side of the smallest crop, as a part of the photograph's shorter side."""
+
+
+def require_size(size: int) -> None:
+    """Refuse a size, in pixels a side, that the autoencoder cannot take.
+
+    Raises:
+        InputError: not a multiple of 8 from 32 to 512.
+    """
+    require_whole("size", size, SMALLEST_SIZE)
+    if size % PIXELS_PER_CELL or size > LARGEST_SIZE:
+        raise InputError(
+            f"size must be a multiple of {PIXELS_PER_CELL} from {SMALLEST_SIZE} to {LARGEST_SIZE} "
+            f"pixels, not {size}"
+        )
+
+
+def read_photograph(path: str | Path, size: int) -> Float[Tensor, "1 3 size size"]:
+    """Read a picture file: turned upright, its middle square, resized to `size` pixels a side.
+
+    Whatever the file's mode, the result is RGB; what is transparent becomes white.
+
+    Raises:
+        InputError: a size that the autoencoder cannot take, or a file that is missing, is no
+            picture, is damaged, or has too few or too many pixels.
+        MissingExtraError: Pillow is not installed.
+    """
+    require_size(size)
+    file = Path(path).expanduser()
+    try:
+        is_folder, is_file = file.is_dir(), file.is_file()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    if is_folder:
+        raise InputError(f"{file} is a folder; give one picture file")
+    if not is_file:
+        raise InputError(f"{file} is not there; give one picture file")
+    picture = _decode(file)
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return _resized(picture, (left, top, left + side, top + side), size)
+
+
+def crops(count: int, size: int, seed: int = 0) -> Float[Tensor, "count 3 size size"]:
+    """Draw crops of the photographs in `PHOTOGRAPHS`, one random stream an item.
+
+    Raises:
+        InputError: a count below 1, or a size that the autoencoder cannot take.
+        MissingExtraError: scikit-image or Pillow is not installed.
+        StorageError: this scikit-image does not carry a photograph.
+    """
+    require_whole("count", count, 1)
+    return torch.cat([draw_crop(stream(seed, "photographs", i), size) for i in range(count)])
+
+
+def draw_crop(rng: torch.Generator, size: int) -> Float[Tensor, "1 3 size size"]:
+    """Draw one crop: which photograph, how large, where, and whether mirrored.
+
+    It is enlarged only where the whole photograph is smaller than `size`.
+
+    Raises:
+        InputError: a size that the autoencoder cannot take.
+        MissingExtraError: scikit-image or Pillow is not installed.
+        StorageError: this scikit-image does not carry a photograph.
+    """
+    require_size(size)
+    # Always five numbers, so that what is drawn next does not depend on what was drawn.
+    which, scale, down, right, mirrored = torch.rand(5, generator=rng, dtype=torch.float64).tolist()
+    picture = _shipped(PHOTOGRAPHS[int(which * len(PHOTOGRAPHS))])
+    largest = min(picture.size)
+    smallest = min(largest, max(size, round(_SMALLEST_CROP * largest)))
+    side = smallest + int(scale * (largest - smallest + 1))
+    left = int(right * (picture.width - side + 1))
+    top = int(down * (picture.height - side + 1))
+    crop = _resized(picture, (left, top, left + side, top + side), size)
+    return crop.flip(3) if mirrored < 0.5 else crop
+
+
+def _shipped(name: str) -> Image.Image:
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("drawing photographs", "photos")
+    path = Path(next(iter(spec.submodule_search_locations))) / "data" / name
+    if not path.is_file():
+        raise StorageError(
+            f"{path} is missing: this scikit-image does not carry the photograph; "
+            "get one that does: pip install scikit-image==0.26.0"
+        )
+    return _decode_once(path)
+
+
+@functools.cache
+def _decode_once(path: Path) -> Image.Image:
+    return _decode(path)
+
+
+@contextmanager
+def _pillow() -> Iterator[None]:
+    """Wrap imports of Pillow.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "PIL":
+            raise
+        raise MissingExtraError("reading a photograph", "photos") from error
+
+
+def _decode(file: Path) -> Image.Image:
+    """Read a file into an upright RGB picture."""
+    with _pillow():
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    try:
+        with warnings.catch_warnings():
+            # A picture is read or refused; Pillow's remarks on its tags and its size are neither.
+            warnings.simplefilter("ignore")
+            with Image.open(file) as picture:
+                if picture.format == "EPS":
+                    raise InputError(f"{file} is a program that draws (EPS); save it as PNG")
+                _refuse_extremes(file, *picture.size)
+                return _to_rgb(file, ImageOps.exif_transpose(picture))
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{file} has too many pixels: {error}") from error
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{file} is not a picture that Pillow can read; save it as PNG or JPEG"
+        ) from error
+    except Exception as error:  # the decoders raise all kinds on a damaged file
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise InputError(f"{file} cannot be read, truncated or damaged: {reason[0]}") from error
+
+
+def _refuse_extremes(file: Path, width: int, height: int) -> None:
+    if min(width, height) < _FEWEST_PIXELS:
+        raise InputError(
+            f"{file} has {width} × {height} pixels; at least {_FEWEST_PIXELS} a side are needed"
+        )
+    if width * height > _MOST_PIXELS:
+        raise InputError(
+            f"{file} has too many pixels: {width:,} × {height:,}; "
+            f"at most {_MOST_PIXELS // 10**6} million are read"
+        )
+
+
+def _to_rgb(file: Path, picture: Image.Image) -> Image.Image:
+    """Turn any mode into RGB, transparency laid on white."""
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise InputError(
+            f"{file} holds real numbers, whose black and white are unknown; "
+            "save it with 8 or 16 bits a channel"
+        )
+    if picture.mode.startswith("I"):
+        # Pillow would clip what is above 255 instead of scaling it.
+        values = np.asarray(picture).astype(np.int64)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise InputError(
+                f"{file} holds whole numbers from {values.min()} to {values.max()}; "
+                "save it with 8 or 16 bits a channel"
+            )
+        picture = Image.fromarray(((values * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8))
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    # Premultiplied grey has no direct way to RGBA.
+    layer = picture.convert("LA") if picture.mode == "La" else picture
+    layer = layer.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _resized(
+    picture: Image.Image, box: tuple[int, int, int, int], size: int
+) -> Float[Tensor, "1 3 size size"]:
+    """Resize the part of a picture in `box` (left, top, right, bottom), with antialiasing."""
+    from PIL import Image
+
+    small = picture.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
+    return pixels.view(1, size, size, 3).permute(0, 3, 1, 2).contiguous().float() / 255

@@ -1,0 +1,276 @@
+"""`photos`: TAEF2, the tiny autoencoder of FLUX.2's latents, from public madebyollin/taesd (MIT).
+
+Written from the published key names and shapes; users fetch the weights. The decoder is the
+generator: all of a picture flows through each of its layers, and the encoder gives any photograph
+its latent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from regional_primitives.errors import (
+    GeneratorError,
+    InputError,
+    RegionalPrimitivesError,
+    StorageError,
+)
+from regional_primitives.generators.photographs import PIXELS_PER_CELL, draw_crop, require_size
+from regional_primitives.runtime.cache import cache_folder
+from regional_primitives.runtime.storage import read_tensors
+
+__all__ = [
+    "DEFAULT_LAYER",
+    "HOW_TO_GET",
+    "LATENT_CHANNELS",
+    "LAYERS",
+    "WEIGHTS_VARIABLE",
+    "PhotoDecoder",
+    "PhotoEncoder",
+    "encode_photograph",
+    "find_weights",
+    "latent_sampler",
+    "load_photos",
+]
+
+LATENT_CHANNELS = 32
+LAYERS = ("5", "10", "15", "17")
+"""64 channels at 1/8, 1/4, 1/2 and all of the picture's side: the last block of each resolution.
+
+At the picture's own it is what goes into its one block; behind that, one convolution is left, and
+components of a linear network add up whatever they are.
+"""
+DEFAULT_LAYER = "10"
+# The commit is named, so that the files cannot change behind the link.
+HOW_TO_GET = (
+    'curl -fL --create-dirs -o "taef2/#1" "https://raw.githubusercontent.com/madebyollin/taesd/'
+    '5cccb12dc72074a4be35680c3b108548a7c69978/{taef2_decoder.pth,taef2_encoder.pth}"'
+)
+WEIGHTS_VARIABLE = "REGIONAL_PRIMITIVES_WEIGHTS"
+
+_WIDTH = 64
+_BLOCKS = 3
+"""Residual blocks a resolution; the picture's own has one."""
+_HALVES = ("decoder", "encoder")
+_SUFFIXES = (".safetensors", ".pth")
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+class _Clamp(nn.Module):
+    """Keep latents within (−3, 3), smoothly."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 3 * torch.tanh(z / 3)
+
+
+class _Block(nn.Module):
+    """A residual block of three convolutions; `pools` adds what normalisation over all tells."""
+
+    def __init__(self, *, pools: bool = False) -> None:
+        super().__init__()
+        self.pool: nn.Module | None = None
+        if pools:
+            self.pool = nn.Sequential(
+                nn.Conv2d(_WIDTH, 4 * _WIDTH, 1, bias=False),
+                nn.GroupNorm(4, 4 * _WIDTH),
+                nn.ReLU(),
+                nn.Conv2d(4 * _WIDTH, _WIDTH, 1, bias=False),
+            )
+        self.conv = nn.Sequential(
+            _conv(_WIDTH, _WIDTH),
+            nn.ReLU(),
+            _conv(_WIDTH, _WIDTH),
+            nn.ReLU(),
+            _conv(_WIDTH, _WIDTH),
+        )
+        self.fuse = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pool is not None:
+            x = x + self.pool(x)
+        return self.fuse(x + self.conv(x))
+
+
+def _conv(incoming: int, outgoing: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    return nn.Conv2d(incoming, outgoing, 3, stride, padding=1, bias=bias)
+
+
+def _blocks(*, pools: bool = False) -> list[nn.Module]:
+    return [_Block(pools=pools) for _ in range(_BLOCKS)]
+
+
+class PhotoDecoder(nn.Sequential):
+    """A latent [B, 32, H/8, W/8] becomes a picture [B, 3, H, W], layer after layer.
+
+    Black is 0 and white 1; as published, the last layer is a convolution, which may overshoot.
+    """
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = [_Clamp(), _conv(LATENT_CHANNELS, _WIDTH), nn.ReLU()]
+        for pools in (True, False, False):
+            layers += _blocks(pools=pools)
+            layers += [nn.Upsample(scale_factor=2), _conv(_WIDTH, _WIDTH, bias=False)]
+        super().__init__(*layers, _Block(), _conv(_WIDTH, 3))
+
+
+class PhotoEncoder(nn.Sequential):
+    """A picture [B, 3, H, W] in [0, 1] becomes a latent [B, 32, H/8, W/8]."""
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = [_conv(3, _WIDTH), _Block()]
+        for pools in (False, False, True):
+            layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False), *_blocks(pools=pools)]
+        super().__init__(*layers, _conv(_WIDTH, LATENT_CHANNELS))
+
+
+@torch.no_grad()
+def encode_photograph(
+    encoder: PhotoEncoder, picture: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch 32 height//8 width//8"]:
+    """Turn pictures into latents, one by one, so that no item depends on its company.
+
+    Raises:
+        InputError: no pictures in [0, 1], or sides that are no multiple of 8.
+    """
+    if picture.ndim != 4 or picture.shape[1] != 3 or not picture.numel():
+        raise InputError(f"pictures are [batch, 3, height, width], not {list(picture.shape)}")
+    if picture.shape[2] % PIXELS_PER_CELL or picture.shape[3] % PIXELS_PER_CELL:
+        raise InputError(
+            f"the sides of a picture must be multiples of {PIXELS_PER_CELL} pixels, "
+            f"not {list(picture.shape[2:])}"
+        )
+    low, high = picture.aminmax()
+    if not (low >= 0 and high <= 1):
+        raise InputError(
+            f"pictures lie in [0, 1], not [{float(low):.3g}, {float(high):.3g}]; scale or clamp"
+        )
+    weight = next(encoder.parameters())
+    return torch.cat([encoder(item.to(weight)) for item in picture.split(1)])
+
+
+def latent_sampler(encoder: PhotoEncoder, size: int) -> Callable[[int, torch.Generator], Tensor]:
+    """Make what draws latents: those of random crops, `size` pixels a side, of real photographs.
+
+    Raises:
+        InputError: a size that is not a multiple of 8 from 32 to 512.
+    """
+    require_size(size)
+
+    def sample_latents(count: int, rng: torch.Generator) -> Tensor:
+        """Draw crops of the photographs that scikit-image carries, and encode them."""
+        return torch.cat([encode_photograph(encoder, draw_crop(rng, size)) for _ in range(count)])
+
+    return sample_latents
+
+
+def find_weights(given: Path | None = None) -> Path | None:
+    """Locate a folder with both files: `given` and nothing else, or where weights are kept.
+
+    Those places are the folder that $REGIONAL_PRIMITIVES_WEIGHTS names and `weights` in the cache
+    folder; in each, the files lie directly or under `taef2`.
+    """
+    return next((folder for folder in _folders(given) if _pair(folder)), None)
+
+
+def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder]:
+    """Build decoder and encoder with their trained weights, in float32.
+
+    Raises:
+        InputError: `weights` is a file.
+        GeneratorError: the weights are not there (the message has the command that gets them).
+        StorageError: one of the two files is missing, corrupt, or not TAEF2's.
+    """
+    for folder in _folders(weights):
+        pair = _pair(folder)
+        if pair:
+            return _filled(PhotoDecoder, pair[0]), _filled(PhotoEncoder, pair[1])
+    raise _not_found(weights)
+
+
+def _folders(given: Path | None) -> list[Path]:
+    if given is not None:
+        places = [given]
+    else:
+        chosen = os.environ.get(WEIGHTS_VARIABLE)
+        places = [Path(chosen)] if chosen else []
+        places.append(cache_folder() / "weights")
+    places = [place.expanduser() for place in places]
+    return [folder for place in places for folder in (place, place / "taef2")]
+
+
+def _file(folder: Path, half: str) -> Path | None:
+    paths = (folder / f"taef2_{half}{suffix}" for suffix in _SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _pair(folder: Path) -> tuple[Path, Path] | None:
+    decoder, encoder = (_file(folder, half) for half in _HALVES)
+    return (decoder, encoder) if decoder and encoder else None
+
+
+def _not_found(given: Path | None) -> RegionalPrimitivesError:
+    """Say why there are no weights: half of them, none, or no folder."""
+    if given is not None and given.expanduser().is_file():
+        return InputError(f"weights is the folder that holds both files, not the file {given}")
+    for folder in _folders(given):
+        halves = {half: _file(folder, half) for half in _HALVES}
+        present = [path.name for path in halves.values() if path is not None]
+        if present:
+            missing = next(half for half, path in halves.items() if path is None)
+            return StorageError(
+                f"{folder} holds {present[0]}, but taef2_{missing}.pth (or .safetensors) is "
+                f"missing; get both: {HOW_TO_GET}"
+            )
+    where = "not installed" if given is None else f"not in {given}"
+    return GeneratorError(
+        f"the weights of 'photos' are {where}; get them: {HOW_TO_GET} and pass --weights taef2 "
+        f"(or name the folder in ${WEIGHTS_VARIABLE})"
+    )
+
+
+def _filled(network_type: type[_Network], path: Path) -> _Network:
+    """Build a network around the tensors of a file, without drawing weights first."""
+    with torch.device("meta"):
+        network = network_type()
+    state = _read(path)
+    fault = _fault(state, network.state_dict())
+    if fault:
+        raise StorageError(
+            f"{path} is not the file of {network_type.__name__}: {fault}; get it: {HOW_TO_GET}"
+        )
+    network.load_state_dict({key: part.float() for key, part in state.items()}, assign=True)
+    return network.eval()
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises all kinds on a damaged file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StorageError(
+            f"{path} is corrupt, or no file of tensors alone: {reason}; get it: {HOW_TO_GET}"
+        ) from error
+
+
+def _fault(state: Any, expected: dict[str, Tensor]) -> str:
+    """Say the first way in which a state dict is not the expected one; "" if it is."""
+    if not isinstance(state, dict):
+        return f"it holds a {type(state).__name__}, no tensors by name"
+    for key, pattern in expected.items():
+        part = state.get(key)
+        if not isinstance(part, Tensor):
+            return f"{key!r} is missing"
+        if part.shape != pattern.shape or not part.is_floating_point():
+            kind = str(part.dtype).removeprefix("torch.")
+            return f"{key!r} is {kind} {list(part.shape)}, not real numbers {list(pattern.shape)}"
+    unknown = [str(key) for key in state if key not in expected]
+    return f"{unknown[0]!r} is unknown" if unknown else ""

@@ -1,0 +1,36 @@
+"""A sweep's folder becomes one self-contained page, sweep.html, from sweep.json alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regional_primitives.evaluate.sweep_scores import SweepScores
+from regional_primitives.runtime.storage import staged_file
+from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.figures import FIGURES, write_figure
+from regional_primitives.show.report import fill_template
+from regional_primitives.show.sweep_plots import plot_sweep
+from regional_primitives.show.sweep_view import sweep_view
+
+__all__ = ["SWEEP_FIGURE", "SWEEP_REPORT", "write_sweep_report"]
+
+SWEEP_REPORT = "sweep.html"
+SWEEP_FIGURE = "sweep.png"
+"""In the folder's figures."""
+
+
+def write_sweep_report(folder: Path) -> Path:
+    """Read sweep.json; write the figure and then sweep.html, whole or not at all.
+
+    Raises:
+        StorageError: sweep.json is missing or corrupt, or the disk refuses.
+        MissingExtraError: packages that only the report needs are not installed.
+    """
+    require_report_extra()
+    sweep = SweepScores.read(folder)
+    page = fill_template(SWEEP_REPORT, sweep_view(sweep), "report.css", "sweep.css")
+    write_figure(folder / FIGURES / SWEEP_FIGURE, plot_sweep(sweep))
+    report = folder / SWEEP_REPORT
+    with staged_file(report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return report

@@ -1,0 +1,508 @@
+import errno
+import itertools
+import json
+import shutil
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from scipy import stats
+
+import regional_primitives as rp
+from regional_primitives import runs, sweeps
+from regional_primitives.evaluate.sweep_scores import SweepScores
+from regional_primitives.runtime.storage import read_json
+
+QUICK = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
+LITTLE = rp.Evaluation(demands=8, components=2, contexts=2, free_demands=2, free_steps=2)
+LAYERS = ("embed", "express")
+
+
+def sweep(folder, seeds=(0, 1, 2), layers=LAYERS, **changes):
+    arguments = {
+        "regions": rp.Regions.grid(4, 4),
+        "settings": QUICK,
+        "evaluation": LITTLE,
+        "device": "cpu",
+        **changes,
+    }
+    return sweeps.sweep("planted", seeds, layers, folder, **arguments)
+
+
+def stub(name):
+    return lambda folder: (folder / name).touch()
+
+
+@pytest.fixture(autouse=True)
+def quick_reports(monkeypatch):
+    """Leave stubs in place of reports: tests of reports are elsewhere."""
+    monkeypatch.setattr(runs, "write_report", stub("report.html"))
+    monkeypatch.setattr(sweeps, "write_sweep_report", stub("sweep.html"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The order in which threads add up changes rounding; one has one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def explained(monkeypatch):
+    """Note which picture is fitted at which layer."""
+    fitted, explain = [], runs.explain
+
+    def noted(generator, *rest, picture_seed, **named):
+        fitted.append((generator.layer, picture_seed))
+        return explain(generator, *rest, picture_seed=picture_seed, **named)
+
+    monkeypatch.setattr(runs, "explain", noted)
+    return fitted
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, one_thread):
+    """Two layers, three pictures, with the sweep's own report."""
+    folder = tmp_path_factory.mktemp("sweeps") / "planted"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "write_report", stub("report.html"))
+        return sweep(folder), folder
+
+
+@pytest.fixture
+def own_folder(swept, tmp_path):
+    """A copy that a test may change."""
+    return shutil.copytree(swept[1], tmp_path / "planted")
+
+
+def visible(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+
+
+def everything(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def without_times(content):
+    """Drop what two equal sweeps may differ in."""
+    if isinstance(content, list):
+        return [without_times(part) for part in content]
+    if isinstance(content, dict):
+        other = {"wall_seconds", "overhead_ratio", "machine", "date"}
+        return {name: without_times(part) for name, part in content.items() if name not in other}
+    return content
+
+
+def test_each_picture_at_each_layer_is_a_run(swept):
+    _, folder = swept
+    for layer, seed in itertools.product(LAYERS, (0, 1, 2)):
+        run = rp.Decomposition.load(folder / layer / str(seed))
+        assert (run.provenance.layer, run.provenance.picture_seed) == (layer, seed)
+        assert (folder / layer / str(seed) / "report.html").is_file()
+    assert {path.name for path in folder.iterdir()} == {
+        "embed", "express", "figures", "sweep.html", "sweep.json",
+    }  # fmt: skip
+    assert (folder / "figures" / "sweep.png").stat().st_size > 20_000
+
+
+def test_sweep_json_tells_what_was_asked_and_every_score(swept):
+    result, folder = swept
+    content = json.loads((folder / "sweep.json").read_text())
+    assert content == json.loads(json.dumps(result.to_dict()))
+    assert set(content) == {
+        "schema_version", "generator", "weights_digest", "options", "regions", "patches", "seeds",
+        "settings", "evaluation", "versions", "machine", "date", "layers",
+    }  # fmt: skip
+    assert content["schema_version"] == 1
+    assert content["generator"] == "planted"
+    assert content["seeds"] == [0, 1, 2]
+    assert content["regions"] == {"kind": "grid", "rows": 4, "columns": 4}
+    assert content["settings"]["steps"] == 3
+    assert content["evaluation"]["demands"] == 8
+    assert content["options"] == {}
+    assert content["machine"]["device"] == "cpu"
+    assert {"torch", "python", "regional_primitives"} <= set(content["versions"])
+    assert [layer["layer"] for layer in content["layers"]] == list(LAYERS)
+    for layer in content["layers"]:
+        assert layer["feature_shape"] == [60]
+        assert layer["units"] == 60
+        assert layer["frontier"] is None
+        for seed, picture in enumerate(layer["pictures"]):
+            run = folder / picture["run"]
+            scores = json.loads((run / "scores.json").read_text())
+            assert picture["seed"] == seed
+            assert scores.items() <= picture.items()
+            manifest = read_json(run / "run.json")
+            assert picture["wall_seconds"] == manifest["wall_seconds"]
+            assert (folder / picture["report"]).is_file()
+
+
+def test_means_and_intervals_are_those_of_the_runs(swept):
+    result, folder = swept
+    for layer in result.layers:
+        runs_ = [rp.Scores.read(folder / layer.layer / str(seed)) for seed in (0, 1, 2)]
+        for name in ("leak", "inside_error", "boundedness_in_context", "n90", "free_leak"):
+            values = [float(getattr(scores, name)) for scores in runs_]
+            spread = layer.summary[name]
+            half = stats.sem(values) * stats.t.ppf(0.975, 2)
+            assert spread.mean == pytest.approx(statistics.fmean(values))
+            assert spread.half_interval_95 == pytest.approx(half)
+            assert (spread.least, spread.most) == (min(values), max(values))
+        sizes = [
+            sum(size * share for size, share in scores.field_sizes.items()) for scores in runs_
+        ]
+        assert layer.summary["field_patches"].mean == pytest.approx(statistics.fmean(sizes))
+        assert layer.summary["field_share"].mean == pytest.approx(statistics.fmean(sizes) / 16)
+        n90 = statistics.fmean(scores.n90 for scores in runs_)
+        assert layer.summary["n90_per_unit"].mean == pytest.approx(n90 / 60)
+
+
+def test_field_size_is_the_energy_weighted_mean_of_the_components(swept):
+    result, folder = swept
+    run = rp.Decomposition.load(folder / "embed" / "1")
+    energy = run.strengths.double().square()
+    expected = float((energy * run.action_fields.sum(1)).sum() / energy.sum())
+    assert result.layers[0].values("field_patches")[1] == pytest.approx(expected)
+
+
+def test_what_was_written_can_be_read(swept):
+    result, folder = swept
+    assert SweepScores.read(folder) == result
+
+
+def test_a_sweep_that_stands_is_not_made_again(swept, own_folder, explained):
+    before = {path: path.stat().st_mtime_ns for path in own_folder.glob("*/*/*")}
+    assert without_times(sweep(own_folder).to_dict()) == without_times(swept[0].to_dict())
+    assert explained == []
+    assert {path: path.stat().st_mtime_ns for path in own_folder.glob("*/*/*")} == before
+
+
+def test_only_what_is_missing_is_made(swept, own_folder, explained):
+    shutil.rmtree(own_folder / "express" / "1")
+    said = []
+    result = sweep(
+        own_folder,
+        seeds=(0, 1, 2, 3),
+        progress=lambda stage, done, total, note="": said.append((stage, done, total)),
+    )
+    assert explained == [("embed", 3), ("express", 1), ("express", 3)]
+    assert [(done, total) for stage, done, total in said if stage == sweeps.RUNS] == [
+        (5, 8), (6, 8), (7, 8), (8, 8),
+    ]  # fmt: skip
+    assert ("express/1 fit", 3, 3) in said
+    assert result.seeds == (0, 1, 2, 3)
+    one, other = (kind.layers[1].pictures[1].scores for kind in (result, swept[0]))
+    assert replace(one, overhead_ratio=0.0) == replace(other, overhead_ratio=0.0)
+
+
+def test_more_measuring_does_not_fit_anew(own_folder, explained):
+    result = sweep(own_folder, seeds=[0], evaluation=replace(LITTLE, demands=4))
+    assert explained == []
+    assert result.layers[0].pictures[0].scores.demands == 4
+
+
+def test_thorough_sweeps_have_a_frontier(own_folder):
+    result = sweep(own_folder, [0, 1], ["express"], evaluation=replace(LITTLE, refits=True))
+    points = result.layers[0].frontier
+    assert [point.outside_weight for point in points] == pytest.approx([0.03, 0.1, 0.3])
+    pictures = [picture.scores.frontier for picture in result.layers[0].pictures]
+    for place, point in enumerate(points):
+        leaks = [frontier[place]["leak"] for frontier in pictures]
+        assert point.leak.mean == pytest.approx(statistics.fmean(leaks))
+        assert point.leak.pictures == 2
+    stored = read_json(own_folder / "sweep.json")["layers"][0]["frontier"]
+    assert [point["outside_weight"] for point in stored] == pytest.approx([0.03, 0.1, 0.3])
+
+
+class FullDiskError(OSError):
+    def __init__(self):
+        super().__init__(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "message"),
+    [
+        (KeyboardInterrupt, KeyboardInterrupt, None),
+        (FullDiskError, rp.StorageError, "No space left on device"),
+        (
+            lambda: rp.GeneratorError("the fit diverged"),
+            rp.GeneratorError,
+            "express, picture 0: the fit diverged",
+        ),
+    ],
+)
+def test_what_ends_a_sweep_leaves_the_finished_runs_and_no_debris(
+    tmp_path, monkeypatch, explained, raised, told, message
+):
+    folder = tmp_path / "sweep"
+    noted = runs.explain
+
+    def ended(*rest, **named):
+        if len(explained) == 2:
+            raise raised()
+        return noted(*rest, **named)
+
+    monkeypatch.setattr(runs, "explain", ended)
+    with pytest.raises(told, match=message):
+        sweep(folder, seeds=(0, 1))
+    assert visible(folder) == {"embed/0", "embed/1"}
+    assert [path.name for path in folder.iterdir()] == ["embed"]
+    assert not [name for name in everything(folder) if "/." in name or name.startswith(".")]
+    monkeypatch.setattr(runs, "explain", noted)
+    explained.clear()
+    sweep(folder, seeds=(0, 1))
+    assert explained == [("express", 0), ("express", 1)]
+    assert visible(folder) >= {"embed/0", "embed/1", "express/0", "express/1"}
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_what_ends_the_first_run_leaves_nothing(tmp_path, monkeypatch, existed):
+    def ended(*_, **__):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "sweep"
+    if existed:
+        folder.mkdir()
+    monkeypatch.setattr(runs, "explain", ended)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(folder)
+    assert everything(tmp_path) == (["sweep"] if existed else [])
+
+
+def test_the_number_of_workers_changes_nothing(swept, tmp_path):
+    said = []
+    result = sweep(
+        tmp_path / "two",
+        [0, 1],
+        ["express"],
+        workers=2,
+        progress=lambda stage, done, total, note="": said.append((stage, done)),
+    )
+    assert {("runs", 2), ("express/0 fit", 3), ("express/1 fit", 3)} <= set(said)
+    assert result.machine["workers"] == 2
+    for one, two in zip(swept[0].layers[1].pictures, result.layers[0].pictures, strict=False):
+        assert two.seed == one.seed
+        assert replace(two.scores, overhead_ratio=0.0) == replace(one.scores, overhead_ratio=0.0)
+    assert not [name for name in everything(tmp_path) if "/." in name]
+
+
+def test_faces_can_be_swept(tmp_path):
+    result = sweeps.sweep(
+        "faces",
+        [0],
+        ["main.8", "main.11"],
+        tmp_path / "faces",
+        regions=rp.Regions.grid(2, 2),
+        settings=rp.Structured(steps=1, batch=2, probes=1, baseline_count=4),
+        evaluation=rp.Evaluation(demands=2, components=1, contexts=2, free_demands=0),
+    )
+    assert [layer.layer for layer in result.layers] == ["main.8", "main.11"]
+    assert [layer.feature_shape for layer in result.layers] == [(128, 16, 16), (64, 32, 32)]
+    assert all(layer.summary["leak"].half_interval_95 is None for layer in result.layers)
+
+
+def test_one_layer_is_the_generators_own_or_named(tmp_path):
+    for name, expected in ((None, "express"), ("embed", "embed"), (["embed", "embed"], "embed")):
+        result = sweep(tmp_path / f"sweep {name}", [0, 0], name)
+        assert [layer.layer for layer in result.layers] == [expected]
+        assert result.seeds == (0,)
+
+
+def test_all_layers_are_those_that_the_zoo_lists(tmp_path, monkeypatch):
+    entry = replace(sweeps.ZOO["planted"], layers=("embed", "express"))
+    monkeypatch.setitem(sweeps.ZOO, "planted", entry)
+    result = sweep(tmp_path / "sweep", [0], "all")
+    assert [layer.layer for layer in result.layers] == ["embed", "express"]
+
+
+def test_several_layers_are_one_bundle_with_a_safe_folder(tmp_path):
+    result = sweep(tmp_path / "sweep", [0], ["embed + express"])
+    assert result.layers[0].layer == "embed+express"
+    assert result.layers[0].feature_shape == ((60,), (60,))
+    assert visible(tmp_path / "sweep") >= {"embed+express/0"}
+    assert SweepScores.read(tmp_path / "sweep") == result
+
+
+def test_folder_names_are_safe_and_differ_where_layers_differ():
+    names = [
+        "main.5", "unet.mid#3", "unet.mid#4", "unet.mid[0]", "a/b", "a_b", "figures", "a b", "日本",
+        ".hidden", "x" * 300, "x" * 301, "sweep.json", "ein+zwei", "b8.conv#1[0]+b9", "..", "con#",
+    ]  # fmt: skip
+    folders = [sweeps.layer_folder(name) for name in names]
+    assert folders[0] == "main.5"
+    assert folders[names.index("ein+zwei")] == "ein+zwei"
+    assert len(set(folders)) == len(names)
+    for folder in folders:
+        assert folder.isascii()
+        assert len(folder) <= 80
+        assert not set(folder) & set("/\\#[]%?*:<>|\"' ")
+        assert not folder.startswith(".")
+        assert folder not in ("figures", "sweep.json", "sweep.html")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("0:4", (0, 1, 2, 3)),
+        (" 5 : 7 ", (5, 6)),
+        ("1,5,9", (1, 5, 9)),
+        ("7", (7,)),
+        ("0", (0,)),
+        ("0:2,8,1", (0, 1, 8)),
+        ("18446744073709551615", (2**64 - 1,)),
+    ],
+)
+def test_seeds_are_read(text, seeds):
+    assert sweeps.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "4:4",
+            r"seeds '4:4' name no picture; STOP is not part of START:STOP, so that 4:8 is four",
+        ),
+        ("0:2,9:3", "seeds '9:3' name no picture"),
+        ("", "not of the form START:STOP, such as 0:4, or a list"),
+        ("a", "seeds 'a' are not of the form"),
+        ("-1", "seeds '-1' are not of the form"),
+        ("1,", "seeds '1,' are not of the form"),
+        ("0:4:2", "not of the form"),
+        (":4", "not of the form"),
+        ("1.5", "not of the form"),
+        ("0:1000000000", "name more than 100,000 pictures"),
+    ],
+)
+def test_malformed_seeds_are_told(text, message):
+    with pytest.raises(rp.InputError, match=message):
+        sweeps.parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"),
+    [
+        (None, None),
+        ("all", "all"),
+        ("main.5", ("main.5",)),
+        ("main.2, b8[0]+b9#2", ("main.2", "b8[0]+b9#2")),
+    ],
+)
+def test_layers_are_read(text, layers):
+    assert sweeps.parse_layers(text) == layers
+
+
+@pytest.mark.parametrize("text", ["", "main.2,", ",", " , "])
+def test_malformed_layers_are_told(text):
+    with pytest.raises(rp.InputError, match=r"not of the form NAME,NAME,… or all"):
+        sweeps.parse_layers(text)
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    monkeypatch.setattr(runs, "explain", lambda *_, **__: pytest.fail("a run has started"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": ["express", "nosuch"]}, "layer 'nosuch' is not in this network; cut points"),
+        ({"layers": []}, "at least one layer"),
+        ({"seeds": []}, "at least one seed"),
+        ({"workers": 0}, "workers must be a whole number of at least 1, not 0"),
+        ({"regions": rp.Regions.from_labels(torch.zeros(32, 32).long())}, "takes a grid"),
+        ({"device": "abacus"}, "device 'abacus' cannot be used"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_run(tmp_path, nothing_runs, changes, message):
+    with pytest.raises(rp.RegionalPrimitivesError, match=message):
+        sweep(tmp_path / "sweep", **changes)
+    assert everything(tmp_path) == []
+
+
+def test_an_unknown_generator_is_told(tmp_path, nothing_runs):
+    for layers in (None, "all", ["express"]):
+        with pytest.raises(rp.InputError, match=r"'nosuch' is not in the zoo; there are: faces"):
+            sweeps.sweep("nosuch", [0], layers, tmp_path / "sweep")
+    assert everything(tmp_path) == []
+
+
+def spoil(name, **changes):
+    def change(folder):
+        content = read_json(folder / name)
+        (folder / name).write_text(json.dumps({**content, **changes}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "changes", "message"),
+    [
+        (None, {"settings": replace(QUICK, steps=4)}, r"other settings \(steps=3, not 4\)"),
+        (None, {"regions": rp.Regions.grid(2, 2)}, r"other patches \(.*\); choose another folder"),
+        (spoil("express/2/run.json", weights_digest="ab"), {}, "other generator weights"),
+        (spoil("express/2/run.json", picture_seed=7), {}, r"another picture seed \(7, not 2\)"),
+        (spoil("sweep.json", generator="faces"), {}, "holds a sweep of 'faces'"),
+        (lambda folder: (folder / "sweep.json").write_text("{"), {}, "not valid JSON"),
+        (lambda folder: (folder / "express/2/run.json").write_text("{"), {}, "not valid JSON"),
+    ],
+)
+def test_another_sweep_is_not_mixed_in(own_folder, nothing_runs, spoiled, changes, message):
+    if spoiled:
+        spoiled(own_folder)
+    before = {path: path.read_bytes() for path in own_folder.rglob("*") if path.is_file()}
+    with pytest.raises(rp.StorageError, match=message):
+        sweep(own_folder, **changes)
+    assert {path: path.read_bytes() for path in own_folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("file", "is a file; choose a folder"),
+        ("file/below", "cannot write to"),
+        ("letters", "exists and is not a sweep's folder"),
+        ("photos", "exists and is not a sweep's folder"),
+        ("run", "exists and is not a sweep's folder"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused(swept, tmp_path, nothing_runs, name, message):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.txt").write_text("mine")
+    (tmp_path / "photos" / "summer").mkdir(parents=True)
+    (tmp_path / "photos" / "summer" / "beach.jpg").write_text("mine")
+    shutil.copytree(swept[1] / "express" / "0", tmp_path / "run")
+    before = everything(tmp_path)
+    with pytest.raises(rp.StorageError, match=message):
+        sweep(tmp_path / name)
+    assert everything(tmp_path) == before
+
+
+def test_a_folder_in_use_by_hidden_files_is_a_new_one(tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    sweep(tmp_path, [0], None)
+    assert (tmp_path / "sweep.html").is_file()
+
+
+def test_without_the_report_extra_the_numbers_are_whole(own_folder, monkeypatch):
+    def missing(*_):
+        raise rp.MissingExtraError("the report", "report")
+
+    said = []
+    monkeypatch.setattr(sweeps, "write_sweep_report", missing)
+    sweep(own_folder, [0], progress=lambda stage, done, total, note="": said.append(note))
+    assert SweepScores.read(own_folder).seeds == (0,)
+    assert not (own_folder / "sweep.html").exists(), "an older page stands beside newer numbers"
+    assert not (own_folder / "figures" / "sweep.png").exists()
+    assert any('pip install "regional_primitives[report]"' in note for note in said)
+
+
+def test_the_default_folder_is_named_after_the_generator(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep(None, [0], None)
+    assert (Path("runs") / "sweep-planted" / "sweep.json").is_file()
