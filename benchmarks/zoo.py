@@ -127,9 +127,10 @@ def main() -> None:
             out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         print(f"\n| {label}, {generator.layer} | mean of {len(found)} pictures | range |")
         print("| --- | --- | --- |")
-        for key, value in summary.items():
-            half = value.half_interval_95
+        for key in SHOWN:
             values = [float(one[key]) for one in found]  # type: ignore[arg-type]
+            value = Spread.over(values)
+            half = value.half_interval_95
             told = f"{value.mean:.4g}" + ("" if half is None else f" ± {half:.2g}")
             print(f"| {key} | {told} | {min(values):.4g} – {max(values):.4g} |")
 

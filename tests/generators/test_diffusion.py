@@ -502,8 +502,12 @@ def test_bad_input(name):
 @pytest.mark.parametrize(
     ("channels", "scheduler", "message"),
     [
-        (6, _ddim, "takes 3 channels and predicts 6, which DDIMScheduler does not take; for a"),
-        (6, _ddpm, "which DDPMScheduler does not take; for a learned variance it must be"),
+        (
+            6,
+            _ddim,
+            "takes 3 channels and predicts 6, which DDIMScheduler does not take; a learned variance",
+        ),
+        (6, _ddpm, "which DDPMScheduler does not take; a learned variance needs a DDPM"),
         (4, _ddim, "takes 3 channels and predicts 4, which DDIMScheduler does not take$"),
     ],
 )

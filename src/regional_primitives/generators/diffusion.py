@@ -251,7 +251,9 @@ def _refuse_other_channels(unet: nn.Module, scheduler: Any) -> None:
     variance = dict(getattr(scheduler, "config", {})).get("variance_type")
     if given == taken or (given == 2 * taken and variance in ("learned", "learned_range")):
         return
-    learned = "; for a learned variance it must be configured with variance_type='learned_range'"
+    learned = (
+        "; a learned variance needs a DDPMScheduler(variance_type='learned_range') or the like"
+    )
     raise GeneratorError(
         f"the network takes {taken} channels and predicts {given}, which {_kind(scheduler)} "
         f"does not take{learned if given == 2 * taken else ''}"
