@@ -384,6 +384,39 @@ def test_weights_that_are_tied_stay_tied():
     assert len(list(twin.parameters())) == len(list(network.parameters()))
 
 
+@pytest.mark.parametrize("latents", [1, 2])
+def test_generator_is_of_no_picture_only_where_nothing_of_one_flows_past(latents):
+    """However few latents there are to try it on."""
+
+    def past(self, h, z):
+        return self.up(h) * self.gain(z)[..., None, None]
+
+    def not_past(self, h, z):
+        return self.up(h) * self.gain(torch.ones(len(z), 8))[..., None, None]
+
+    given = torch.randn(latents, 8)
+    assert _cut(Picture(past), "early", baseline_latents=given, sample_latents=None).behind is None
+    free = _cut(Picture(not_past), "early", baseline_latents=given, sample_latents=None)
+    assert free.behind is not None
+    assert free.at(torch.randn(1, 8)) is free
+
+
+def test_picture_that_flows_past_unseen_shows_on_another_picture():
+    """Written through a view, which plain data flow does not show."""
+
+    def behind(self, h, z):
+        canvas = torch.zeros(len(z), 4, 1, 1)
+        canvas[:, :2].copy_(self.gain(z)[:, :2, None, None])
+        return self.up(h) + canvas
+
+    generator = _cut(Picture(behind), "early")
+    assert generator.behind is None
+    for seed in (1, 2):
+        latents = generator.sample_latents(1, seed=seed)
+        bound = generator.at(latents)
+        assert torch.allclose(bound.tail(bound.head(latents)), generator.image(latents), atol=1e-6)
+
+
 def test_generator_of_a_picture_is_the_same_but_for_its_tail():
     network = Picture(lambda self, h, z: self.up(h) * self.gain(z)[..., None, None])
     generator = dataclasses.replace(_cut(network, "early"), name="mine", options={"size": 64})

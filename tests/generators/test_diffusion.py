@@ -505,7 +505,7 @@ def test_bad_input(name):
         (
             6,
             _ddim,
-            "takes 3 channels and predicts 6, which DDIMScheduler does not take; a learned variance",
+            "takes 3 channels and predicts 6, which DDIMScheduler does not take; a learned",
         ),
         (6, _ddpm, "which DDPMScheduler does not take; a learned variance needs a DDPM"),
         (4, _ddim, "takes 3 channels and predicts 4, which DDIMScheduler does not take$"),

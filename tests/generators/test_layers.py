@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import torch
-from networks import Around, sequential
+from networks import Around, in_place, sequential
 from torch import nn
 
 import regional_primitives as rp
@@ -200,6 +200,15 @@ def test_call_and_output_choose():
     assert [torch.equal(a, b) for a, b in zip(all_real, (z, 3 * z, 4 * z), strict=True)] == [
         True
     ] * 3
+
+
+def test_what_is_taken_is_not_written_into_by_what_runs_behind():
+    network = Network(in_place().eval())
+    z = torch.linspace(-2, 2, 16).view(2, 8)
+    (first,), _ = network.head(z, [Layer("3"), Layer("5")])  # layer 4 writes into what 3 gives
+    (alone,) = network.head(z, [Layer("3")])[0]
+    assert alone.min() < 0
+    assert torch.equal(first, alone)
 
 
 def test_order_is_that_of_the_names_not_of_the_run():

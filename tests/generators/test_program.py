@@ -230,6 +230,7 @@ def test_batch_size_in_arguments_follows_the_batch():
         h = h.reshape(batch * 4, 64).view(2 * batch, 2, 8, 8)[: 2 * batch]
         h = h.reshape([batch, -1, 8, 8]).expand(batch, 4, 8, 8)
         h = torch.cat([h, torch.zeros(batch, 1, 8, 8)], 1)[:, :4]
+        h = h[None].expand(batch + 3, *h.shape)[batch + 2]
         return self.up(h)
 
     _recorded(behind)
@@ -375,6 +376,10 @@ def _written_after_use(self, h, z):
     ("behind", "why"),
     [
         (_other_path, "the network takes another path for another batch size"),
+        (
+            lambda self, h, z: self.up(h.exp() if len(h) == 3 else h.sin()),
+            "the network takes another path for another batch size",
+        ),
         (
             lambda self, h, z: self.up(torch.stack(h.unbind(0))),
             "the network takes another path for another batch size",

@@ -12,12 +12,14 @@ from torch import nn
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.dependence import behind
+from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents
 from regional_primitives.generators.network import ImageOf, Network, frozen_twin, refuse_no_image
 from regional_primitives.generators.recording import Operation, Recording, record
 from regional_primitives.generators.tail import repeated
+from regional_primitives.runtime.streams import stream
 
 __all__ = ["CutPoint", "layers"]
 
@@ -43,11 +45,12 @@ class CutPoint:
 
 
 def layers(
-    network: nn.Module | Generator,
+    network: Any,
     example: Latents | None = None,
     *,
     fixed: Mapping[str, Any] | None = None,
     image: ImageOf = None,
+    steps: int | None = None,
 ) -> list[CutPoint]:
     """List the layers of a network in the order in which they run.
 
@@ -55,10 +58,11 @@ def layers(
     outermost is listed; `rp.cut` takes any of them.
 
     Args:
-        network: any network that gives images, or a generator.
+        network: a torch.nn.Module that gives images, a generator, or what else `rp.cut` takes.
         example: latents of one picture (of several, the first counts); a generator draws its own.
         fixed: as in `rp.cut`.
         image: as in `rp.cut`.
+        steps: as in `rp.cut`, of a sampler.
 
     Raises:
         InputError: no example, or one that the network rejects.
@@ -67,10 +71,14 @@ def layers(
     if isinstance(network, Generator):
         example = network.sample_latents(1) if example is None else example
         whole = network.network
-    elif isinstance(network, nn.Module):
-        whole = Network(frozen_twin(network), dict(fixed or {}), image)
     else:
-        raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
+        known = adapt(network, steps) or Adaptation(network)
+        if not isinstance(known.module, nn.Module):
+            raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
+        if example is None and known.sample_latents is not None:
+            example = known.sample_latents(1, stream(0))
+        chosen = known.image_of if image is None else image
+        whole = Network(frozen_twin(known.module), dict(fixed or {}), chosen, call=known.call)
     if example is None:
         raise InputError("pass example=, the latents of one picture")
     if batch_size(example) < 1:

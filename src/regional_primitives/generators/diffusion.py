@@ -233,9 +233,7 @@ def _started(scheduler: Any, steps: int | None, timesteps: Sequence[int] | None)
 def _steps_samples(scheduler: Any) -> bool:
     """Whether an object steps from one sample to the next, as a sampling loop asks it to."""
     step = getattr(scheduler, "step", None)
-    if isinstance(scheduler, type) or not callable(getattr(scheduler, "set_timesteps", None)):
-        return False
-    if not callable(step):
+    if not callable(step) or not callable(getattr(scheduler, "set_timesteps", None)):
         return False
     parameters = inspect.signature(step).parameters.values()
     needed = [

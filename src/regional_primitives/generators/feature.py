@@ -49,10 +49,9 @@ def tensors_of(feature: Feature) -> tuple[Tensor, ...]:
 
 
 def shape_of(feature: Feature) -> FeatureShape:
-    """Return a feature's shape without its batch axis."""
-    if isinstance(feature, Tensor):
-        return tuple(feature.shape[1:])
-    return tuple(tuple(tensor.shape[1:]) for tensor in feature)
+    """Return a feature's shape without its batch axis; raises what `tensors_of` raises."""
+    shapes = tuple(tuple(tensor.shape[1:]) for tensor in tensors_of(feature))
+    return shapes[0] if isinstance(feature, Tensor) else shapes
 
 
 def tensor_shapes(shape: FeatureShape) -> tuple[tuple[int, ...], ...]:

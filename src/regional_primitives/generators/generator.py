@@ -156,7 +156,7 @@ class Generator:
             self.picture is None or same_latents(self.picture, latents)
         ):
             return self
-        key = tensors_digest(parts(latents))
+        key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
         if key in self.bound:
             return self.bound[key]
         tail = tail_of(self.network, self.layers, latents)

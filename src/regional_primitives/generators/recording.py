@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -133,15 +134,15 @@ class _Recorder(TorchFunctionMode):
         return self.numbers[id(tensor)]
 
     def _numbered(self, structure: Any) -> tuple[Any, tuple[int, ...]]:
+        """Put numbers in place of tensors, and list them."""
         met: list[int] = []
+        return map_leaves(partial(self._leaf, met), structure), tuple(met)
 
-        def leaf(value: Any) -> Any:
-            if not isinstance(value, Tensor):
-                return value
-            met.append(self.number(value))
-            return Value(met[-1])
-
-        return map_leaves(leaf, structure), tuple(met)
+    def _leaf(self, met: list[int], value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        met.append(self.number(value))
+        return Value(met[-1])
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
