@@ -146,7 +146,10 @@ def test_bad_input_feature(wrong):
 def test_bad_input_empty_bundle(wrong):
     with pytest.raises(rp.InputError) as error:
         tensors_of(wrong)
-    assert str(error.value) == "a feature is a tensor or a tuple of tensors, not an empty tuple"
+    assert (
+        str(error.value)
+        == f"a feature is a tensor or a tuple of tensors, not an empty {type(wrong).__name__}"
+    )
 
 
 def test_no_items_at_all_are_units_too():

@@ -236,11 +236,13 @@ def _image(draw, batch):
         lambda h: torch.randn(2 * len(h), 4, 16, 16).unflatten(0, (-1, 2)).sum(1),
         lambda h: F.dropout(torch.ones(4, len(h), 16, 16), training=True).transpose(0, 1),
         lambda h: torch.randn(4, 1, 1),
+        lambda h: torch.randn(1, 4, 16, 16),
+        lambda h: torch.rand_like(h.new_empty(5, 3, 4, 16, 16)).sum((0, 1)),
         lambda h: torch.randn(3, 4, 1, 1).sum(0),
     ],
     ids=[
         *("batch first", "batch second", "batch last", "several an item", "dropout, batch second"),
-        *("a channel", "constant"),
+        *("a channel", "one for all", "like a constant", "constant"),
     ],
 )
 @torch.no_grad()

@@ -42,7 +42,7 @@ def test_every_cut_point_named_in_the_zoo_works(name):
     for layer in ZOO[name].layers:
         # One network for all layers: loading it anew for each would take minutes.
         cut = replace(generator, layers=parse_layers(layer, generator.network.module), behind=None)
-        bound = replace(cut, bound={}).at(latents)
+        bound = cut.at(latents)
         image = bound.tail(bound.head(latents))
         assert not bound.runs_whole_network
         assert (image - whole).abs().max() <= 1e-5 * whole.abs().max()

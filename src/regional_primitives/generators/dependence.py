@@ -20,7 +20,7 @@ def behind(
     """
     features = set(sources)
     places, _ = dependents(recording, operations, features, start)
-    if recording.image not in made_by(operations, places):
+    if not any(recording.image in operations[i].outputs for i in places):
         return set(), ()
     kept = needed(recording, operations, places, recording.image)
     made = made_by(operations, kept) | features

@@ -45,7 +45,9 @@ def tensors_of(feature: Feature) -> tuple[Tensor, ...]:
     several = isinstance(feature, (tuple, list)) and len(feature) > 0
     if several and all(isinstance(tensor, Tensor) for tensor in feature):
         return tuple(feature)
-    raise InputError(f"a feature is a tensor or a tuple of tensors, not {type(feature).__name__}")
+    kind = type(feature).__name__ if several or not isinstance(feature, (tuple, list)) else None
+    found = kind or f"an empty {type(feature).__name__}"
+    raise InputError(f"a feature is a tensor or a tuple of tensors, not {found}")
 
 
 def shape_of(feature: Feature) -> FeatureShape:
@@ -68,7 +70,10 @@ def unit_count(shape: FeatureShape) -> int:
 
 def as_units(feature: Feature) -> Float[Tensor, "batch units"]:
     """Flatten a feature, in float32."""
-    rows = [tensor.reshape(len(tensor), -1).float() for tensor in tensors_of(feature)]
+    rows = [
+        tensor.reshape(len(tensor), prod(tensor.shape[1:])).float()
+        for tensor in tensors_of(feature)
+    ]
     return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
 
 

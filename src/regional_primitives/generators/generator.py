@@ -77,8 +77,8 @@ class Generator:
     """What `rp.load_generator` was asked for besides name and layer."""
     picture: Latents | None = None
     """The picture whose side inputs are held, after `at`."""
-    bound: dict[str, Generator] = field(default_factory=dict, repr=False)
-    """The generator of the last picture that `at` was asked for, under its latents' digest."""
+    last: dict[str, Tail] = field(default_factory=dict, repr=False)
+    """The tail of the last picture that `at` was asked for, under network, layer and latents."""
     behind: Tail | None = None
     """The tail of that picture, or of every picture where nothing of it flows past the cut."""
 
@@ -157,8 +157,8 @@ class Generator:
         ):
             return self
         key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
-        if key in self.bound:
-            return self.bound[key]
+        if key in self.last:
+            return replace(self, behind=self.last[key], picture=_copied(latents))
         tail = tail_of(self.network, self.layers, latents)
         if isinstance(tail, WholeRunTail):
             warnings.warn(
@@ -167,10 +167,10 @@ class Generator:
                 WholeRunWarning,
                 stacklevel=2,
             )
-        bound = replace(self, behind=tail, picture=latents)
+        bound = replace(self, behind=tail, picture=_copied(latents))
         _refuse_no_gradient(bound, latents)
-        self.bound.clear()  # side inputs of one picture are kept, not of many
-        self.bound[key] = bound
+        self.last.clear()  # side inputs of one picture are kept, not of many
+        self.last[key] = tail
         return bound
 
     def for_every_picture(self, other: Latents) -> Generator:
@@ -207,7 +207,7 @@ class Generator:
             InputError: latents of another shape than the network takes.
         """
         self._refuse_other_shapes(latents)
-        return self._parts(latents).feature(self.network.head(latents, self.layers))
+        return self._parts(latents).feature(self.network.head(_copied(latents), self.layers))
 
     def _parts(self, latents: Latents) -> Parts:
         if self.behind is not None:
@@ -243,7 +243,7 @@ class Generator:
         """
         self._refuse_other_shapes(latents)
         with torch.no_grad():
-            return self.network.run(latents)
+            return self.network.run(_copied(latents))
 
     def _refuse_other_shapes(self, latents: Latents) -> None:
         given = {name: list(part.shape[1:]) for name, part in parts(latents).items()}
@@ -306,6 +306,10 @@ class Generator:
                 f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
                 "input before it is explained"
             )
+
+
+def _copied(latents: Latents) -> Latents:
+    return map_latents(lambda part: part.clone(), latents)
 
 
 def _refuse_no_gradient(generator: Generator, latents: Latents) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,14 +59,32 @@ def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer,
     if not given or not all(isinstance(name, str) and name for name in given):
         raise InputError(f"give a layer's name, such as 'main.5', or several, not {names!r}")
     known = dict(network.named_modules(remove_duplicate=False))
-    texts = [
-        part.strip() for name in given for part in ([name] if name in known else name.split(JOIN))
-    ]
-    layers = tuple(_parse(text, known) for text in texts)
-    twice = [str(layer) for layer, count in Counter(layers).items() if count > 1]
-    if twice:
-        raise InputError(f"layer {twice[0]!r} is named twice")
+    layers = tuple(layer for name in given for layer in _split(name, known))
+    for i, layer in enumerate(layers):
+        if any(_overlap(layer, other, known) for other in layers[:i]):
+            raise InputError(f"layer {str(layer)!r} is named twice")
     return layers
+
+
+def _overlap(one: Layer, other: Layer, known: dict[str, nn.Module]) -> bool:
+    """Tell whether two names mean the same tensor."""
+    return (
+        known[one.module] is known[other.module]
+        and (one.call or 1) == (other.call or 1)
+        and (one.output is None or other.output is None or one.output == other.output)
+    )
+
+
+def _split(text: str, known: dict[str, nn.Module]) -> list[Layer]:
+    """Take joined names apart; a name may hold plus signs of its own, and the longest counts."""
+    parts = text.split(JOIN)
+    for count in range(len(parts), 0, -1):
+        for head in (JOIN.join(parts[:count]), JOIN.join(parts[:count]).strip()):
+            match = _SUFFIX.match(head)
+            if head in known or (match and match["module"] in known):
+                rest = _split(JOIN.join(parts[count:]), known) if parts[count:] else []
+                return [_parse(head, known), *rest]
+    return [_parse(parts[0].strip(), known)]
 
 
 def _parse(text: str, known: dict[str, nn.Module]) -> Layer:

@@ -96,9 +96,16 @@ class Network:
         count = batch_size(latents)
         # Not getattr for a forward pass: hooks on the network itself belong to it.
         run = self.module if self.call == "forward" else getattr(self.module, self.call)
-        with FrozenNoise(count, self.noise_seed):
+        # Copies: the network may write into what it is given.
+        fixed = {
+            name: value.clone() if isinstance(value, Tensor) else value
+            for name, value in self.fixed.items()
+        }
+        devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+        # The state is the caller's, also where the network seeds it or draws past FrozenNoise.
+        with torch.random.fork_rng(devices=devices), FrozenNoise(count, self.noise_seed):
             with self._refusals(latents):
-                output = run(*positional, **named, **self.fixed)
+                output = run(*positional, **named, **fixed)
             return find_image(output, count, self.image_of)
 
     @torch.no_grad()

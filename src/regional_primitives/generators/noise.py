@@ -76,8 +76,10 @@ class FrozenNoise(TorchFunctionMode):
         if func in _SIZED:
             return self._sized(func, args, kwargs)
         if func in _LIKE:
-            one = self._draw(func, (args[0], *args[1:]), kwargs, of_one_item=True)
-            return self._repeated(one, tuple(args[0].shape))
+            kwargs = dict(kwargs)
+            value = args[0] if args else kwargs.pop("input")
+            one = self._draw(func, (value, *args[1:]), kwargs, of_one_item=True)
+            return self._repeated(one, tuple(value.shape))
         if func in _IN_PLACE:
             one = self._draw(func, args, kwargs, of_one_item=True)
             return args[0].copy_(one)
@@ -103,7 +105,8 @@ class FrozenNoise(TorchFunctionMode):
             torch.no_grad(),
         ):
             if of_one_item:
-                args = (torch.ones_like(_first(args[0], self.batch)), *args[1:])
+                rest = (_first(a, self.batch) if isinstance(a, Tensor) else a for a in args[1:])
+                args = (torch.ones_like(_first(args[0], self.batch)), *rest)
             torch.manual_seed(seed)
             return func(*args, **kwargs)
 
@@ -125,12 +128,13 @@ class FrozenNoise(TorchFunctionMode):
             bounds = [kwargs.pop(name) for name in ("low", "high") if name in kwargs]
             sized = [i for i, value in enumerate(args) if isinstance(value, (tuple, list))]
             split = sized[0] if sized else len(args)
-            leading, args = (*bounds, *args[:split]), args[split:]
+            leading, args = (*args[:split], *bounds), args[split:]
         size = kwargs.pop("size", args)
         if len(size) == 1 and isinstance(size[0], (tuple, list)):
             size = size[0]
         size = tuple(int(side) for side in size)
-        single = (1, *size[1:]) if size and size[0] == self.batch else size
+        axis = _batch_axis(size, self.batch)
+        single = size if axis is None else (*size[:axis], 1, *size[axis + 1 :])
         one = self._draw(func, (*leading, single), kwargs)
         return self._repeated(one, size)
 
@@ -158,7 +162,13 @@ def _dropout_arguments(
 
 def _first(value: Tensor, batch: int) -> Tensor:
     """Return the first item of a batch; all of what has no batch axis."""
-    return value[:1] if value.ndim and len(value) == batch else value
+    axis = _batch_axis(tuple(value.shape), batch)
+    return value if axis is None else value.narrow(axis, 0, 1)
+
+
+def _batch_axis(size: tuple[int, ...], batch: int) -> int | None:
+    """Find the first axis that is as long as the batch."""
+    return size.index(batch) if batch in size else None
 
 
 def _cuda_devices() -> list[int]:

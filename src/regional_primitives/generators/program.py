@@ -59,6 +59,8 @@ class Program:
     writes_into_feature: bool
     reads_latents: bool
     """Whether numbers of the latents went into Python, so that other pictures may run otherwise."""
+    unused_layers: tuple[int, ...]
+    """Layers that the image does not depend on, since others of the bundle come between."""
     bytes_per_item: int
     """What the values between feature and image take up in memory, an item."""
 
@@ -119,6 +121,11 @@ def tail_program(two: Recording, three: Recording) -> Program:
         axes=tuple(axis for axis in axes if axis is not None),
         writes_into_feature=any(two.storage(number) in rewritten for number in features),
         reads_latents=any(number in varying for number, _ in two.reads),
+        unused_layers=tuple(
+            i
+            for i, layer in enumerate(two.features)
+            if not any(n == two.image or n in operations[k].inputs for n in layer for k in kept)
+        ),
         bytes_per_item=two.bytes_of(kept) // 2,
     )
 

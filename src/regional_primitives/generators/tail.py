@@ -166,6 +166,9 @@ def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Ta
         program = tail_program(two, three)
         if program.operations == 0:
             raise GeneratorError(f"nothing is computed behind layer {joined(layers)!r}")
+        if program.unused_layers:
+            name = str(layers[program.unused_layers[0]])
+            raise GeneratorError(f"nothing of the picture depends on layer {name!r}")
         return _checked(RecordedTail(parts, program), whole, probes, expected)
     except UnrecordableError as error:
         why, one_by_one = str(error), error.one_by_one

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.evaluate.sweep_scores import FrontierPoint, LayerScores, SweepScores
-from regional_primitives.generators.feature import tensor_shapes
-from regional_primitives.generators.layers import JOIN
+from regional_primitives.evaluate.sweep_scores import FrontierPoint, SweepScores
 from regional_primitives.show.plots import LIGHT, begin_axes, darkened, new_figure
+from regional_primitives.show.sweep_layout import WIDTH, layout_of, short_name
 from regional_primitives.show.sweep_table import NOT_MEASURED
 
 if TYPE_CHECKING:
@@ -19,17 +18,6 @@ else:  # only annotations need them; matplotlib is loaded when a figure is drawn
 
 __all__ = ["darkened_sweep", "plot_sweep"]
 
-_WIDTH, _PANEL = 12.6, 2.0  # inches: the figure's width, a panel's height
-_TITLE, _HEAD = 0.35, 0.62  # above the panels, above each
-_LEFT, _RIGHT, _GAP, _FIRST_GAP = 0.75, 0.2, 0.9, 1.4  # beside and between them
-_LEGEND = 2.0  # right of the frontier where it has a row of its own
-_NAMES, _ASLANT, _SHARED = 0.62, 1.15, 0.2  # below: names, longer ones aslant, what all share
-_ABREAST = 3
-_MOST_ABREAST = 5
-"""Layers whose names still fit under that many panels a row; more get two."""
-_MOST_CHARACTERS = {_ABREAST: 42, 2: 70}
-"""Letters that fit under a panel, by panels a row; longer names are written aslant."""
-_LONGEST_NAME = 16
 _MOST_DOTS = 6000
 """Dots that stay vectors; more make the page heavy."""
 _MARKERS = ("o", "s", "^")
@@ -110,20 +98,20 @@ _PANELS = (
 
 def plot_sweep(sweep: SweepScores) -> Figure:
     """Draw all panels: means with 95 % intervals, single pictures, and the frontier."""
-    columns = _ABREAST if len(sweep.layers) <= _MOST_ABREAST else 2
-    names = _LayerNames.of(sweep.layers, _MOST_CHARACTERS[columns])
-    sheet = _Sheet(columns, -(-(len(_PANELS) + 1) // columns), names.room)
-    figure = new_figure((_WIDTH, sheet.height))
+    names, sheet = layout_of(sweep.layers, len(_PANELS) + 1)
+    figure = new_figure((WIDTH, sheet.height))
     for place, panel in enumerate(_PANELS):
         axes = figure.add_axes(sheet.panel(place))
         _draw_panel(axes, panel, sweep)
         names.below(axes)
-    _draw_frontier(figure.add_axes(sheet.rest(len(_PANELS))), sweep, beside=columns < _ABREAST)
+    _draw_frontier(
+        figure.add_axes(sheet.rest(len(_PANELS))), sweep, beside=sheet.has_rest(len(_PANELS))
+    )
     pictures = f"{len(sweep.seeds)} pictures" if len(sweep.seeds) > 1 else "one picture"
     rest = "; dots are pictures, marks their mean ± 95 % interval" if len(sweep.seeds) > 1 else ""
     grid = f"{sweep.regions['rows']} × {sweep.regions['columns']} grid"
     figure.text(
-        0.1 / _WIDTH,
+        0.1 / WIDTH,
         1 - 0.14 / sheet.height,
         f"{sweep.generator}, {grid}, {pictures}{rest}",
         va="top",
@@ -131,44 +119,6 @@ def plot_sweep(sweep: SweepScores) -> Figure:
         color=LIGHT.muted,
     )
     return figure
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """Where panels stand: fixed margins, since fitting them takes longer than drawing."""
-
-    columns: int
-    rows: int
-    room: float
-    """Inches below a panel, for the names of layers."""
-
-    @property
-    def height(self) -> float:
-        """Inches."""
-        return _TITLE + self.rows * (_PANEL + _HEAD + self.room)
-
-    @property
-    def width(self) -> float:
-        """Inches of one panel."""
-        gaps = _FIRST_GAP + _GAP * (self.columns - 2)
-        return (_WIDTH - _LEFT - _RIGHT - gaps) / self.columns
-
-    def panel(self, place: int) -> tuple[float, float, float, float]:
-        """Return left, bottom, width and height of a panel, as shares of the figure."""
-        row, column = divmod(place, self.columns)
-        left = _LEFT + column * self.width
-        left += _FIRST_GAP + _GAP * (column - 1) if column else 0.0
-        bottom = self.height - _TITLE - (row + 1) * (_PANEL + _HEAD + self.room) + self.room
-        return (
-            left / _WIDTH, bottom / self.height, self.width / _WIDTH, _PANEL / self.height,
-        )  # fmt: skip
-
-    def rest(self, place: int) -> tuple[float, float, float, float]:
-        """Return the rest of a panel's row, with room for a legend where it is more than one."""
-        left, bottom, width, height = self.panel(place)
-        if place % self.columns < self.columns - 1:
-            width = 1 - left - (_RIGHT + _LEGEND) / _WIDTH
-        return left, bottom, width, height
 
 
 def darkened_sweep(drawing: str) -> str:
@@ -269,69 +219,6 @@ def _jitter(place: int, count: int) -> float:
     return 0.14 * (place / (count - 1) - 0.5)
 
 
-@dataclass(frozen=True)
-class _LayerNames:
-    """What stands below the panels: each layer's name and the shape of its feature."""
-
-    labels: tuple[str, ...]
-    shared: str
-    """The beginning of all names that the labels leave out."""
-    aslant: bool
-
-    @property
-    def room(self) -> float:
-        """Inches that they take."""
-        return (_ASLANT if self.aslant else _NAMES) + (_SHARED if self.shared else 0.0)
-
-    @staticmethod
-    def of(layers: tuple[LayerScores, ...], most_characters: int) -> _LayerNames:
-        """Shorten names that would run into each other."""
-        shapes = [_shape(layer) for layer in layers]
-        full = [layer.layer for layer in layers]
-        fits = max(map(len, full)) * len(layers) <= most_characters
-        shared = "" if fits else _shared_prefix(full)
-        names = [_short(name.removeprefix(shared)) for name in full]
-        return _LayerNames(
-            tuple(f"{name}\n{shape}" for name, shape in zip(names, shapes, strict=True)),
-            shared,
-            max(map(len, [*names, *shapes])) * len(layers) > most_characters,
-        )
-
-    def below(self, axes: Axes) -> None:
-        """Write them below an axis."""
-        axes.set_xticks(range(len(self.labels)), self.labels)
-        for text in axes.get_xticklabels():
-            text.set(fontsize=8.5, linespacing=1.35, color=LIGHT.muted)
-            if self.aslant:
-                text.set(rotation=35, ha="right", rotation_mode="anchor")
-        axes.set_xlim(-0.5, len(self.labels) - 0.5)
-        if self.shared:
-            axes.set_xlabel(f"layers {self.shared}*")
-
-
-def _shared_prefix(names: list[str]) -> str:
-    """Return the dotted beginning that all names share; bundles share none."""
-    shared = ""
-    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
-        if len(set(parts)) > 1 or any(JOIN in name for name in names):
-            break
-        shared += f"{parts[0]}."
-    return shared
-
-
-def _short(name: str) -> str:
-    first, *others = name.split(JOIN)
-    cut = first if len(first) <= _LONGEST_NAME else f"…{first[1 - _LONGEST_NAME :]}"
-    return f"{cut} +{len(others)}" if others else cut
-
-
-def _shape(layer: LayerScores) -> str:
-    shapes = tensor_shapes(layer.feature_shape)
-    if len(shapes) > 1:
-        return f"{layer.units:,} units"
-    return "×".join(map(str, shapes[0])) or "1"
-
-
 def _share_axis(axes: Axes, patches: int) -> None:
     """Say the size of fields in percent of the picture on the right."""
 
@@ -363,7 +250,7 @@ def _draw_frontier(axes: Axes, sweep: SweepScores, *, beside: bool) -> None:
     for layer, points in curves:
         colour = _DEPTH[round(sweep.layers.index(layer) * (len(_DEPTH) - 1) / last)]
         marker = _MARKERS[sweep.layers.index(layer) % len(_MARKERS)]
-        x, y = _draw_curve(axes, points, colour, marker, _short(layer.layer))
+        x, y = _draw_curve(axes, points, colour, marker, short_name(layer.layer))
         inside += x
         leak += y
     ticks = _ticks(min(inside), max(inside))
