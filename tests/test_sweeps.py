@@ -319,11 +319,31 @@ def test_all_layers_are_those_that_the_zoo_lists(tmp_path, monkeypatch):
     assert [layer.layer for layer in result.layers] == ["embed", "express"]
 
 
-def test_several_layers_are_one_bundle_with_a_safe_folder(tmp_path):
-    result = sweep(tmp_path / "sweep", [0], ["embed + express"])
-    assert result.layers[0].layer == "embed+express"
-    assert result.layers[0].feature_shape == ((60,), (60,))
-    assert visible(tmp_path / "sweep") >= {"embed+express/0"}
+class Branches(torch.nn.Module):
+    """A network that paints with the sum of two branches."""
+
+    def __init__(self):
+        super().__init__()
+        rng = torch.Generator().manual_seed(0)
+        self.left, self.right = torch.nn.Linear(60, 20), torch.nn.Linear(60, 10)
+        self.paint = torch.nn.Linear(30, 3 * 8 * 8)
+        for parameter in self.parameters():
+            parameter.data = 0.2 * torch.randn(parameter.shape, generator=rng)
+
+    def forward(self, latent):
+        return self.paint(torch.cat([self.left(latent), self.right(latent)], 1)).view(-1, 3, 8, 8)
+
+
+def test_several_layers_are_one_bundle_with_a_safe_folder(tmp_path, monkeypatch):
+    from regional_primitives.generators.toy import sample_latents
+    from regional_primitives.generators.zoo import Loaded
+
+    entry = replace(sweeps.ZOO["planted"], load=lambda *_: Loaded(Branches(), sample_latents))
+    monkeypatch.setitem(sweeps.ZOO, "planted", entry)
+    result = sweep(tmp_path / "sweep", [0], ["left + right"])
+    assert result.layers[0].layer == "left+right"
+    assert result.layers[0].feature_shape == ((20,), (10,))
+    assert visible(tmp_path / "sweep") >= {"left+right/0"}
     assert SweepScores.read(tmp_path / "sweep") == result
 
 

@@ -31,10 +31,12 @@ class UnrecordableError(Exception):
 
 @dataclass(frozen=True)
 class BatchAxis:
-    """Where a tensor has its batch: axis `dim` has `multiple` entries an item, items outermost."""
+    """Where a tensor has its batch: axis `dim` has `multiple` entries an item."""
 
     dim: int
     multiple: int
+    inner: bool = False
+    """Whether items are innermost, as in a batch that is doubled by cat([u, c])."""
 
     @staticmethod
     def between(two: Sequence[int], three: Sequence[int]) -> BatchAxis | None:
@@ -54,16 +56,20 @@ class BatchAxis:
         moved = tensor.movedim(self.dim, 0)
         if self.multiple == 1:
             return moved
+        if self.inner:
+            return moved.unflatten(0, (self.multiple, -1)).transpose(0, 1)
         return moved.unflatten(0, (-1, self.multiple))
 
     def as_found(self, items: Tensor) -> Tensor:
         """Undo `items_first`."""
-        merged = items if self.multiple == 1 else items.flatten(0, 1)
+        if self.multiple == 1:
+            return items.movedim(0, self.dim)
+        merged = (items.transpose(0, 1) if self.inner else items).flatten(0, 1)
         return merged.movedim(0, self.dim)
 
     def first_item(self, tensor: Tensor) -> Tensor:
         """Take the first of several items and keep the axis."""
-        return tensor.narrow(self.dim, 0, self.multiple)
+        return self.as_found(self.items_first(tensor)[:1])
 
     def repeated(self, one: Tensor, batch: int) -> Tensor:
         """Repeat one item over a batch, without copying where that can be."""

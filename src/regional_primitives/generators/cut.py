@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from regional_primitives.errors import GeneratorError, InputError, require_whole
 from regional_primitives.generators.baseline import fit_baseline
@@ -169,6 +170,10 @@ def _black_and_white(image_range: tuple[float, float]) -> tuple[float, float]:
 
 def _refuse_non_finite(module: nn.Module) -> None:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise GeneratorError(
+                f"weight {name!r} has no shape yet; run the network once before it is cut"
+            )
         if tensor.is_floating_point():
             # A buffer may hold −∞ on purpose, as attention masks do; NaN is never meant.
             wrong = ~tensor.isfinite() if isinstance(tensor, nn.Parameter) else tensor.isnan()

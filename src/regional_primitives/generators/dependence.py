@@ -100,9 +100,17 @@ def _new(operation: Operation) -> set[int]:
 
 
 def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set[int]:
-    """Return all values that depend on the latents by plain data flow."""
+    """Return all values that depend on the latents, also through memory that is written into."""
     values = set(recording.latents)
+    memory: set[int] = set()
     for operation in operations:
-        if not values.isdisjoint(operation.inputs):
+        numbers = (*operation.inputs, *operation.outputs)
+        if not values.isdisjoint(operation.inputs) or (
+            memory and any(recording.storage(number) in memory for number in numbers)
+        ):
             values.update(operation.outputs, operation.mutated)
+            memory.update(recording.storage(number) for number in operation.mutated)
+    if memory:
+        everything = range(len(recording.values))
+        values.update(n for n in everything if recording.storage(n) in memory)
     return values

@@ -316,10 +316,14 @@ def _refuse_no_gradient(generator: Generator, latents: Latents) -> None:
     """Refuse a tail through which no gradient flows."""
     feature = generator.head(latents)
     leaves = tuple(tensor.requires_grad_(True) for tensor in tensors_of(feature))
-    with torch.enable_grad():
-        image = generator.tail(leaves[0] if isinstance(feature, Tensor) else leaves)
-    if not image.requires_grad:
+    why = "the network detaches its values or runs under torch.no_grad()"
+    try:
+        with torch.enable_grad():
+            image = generator.tail(leaves[0] if isinstance(feature, Tensor) else leaves)
+        flows = image.requires_grad
+    except (RuntimeError, InputError) as error:
+        flows, why = False, str(error).splitlines()[0]
+    if not flows:
         raise GeneratorError(
-            f"no gradient flows from the picture back to {generator.layer!r}: the network "
-            "detaches its values or runs under torch.no_grad()"
+            f"no gradient flows from the picture back to {generator.layer!r}: {why}"
         )

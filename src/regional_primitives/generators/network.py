@@ -33,6 +33,18 @@ ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
 """How the image is found in what a network returns: by itself, by index, by name, by a function."""
 
 
+_REJECTIONS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+)
+"""What a network may raise where latents do not fit."""
+
+
 def frozen_twin(module: nn.Module) -> nn.Module:
     """Copy a network's structure and buffers, not its weights: the twin shares their storage.
 
@@ -155,7 +167,7 @@ class Network:
     def _refusals(self, latents: Latents) -> Iterator[None]:
         try:
             yield
-        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        except _REJECTIONS as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -61,12 +61,16 @@ class Program:
     """Whether numbers of the latents went into Python, so that other pictures may run otherwise."""
     unused_layers: tuple[int, ...]
     """Layers that the image does not depend on, since others of the bundle come between."""
+    extrapolates: bool
+    """Whether it has numbers that are no plain multiple of the batch, known for two and three."""
     bytes_per_item: int
     """What the values between feature and image take up in memory, an item."""
 
 
-def tail_program(two: Recording, three: Recording) -> Program:
+def tail_program(two: Recording, three: Recording, *, inner: bool = False) -> Program:
     """Make a program of two recordings of one picture, repeated two and three times.
+
+    With `inner`, side inputs with several entries an item have their items innermost.
 
     Raises:
         UnrecordableError: the runs differ in more than the batch, or the tail's path depends on
@@ -101,6 +105,7 @@ def tail_program(two: Recording, three: Recording) -> Program:
                 table[known[number]] = two.values[number]
         names = {**known, **sides}
         lines.append(_statement(operation, names, table))
+    extrapolates = any(_has_offset((operations[i].arguments, operations[i].keywords)) for i in kept)
     lines = _with_releases(lines, kept, operations, two.image, set(known) | set(sides))
     image = {**known, **sides}.get(two.image, f"v{two.image}")
     source = _source(lines, len(features), len(sides), image)
@@ -117,7 +122,7 @@ def tail_program(two: Recording, three: Recording) -> Program:
         run=namespace["tail"],
         source=source,
         operations=len(kept),
-        sides=tuple(_side(two, three, number, number in varying) for number in sides),
+        sides=tuple(_side(two, three, n, of_the_picture=n in varying, inner=inner) for n in sides),
         axes=tuple(axis for axis in axes if axis is not None),
         writes_into_feature=any(two.storage(number) in rewritten for number in features),
         reads_latents=any(number in varying for number, _ in two.reads),
@@ -126,6 +131,7 @@ def tail_program(two: Recording, three: Recording) -> Program:
             for i, layer in enumerate(two.features)
             if not any(n == two.image or n in operations[k].inputs for n in layer for k in kept)
         ),
+        extrapolates=extrapolates,
         bytes_per_item=two.bytes_of(kept) // 2,
     )
 
@@ -144,13 +150,23 @@ def _refuse_reads(
             )
 
 
-def _side(two: Recording, three: Recording, number: int, of_the_picture: bool) -> SideInput:
+def _side(
+    two: Recording, three: Recording, number: int, *, of_the_picture: bool, inner: bool
+) -> SideInput:
     value = two.values[number]
     if two.first_use.get(number, 0) != (0 if value.is_inference() else value._version):
         raise UnrecordableError("a side input is written into after the tail has used it")
     axis = BatchAxis.between(value.shape, three.values[number].shape)
+    if axis is not None and axis.multiple > 1:
+        axis = replace(axis, inner=inner)
     one = value if axis is None else axis.first_item(value)
     return SideInput(origin(two, number), one.detach().clone(), axis, of_the_picture)
+
+
+def _has_offset(structure: Any) -> bool:
+    leaves: list[Any] = []
+    map_leaves(leaves.append, structure)
+    return any(isinstance(leaf, Scaled) and leaf.offset != 0 for leaf in leaves)
 
 
 # The program's text

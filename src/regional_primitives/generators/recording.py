@@ -84,14 +84,18 @@ class Recording:
 
     def storage(self, number: int) -> int:
         """Name the memory that a value lives in."""
-        return int(self.values[number].untyped_storage()._cdata)
+        try:
+            return int(self.values[number].untyped_storage()._cdata)
+        except (RuntimeError, NotImplementedError):  # sparse values and those of torch.func
+            return -1 - number
 
     def bytes_of(self, places: Iterable[int]) -> int:
         """Return the memory that the results of operations take up."""
         sizes = {
-            self.storage(number): self.values[number].untyped_storage().nbytes()
+            self.storage(number): self.values[number].numel() * self.values[number].element_size()
             for place in places
             for number in self.operations[place].outputs
+            if self.values[number].layout == torch.strided
         }
         return sum(sizes.values())
 
@@ -241,7 +245,7 @@ def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
 
     with ExitStack() as stack:
         for name, part in module.named_modules():
-            if name:
+            if name and not isinstance(part, torch.jit.ScriptModule):
                 before = part.register_forward_pre_hook(enter(name))
                 after = part.register_forward_hook(leave(name))
                 stack.callback(before.remove)
