@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils import _pytree as pytree
 
 from regional_primitives.errors import GeneratorError, InputError, require_whole
 from regional_primitives.generators.baseline import fit_baseline
@@ -78,6 +79,8 @@ def cut(
     module, call = known.module, known.call if call is None else call
     if not isinstance(module, nn.Module):
         raise InputError(f"cut needs a torch.nn.Module, not {type(module).__name__}")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise GeneratorError("a scripted network hides its layers; cut the module it was made from")
     layers = parse_layers(layer, module)
     image_range = _black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
@@ -139,10 +142,23 @@ def _digest(module: nn.Module, fixed: Mapping[str, Any], noise_seed: int) -> str
     digest = tensors_digest(weights)
     if not fixed and noise_seed == 0:
         return digest
-    tensors = {key: value for key, value in fixed.items() if isinstance(value, Tensor)}
-    rest = {key: value for key, value in fixed.items() if key not in tensors}
-    text = f"{digest}/{tensors_digest(tensors)}/{sorted(rest.items())!r}/{noise_seed}"
+    leaves, structure = pytree.tree_flatten(dict(sorted(fixed.items())))
+    told = [
+        tensors_digest({"": leaf}) if isinstance(leaf, Tensor) else _told(leaf) for leaf in leaves
+    ]
+    text = f"{digest}/{told}/{structure}/{noise_seed}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _told(value: Any) -> str:
+    """Name a value alike in every process."""
+    text = repr(value)
+    if " at 0x" not in text:
+        return text
+    kind = value if callable(value) else type(value)
+    return (
+        f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', type(value).__name__)}"
+    )
 
 
 def _finite_feature(baseline: Feature) -> Feature:

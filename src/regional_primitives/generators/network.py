@@ -88,6 +88,8 @@ class Network:
     """Seed of the network's own random draws, which are frozen."""
     call: str = "forward"
     """The method that generates."""
+    draws: dict[str, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
+    """Under `single`, the sizes of a single item's random draws, once they are known."""
 
     @property
     def device(self) -> torch.device:
@@ -108,6 +110,7 @@ class Network:
         count = batch_size(latents)
         # Not getattr for a forward pass: hooks on the network itself belong to it.
         run = self.module if self.call == "forward" else getattr(self.module, self.call)
+        self.learn_draws(latents)
         # Copies: the network may write into what it is given.
         fixed = {
             name: value.clone() if isinstance(value, Tensor) else value
@@ -115,10 +118,19 @@ class Network:
         }
         devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
         # The state is the caller's, also where the network seeds it or draws past FrozenNoise.
-        with torch.random.fork_rng(devices=devices), FrozenNoise(count, self.noise_seed):
+        noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
+        with torch.random.fork_rng(devices=devices), noise:
             with self._refusals(latents):
                 output = run(*positional, **named, **fixed)
+            if count == 1:
+                self.draws["single"] = noise.sizes
             return find_image(output, count, self.image_of)
+
+    def learn_draws(self, latents: Latents) -> None:
+        """Run a single item if several come and it is not known yet what one draws."""
+        if batch_size(latents) > 1 and "single" not in self.draws:
+            with torch.no_grad():
+                self.run(map_latents(lambda part: part[:1].clone(), latents))
 
     @torch.no_grad()
     def head(self, latents: Latents, layers: Sequence[Layer]) -> list[list[Tensor]]:
@@ -128,6 +140,7 @@ class Network:
             InputError: latents that the network rejects.
             GeneratorError: a layer that is not called, or gives no tensor of real numbers.
         """
+        self.learn_draws(latents)
         missing = set(range(len(layers)))
         taken: list[list[Tensor]] = [[] for _ in layers]
 
@@ -158,6 +171,7 @@ class Network:
                 given.to(old.dtype).clone() for given, old in zip(tensors[i], found, strict=True)
             ]
 
+        self.learn_draws(latents)
         with tapped(self.module, layers, replace) as taps:
             image = self.run(latents)
         refuse_unmet(taps)

@@ -7,7 +7,7 @@ for one item, and is repeated over the batch, so that a batch size cannot change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -60,12 +60,20 @@ _OTHER = {
 
 
 class FrozenNoise(TorchFunctionMode):
-    """Within this context every random draw of a network that runs on `batch` items is frozen."""
+    """Within this context every random draw of a network that runs on `batch` items is frozen.
 
-    def __init__(self, batch: int, seed: int = 0) -> None:
+    Which axis of a draw is the batch is told by `single`, the sizes of the same draws in a run of a
+    single item, as such a run leaves them in `sizes`; without, by the first axis' length.
+    """
+
+    def __init__(
+        self, batch: int, seed: int = 0, single: Sequence[tuple[int, ...]] | None = None
+    ) -> None:
         super().__init__()
         self.batch = batch
         self.seed = seed
+        self.single = single
+        self.sizes: list[tuple[int, ...]] = []
         self.draws = 0
 
     def __torch_function__(
@@ -73,25 +81,33 @@ class FrozenNoise(TorchFunctionMode):
     ) -> Any:
         """Freeze random functions; leave all others alone."""
         kwargs = kwargs or {}
-        if func in _SIZED:
+        if func in _SIZED or (func is torch.normal and not _first_tensor(args, kwargs)):
             return self._sized(func, args, kwargs)
         if func in _LIKE:
             kwargs = dict(kwargs)
             value = args[0] if args else kwargs.pop("input")
-            one = self._draw(func, (value, *args[1:]), kwargs, of_one_item=True)
-            return self._repeated(one, tuple(value.shape))
+            return self._like(func, value, args[1:], kwargs)
         if func in _IN_PLACE:
-            one = self._draw(func, args, kwargs, of_one_item=True)
-            return args[0].copy_(one)
+            return args[0].copy_(self._like(func, args[0], args[1:], kwargs))
         if func in _DROPOUT:
             return self._dropout(func, args, kwargs)
         if func in _OTHER:
             return self._seeded(func, args, kwargs)
         return func(*args, **kwargs)
 
-    def _draw(
-        self, func: Callable[..., Any], args: Any, kwargs: Any, *, of_one_item: bool = False
-    ) -> Any:
+    def _one(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the size of the next draw for a single item."""
+        place = len(self.sizes)
+        self.sizes.append(size)
+        if self.batch == 1:
+            return size
+        if self.single is None or place >= len(self.single):
+            return (1, *size[1:]) if size and size[0] == self.batch else size
+        known = self.single[place]
+        whole = len(known) == len(size) and all(b % max(a, 1) == 0 for a, b in zip(known, size))  # noqa: B905
+        return known if whole else size
+
+    def _draw(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call `func` on a random state of its own; the caller's state stays as it was.
 
         Other modes, such as one that records, see the draw as a value that comes from nowhere.
@@ -104,9 +120,6 @@ class FrozenNoise(TorchFunctionMode):
             torch.random.fork_rng(devices=_cuda_devices()),
             torch.no_grad(),
         ):
-            if of_one_item:
-                rest = (_first(a, self.batch) if isinstance(a, Tensor) else a for a in args[1:])
-                args = (torch.ones_like(_first(args[0], self.batch)), *rest)
             torch.manual_seed(seed)
             return func(*args, **kwargs)
 
@@ -121,11 +134,25 @@ class FrozenNoise(TorchFunctionMode):
             torch.manual_seed(stream(self.seed, "noise", self.draws).initial_seed())
             return func(*args, **kwargs)
 
+    def _like(
+        self, func: Callable[..., Any], value: Tensor, rest: Any, kwargs: dict[str, Any]
+    ) -> Tensor:
+        """Draw for one item what `func` draws for a tensor, and repeat it."""
+        size = tuple(value.shape)
+        single = self._one(size)
+        with torch._C.DisableTorchFunction():
+            one = torch.ones(single, dtype=value.dtype, device=value.device)
+            others = [_fitted(a, size, single) if isinstance(a, Tensor) else a for a in rest]
+            named = {k: _fitted(v, size, single) if isinstance(v, Tensor) else v
+                     for k, v in kwargs.items()}  # fmt: skip
+        return self._repeated(self._draw(func, (one, *others), named), size)
+
     def _sized(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         leading: tuple[Any, ...] = ()
-        if func is torch.randint:
-            bounds = [kwargs.pop(name) for name in ("low", "high") if name in kwargs]
+        if func is torch.randint or func is torch.normal:
+            names = ("low", "high") if func is torch.randint else ("mean", "std")
+            bounds = [kwargs.pop(name) for name in names if name in kwargs]
             sized = [i for i, value in enumerate(args) if isinstance(value, (tuple, list))]
             split = sized[0] if sized else len(args)
             leading, args = (*args[:split], *bounds), args[split:]
@@ -133,20 +160,35 @@ class FrozenNoise(TorchFunctionMode):
         if len(size) == 1 and isinstance(size[0], (tuple, list)):
             size = size[0]
         size = tuple(int(side) for side in size)
-        axis = _batch_axis(size, self.batch)
-        single = size if axis is None else (*size[:axis], 1, *size[axis + 1 :])
-        one = self._draw(func, (*leading, single), kwargs)
-        return self._repeated(one, size)
+        kwargs.setdefault("device", torch.get_default_device())
+        return self._repeated(self._draw(func, (*leading, self._one(size)), kwargs), size)
 
     def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        value, probability, training = _dropout_arguments(*args, **kwargs)
+        value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
         if not training:
             return func(*args, **kwargs)
-        mask = self._draw(func, (value, probability, True), {}, of_one_item=True)
-        return value * mask
+        mask = self._like(func, value, (probability, True), {})
+        return value.mul_(mask) if in_place else value * mask
 
     def _repeated(self, one: Tensor, size: tuple[int, ...]) -> Tensor:
-        return one.expand(size).contiguous() if tuple(one.shape) != size else one
+        """Repeat one item's draw over the batch, items outermost."""
+        if tuple(one.shape) == size:
+            return one
+        return one.repeat([b // max(a, 1) for a, b in zip(one.shape, size, strict=True)])
+
+
+def _first_tensor(args: Any, kwargs: dict[str, Any]) -> bool:
+    values = (*args, *kwargs.values())
+    return any(isinstance(value, Tensor) and value.ndim > 0 for value in values)
+
+
+def _fitted(value: Tensor, size: tuple[int, ...], single: tuple[int, ...]) -> Tensor:
+    """Take one item's part of an argument that is shaped like the draw."""
+    if tuple(value.shape) != size:
+        return value
+    for axis, side in enumerate(single):
+        value = value.narrow(axis, 0, side)
+    return value
 
 
 def _dropout_arguments(
@@ -155,20 +197,9 @@ def _dropout_arguments(
     training: bool = True,
     inplace: bool = False,
     train: bool | None = None,
-) -> tuple[Tensor, float, bool]:
-    """Find value, probability and mode, however they were passed."""
-    return input, p, training if train is None else train
-
-
-def _first(value: Tensor, batch: int) -> Tensor:
-    """Return the first item of a batch; all of what has no batch axis."""
-    axis = _batch_axis(tuple(value.shape), batch)
-    return value if axis is None else value.narrow(axis, 0, 1)
-
-
-def _batch_axis(size: tuple[int, ...], batch: int) -> int | None:
-    """Find the first axis that is as long as the batch."""
-    return size.index(batch) if batch in size else None
+) -> tuple[Tensor, float, bool, bool]:
+    """Find value, probability, mode and whether in place, however they were passed."""
+    return input, p, training if train is None else train, inplace
 
 
 def _cuda_devices() -> list[int]:

@@ -195,6 +195,7 @@ def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> 
         InputError: latents that the network rejects.
         GeneratorError: a layer that is not called, or several times without saying which.
     """
+    network.learn_draws(latents)
     recorder = _Recorder()
     recording = recorder.recording
     latents = map_latents(lambda part: part.to(network.device), latents)
