@@ -26,7 +26,25 @@ def _network(seed=0, slope=0.1):
     )
 
 
+class Branches(nn.Module):
+    """Layers "0" and "2" lie side by side, so that the picture depends on both."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        parts = (nn.Linear(8, 64), nn.Linear(8, 64), View(4, 4, 4), nn.ConvTranspose2d(4, 3, 4, 4))
+        for i, part in enumerate(parts):
+            self.add_module(str(i), part)
+
+    def forward(self, z):
+        parts = dict(self.named_children())
+        right = parts["2"](parts["1"](z))
+        return parts["3"](parts["0"](z).view_as(right) + right)
+
+
 def _cut(network=None, layer="2", **settings):
+    if network is None and isinstance(layer, list):
+        network = Branches()
     settings = settings or {"sample_latents": sample}
     return rp.cut(_network() if network is None else network, layer, **settings)
 

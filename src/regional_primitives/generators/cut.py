@@ -80,7 +80,9 @@ def cut(
     if not isinstance(module, nn.Module):
         raise InputError(f"cut needs a torch.nn.Module, not {type(module).__name__}")
     if isinstance(module, torch.jit.ScriptModule):
-        raise GeneratorError("a scripted network hides its layers; cut the module it was made from")
+        raise GeneratorError(
+            "a ScriptModule hides its layers; cut the module that it was made from"
+        )
     layers = parse_layers(layer, module)
     image_range = _black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents

@@ -159,7 +159,7 @@ class Generator:
         key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
         if key in self.last:
             return replace(self, behind=self.last[key], picture=_copied(latents))
-        tail = tail_of(self.network, self.layers, latents)
+        tail = tail_of(self.network, self.layers, _copied(latents))
         if isinstance(tail, WholeRunTail):
             warnings.warn(
                 f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
@@ -297,7 +297,10 @@ class Generator:
         """
         image = self.image(latents)
         refuse_no_image(image, batch_size(latents))
-        again = self.image(latents)
+        with torch.random.fork_rng():
+            # Each run begins at the caller's random state; draws that escape freezing show here.
+            torch.manual_seed((torch.initial_seed() + 1) % 2**63)
+            again = self.image(latents)
         # Some GPU kernels add in another order each time; that rounding is no randomness.
         if not relative_gap(again, image) <= ROUNDING:
             difference = float((image - again).abs().max())

@@ -112,10 +112,11 @@ class Network:
         run = self.module if self.call == "forward" else getattr(self.module, self.call)
         self.learn_draws(latents)
         # Copies: the network may write into what it is given.
-        fixed = {
-            name: value.clone() if isinstance(value, Tensor) else value
-            for name, value in self.fixed.items()
-        }
+        with torch._C.DisableTorchFunction():  # a recording takes them as constants
+            fixed = {
+                name: value.clone() if isinstance(value, Tensor) else value
+                for name, value in self.fixed.items()
+            }
         devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
         # The state is the caller's, also where the network seeds it or draws past FrozenNoise.
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
@@ -156,9 +157,9 @@ class Network:
             try:
                 self.run(latents)
             except _Reached:
-                return taken
+                return _ordinary(taken)
         refuse_unmet(taps)
-        return taken
+        return _ordinary(taken)
 
     def substituted(
         self, latents: Latents, layers: Sequence[Layer], tensors: Sequence[Sequence[Tensor]]
@@ -187,6 +188,11 @@ class Network:
             raise InputError(
                 f"the generator rejects latents {describe(latents)}: {_first_line(error)}"
             ) from error
+
+
+def _ordinary(taken: list[list[Tensor]]) -> list[list[Tensor]]:
+    """Turn tensors of torch.inference_mode into those that gradients can flow to."""
+    return [[t.clone() if t.is_inference() else t for t in layer] for layer in taken]
 
 
 def refuse_unmet(taps: Sequence[Tap]) -> None:

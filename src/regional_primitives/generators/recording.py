@@ -217,6 +217,7 @@ def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> 
             image = network.run(latents)
         refuse_unmet(taps)
     recording.image = recorder.number(image)
+    recording.given = [[tensor.clone() for tensor in layer] for layer in recording.given]
     return recording
 
 
