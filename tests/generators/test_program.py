@@ -648,7 +648,7 @@ def test_number_that_two_and_three_do_not_tell(number):
         rows = h.flatten(1)[:, :240].reshape(batch, number(batch), -1).flatten(1)
         return self.up(torch.cat([rows, h.flatten(1)[:, 240:]], 1).view_as(h))
 
-    for change in (behind, viewed):
+    for change in (behind, viewed) if 240 % number(3) == 0 else (behind,):
         network, tail = _tail(change)
         for count in (1, 2, 3, 4, 5):
             features, expected = _others(network, tail, count)
