@@ -4,7 +4,8 @@
 
 Both are ratios of times measured in turns within one run, forward and backward, median of rounds.
 The tail by hand is `nn.Sequential` of the very layers behind the cut. The share of the whole
-network's run is compared with the share that `primitives layers` lists. Writes
+network's run is compared with the share that `primitives layers` lists. For every generator of the
+zoo and every layer listed, the tail's image is compared with the whole network's. Writes
 benchmarks/results/tails.json.
 """
 
@@ -15,6 +16,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +24,9 @@ from torch import Tensor, nn
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.generators import ZOO
+from regional_primitives.generators.layers import parse_layers
+from regional_primitives.generators.tail import relative_gap
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 40
@@ -80,12 +85,30 @@ def main() -> None:
         }
         rows.append(row)
         print(row, flush=True)
+    gaps = []
+    for name, entry in ZOO.items():
+        if not entry.installed():
+            print(f"{name} left out: {entry.how_to_get}")
+            continue
+        generator = rp.load_generator(name)
+        latents = generator.sample_latents(1, seed=3)
+        image = generator.image(latents)
+        for layer in entry.layers:
+            layers = parse_layers(layer, generator.network.module)
+            bound = replace(generator, layers=layers, behind=None).at(latents)
+            with torch.no_grad():
+                gap = relative_gap(bound.tail(bound.head(latents)), image)
+            gaps.append({"generator": name, "layer": layer, "gap": gap,
+                         "recorded": not bound.runs_whole_network,
+                         "flows_past": len(bound.side_inputs)})  # fmt: skip
+            print(gaps[-1], flush=True)
     content = {
         "date": datetime.date.today().isoformat(),
         "threads": torch.get_num_threads(),
         "rounds": ROUNDS,
         "versions": current_versions(),
         "rows": rows,
+        "gaps": gaps,
     }
     (RESULTS / "tails.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
