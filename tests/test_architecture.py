@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators.toy import planted_truth
+from regional_primitives.generators.zoo.toy import planted_truth
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "regional_primitives"

@@ -335,8 +335,8 @@ class Branches(torch.nn.Module):
 
 
 def test_several_layers_are_one_bundle_with_a_safe_folder(tmp_path, monkeypatch):
-    from regional_primitives.generators.toy import sample_latents
     from regional_primitives.generators.zoo import Loaded
+    from regional_primitives.generators.zoo.toy import sample_latents
 
     entry = replace(sweeps.ZOO["planted"], load=lambda *_: Loaded(Branches(), sample_latents))
     monkeypatch.setitem(sweeps.ZOO, "planted", entry)

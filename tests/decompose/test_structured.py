@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators.toy import planted_truth
+from regional_primitives.generators.zoo.toy import planted_truth
 
 # Exactness goes before leak and cost here, since the planted fields overlap and so must leak.
 EXACT = rp.Structured(steps=300, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0)

@@ -173,7 +173,7 @@ def test_bad_input_foreign_scores_are_refused(scores):
 
 
 def test_bad_input_another_generator_is_refused(planted, result):
-    from regional_primitives.generators.toy import PlantedNetwork
+    from regional_primitives.generators.zoo.toy import PlantedNetwork
 
     network = PlantedNetwork()
     with torch.no_grad():

@@ -9,9 +9,9 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.generators import ZOO, baseline_feature
-from regional_primitives.generators import faces as faces_module
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.toy import (
+from regional_primitives.generators.zoo import faces as faces_module
+from regional_primitives.generators.zoo.toy import (
     PICTURE_SIDE,
     UNITS_PER_COMPONENT,
     planted_fields,

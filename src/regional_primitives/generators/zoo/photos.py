@@ -22,7 +22,7 @@ from regional_primitives.errors import (
     RegionalPrimitivesError,
     StorageError,
 )
-from regional_primitives.generators.photographs import PIXELS_PER_CELL, draw_crop, require_size
+from regional_primitives.generators.zoo.photographs import PIXELS_PER_CELL, draw_crop, require_size
 from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.storage import read_tensors
 

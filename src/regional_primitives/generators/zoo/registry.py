@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from regional_primitives.errors import InputError
-from regional_primitives.generators import faces, photos, terrain, toy
 from regional_primitives.generators.cut import cut
 from regional_primitives.generators.generator import Generator, Latents
-from regional_primitives.generators.photographs import read_photograph
+from regional_primitives.generators.zoo import faces, photos, terrain, toy
+from regional_primitives.generators.zoo.photographs import read_photograph
 
 __all__ = ["ZOO", "Loaded", "ZooEntry", "load_generator"]
 

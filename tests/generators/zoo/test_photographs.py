@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from regional_primitives import InputError, MissingExtraError, StorageError
-from regional_primitives.generators import photographs
-from regional_primitives.generators.photographs import (
+from regional_primitives.generators.zoo import photographs
+from regional_primitives.generators.zoo.photographs import (
     PHOTOGRAPHS,
     crops,
     draw_crop,
@@ -386,7 +386,7 @@ def test_scikit_image_without_a_photograph(monkeypatch):
 def test_importing_is_light_and_drawing_leaves_scikit_image_alone():
     code = (
         "import json, sys\n"
-        "from regional_primitives.generators import photographs, photos\n"
+        "from regional_primitives.generators.zoo import photographs, photos\n"
         "before = set(sys.modules)\n"
         "photographs.crops(1, 32)\n"
         "print(json.dumps([sorted(before), sorted(sys.modules)]))\n"

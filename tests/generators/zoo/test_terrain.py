@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import regional_primitives as rp
-from regional_primitives.generators import terrain
+from regional_primitives.generators.zoo import terrain
 
 CUT_SHAPES = {
     "output_blocks.3": (128, 8, 8),

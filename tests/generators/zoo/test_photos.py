@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 import regional_primitives as rp
 from regional_primitives.errors import GeneratorError, InputError, StorageError
-from regional_primitives.generators import photos
-from regional_primitives.generators.photographs import PHOTOGRAPHS, draw_crop, read_photograph
+from regional_primitives.generators.zoo import photos
+from regional_primitives.generators.zoo.photographs import PHOTOGRAPHS, draw_crop, read_photograph
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
@@ -357,7 +357,7 @@ def test_latents_are_those_of_crops(pair, size):
 @pytest.fixture(scope="module")
 def published():
     """Load the real weights: from beside the repository, or where the environment says."""
-    beside = Path(__file__).parents[2].parent / "shared" / "weights" / "taef2"
+    beside = Path(__file__).parents[3].parent / "shared" / "weights" / "taef2"
     place = photos.find_weights(beside) or photos.find_weights()
     if place is None:
         pytest.skip(f"TAEF2's weights belong in ${photos.WEIGHTS_VARIABLE}: {photos.HOW_TO_GET}")
