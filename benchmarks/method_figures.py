@@ -62,8 +62,10 @@ def objects(result: rp.Decomposition, generator: rp.Generator):
     answer = generator.render(result.minimal_units(demand[None]))[0]
     changes = removal_changes(result, generator, list(range(result.count)))
     seen = changes.square().sum((1, 2, 3)).argsort(descending=True).tolist()
-    awake = [k for k in seen if woken[k]][:4]
-    asleep = [k for k in seen if not woken[k]][:3]
+    sizes = result.action_fields.sum(1)
+    # The most visible of each size, so that fields that reach beyond S are among them.
+    awake = [next(k for k in seen if woken[k] and sizes[k] == size) for size in (1, 2, 3, 4)]
+    asleep = [next(k for k in seen if not woken[k] and sizes[k] == size) for size in (1, 2, 4)]
     maps = magnitude(component_patterns(result, generator, awake + asleep), image_range)
     scale = ColourScale.over([maps])
     picture = bytes_of(result.image, image_range)
@@ -72,10 +74,10 @@ def objects(result: rp.Decomposition, generator: rp.Generator):
     upper = figure.add_gridspec(1, 4, left=0.01, right=0.99, top=0.9, bottom=0.585, wspace=0.05)
     for column, (title, pixels) in enumerate(
         (
-            ("the picture  x = G(f)", picture),
-            ("the baseline picture  x₀ = G(f₀)", bytes_of(result.baseline_image, image_range)),
-            (f"a demand S: {len(DEMAND)} of its 36 patches", _faded(picture, mask)),
-            ("its answer  G(u(S))", bytes_of(answer, image_range)),
+            ("the picture  x", picture),
+            ("the baseline picture  x₀", bytes_of(result.baseline_image, image_range)),
+            (f"a demand S, {len(DEMAND)} patches", _faded(picture, mask)),
+            ("what u(S) generates", bytes_of(answer, image_range)),
         )
     ):
         axes = figure.add_subplot(upper[0, column])
@@ -108,14 +110,13 @@ def objects(result: rp.Decomposition, generator: rp.Generator):
     bar.ax.tick_params(colors=LIGHT.muted, labelsize=8.5)
     bar.outline.set_visible(False)
     for x, text, colour in (
-        (0.01, f"{int(woken.sum())} of {result.count} components wake: their action field "
-         "touches S (dashed)", LIGHT.series[0]),
-        (0.545, "the others sleep", LIGHT.series[1]),
+        (0.01, f"{int(woken.sum())} of {result.count} components wake: their fields touch S", LIGHT.series[0]),
+        (0.545, "… and the others sleep", LIGHT.series[1]),
     ):  # fmt: skip
         figure.text(x, 0.515, text, fontsize=12, color=colour, fontweight="bold")
     figure.text(
-        0.01, 0.022, "Upper row: action fields. Lower row: the change that each component makes "
-        "by itself, |G(f₀ + Δf) − x₀|, square-root scale.", fontsize=10.5, color=LIGHT.muted,
+        0.01, 0.022, "Upper row: action fields, and S dashed. Lower row: the change that each "
+        "component makes by itself, |G(f₀ + Δf) − x₀|.", fontsize=10.5, color=LIGHT.muted,
     )  # fmt: skip
     _headline(figure, f"What {len(DEMAND)} patches need is the sum of the components that they wake")
     return figure
@@ -194,7 +195,7 @@ def noise():
         for T in fields[torch.randperm(len(fields), generator=rng)[:count]].tolist():
             planted[T] = torch.randn(NOISE_UNITS, generator=rng, dtype=torch.float64)
     exact = rp.or_values(planted)
-    sigma = share * exact.norm(dim=1).square().mean().sqrt() / NOISE_UNITS**0.5
+    sigma = share * exact[-1].norm() / NOISE_UNITS**0.5
     errors = torch.randn(exact.shape, generator=rng, dtype=torch.float64)
     errors[0] = 0  # f0 is known
     found = rp.or_harsanyi(exact + sigma * errors)
@@ -205,7 +206,7 @@ def noise():
 
     figure, axes = begin_axes(
         new_figure((7.4, 4.3)).add_axes((0.11, 0.14, 0.86, 0.73)),
-        f"A {share:.0%} error in every u(S), simulated: strength by order",
+        f"Errors of {share:.0%} in every u(S), simulated: strength by order",
     )
     sizes = list(range(1, n + 1))
     law = [100 * float(sigma * (2**k * NOISE_UNITS) ** 0.5 / whole) for k in sizes]
