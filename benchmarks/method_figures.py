@@ -118,7 +118,9 @@ def objects(result: rp.Decomposition, generator: rp.Generator):
         0.01, 0.022, "Upper row: action fields, and S dashed. Lower row: the change that each "
         "component makes by itself, |G(f₀ + Δf) − x₀|.", fontsize=10.5, color=LIGHT.muted,
     )  # fmt: skip
-    _headline(figure, f"What {len(DEMAND)} patches need is the sum of the components that they wake")
+    _headline(
+        figure, f"What {len(DEMAND)} patches need is the sum of the components that they wake"
+    )
     return figure
 
 
@@ -148,7 +150,9 @@ def venn():
     _patch_names(two)
     two.text(-1.5, -1.62, "outside: f₀ = 10", ha="center", fontsize=11, color=LIGHT.muted)
     two.set(xlim=(-2.5, 2.5), ylim=(-1.85, 1.6))
-    _headline(figure, "A circle is what its patch keeps on; a component, what exactly its patches share")
+    _headline(
+        figure, "A circle is what its patch keeps on; a component, what exactly its patches share"
+    )
     return figure
 
 
