@@ -110,10 +110,10 @@ def objects(result: rp.Decomposition, generator: rp.Generator):
     bar.ax.tick_params(colors=LIGHT.muted, labelsize=8.5)
     bar.outline.set_visible(False)
     for x, text, colour in (
-        (0.01, f"{int(woken.sum())} of {result.count} components wake: their fields touch S", LIGHT.series[0]),
-        (0.545, "… and the others sleep", LIGHT.series[1]),
-    ):  # fmt: skip
-        figure.text(x, 0.515, text, fontsize=12, color=colour, fontweight="bold")
+        (0.01, f"{int(woken.sum())} of {result.count} components wake: their fields touch S", 0),
+        (0.545, "… and the others sleep", 1),
+    ):
+        figure.text(x, 0.515, text, fontsize=12, color=LIGHT.series[colour], fontweight="bold")
     figure.text(
         0.01, 0.022, "Upper row: action fields, and S dashed. Lower row: the change that each "
         "component makes by itself, |G(f₀ + Δf) − x₀|.", fontsize=10.5, color=LIGHT.muted,
@@ -151,7 +151,7 @@ def venn():
     two.text(-1.5, -1.62, "outside: f₀ = 10", ha="center", fontsize=11, color=LIGHT.muted)
     two.set(xlim=(-2.5, 2.5), ylim=(-1.85, 1.6))
     _headline(
-        figure, "A circle is what its patch keeps on; a component, what exactly its patches share"
+        figure, "A circle: what its patch keeps on. A component: what exactly its patches share"
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""docs/method.md says what the code does: its numbers recomputed, its identities tried at random."""
+"""docs/method.md says what the code does: numbers recomputed, identities tried at random."""
 
 from __future__ import annotations
 
