@@ -16,7 +16,7 @@ from regional_primitives.errors import (
     StorageError,
     WholeRunWarning,
 )
-from regional_primitives.evaluate import Evaluation, Scores, evaluate
+from regional_primitives.evaluate import Evaluation, Relations, Scores, evaluate, relations
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
@@ -31,6 +31,7 @@ __all__ = [
     "MissingExtraError",
     "RegionalPrimitivesError",
     "Regions",
+    "Relations",
     "Scores",
     "StorageError",
     "Structured",
@@ -45,4 +46,5 @@ __all__ = [
     "load_generator",
     "or_harsanyi",
     "or_values",
+    "relations",
 ]

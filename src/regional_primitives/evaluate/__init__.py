@@ -2,6 +2,16 @@
 
 from regional_primitives.evaluate.exhibits import Exhibits, exhibit
 from regional_primitives.evaluate.measure import evaluate
+from regional_primitives.evaluate.relations import Relations, relations
 from regional_primitives.evaluate.scores import SCORES, Evaluation, Scores
 
-__all__ = ["SCORES", "Evaluation", "Exhibits", "Scores", "evaluate", "exhibit"]
+__all__ = [
+    "SCORES",
+    "Evaluation",
+    "Exhibits",
+    "Relations",
+    "Scores",
+    "evaluate",
+    "exhibit",
+    "relations",
+]

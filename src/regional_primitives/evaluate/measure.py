@@ -16,6 +16,7 @@ from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.evaluate.quality import visual_quality
 from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
+from regional_primitives.evaluate.relations import field_overlap, mean_field_overlap
 from regional_primitives.evaluate.scores import Evaluation, Scores
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
@@ -78,7 +79,9 @@ def evaluate(
         n90=_count_for(energy, 0.90),
         n95=_count_for(energy, 0.95),
         components=decomposition.count,
-        overlap=_overlap(decomposition),
+        overlap=mean_field_overlap(
+            field_overlap(decomposition.action_fields), decomposition.strengths
+        ),
         field_sizes=_field_sizes(decomposition),
         top_inside_error=_top_inside_error(decomposition, generator, errors, demands),
         **_refitted(decomposition, generator, errors, demands, settings, progress),
@@ -200,19 +203,6 @@ def _count_for(energy: Float[Tensor, " components"], share: float) -> int:
     """Return how many components, strongest first, carry `share` of the energy."""
     carried = energy.cumsum(0) / energy.sum()
     return min(int((carried < share - 1e-12).sum()) + 1, len(energy))
-
-
-def _overlap(decomposition: Decomposition) -> float:
-    """Return the mean IoU of pairs of different components, weighted by both strengths."""
-    fields_ = decomposition.action_fields.double()
-    shared = fields_ @ fields_.T
-    size = fields_.sum(1)
-    iou = shared / (size[:, None] + size - shared)
-    strength = decomposition.strengths.double()
-    weight = strength[:, None] * strength
-    weight.fill_diagonal_(0.0)
-    total = float(weight.sum())
-    return float((weight * iou).sum()) / total if total > 0 else 0.0
 
 
 def _field_sizes(decomposition: Decomposition) -> dict[int, float]:

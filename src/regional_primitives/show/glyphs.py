@@ -1,0 +1,105 @@
+"""An action field as a small sign of the patches, filled where it acts, for use in figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from regional_primitives.regions import Regions
+from regional_primitives.show.extras import report_extra
+from regional_primitives.show.outlines import loops, segments
+from regional_primitives.show.plots import LIGHT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.path import Path
+else:  # only annotations need them; matplotlib is loaded when a figure is drawn
+    Axes = Path = Any
+
+__all__ = ["FieldGlyphs", "coarse_labels"]
+
+_MOST_PIXELS = 72
+"""A longer side of a label map is thinned out to this, as far as a glyph can show."""
+
+
+def coarse_labels(regions: Regions) -> Int[Tensor, "height width"]:
+    """Return a small label map: one pixel a patch of a grid, a thinned-out map of other regions."""
+    if regions.labels is None:
+        assert regions.rows is not None
+        assert regions.columns is not None
+        return regions.label_map(regions.rows, regions.columns)
+    height, width = regions.labels.shape
+    shrink = max(1.0, max(height, width) / _MOST_PIXELS)
+    rows, columns = (max(1, round(side / shrink)) for side in (height, width))
+    y = torch.arange(rows) * height // rows
+    x = torch.arange(columns) * width // columns
+    return regions.labels[y][:, x]
+
+
+class FieldGlyphs:
+    """Draws action fields over the same patches as vector signs of one size."""
+
+    def __init__(self, regions: Regions, points: float) -> None:
+        self._labels = coarse_labels(regions)
+        height, width = self._labels.shape
+        self._scale = points / max(height, width)
+        self.size = (width * self._scale, height * self._scale)
+        """Width and height in points; `points` is the longer."""
+        self._ground = self._outline(self._labels >= 0)
+        self._borders = self._lines()
+
+    def draw(
+        self,
+        axes: Axes,
+        field: Bool[Tensor, " patches"],
+        place: tuple[float, float],
+        *,
+        align: tuple[float, float] = (0.5, 0.5),
+        colour: str = LIGHT.series[0],
+        **how: Any,
+    ) -> None:
+        """Put the sign of a field on an axis.
+
+        Args:
+            axes: where to draw.
+            field: the patches to fill.
+            place: the point that the sign stands at, in data coordinates unless `how` has xycoords.
+            align: which point of the sign stands there, as a share of its width and height.
+            colour: of the filled patches.
+            how: further options of matplotlib's AnnotationBbox.
+        """
+        with report_extra():
+            from matplotlib.offsetbox import AnnotationBbox, DrawingArea
+            from matplotlib.patches import PathPatch
+        area = DrawingArea(*self.size)
+        fill = self._outline(field[self._labels.clamp_min(0)] & (self._labels >= 0))
+        area.add_artist(PathPatch(self._ground, facecolor=LIGHT.paper, edgecolor="none"))
+        area.add_artist(PathPatch(fill, facecolor=colour, edgecolor="none"))
+        for path, ink, line in (
+            (self._borders, LIGHT.grid, 0.5),
+            (self._ground, LIGHT.muted, 0.7),
+        ):
+            area.add_artist(PathPatch(path, facecolor="none", edgecolor=ink, linewidth=line))
+        how = {"frameon": False, "pad": 0.0, "annotation_clip": False, **how}
+        axes.add_artist(AnnotationBbox(area, place, box_alignment=align, **how))
+
+    def _outline(self, mask: Bool[Tensor, "height width"]) -> Path:
+        return self._path([[*corners, corners[0]] for corners in loops(mask)])
+
+    def _lines(self) -> Path:
+        return self._path([list(ends) for ends in segments(self._labels)])
+
+    def _path(self, lines: list[list[tuple[int, int]]]) -> Path:
+        with report_extra():
+            from matplotlib.path import Path
+        height = len(self._labels)
+        points = [
+            [(x * self._scale, (height - y) * self._scale) for x, y in line] for line in lines
+        ]
+        codes = [
+            code for line in points for code in [Path.MOVETO, *[Path.LINETO] * (len(line) - 1)]
+        ]
+        return Path([point for line in points for point in line] or [(0.0, 0.0)], codes or None)

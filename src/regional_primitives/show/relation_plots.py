@@ -1,0 +1,317 @@
+"""Relations among components as figures: containment, acting together, overlap, and credit.
+
+Each function takes the relations and an optional matplotlib axis, and returns the figure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.evaluate.relations import Relations, chain_levels, covering_pairs
+from regional_primitives.show import numerals
+from regional_primitives.show.extras import report_extra
+from regional_primitives.show.glyphs import FieldGlyphs, coarse_labels
+from regional_primitives.show.hasse import lay_out
+from regional_primitives.show.outlines import segments
+from regional_primitives.show.plots import LIGHT, begin_axes, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # only annotations need them; matplotlib is loaded when a figure is drawn
+    Axes = Figure = Any
+
+__all__ = ["plot_containment", "plot_credit", "plot_overlap", "plot_togetherness"]
+
+_SLOT = (1.12, 1.02)
+"""Width and height of a node's place in the diagram of containment, inches."""
+_LEAST_CELL = 45.0
+"""Points a cell of a grid needs for components with their shares; smaller ones get a number."""
+_PAD = 24.0
+"""Points between an axis and its title, with room for a line of explanation."""
+
+
+def plot_containment(relations: Relations, axes: Axes | None = None, most: int = 16) -> Figure:
+    """Draw which of the strongest action fields contain which, as a Hasse diagram.
+
+    Args:
+        relations: of the components.
+        axes: where to draw; None for a figure of its own.
+        most: how many components, strongest first.
+    """
+    d = relations.decomposition
+    count = min(most, d.count)
+    contains = relations.contains[:count, :count]
+    layout = lay_out(chain_levels(contains).tolist(), covering_pairs(contains))
+    columns, rows = layout.columns or 1, layout.rows
+    if axes is None:
+        axes = _own_axes((columns * _SLOT[0], rows * _SLOT[1]), least=6.4)
+    title = f"Which action fields contain which: the {count} strongest of {d.count}"
+    figure, axes = _blank_axes(axes, title)
+    _note(
+        axes,
+        "arrow: from a field to one inside it; numbers: component, strength ‖Δf‖"
+        + ("; right: nested with none of these" if 0 < len(layout.alone) < count else ""),
+    )
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(-0.5, rows - 0.5)
+    slot = _points(axes) / torch.tensor([columns, rows])
+    side = min(0.46 * float(slot[0]), 0.58 * float(slot[1]))
+    glyphs = FieldGlyphs(d.regions, side)
+    apart = 0.54 * (glyphs.size[1] + 6)
+    for route in layout.routes.values():
+        passed = route[:-1]
+        axes.plot([x for x, _ in passed], [y for _, y in passed], color=LIGHT.muted, linewidth=1.0)
+        axes.annotate(
+            "",
+            route[-1],
+            route[-2],
+            arrowprops={
+                "arrowstyle": "-|>,head_width=0.18,head_length=0.34",
+                "color": LIGHT.muted,
+                "linewidth": 1.0,
+                "shrinkA": 0.0,
+                "shrinkB": apart,
+            },
+        )
+    for k, place in layout.places.items():
+        glyphs.draw(axes, d.action_fields[k], place)
+        right = glyphs.size[0] / 2 + 4
+        axes.annotate(
+            str(k), place, (right, 1), textcoords="offset points", color=LIGHT.ink,
+            fontweight="bold", fontsize=9.5,
+        )  # fmt: skip
+        axes.annotate(
+            numerals.decimal(float(d.strengths[k])), place, (right, -11),
+            textcoords="offset points", color=LIGHT.muted, fontsize=8,
+        )  # fmt: skip
+    return figure
+
+
+def plot_togetherness(relations: Relations, axes: Axes | None = None) -> Figure:
+    """Draw the hierarchy of the strongest components: those that act together join low down."""
+    d, count = relations.decomposition, relations.strongest
+    if axes is None:
+        axes = _own_axes((0.28 * count, 3.2), left=0.75, below=0.75, least=6.4)
+    title = f"Components that act together: the {count} strongest of {d.count}"
+    figure, axes = begin_axes(axes, title, pad=_PAD)
+    _note(axes, _demands_in_words(relations))
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks([])
+    axes.set_xlim(-0.6, max(count, 1) - 0.4)
+    axes.set_ylabel("acting together (%)")
+    heights = _draw_tree(relations, axes)
+    low = min(heights, default=0.0)
+    axes.set_ylim(100, max(0.0, low - 0.08 * (100 - low)))
+    glyphs = FieldGlyphs(d.regions, min(0.88 * float(_points(axes)[0]) / max(count, 1), 30.0))
+    across = axes.get_xaxis_transform()
+    for x, k in enumerate(relations.order):
+        glyphs.draw(
+            axes, d.action_fields[k], (x, 0.0), align=(0.5, 1.0), xycoords=across,
+            xybox=(0, -5), boxcoords="offset points",
+        )  # fmt: skip
+        axes.annotate(
+            str(k), (x, 0.0), (0, -9 - glyphs.size[1]), xycoords=across,
+            textcoords="offset points", ha="center", va="top", color=LIGHT.ink, fontsize=8,
+        )  # fmt: skip
+    return figure
+
+
+def plot_overlap(relations: Relations, axes: Axes | None = None) -> Figure:
+    """Draw the overlap of each pair of the strongest action fields, in the hierarchy's order."""
+    order, count = relations.order, relations.strongest
+    if axes is None:
+        axes = _own_axes((4.8, 4.8), left=0.62, right=0.95, below=0.62)
+    title = f"Overlap of action fields: the {count} strongest of {relations.decomposition.count}"
+    figure, axes = _blank_axes(axes, title)
+    _note(axes, f"strength-weighted mean over all pairs {numerals.percent(relations.mean_overlap)}")
+    shown = 100 * relations.overlap[order][:, order]
+    # Each field overlaps itself wholly, which is not worth the darkest colour.
+    shown.fill_diagonal_(float("nan"))
+    if count:
+        drawn = axes.imshow(
+            shown.numpy(), cmap=_shades(), vmin=0, vmax=100, interpolation="nearest"
+        )
+        _colour_bar(axes, drawn, "overlap, IoU of the action fields (%)")
+    axes.set_facecolor(LIGHT.grid)
+    size = min(8.0, 0.85 * float(_points(axes)[1]) / max(count, 1))
+    names = [str(k) for k in order] if size >= 5 else [""] * count
+    axes.set_xticks(range(count), names)
+    axes.set_yticks(range(count), names)
+    axes.tick_params(labelsize=size, length=0, pad=2)
+    axes.tick_params(axis="x", rotation=90)
+    axes.set_xlabel("component")
+    axes.set_ylabel("component")
+    return figure
+
+
+def plot_credit(relations: Relations, axes: Axes | None = None) -> Figure:
+    """Draw each patch's credit and the components that earn it the most."""
+    d = relations.decomposition
+    labels = coarse_labels(d.regions)
+    rows, columns = labels.shape
+    if axes is None:
+        cell = min(1.0, 9.0 / max(rows, columns)) if d.regions.is_grid else 6.5 / max(rows, columns)
+        axes = _own_axes((columns * cell, rows * cell), right=0.95, least=5.6)
+    figure, axes = _blank_axes(axes, "Who generates each patch")
+    worth = "‖Δf‖" if relations.weigh == "strength" else "‖Δf‖²"
+    totals = relations.patch_totals
+    shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
+    drawn = axes.imshow(
+        shown.numpy(), cmap=_shades(0.5), vmin=0, extent=(0, columns, rows, 0),
+        interpolation="nearest",
+    )  # fmt: skip
+    axes.set_facecolor(LIGHT.grid)  # pixels of no patch
+    _colour_bar(axes, drawn, f"credit of the patch: its Shapley value in {worth}")
+    with report_extra():
+        from matplotlib.collections import LineCollection
+    axes.add_collection(LineCollection(segments(labels), colors=LIGHT.paper, linewidths=1.5))
+    cell_points = float((_points(axes) / torch.tensor([columns, rows])).min())
+    roomy = not d.regions.is_grid or cell_points >= _LEAST_CELL
+    inside = "component, its share of that credit" if roomy else "the component that earns the most"
+    _note(axes, f"colour: the patch's credit; in it: {inside}")
+    if d.regions.is_grid:
+        for patch in range(d.regions.count):
+            _credit_cell(axes, relations, patch, divmod(patch, columns), cell_points)
+    else:
+        for patch in range(d.regions.count):
+            _credit_label(axes, relations, patch, labels)
+    return figure
+
+
+def _credit_cell(
+    axes: Axes, relations: Relations, patch: int, cell: tuple[int, int], points: float
+) -> None:
+    """Write the leading components of one cell of a grid, a bar for each one's share."""
+    row, column = cell
+    shares = relations.credit_of_patch(patch)
+    if points < _LEAST_CELL:
+        if shares and points >= _LEAST_CELL / 3:
+            axes.text(
+                column + 0.5, row + 0.5, str(shares[0][0]), ha="center", va="center",
+                color=LIGHT.ink, fontsize=min(8.0, points / 3),
+            )  # fmt: skip
+        return
+    lines = min(3, int((points - 6) / 15))
+    look: dict[str, Any] = {"va": "center", "color": LIGHT.ink, "fontsize": min(8.0, points / 8)}
+    for place, (k, share) in enumerate(shares[:lines]):
+        middle = row + (place + 0.5) / lines * 0.92
+        axes.text(column + 0.08, middle, str(k), ha="left", fontweight="bold", **look)
+        axes.text(column + 0.92, middle, numerals.percent(share), ha="right", **look)
+        below = middle + 0.13
+        axes.plot([column + 0.08, column + 0.92], [below] * 2, color=LIGHT.paper, linewidth=2.4,
+                  solid_capstyle="butt")  # fmt: skip
+        axes.plot([column + 0.08, column + 0.08 + 0.84 * share], [below] * 2,
+                  color=LIGHT.series[1], linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+
+
+def _credit_label(axes: Axes, relations: Relations, patch: int, labels: Tensor) -> None:
+    """Write the leading component of one region on the pixel next to its middle."""
+    inner = labels == patch
+    shares = relations.credit_of_patch(patch)
+    if not bool(inner.any()) or not shares:
+        return
+    # Peel the region until nothing is left: the last of it is where most room is.
+    while bool((peeled := _peeled(inner)).any()):
+        inner = peeled
+    pixels = inner.nonzero().double()
+    nearest = pixels[(pixels - pixels.mean(0)).norm(dim=1).argmin()] + 0.5
+    k, share = shares[0]
+    axes.text(
+        float(nearest[1]), float(nearest[0]), f"{k}\n{numerals.percent(share)}", ha="center",
+        va="center", color=LIGHT.ink, fontsize=8,
+    )  # fmt: skip
+
+
+def _peeled(mask: Bool[Tensor, "height width"]) -> Bool[Tensor, "height width"]:
+    """Take away the marked pixels next to unmarked ones or to the edge."""
+    outside = torch.nn.functional.pad((~mask)[None].float(), (1, 1, 1, 1), value=1.0)
+    return torch.nn.functional.max_pool2d(outside, 3, stride=1)[0] == 0
+
+
+def _draw_tree(relations: Relations, axes: Axes) -> list[float]:
+    """Draw the merges over the leaves; return their heights in percent."""
+    count = relations.strongest
+    place = {k: (float(x), 100.0) for x, k in enumerate(relations.order)}
+    for step, (one, other, distance, _) in enumerate(relations.merges.tolist()):
+        (x, y), (other_x, other_y) = place[int(one)], place[int(other)]
+        height = 100 * (1 - distance)
+        axes.plot([x, x, other_x, other_x], [y, height, height, other_y], color=LIGHT.series[0],
+                  linewidth=1.2, solid_joinstyle="miter", clip_on=False)  # fmt: skip
+        place[count + step] = ((x + other_x) / 2, height)
+    return [100 * (1 - distance) for distance in relations.merges[:, 2].tolist()]
+
+
+def _demands_in_words(relations: Relations) -> str:
+    if relations.asked_share == 0:
+        return "how often both act at a demand of one patch to which one of them acts"
+    return (
+        f"share of the random demands (mean {numerals.percent(relations.asked_share)} of the "
+        "patches) with both, of those with either"
+    )
+
+
+def _own_axes(
+    size: tuple[float, float],
+    *,
+    left: float = 0.15,
+    right: float = 0.15,
+    below: float = 0.15,
+    least: float = 0.0,
+) -> Axes:
+    """Make an axis of this size, with these margins, in a figure of its own; all in inches."""
+    above = 0.72
+    width = max(left + size[0] + right, least)
+    height = below + size[1] + above
+    place = (left / width, below / height, 1 - (left + right) / width, size[1] / height)
+    return new_figure((width, height)).add_axes(place)
+
+
+def _blank_axes(axes: Axes, title: str) -> tuple[Figure, Axes]:
+    """Dress an axis whose places are no numbers."""
+    figure, axes = begin_axes(axes, title, pad=_PAD)
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure, axes
+
+
+def _note(axes: Axes, text: str) -> None:
+    """Say below the title how to read the figure."""
+    axes.annotate(
+        text, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points",
+        color=LIGHT.muted, fontsize=8.5,
+    )  # fmt: skip
+
+
+def _colour_bar(axes: Axes, drawn: Any, label: str) -> None:
+    figure = axes.get_figure(root=True)
+    beside = axes.inset_axes((1.03, 0.1, 0.025, 0.8))
+    assert figure is not None
+    bar = figure.colorbar(drawn, cax=beside)
+    bar.set_label(label, color=LIGHT.muted, fontsize=9)
+    bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
+    bar.outline.set_visible(False)
+
+
+def _shades(darkest: float = 1.0) -> Any:
+    """Return colours from white to blue, even in lightness, as far as text on them needs."""
+    with report_extra():
+        import matplotlib
+        from matplotlib.colors import ListedColormap
+    shades = matplotlib.colormaps["Blues"]
+    return ListedColormap([shades(darkest * step / 255) for step in range(256)])
+
+
+def _points(axes: Axes) -> Float[Tensor, " 2"]:
+    """Return the axis's width and height in points."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    box = axes.get_window_extent()
+    return torch.tensor([box.width, box.height]) * 72 / figure.dpi
