@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.decompose.bound import demand_objective, optimise_freely
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.demands import held_out_demands
-from regional_primitives.decompose.bound import demand_objective, optimise_freely
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.evaluate.quality import visual_quality
