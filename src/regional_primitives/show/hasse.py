@@ -105,9 +105,9 @@ class _Layers:
             neighbours = self._below if upwards else self._above
             rows = self._rows if upwards else self._rows[::-1]
             for fixed, row in pairwise(rows):
-                rank = {k: place for place, k in enumerate(fixed)}
+                rank = {k: float(place) for place, k in enumerate(fixed)}
                 middle = {
-                    k: _mean([rank[other] for other in neighbours[k]], place)
+                    k: _mean([rank[other] for other in neighbours[k]], float(place))
                     for place, k in enumerate(row)
                 }
                 row.sort(key=middle.__getitem__)

@@ -111,7 +111,7 @@ def plot_togetherness(relations: Relations, axes: Axes | None = None) -> Figure:
     across = axes.get_xaxis_transform()
     for x, k in enumerate(relations.order):
         glyphs.draw(
-            axes, d.action_fields[k], (x, 0.0), align=(0.5, 1.0), xycoords=across,
+            axes, d.action_fields[k], (float(x), 0.0), align=(0.5, 1.0), xycoords=across,
             xybox=(0, -5), boxcoords="offset points",
         )  # fmt: skip
         axes.annotate(
