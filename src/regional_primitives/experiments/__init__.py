@@ -1,0 +1,28 @@
+"""The paper's experiments as functions: each one a result with its numbers, and over pictures."""
+
+from regional_primitives.experiments.across import AcrossPictures
+from regional_primitives.experiments.boundedness import Boundedness, boundedness
+from regional_primitives.experiments.consistency import Consistency, consistency
+from regional_primitives.experiments.control import Control, control
+from regional_primitives.experiments.redraw import Redraw, redraw
+from regional_primitives.experiments.sparsity import Sparsity, sparsity
+from regional_primitives.experiments.superposition import Superposition, superposition
+from regional_primitives.experiments.transfer import Transfer, transfer
+
+__all__ = [
+    "AcrossPictures",
+    "Boundedness",
+    "Consistency",
+    "Control",
+    "Redraw",
+    "Sparsity",
+    "Superposition",
+    "Transfer",
+    "boundedness",
+    "consistency",
+    "control",
+    "redraw",
+    "sparsity",
+    "superposition",
+    "transfer",
+]

@@ -1,0 +1,79 @@
+"""One experiment over several pictures: every number with its mean and 95 % interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
+
+from torch import Tensor
+
+from regional_primitives.errors import InputError
+from regional_primitives.evaluate.spread import Spread
+
+__all__ = ["AcrossPictures", "Measured", "listed", "spreads"]
+
+
+class Measured(Protocol):
+    """What every experiment on one picture gives."""
+
+    def numbers(self) -> dict[str, float]:
+        """Return what can be averaged over pictures, by name; what was not measured is absent."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON; pictures are left out."""
+
+
+ResultT = TypeVar("ResultT", bound=Measured)
+
+
+@dataclass(frozen=True, eq=False)
+class AcrossPictures(Generic[ResultT]):
+    """The same experiment on several pictures."""
+
+    results: tuple[ResultT, ...]
+    """One a picture."""
+
+    @staticmethod
+    def of(results: Sequence[ResultT]) -> AcrossPictures[ResultT]:
+        """Collect results.
+
+        Raises:
+            InputError: no results.
+        """
+        if not results:
+            raise InputError("a mean over pictures needs the result of at least one")
+        return AcrossPictures(tuple(results))
+
+    @cached_property
+    def summary(self) -> dict[str, Spread]:
+        """Mean, interval and range of each number, over the pictures for which it was measured."""
+        return spreads([result.numbers() for result in self.results])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary and every picture's numbers, ready for JSON."""
+        return {
+            "summary": {name: asdict(spread) for name, spread in self.summary.items()},
+            "pictures": [result.to_dict() for result in self.results],
+        }
+
+
+def spreads(numbers: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Summarise each name over the pictures that have it, in order of first appearance."""
+    names = dict.fromkeys(name for row in numbers for name in row)
+    return {name: Spread.over([row[name] for row in numbers if name in row]) for name in names}
+
+
+def listed(values: Tensor | Iterable[Any]) -> list[Any]:
+    """Return numbers as JSON holds them: what is not a number is null."""
+    found = values.tolist() if isinstance(values, Tensor) else list(values)
+    return [
+        listed(value)
+        if isinstance(value, list)
+        else None
+        if isinstance(value, float) and not math.isfinite(value)
+        else value
+        for value in found
+    ]

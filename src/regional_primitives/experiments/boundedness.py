@@ -1,0 +1,199 @@
+"""Spatial boundedness: the real action field of each component beside its action field A_k.
+
+The real action field is the paper's (arXiv 2410.04421): the pixel-wise difference that a component
+makes, |Δx_k| with the norm over channels. The numbers are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.errors import require_whole
+from regional_primitives.evaluate.components import bounded_share, component_patterns, field_masks
+from regional_primitives.experiments.across import AcrossPictures, listed
+from regional_primitives.experiments.contexts import in_contexts
+from regional_primitives.experiments.counted import counted_components, energy_mean, selected
+from regional_primitives.generators.generator import Generator
+
+__all__ = ["Agreement", "Boundedness", "boundedness"]
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How well real action fields fit A_k, one number a component."""
+
+    share_inside: Float[Tensor, " components"]
+    """Share of ‖Δx_k‖² that lies in A_k: the measure `boundedness`."""
+    auc: Float[Tensor, " components"]
+    """How often a pixel inside A_k changes more than one outside, ties half; NaN without either."""
+    iou: Float[Tensor, " components"]
+    """Intersection over union of A_k and as many pixels as it has, those that change most."""
+
+    def means(self, energy: Float[Tensor, " components"]) -> dict[str, float]:
+        """Return the energy-weighted means that exist."""
+        found = {
+            "boundedness": energy_mean(self.share_inside, energy),
+            "auc": energy_mean(self.auc, energy),
+            "iou": energy_mean(self.iou, energy),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Boundedness:
+    """Real action fields of one picture's components, strongest first."""
+
+    components: Int[Tensor, " components"]
+    """Their numbers in the decomposition."""
+    energy: Float[Tensor, " components"]
+    """‖Δf_k‖², the weight in means."""
+    field_sizes: Int[Tensor, " components"]
+    """Patches in A_k."""
+    alone: Agreement
+    """Of Δx_k = G(f0 + Δf_k) − G(f0)."""
+    in_context: Agreement
+    """Of the strongest components against random sets of others, mean over contexts."""
+    chance: Float[Tensor, " components"]
+    """Share of ‖x − x0‖² that lies in A_k: what a component scores that changes a little of all."""
+    patch_shares: Float[Tensor, "components patches"]
+    """Share of ‖Δx_k‖² in each patch."""
+    image: Float[Tensor, "channels height width"]
+    """x."""
+    image_range: tuple[float, float]
+    shown_fields: Bool[Tensor, "shown height width"]
+    """Pixels of A_k of the components that a figure shows, the strongest."""
+    real_fields: Float[Tensor, "shown height width"]
+    """|Δx_k|, norm over channels, in the units of the picture."""
+    real_fields_in_context: Float[Tensor, "shown height width"]
+    """The same, root mean square over contexts."""
+
+    @staticmethod
+    def over(results: Sequence[Boundedness]) -> AcrossPictures[Boundedness]:
+        """Collect several pictures; raises what `AcrossPictures.of` raises."""
+        return AcrossPictures.of(results)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the energy-weighted means, by name."""
+        strongest = self.energy[: len(self.in_context.auc)]
+        chance = energy_mean(self.chance, self.energy)
+        return {
+            **self.alone.means(self.energy),
+            **{f"{name}_in_context": value
+               for name, value in self.in_context.means(strongest).items()},
+            **({} if chance is None else {"boundedness_chance": chance}),
+        }  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON; pictures are left out."""
+        return {
+            **self.numbers(),
+            "components": listed(self.components),
+            "energy": listed(self.energy),
+            "field_sizes": listed(self.field_sizes),
+            **{f"{name}_alone": listed(value) for name, value in vars(self.alone).items()},
+            **{f"{name}_in_context_of_each": listed(value)
+               for name, value in vars(self.in_context).items()},
+            "chance": listed(self.chance),
+            "patch_shares": listed(self.patch_shares),
+        }  # fmt: skip
+
+
+def boundedness(
+    decomposition: Decomposition,
+    generator: Generator,
+    *,
+    leave_out: Sequence[int] = (),
+    components: int = 40,
+    contexts: int = 16,
+    shown: int = 6,
+    seed: int = 0,
+) -> Boundedness:
+    """Compare what each component really changes with its action field.
+
+    Args:
+        decomposition: one picture's.
+        generator: the one that it was made with.
+        leave_out: components that are not counted; they may still be part of a context.
+        components: how many of the strongest are also measured in contexts.
+        contexts: random sets of other components for each.
+        shown: how many of the strongest a figure shows.
+        seed: random stream of the contexts.
+
+    Raises:
+        InputError: a component that does not exist, none left, or counts below 1.
+        GeneratorError: the generator is not the one that the decomposition was made with.
+    """
+    for name, value in {"components": components, "contexts": contexts, "shown": shown}.items():
+        require_whole(name, value, 1)
+    decomposition.check_generator(generator)
+    generator = generator.at(decomposition.latents)
+    kept = counted_components(decomposition, leave_out)
+    rest = [k for k in range(decomposition.count) if k not in set(kept)]
+    ordered = selected(decomposition, [*kept, *rest])
+    count, measured = len(kept), min(components, len(kept))
+    shown = min(shown, measured)
+    masks = field_masks(ordered)[:count].bool()
+    patterns = component_patterns(ordered, generator, list(range(count)))
+    errors = PatchErrors.of(ordered.image, ordered.baseline_image, ordered.regions)
+    by_patch = errors.per_patch(patterns, torch.zeros_like(ordered.image))
+    change = (ordered.image - ordered.baseline_image).expand(count, -1, -1, -1)
+    rows, maps = [], []
+    for k in range(measured):
+        changes = in_contexts(ordered, generator, k, contexts=contexts, seed=seed).changes
+        row = _agreement(changes, masks[k].expand(contexts, -1, -1))
+        # An action field of all pixels has no AUC in any context.
+        rows.append([float(value.mean()) for value in (row.share_inside, row.auc, row.iou)])
+        if k < shown:
+            maps.append(changes.square().sum(1).mean(0).sqrt())
+    return Boundedness(
+        components=torch.tensor(kept),
+        energy=ordered.strengths[:count].square(),
+        field_sizes=ordered.action_fields[:count].sum(1),
+        alone=_agreement(patterns, masks),
+        in_context=Agreement(*torch.tensor(rows).T),
+        chance=bounded_share(change, masks.float()),
+        patch_shares=by_patch[:, :-1] / by_patch.sum(1, keepdim=True).clamp_min(1e-20),
+        image=ordered.image,
+        image_range=ordered.provenance.image_range,
+        shown_fields=masks[:shown],
+        real_fields=patterns[:shown].norm(dim=1),
+        real_fields_in_context=torch.stack(maps),
+    )
+
+
+def _agreement(
+    changes: Float[Tensor, "batch channels height width"],
+    masks: Bool[Tensor, "batch height width"],
+) -> Agreement:
+    sizes = changes.square().sum(1)
+    pairs = list(zip(sizes, masks, strict=True))
+    return Agreement(
+        share_inside=bounded_share(changes, masks.float()),
+        auc=torch.tensor([_auc(size, mask) for size, mask in pairs]),
+        iou=torch.tensor([_matched_iou(size, mask) for size, mask in pairs]),
+    )
+
+
+def _auc(size: Float[Tensor, "height width"], mask: Bool[Tensor, "height width"]) -> float:
+    inside, outside = size[mask], size[~mask].sort().values
+    if len(inside) == 0 or len(outside) == 0:
+        return float("nan")
+    below = torch.searchsorted(outside, inside)
+    level = torch.searchsorted(outside, inside, right=True)
+    return float((below + level).double().mean()) / (2 * len(outside))
+
+
+def _matched_iou(size: Float[Tensor, "height width"], mask: Bool[Tensor, "height width"]) -> float:
+    """Return the IoU; pixels that do not change at all are never taken."""
+    strongest = size.flatten().topk(int(mask.sum()))
+    taken = strongest.indices[strongest.values > 0]
+    both = int(mask.flatten()[taken].sum())
+    return both / (int(mask.sum()) + len(taken) - both)

@@ -1,0 +1,102 @@
+"""Random action fields of given sizes, connected or not: what transfer is compared with. Ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from regional_primitives.regions import Regions
+
+__all__ = ["grow", "random_connected", "random_subsets"]
+
+_TRIES = 200
+"""Draws of a field that is new; then a field may repeat."""
+
+
+def random_subsets(
+    sizes: Int[Tensor, " fields"], patches: Bool[Tensor, " patches"], rng: torch.Generator
+) -> Bool[Tensor, "fields patches"]:
+    """Draw sets of `sizes` patches out of `patches`, any set alike; no set twice where possible."""
+
+    def draw(size: int) -> Tensor:
+        return _mark(patches, torch.randperm(int(patches.sum()), generator=rng)[:size])
+
+    return _distinct(sizes, draw)
+
+
+def random_connected(
+    sizes: Int[Tensor, " fields"],
+    patches: Bool[Tensor, " patches"],
+    regions: Regions,
+    rng: torch.Generator,
+    *,
+    rectangles: bool,
+) -> Bool[Tensor, "fields patches"]:
+    """Draw connected sets of `sizes` patches out of `patches`; no set twice where possible.
+
+    Args:
+        sizes: patches of each field.
+        patches: those that may be taken.
+        regions: tells which patches touch.
+        rng: the random stream.
+        rectangles: draw rectangles of the grid, where there are enough of a size.
+    """
+    fields = torch.zeros(len(sizes), regions.count, dtype=torch.bool)
+    neighbours = regions.neighbours()
+    known = regions.rectangles() if rectangles else fields[:0]
+    known = known[~(known & ~patches).any(1)]
+    areas = known.sum(1)
+
+    for size in sizes.unique().tolist():
+        mine = (sizes == size).nonzero().flatten()
+        fitting = known[areas == size]
+        taken = fitting[torch.randperm(len(fitting), generator=rng)[: len(mine)]]
+        fields[mine[: len(taken)]] = taken
+        if len(taken) < len(mine):
+            others = sizes[mine[len(taken) :]]
+            grown = _distinct(others, lambda some: grow(some, patches, neighbours, rng), taken)
+            fields[mine[len(taken) :]] = grown
+    return fields
+
+
+def grow(
+    size: int,
+    patches: Bool[Tensor, " patches"],
+    neighbours: Bool[Tensor, "patches patches"],
+    rng: torch.Generator,
+) -> Bool[Tensor, " patches"]:
+    """Grow a set of `size` patches out of `patches` by random neighbours.
+
+    Where no neighbour is left, it goes on from a random other patch.
+    """
+    row = torch.zeros_like(patches)
+    for _ in range(min(size, int(patches.sum()))):
+        frontier = neighbours[row].any(0) & patches & ~row
+        choices = (frontier if bool(frontier.any()) else patches & ~row).nonzero().flatten()
+        row[choices[int(torch.randint(len(choices), (), generator=rng))]] = True
+    return row
+
+
+def _mark(patches: Bool[Tensor, " patches"], chosen: Int[Tensor, " size"]) -> Tensor:
+    row = torch.zeros_like(patches)
+    row[patches.nonzero().flatten()[chosen]] = True
+    return row
+
+
+def _distinct(
+    sizes: Int[Tensor, " fields"], draw: Callable[[int], Tensor], taken: Tensor | None = None
+) -> Bool[Tensor, "fields patches"]:
+    """Draw each field anew until it is none of the others, or patience ends."""
+    seen = set() if taken is None else {row.numpy().tobytes() for row in taken}
+    rows = []
+    for size in sizes.tolist():
+        for _ in range(_TRIES):
+            row = draw(size)
+            if row.numpy().tobytes() not in seen:
+                break
+        seen.add(row.numpy().tobytes())
+        rows.append(row)
+    return torch.stack(rows)

@@ -1,0 +1,211 @@
+"""Redraw: does another draw of chosen patches give the same components on the common patches?
+
+Reviewers of the paper (arXiv 2410.04421) asked how much its random choice of patches changes the
+result. Ours: both decompositions are brought to Q, the patches that both draws contain. Under the
+OR law u(S) = f0 + Σ {Δf_T : T ∩ S ≠ ∅}, and for S ⊆ Q only T ∩ Q matters, so that the component of
+a field R ⊆ Q is the sum of all Δf_T with T ∩ Q = R; those with T ∩ Q = ∅ are never asked for.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError, require_whole
+from regional_primitives.experiments.across import AcrossPictures
+from regional_primitives.experiments.counted import counted_components, same_patches
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["Likeness", "Redraw", "redraw", "restricted"]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two decompositions are on the same patches Q."""
+
+    overlap: float
+    """Σ min / Σ max of the strengths ‖Δf_R‖ over the fields R ⊆ Q; 1 is the same."""
+    cosine: float
+    """Energy-weighted mean cosine of the two Δf_R; a field that one side lacks counts as 0."""
+    common_fields: int
+    """Fields that both sides have."""
+    fields: int
+    """Fields that either has."""
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """Two draws of patches of one picture, compared on the patches that both contain."""
+
+    common: tuple[int, ...]
+    """Q."""
+    found: Likeness
+    shuffled: Likeness | None
+    """The same with the patches of Q permuted on one side, mean over draws; None for one patch."""
+    stranger: Likeness | None
+    """The first draw against another picture; None unless one was given."""
+    draws: int
+
+    @staticmethod
+    def over(results: Sequence[Redraw]) -> AcrossPictures[Redraw]:
+        """Collect several pictures or draws; raises what `AcrossPictures.of` raises."""
+        return AcrossPictures.of(results)
+
+    def numbers(self) -> dict[str, float]:
+        """Return what can be averaged, by name."""
+        found = {"common_patches": float(len(self.common))}
+        for prefix, likeness in (
+            ("", self.found), ("shuffled_", self.shuffled), ("stranger_", self.stranger)
+        ):  # fmt: skip
+            if likeness is not None:
+                found[f"{prefix}overlap"] = likeness.overlap
+                found[f"{prefix}cosine"] = likeness.cosine
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON."""
+        return {**self.numbers(), **asdict(self)}
+
+
+def redraw(
+    one: Decomposition,
+    other: Decomposition,
+    patches: Sequence[int],
+    other_patches: Sequence[int],
+    *,
+    stranger: Decomposition | None = None,
+    leave_out: Sequence[int] = (),
+    other_leave_out: Sequence[int] = (),
+    stranger_leave_out: Sequence[int] = (),
+    draws: int = 16,
+    seed: int = 0,
+) -> Redraw:
+    """Compare two draws of chosen patches of the same picture.
+
+    Args:
+        one: the first draw's decomposition.
+        other: the second draw's.
+        patches: the patches chosen in the first.
+        other_patches: those chosen in the second.
+        stranger: a decomposition of another picture whose fields cover Q, to compare with.
+        leave_out: components of the first that are not counted.
+        other_leave_out: likewise of the second.
+        stranger_leave_out: likewise of the stranger.
+        draws: how often the patches of Q are permuted, to compare with.
+        seed: random stream of the permutations.
+
+    Raises:
+        InputError: no patch in common, another picture, layer or other patches, bad components.
+    """
+    require_whole("draws", draws, 1)
+    _check_pair(one, other)
+    chosen = one.regions.demand(patches) & one.regions.demand(other_patches)
+    common: list[int] = chosen.nonzero().flatten().tolist()
+    if not common:
+        raise InputError(
+            f"the draws {sorted(patches)} and {sorted(other_patches)} have no patch in common"
+        )
+    mine = restricted(one, common, leave_out)
+    theirs = restricted(other, common, other_leave_out)
+    shuffled = None
+    if len(common) > 1:
+        rng = stream(seed, "permuted patches")
+        orders = [_other_order(len(common), rng) for _ in range(draws)]
+        permuted = [_likeness(mine, (theirs[0][:, order], theirs[1])) for order in orders]
+        shuffled = _mean(permuted)
+    strange = None
+    if stranger is not None:
+        _check_regions(one, stranger)
+        strange = _likeness(mine, restricted(stranger, common, stranger_leave_out))
+    return Redraw(tuple(common), _likeness(mine, theirs), shuffled, strange, draws)
+
+
+def restricted(
+    decomposition: Decomposition, patches: Sequence[int], leave_out: Sequence[int] = ()
+) -> tuple[Bool[Tensor, "fields chosen"], Float[Tensor, "fields units"]]:
+    """Return the components on a subset of the patches: fields T ∩ Q, and their summed Δf.
+
+    Components whose field does not meet Q are dropped.
+
+    Raises:
+        InputError: a patch or component that does not exist, or nothing left to count.
+    """
+    decomposition.regions.demand(patches)
+    counted = torch.zeros(decomposition.count, dtype=torch.bool)
+    counted[counted_components(decomposition, leave_out)] = True
+    cut = decomposition.action_fields[:, list(patches)]
+    fields, row = (cut & counted[:, None]).unique(dim=0, return_inverse=True)
+    owner = torch.repeat_interleave(row, decomposition.offsets.diff())
+    dense = torch.zeros(len(fields), decomposition.unit_count)
+    place = owner * decomposition.unit_count + decomposition.units.long()
+    dense.view(-1).index_add_(0, place, decomposition.values)
+    met = fields.any(1)
+    return fields[met], dense[met]
+
+
+_Restricted = tuple[Tensor, Tensor]
+
+
+def _likeness(one: _Restricted, other: _Restricted) -> Likeness:
+    fields, place = torch.cat([one[0], other[0]]).unique(dim=0, return_inverse=True)
+    sides = []
+    for (own, vectors), rows in zip(
+        (one, other), place.split([len(one[0]), len(other[0])]), strict=True
+    ):
+        side = vectors.new_zeros(len(fields), vectors.shape[1])
+        side[rows[: len(own)]] = vectors
+        sides.append(side)
+    strengths = torch.stack([side.norm(dim=1) for side in sides])
+    weight = strengths.square().sum(0)
+    cosine = torch.nn.functional.cosine_similarity(sides[0], sides[1], dim=1)
+    whole = strengths.amax(0).sum().clamp_min(1e-20)
+    return Likeness(
+        overlap=float(strengths.amin(0).sum() / whole),
+        cosine=float((cosine * weight).sum() / weight.sum().clamp_min(1e-20)),
+        common_fields=int((strengths > 0).all(0).sum()),
+        fields=int((strengths > 0).any(0).sum()),
+    )
+
+
+def _other_order(count: int, rng: torch.Generator) -> Tensor:
+    """Draw a permutation that is not the identity."""
+    while True:
+        order = torch.randperm(count, generator=rng)
+        if not torch.equal(order, torch.arange(count)):
+            return order
+
+
+def _mean(several: list[Likeness]) -> Likeness:
+    return Likeness(
+        overlap=statistics.fmean(likeness.overlap for likeness in several),
+        cosine=statistics.fmean(likeness.cosine for likeness in several),
+        common_fields=round(statistics.fmean(likeness.common_fields for likeness in several)),
+        fields=round(statistics.fmean(likeness.fields for likeness in several)),
+    )
+
+
+def _check_pair(one: Decomposition, other: Decomposition) -> None:
+    _check_regions(one, other)
+    difference = one.feature_units - one.baseline_units
+    gap = other.feature_units - other.baseline_units - difference
+    if not float(gap.norm()) <= 1e-3 * float(difference.norm()):
+        raise InputError(
+            "redraw compares two decompositions of one picture; the features f − f0 of these "
+            f"differ by {float(gap.norm() / difference.norm()):.1%}"
+        )
+
+
+def _check_regions(one: Decomposition, other: Decomposition) -> None:
+    if not same_patches(one.regions, other.regions) or one.unit_count != other.unit_count:
+        raise InputError(
+            "redraw needs the same patches and the same layer: "
+            f"{one.regions.description} at {one.provenance.layer}, and "
+            f"{other.regions.description} at {other.provenance.layer}"
+        )

@@ -1,0 +1,96 @@
+"""Sparsity: how few components carry the feature, and how large their action fields are.
+
+The paper (arXiv 2410.04421) shows that most components are near zero; the numbers are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate.measure import _count_for, _field_sizes
+from regional_primitives.experiments.across import AcrossPictures, listed
+from regional_primitives.experiments.counted import counted_components, covered_patches, selected
+
+__all__ = ["NEAR_ZERO", "Sparsity", "sparsity"]
+
+NEAR_ZERO = (0.01, 0.05)
+"""Components below these shares of the strongest are called near zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sparsity:
+    """How the strength divides among the components of one picture."""
+
+    strengths: Float[Tensor, " components"]
+    """‖Δf_k‖ over the largest, descending."""
+    n50: int
+    """How many components, strongest first, carry half of Σ‖Δf_k‖²."""
+    n90: int
+    n95: int
+    under: dict[float, float]
+    """Share of components below each of `NEAR_ZERO`."""
+    orders: dict[int, float]
+    """Share of Σ‖Δf_k‖² by the number of patches in the field."""
+    patches: int
+    """How many patches the fields cover together."""
+
+    @staticmethod
+    def over(results: Sequence[Sparsity]) -> AcrossPictures[Sparsity]:
+        """Collect several pictures; raises what `AcrossPictures.of` raises."""
+        return AcrossPictures.of(results)
+
+    @property
+    def mean_order(self) -> float:
+        """Energy-weighted mean number of patches in a field."""
+        return sum(size * share for size, share in self.orders.items())
+
+    def numbers(self) -> dict[str, float]:
+        """Return what can be averaged over pictures, by name."""
+        return {
+            "components": float(len(self.strengths)),
+            "n50": float(self.n50),
+            "n90": float(self.n90),
+            "n95": float(self.n95),
+            "n90_share": self.n90 / len(self.strengths),
+            **{f"under_{100 * limit:g}_percent": share for limit, share in self.under.items()},
+            "mean_order": self.mean_order,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON."""
+        return {
+            **self.numbers(),
+            "patches": self.patches,
+            "orders": self.orders,
+            "strengths": listed(self.strengths),
+        }
+
+
+def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] = ()) -> Sparsity:
+    """Measure how few components carry the feature.
+
+    Args:
+        decomposition: one picture's.
+        leave_out: components that are not counted, such as a remainder.
+
+    Raises:
+        InputError: a component that does not exist, or none left to count.
+    """
+    counted = selected(decomposition, counted_components(decomposition, leave_out))
+    energy = counted.strengths.double().square()
+    shares = counted.strengths / counted.strengths[0]
+    return Sparsity(
+        strengths=shares,
+        n50=_count_for(energy, 0.50),
+        n90=_count_for(energy, 0.90),
+        n95=_count_for(energy, 0.95),
+        under={limit: float((shares < limit).float().mean()) for limit in NEAR_ZERO},
+        orders=_field_sizes(counted),
+        patches=int(covered_patches(counted).sum()),
+    )
