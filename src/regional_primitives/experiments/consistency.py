@@ -95,8 +95,8 @@ def consistency(
         leave_out: components that are not counted; they may still be part of a context.
         components: how many of the strongest are measured.
         contexts: random sets of other components for each; at most 6 are kept as pictures.
-        shown: the component whose pictures are kept; unless given, the strongest whose field holds
-            at most a quarter of all patches, or the strongest of all.
+        shown: the component whose pictures are kept; unless given, of those whose field holds at
+            most a quarter of all patches the one whose pattern is largest.
         seed: random stream of the contexts.
 
     Raises:
@@ -115,7 +115,7 @@ def consistency(
     effects = measure_components(
         ordered, generator, patterns, measured, contexts=contexts, seed=seed
     )
-    place = _place(ordered, kept[:measured], shown)
+    place = _place(ordered, patterns, kept[:measured], shown)
     pictures = in_contexts(ordered, generator, place, contexts=contexts, seed=seed)
     return Consistency(
         components=torch.tensor(kept[:measured]),
@@ -134,7 +134,12 @@ def consistency(
     )
 
 
-def _place(ordered: Decomposition, measured: list[int], shown: int | None) -> int:
+def _place(
+    ordered: Decomposition,
+    patterns: Float[Tensor, "components channels height width"],
+    measured: list[int],
+    shown: int | None,
+) -> int:
     """Return where the component to be shown stands among the measured ones."""
     if shown is not None:
         if shown not in measured:
@@ -143,5 +148,7 @@ def _place(ordered: Decomposition, measured: list[int], shown: int | None) -> in
             )
         return measured.index(shown)
     sizes = ordered.action_fields[: len(measured)].sum(1)
-    local = (sizes <= _LOCAL_SHARE * ordered.regions.count).nonzero().flatten()
-    return int(local[0]) if len(local) else 0
+    local = sizes <= _LOCAL_SHARE * ordered.regions.count
+    visible = patterns[: len(measured)].square().sum((1, 2, 3))
+    # Where no field is local, the largest pattern of all.
+    return int((visible * local if bool(local.any()) else visible).argmax())
