@@ -29,10 +29,16 @@ format: setup-dev ## Rewrite formatting and imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup-dev ## Reproduce the tables of README and docs (about half an hour)
+bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py
 	$(BIN)/python benchmarks/faces.py
 	$(BIN)/python benchmarks/faces.py --one-stream
+	$(BIN)/python benchmarks/tails.py
+	$(BIN)/python benchmarks/zoo.py photos-64
+	$(BIN)/python benchmarks/zoo.py photos-128
+	$(BIN)/python benchmarks/zoo.py terrain
+	$(BIN)/primitives sweep faces --layers all --seeds 0:4 --thorough --out runs/sweep-faces
+	$(BIN)/python benchmarks/method_figures.py
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
