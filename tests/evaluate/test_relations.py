@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 from scipy.cluster import hierarchy
+from scipy.spatial.distance import squareform
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import Provenance
@@ -203,6 +204,21 @@ def test_groups_of_two_clusters_and_of_equal_fields():
         frozenset({0, 2, 4}),
         frozenset({1, 3}),
     }
+
+
+def test_the_order_is_one_of_the_tree_with_like_beside_like(random_relations):
+    order, together = random_relations.order, random_relations.togetherness
+    members = [[k] for k in range(12)]
+    for one, other, _, size in random_relations.merges.tolist():
+        members.append(members[int(one)] + members[int(other)])
+        places = sorted(map(order.index, members[-1]))
+        assert places == list(range(places[0], places[0] + int(size)))
+
+    def alike(leaves):
+        return sum(float(together[k, m]) for k, m in itertools.pairwise(leaves))
+
+    distances = squareform(1 - together.numpy(), checks=False)
+    assert alike(order) > alike(hierarchy.leaves_list(hierarchy.average(distances)))
 
 
 def test_a_merged_component_is_the_sum():

@@ -152,6 +152,18 @@ def test_regions_of_a_label_map_are_named_inside_themselves(labelled, label_map)
         assert text.get_text().split("\n")[0] == str(labelled.credit_of_patch(patch)[0][0])
 
 
+def test_a_regions_name_stands_where_it_has_room(decomposition):
+    labels = torch.zeros(32, 32, dtype=torch.long)
+    labels[:24, 8:24] = 1  # region 0 is a U round it, whose middle lies in region 1
+    regions = rp.Regions.from_labels(labels)
+    fields = decomposition.action_fields[:, :2]
+    found = rp.relations(replace(decomposition, regions=regions, action_fields=fields))
+    axes = plots.plot_credit(found).axes[0]
+    for patch, text in enumerate([text for text in axes.texts if "\n" in text.get_text()]):
+        x, y = map(int, text.get_position())
+        assert (labels[y - 2 : y + 3, x - 2 : x + 3] == patch).all()
+
+
 @pytest.mark.parametrize("plot", PLOTS)
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_components_can_be_drawn(decomposition, plot, count):

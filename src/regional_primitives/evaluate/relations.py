@@ -61,7 +61,8 @@ class Relations:
     """The hierarchy of the strongest m components as scipy's linkage matrix: row i joins two
     groups into group m + i; columns are the two, 1 − their mean togetherness, and the size."""
     order: list[int]
-    """The strongest components as leaves of that tree, neighbours as alike as it allows."""
+    """The strongest components as leaves of that tree, like beside like. It is scipy's "optimal"
+    order, which is good but not always the best (scipy issue 11227)."""
     weigh: Weigh
     """What a component's credit adds up to."""
     credit: Float[Tensor, "components patches"]
@@ -193,8 +194,9 @@ def relations(
         decomposition: what `rp.explain` gives.
         strongest: how many components, strongest first, the hierarchy holds; None for all.
         asked_share: the mean share q of patches in a random demand, p being distributed as
-            Beta(1, (1−q)/q). One half makes p uniform. The smaller, the more single patches are
-            asked for, and the more location counts besides size; at 0, togetherness is the IoU.
+            Beta(1, (1−q)/q). One half makes p uniform; then nearly every demand wakes large fields,
+            wherever they are, and the hierarchy is mostly one of size. At a tenth or less, location
+            decides, and groups are regions of the picture; at 0, togetherness is the IoU.
         weigh: whether a component is worth its strength ‖Δf_k‖ or its energy ‖Δf_k‖².
 
     Raises:
@@ -303,8 +305,8 @@ def acting_together(
 
     either = hit(union)
     both = hit(size)[:, None] + hit(size) - either
-    # Two empty fields never act, so they never act together.
-    return torch.where(either > 0, both / either.clamp_min(1e-300), 0.0).clamp(0.0, 1.0)
+    # Two empty fields never act, so they never act together: 0, not 0/0.
+    return (both / either.clamp_min(1e-300)).clamp(0.0, 1.0)
 
 
 def _shared(fields: Bool[Tensor, "components patches"]) -> Float[Tensor, "components components"]:
