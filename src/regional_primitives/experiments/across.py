@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from regional_primitives.evaluate.spread import Spread
 __all__ = ["AcrossPictures", "Measured", "listed", "spreads"]
 
 
+@runtime_checkable
 class Measured(Protocol):
     """What every experiment on one picture gives."""
 

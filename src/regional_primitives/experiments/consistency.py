@@ -16,7 +16,11 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, require_whole
-from regional_primitives.evaluate.components import component_patterns, measure_components
+from regional_primitives.evaluate.components import (
+    ComponentEffects,
+    component_patterns,
+    measure_components,
+)
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean, selected
@@ -25,7 +29,7 @@ from regional_primitives.generators.generator import Generator
 __all__ = ["Consistency", "consistency"]
 
 _LOCAL_SHARE = 0.25
-"""A component is shown best where its field leaves most of the picture alone."""
+"""A typical component is sought among those whose field leaves most of the picture alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +99,8 @@ def consistency(
         leave_out: components that are not counted; they may still be part of a context.
         components: how many of the strongest are measured.
         contexts: random sets of other components for each; at most 6 are kept as pictures.
-        shown: the component whose pictures are kept; unless given, of those whose field holds at
-            most a quarter of all patches the one whose pattern is largest.
+        shown: the component whose pictures are kept; unless given, a typical one: of those whose
+            field holds at most a quarter of all patches, the one with cosine nearest to the mean.
         seed: random stream of the contexts.
 
     Raises:
@@ -115,7 +119,7 @@ def consistency(
     effects = measure_components(
         ordered, generator, patterns, measured, contexts=contexts, seed=seed
     )
-    place = _place(ordered, patterns, kept[:measured], shown)
+    place = _place(ordered, effects, kept[:measured], shown)
     pictures = in_contexts(ordered, generator, place, contexts=contexts, seed=seed)
     return Consistency(
         components=torch.tensor(kept[:measured]),
@@ -136,7 +140,7 @@ def consistency(
 
 def _place(
     ordered: Decomposition,
-    patterns: Float[Tensor, "components channels height width"],
+    effects: ComponentEffects,
     measured: list[int],
     shown: int | None,
 ) -> int:
@@ -149,6 +153,7 @@ def _place(
         return measured.index(shown)
     sizes = ordered.action_fields[: len(measured)].sum(1)
     local = sizes <= _LOCAL_SHARE * ordered.regions.count
-    visible = patterns[: len(measured)].square().sum((1, 2, 3))
-    # Where no field is local, the largest pattern of all.
-    return int((visible * local if bool(local.any()) else visible).argmax())
+    candidates = local if bool(local.any()) else torch.ones_like(local)
+    # The strongest or most visible components are more consistent than most: they would flatter.
+    gap = (effects.consistency - effects.mean(effects.consistency)).abs()
+    return int(gap.where(candidates, torch.tensor(torch.inf)).argmin())

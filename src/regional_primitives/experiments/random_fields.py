@@ -13,7 +13,7 @@ from regional_primitives.regions import Regions
 __all__ = ["grow", "random_connected", "random_subsets"]
 
 _TRIES = 200
-"""Draws of a field that is new; then a field may repeat."""
+"""Draws in search of a field that is new; then fields of its size may repeat."""
 
 
 def random_subsets(
@@ -89,14 +89,17 @@ def _mark(patches: Bool[Tensor, " patches"], chosen: Int[Tensor, " size"]) -> Te
 def _distinct(
     sizes: Int[Tensor, " fields"], draw: Callable[[int], Tensor], taken: Tensor | None = None
 ) -> Bool[Tensor, "fields patches"]:
-    """Draw each field anew until it is none of the others, or patience ends."""
+    """Draw each field anew until it is none of the others, or patience with its size ends."""
     seen = set() if taken is None else {row.numpy().tobytes() for row in taken}
     rows = []
+    exhausted: set[int] = set()
     for size in sizes.tolist():
-        for _ in range(_TRIES):
+        for _ in range(1 if size in exhausted else _TRIES):
             row = draw(size)
             if row.numpy().tobytes() not in seen:
                 break
+        else:
+            exhausted.add(size)
         seen.add(row.numpy().tobytes())
         rows.append(row)
     return torch.stack(rows)

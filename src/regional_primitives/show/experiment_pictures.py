@@ -54,7 +54,12 @@ def plot_real_fields(result: Boundedness) -> Figure:
         sheet.map(1, column, maps[column], scale, mask, note=_agreement(alone, column))
         sheet.map(2, column, in_context[column], scale, mask, note=_agreement(context, column))
     sheet.colour_bar(scale)
-    sheet.say("white: the action field; below: share of the squared change inside it, and AUC")
+    numbers = result.numbers()
+    sheet.say(
+        "white: the action field; below: share of ‖Δx‖² inside it, and AUC. Energy-weighted mean "
+        f"of all {len(result.energy)}: {100 * numbers['boundedness']:.0f} %"
+        + (f", AUC {numbers['auc']:.2f}" if "auc" in numbers else "")
+    )
     return sheet.figure
 
 
@@ -87,8 +92,9 @@ def plot_contexts(result: Consistency) -> Figure:
         sheet.map(3, column, maps[column], scale, result.shown_field, note=note)
     sheet.colour_bar(scale)
     sheet.say(
-        f"below: cosine with the mean of these; between pairs of all {result.contexts} contexts "
-        f"{result.shown_cosine:.2f} on average"
+        f"below: cosine with the mean of these. Mean between pairs of all {result.contexts} "
+        f"contexts: {result.shown_cosine:.2f} of this component, "
+        f"{result.numbers()['consistency']:.2f} of the {len(result.cosine)} strongest"
     )
     return sheet.figure
 

@@ -286,7 +286,7 @@ def _dots(
     """Draw a dot for each picture, a bar and its interval for the mean, the mean in figures."""
     found = spreads(numbers)
     width = 0.8 / len(series)
-    room = axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+    room = axes.get_window_extent().width / axes.figure.dpi
     labelled = room / (len(groups) * len(series)) > 0.36  # inches that a number needs
     for place, one in enumerate(series):
         named = False

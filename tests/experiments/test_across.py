@@ -1,0 +1,82 @@
+import json
+import math
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.evaluate.spread import Spread
+from regional_primitives.experiments import AcrossPictures, Sparsity, sparsity
+from regional_primitives.experiments.across import listed, spreads
+from regional_primitives.experiments.counted import (
+    counted_components,
+    energy_mean,
+    same_patches,
+    selected,
+)
+
+
+def test_the_summary_is_the_spread_over_pictures(truth, other_truth):
+    results = [sparsity(truth), sparsity(other_truth)]
+    several = Sparsity.over(results)
+    assert several.results == tuple(results)
+    n50 = [float(result.n50) for result in results]
+    assert several.summary["n50"] == Spread.over(n50)
+    told = json.loads(json.dumps(several.to_dict(), allow_nan=False))
+    assert told["summary"]["n50"]["mean"] == pytest.approx(sum(n50) / 2)
+    assert [picture["n50"] for picture in told["pictures"]] == n50
+
+
+def test_what_one_picture_lacks_is_averaged_over_the_others():
+    found = spreads([{"a": 1.0, "b": 4.0}, {"a": 3.0}])
+    assert found["a"] == Spread.over([1.0, 3.0])
+    assert found["b"] == Spread.over([4.0])
+
+
+def test_nothing_cannot_be_averaged():
+    with pytest.raises(rp.InputError, match="at least one"):
+        AcrossPictures.of([])
+
+
+def test_json_has_null_for_what_is_no_number():
+    assert listed(torch.tensor([[1.0, math.nan], [math.inf, 2.0]])) == [[1.0, None], [None, 2.0]]
+    assert listed((1, 2)) == [1, 2]
+
+
+def test_selected_components_are_the_same_vectors_and_fields(result):
+    chosen = [5, 0, 3]
+    few = selected(result, chosen)
+    assert few.count == 3
+    for place, k in enumerate(chosen):
+        assert torch.equal(few.component(place), result.component(k))
+        assert torch.equal(few.action_fields[place], result.action_fields[k])
+        assert few.strengths[place] == result.strengths[k]
+    assert selected(result, []).count == 0
+
+
+def test_left_out_components_are_not_counted(truth):
+    assert counted_components(truth, [2, 7]) == [0, 1, 3, 4, 5, 6, 8, 9]
+    assert counted_components(truth) == list(range(10))
+
+
+def test_bad_input_left_out(truth):
+    with pytest.raises(rp.InputError, match=r"component 10 does not exist.*0 … 9"):
+        counted_components(truth, [10])
+    with pytest.raises(rp.InputError, match="all 10 components are left out"):
+        counted_components(truth, range(10))
+
+
+def test_the_energy_mean_knows_numbers_only():
+    values = torch.tensor([1.0, math.nan, 4.0])
+    assert energy_mean(values, torch.tensor([1.0, 100.0, 2.0])) == pytest.approx(3.0)
+    assert energy_mean(torch.full((2,), math.nan), torch.ones(2)) is None
+
+
+def test_patches_are_the_same_only_if_every_pixel_is():
+    labels = torch.tensor([[0, 0, 1], [2, 2, 1]])
+    moved = torch.tensor([[0, 1, 1], [2, 2, 1]])
+    assert same_patches(rp.Regions.grid(2, 3), rp.Regions.grid(2, 3))
+    assert not same_patches(rp.Regions.grid(2, 3), rp.Regions.grid(3, 2))
+    assert same_patches(rp.Regions.from_labels(labels), rp.Regions.from_labels(labels.clone()))
+    assert not same_patches(rp.Regions.from_labels(labels), rp.Regions.from_labels(moved))
+    assert not same_patches(rp.Regions.from_labels(labels), rp.Regions.grid(3, 1))

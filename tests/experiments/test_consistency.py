@@ -1,0 +1,67 @@
+import itertools
+import json
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.experiments import consistency
+
+
+def test_planted_components_are_the_same_in_every_context(planted, truth):
+    numbers = consistency(truth, planted, contexts=4).numbers()
+    assert numbers["consistency"] == pytest.approx(1.0, abs=1e-3)
+    assert numbers["inconsistency"] == pytest.approx(0.0, abs=1e-2)
+    assert numbers["least_consistency"] > 0.999
+
+
+def test_scores_are_those_of_evaluate(planted, result, scores):
+    numbers = consistency(result, planted, components=6, contexts=4).numbers()
+    assert numbers["consistency"] == pytest.approx(scores.consistency, rel=1e-5)
+    assert numbers["inconsistency"] == pytest.approx(scores.inconsistency, rel=1e-5)
+
+
+def test_the_pictures_are_those_that_were_scored(planted, result):
+    found = consistency(result, planted, components=4, contexts=5, shown=2)
+    assert found.shown == 2
+    changes = ((found.together - found.without) * found.shown_field).flatten(1)
+    pairs = [
+        float(torch.nn.functional.cosine_similarity(changes[a], changes[b], dim=0))
+        for a, b in itertools.combinations(range(5), 2)
+    ]
+    assert found.shown_cosine == pytest.approx(sum(pairs) / len(pairs), abs=1e-4)
+    assert found.shown_cosine == pytest.approx(float(found.cosine[2]))
+
+
+def test_no_more_than_six_contexts_are_kept(planted, truth):
+    found = consistency(truth, planted, components=1, contexts=9)
+    assert found.without.shape == found.together.shape == (6, 3, 32, 32)
+    assert found.contexts == 9
+
+
+def test_a_typical_local_component_is_shown(planted, result):
+    found = consistency(result, planted, components=8, contexts=3)
+    sizes = result.action_fields[:8].sum(1)
+    local = [k for k in range(8) if int(sizes[k]) <= 4]
+    assert len(local) > 1
+    mean = found.numbers()["consistency"]
+    assert found.shown == min(local, key=lambda k: abs(float(found.cosine[k]) - mean))
+
+
+def test_left_out_components_are_company_only(planted, result):
+    found = consistency(result, planted, leave_out=[0], components=3, contexts=2)
+    assert found.components.tolist() == [1, 2, 3]
+    assert found.energy.tolist() == pytest.approx(result.strengths[1:4].square().tolist())
+    assert found.shown in (1, 2, 3)
+
+
+def test_it_can_be_told_in_json(planted, truth):
+    told = json.dumps(consistency(truth, planted, contexts=2).to_dict(), allow_nan=False)
+    assert json.loads(told)["contexts"] == 2
+
+
+def test_bad_input(planted, truth):
+    with pytest.raises(rp.InputError, match=r"component 7 cannot be shown.*2 measured"):
+        consistency(truth, planted, components=2, contexts=2, shown=7)
+    with pytest.raises(rp.InputError, match="contexts must be a whole number of at least 2"):
+        consistency(truth, planted, contexts=1)

@@ -1,0 +1,87 @@
+import json
+import math
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.evaluate.components import component_patterns
+from regional_primitives.experiments import superposition
+
+
+def error_of(result, picture, mask=None):
+    mask = torch.ones(32, 32) if mask is None else mask.float()
+    missed = ((picture - result.image) * mask).double().square().sum()
+    return float(missed / ((result.baseline_image - result.image) * mask).double().square().sum())
+
+
+def test_planted_patterns_add_up(planted, truth):
+    found = superposition(truth, planted)
+    assert found.steps == (1, 2, 4, 8, 10)
+    assert found.numbers()["inside_error"] == pytest.approx(0.0, abs=1e-9)
+    assert found.numbers()["superposition_error"] == pytest.approx(0.0, abs=1e-9)
+    # The tail of the planted network is linear: build-up and sum of patterns are the same.
+    gap = found.strongest_first.pictures - found.strongest_first.sums
+    assert float(gap.abs().max()) < 1e-5
+    assert found.strongest_first.ssim[-1] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_whole_sum_is_scored_as_in_evaluate(planted, result, scores):
+    found = superposition(result, planted)
+    assert found.numbers()["superposition_error"] == pytest.approx(
+        scores.superposition_error, rel=1e-3, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("order", ["strongest_first", "smallest_first"])
+def test_every_step_against_a_slow_reading(planted, result, order):
+    found = getattr(superposition(result, planted), order)
+    steps = superposition(result, planted).steps
+    ranked = list(range(result.count))
+    if order == "smallest_first":
+        ranked.sort(key=lambda k: (int(result.action_fields[k].sum()), k))
+    patterns = component_patterns(result, planted.at(result.latents), list(range(result.count)))
+    for place, step in enumerate(steps):
+        feature = result.baseline + sum(result.component(k) for k in ranked[:step])
+        picture = planted.tail(feature)[0]
+        assert torch.allclose(found.pictures[place], picture, atol=1e-5)
+        error = error_of(result, picture)
+        assert float(found.inside_error[place]) == pytest.approx(error, rel=1e-3, abs=1e-7)
+        added = result.baseline_image + sum(patterns[k] for k in ranked[:step])
+        assert torch.allclose(found.sums[place], added, atol=1e-4)
+        error = error_of(result, added)
+        assert float(found.superposition_error[place]) == pytest.approx(error, rel=1e-3, abs=1e-6)
+        power = float((picture - result.image).double().square().mean())
+        expected = 10 * math.log10(4 / max(power, 1e-12))
+        assert found.psnr[place] == pytest.approx(expected, rel=1e-2)
+
+
+def test_near_is_the_first_step_within_a_tenth(planted, result):
+    found = superposition(result, planted)
+    errors = found.strongest_first.inside_error.tolist()
+    near = next(s for s, error in zip(found.steps, errors, strict=True) if error <= 0.1)
+    assert found.numbers()["near_strongest_first"] == near
+
+
+def test_left_out_components_are_never_added_and_errors_are_of_covered_patches(planted, truth):
+    keep = [k for k in range(10) if not bool(truth.action_fields[k, [10, 11, 14, 15]].any())]
+    left = [k for k in range(10) if k not in keep]
+    found = superposition(truth, planted, leave_out=left)
+    covered = truth.action_fields[keep].any(0)
+    assert torch.equal(found.patches, covered)
+    feature = truth.baseline + sum(truth.component(k) for k in keep)
+    mask = truth.regions.pixel_mask(covered, 32, 32)
+    expected = error_of(truth, planted.tail(feature)[0], mask)
+    assert float(found.strongest_first.inside_error[-1]) == pytest.approx(expected, rel=1e-3)
+    assert expected > 0.01
+
+
+def test_it_can_be_told_in_json(planted, truth):
+    told = json.loads(json.dumps(superposition(truth, planted).to_dict(), allow_nan=False))
+    assert told["steps"] == [1, 2, 4, 8, 10]
+    assert len(told["smallest_first"]["ssim"]) == 5
+
+
+def test_bad_input_another_generator(faces, truth):
+    with pytest.raises(rp.GeneratorError, match="other weights"):
+        superposition(truth, faces)

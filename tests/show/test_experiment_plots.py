@@ -1,0 +1,176 @@
+import io
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+import regional_primitives as rp
+from regional_primitives import experiments
+from regional_primitives.show import experiment_pictures as pictures
+from regional_primitives.show import experiment_plots as plots
+
+
+@pytest.fixture(scope="module")
+def runs(planted):
+    """Two pictures, quickly made."""
+    settings = rp.Structured(steps=4, batch=4, probes=1, baseline_count=64)
+    return [
+        rp.explain(planted, planted.sample_latents(1, seed=seed), rp.Regions.grid(4, 4), settings)
+        for seed in (3, 4)
+    ]
+
+
+@pytest.fixture(scope="module")
+def results(planted, runs):
+    """Every experiment on both pictures."""
+    chosen = list(range(16))
+    few = {"components": 7, "contexts": 3}
+    return {
+        "sparsity": [experiments.sparsity(d) for d in runs],
+        "boundedness": [experiments.boundedness(d, planted, shown=3, **few) for d in runs],
+        "consistency": [experiments.consistency(d, planted, **few) for d in runs],
+        "superposition": [experiments.superposition(d, planted) for d in runs],
+        "control": [experiments.control(d, planted, draws=2) for d in runs],
+        "redraw": [
+            experiments.redraw(d, d, chosen, chosen, stranger=other)
+            for d, other in (runs, reversed(runs))
+        ],
+    }
+
+
+CHARTS = {
+    "strengths": ("sparsity", plots.plot_strengths),
+    "orders": ("sparsity", plots.plot_orders),
+    "boundedness": ("boundedness", plots.plot_boundedness),
+    "consistency": ("consistency", plots.plot_consistency),
+    "superposition": ("superposition", plots.plot_superposition),
+    "control": ("control", plots.plot_control),
+    "redraw": ("redraw", plots.plot_redraw),
+}
+SHEETS = {
+    "real fields": ("boundedness", pictures.plot_real_fields),
+    "contexts": ("consistency", pictures.plot_contexts),
+    "build-up": ("superposition", pictures.plot_build_up),
+    "edits": ("control", pictures.plot_edits),
+}
+
+
+def drawn(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    picture = Image.open(buffer).convert("L")
+    low, high = picture.getextrema()
+    assert min(picture.size) > 150
+    assert low < 100
+    assert high == 255
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_of_one_and_of_several_pictures(results, name):
+    experiment, plot = CHARTS[name]
+    one, several = (
+        plot(results[experiment][0]),
+        plot(experiments.AcrossPictures.of(results[experiment])),
+    )
+    for figure, count in ((one, "one picture"), (several, "2 pictures")):
+        (axes,) = figure.axes
+        assert axes.get_title(loc="left")
+        assert axes.get_ylabel()
+        assert axes.get_xlabel().endswith(count)
+        drawn(figure)
+
+
+def test_the_chart_of_transfer(runs):
+    found = experiments.transfer(runs, a=5, b=9, draws=2)
+    figure = plots.plot_transfer(found)
+    (axes,) = figure.axes
+    assert axes.get_xlabel().endswith("2 pictures")
+    curve = axes.lines[0].get_ydata()
+    assert list(curve) == pytest.approx((100 * found.found.curves.mean(0)).tolist())
+    assert "t(5, 9)" in "".join(text.get_text() for text in axes.texts)
+    drawn(figure)
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_sheets_of_pictures(results, name):
+    experiment, plot = SHEETS[name]
+    figure = plot(results[experiment][0])
+    drawn(figure)
+    assert len(figure.texts) == 2  # a title, and what the notes mean
+
+
+@pytest.mark.parametrize("name", ["real fields", "contexts", "edits"])
+def test_maps_have_a_colour_bar(results, name):
+    experiment, plot = SHEETS[name]
+    labels = [axes.get_ylabel() for axes in plot(results[experiment][0]).axes]
+    assert sum("image range" in label for label in labels) == 1
+
+
+def test_charts_show_the_numbers(results):
+    several = experiments.AcrossPictures.of(results["superposition"])
+    axes = plots.plot_superposition(several).axes[0]
+    bold = [line for line in axes.lines if line.get_linewidth() > 2]
+    last = [float(result.strongest_first.superposition_error[-1]) for result in several.results]
+    assert bold[2].get_ydata()[-1] == pytest.approx(50 * sum(last))
+    axes = plots.plot_orders(results["sparsity"][0]).axes[0]
+    heights = [bar.get_height() for bar in axes.patches]
+    assert sum(heights) == pytest.approx(100)
+    axes = plots.plot_boundedness(results["boundedness"][0]).axes[0]
+    told = {text.get_text() for text in axes.texts}
+    assert f"{results['boundedness'][0].numbers()['boundedness']:.2f}" in told
+    axes = plots.plot_consistency(results["consistency"][0]).axes[0]
+    assert list(axes.lines[0].get_ydata()) == results["consistency"][0].cosine.tolist()
+    assert f"{results['consistency'][0].numbers()['consistency']:.2f}" in axes.texts[0].get_text()
+
+
+def test_notes_below_the_pictures_are_the_numbers(results):
+    found = results["boundedness"][0]
+    notes = [axes.get_xlabel() for axes in pictures.plot_real_fields(found).axes]
+    share = f"{100 * float(found.alone.share_inside[0]):.0f} %"
+    assert any(note.startswith(share) for note in notes)
+    found = results["superposition"][0]
+    notes = [axes.get_xlabel() for axes in pictures.plot_build_up(found).axes]
+    first = 100 * float(found.strongest_first.inside_error[0])
+    assert f"{first:.0f} %" in notes
+
+
+def test_a_region_without_components_can_be_drawn(planted, runs):
+    found = experiments.control(runs[0], planted, regions=[[5]], draws=1)
+    none = replace(
+        found,
+        edits=tuple(
+            replace(edit, effect=None, random_effect=None, components=0) for edit in found.edits
+        ),
+    )
+    drawn(pictures.plot_edits(none))
+    drawn(plots.plot_control(none))
+
+
+def test_grey_pictures_and_a_field_of_the_whole_picture(results):
+    found = results["boundedness"][0]
+    nowhere = torch.full_like(found.alone.auc, torch.nan)
+    grey = replace(
+        found,
+        image=found.image[:1],
+        alone=replace(found.alone, auc=nowhere),
+        in_context=replace(found.in_context, auc=nowhere[:7]),
+    )
+    drawn(pictures.plot_real_fields(grey))
+    drawn(plots.plot_boundedness(grey))
+
+
+def test_a_chart_can_be_drawn_on_the_callers_axis(results):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    assert plots.plot_strengths(results["sparsity"][0], axes[0]) is figure
+    assert plots.plot_redraw(results["redraw"][0], axes[1]) is figure
+
+
+def test_drawing_leaves_pyplot_alone(results):
+    from matplotlib import pyplot
+
+    pictures.plot_edits(results["control"][0])
+    assert pyplot.get_fignums() == []
