@@ -7,7 +7,16 @@ evaluate (how far to believe them), apply (edits) and show (pictures and the rep
 """
 
 from regional_primitives.apply import edit
-from regional_primitives.decompose import Decomposition, Structured, explain
+from regional_primitives.decompose import (
+    Decomposition,
+    Exact,
+    Minimal,
+    MinimalFeatures,
+    Structured,
+    exact_components,
+    explain,
+    minimal_features,
+)
 from regional_primitives.errors import (
     GeneratorError,
     InputError,
@@ -25,9 +34,12 @@ __all__ = [
     "CutPoint",
     "Decomposition",
     "Evaluation",
+    "Exact",
     "Generator",
     "GeneratorError",
     "InputError",
+    "Minimal",
+    "MinimalFeatures",
     "MissingExtraError",
     "RegionalPrimitivesError",
     "Regions",
@@ -41,9 +53,11 @@ __all__ = [
     "cut",
     "edit",
     "evaluate",
+    "exact_components",
     "explain",
     "layers",
     "load_generator",
+    "minimal_features",
     "or_harsanyi",
     "or_values",
     "relations",

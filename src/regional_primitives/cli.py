@@ -18,7 +18,7 @@ from rich.table import Table
 
 from regional_primitives import runs, sweeps
 from regional_primitives.apply import edit as edit_picture
-from regional_primitives.decompose import Decomposition, Structured
+from regional_primitives.decompose import Decomposition, Exact, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
 from regional_primitives.evaluate import Evaluation, Scores
 from regional_primitives.generators import ZOO, load_generator
@@ -26,7 +26,7 @@ from regional_primitives.generators import layers as cut_points
 from regional_primitives.generators.feature import describe_shape, unit_count
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import progress_bar
-from regional_primitives.runtime.settings import changed, pair, settings_help
+from regional_primitives.runtime.settings import changed, pair, settings_help, settings_list
 from regional_primitives.show.pixels import write_picture
 from regional_primitives.show.report import REPORT
 from regional_primitives.show.sweep_report import SWEEP_REPORT
@@ -81,12 +81,24 @@ def explain(
         ),
     ] = None,
     grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    exact: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P,P,…",
+            help="The paper's own route on up to 12 patches: minimal features of all their "
+            "subsets, and exact OR interactions. Patch 0 is top left, row by row.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; runs/MODEL-LAYER-SEED unless given.")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Structured)),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help=f"{settings_help(Structured)} With --exact: {settings_list(Exact)}.",
+        ),
     ] = None,
     weights: _Weights = None,
     size: _Size = None,
@@ -99,7 +111,11 @@ def explain(
     as_json: _Json = False,
 ) -> None:
     """Explain one picture: components, scores and a report in a run folder."""
-    settings = changed(Structured, changes or [])
+    settings: Structured | Exact
+    if exact is None:
+        settings = changed(Structured, changes or [])
+    else:
+        settings = changed(Exact, changes or [], patches=_patches(exact))
     regions = Regions.parse(grid)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
@@ -293,6 +309,13 @@ def models(as_json: _Json = False) -> None:
     for entry in ZOO.values():
         if not entry.installed():
             typer.echo(f"{entry.name}: {entry.how_to_get}")
+
+
+def _patches(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--exact takes patch numbers such as 7,8,13, not {text!r}") from None
 
 
 def _print_run(folder: Path, scores: Scores, as_json: bool) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
-from regional_primitives.decompose.structured import Structured
 from regional_primitives.errors import GeneratorError, MissingExtraError
 from regional_primitives.evaluate import Evaluation, Scores, evaluate, exhibit
 from regional_primitives.generators import ZOO, Generator, Latents, load_generator
@@ -36,7 +36,7 @@ def explain_to_folder(
     folder: Path,
     *,
     regions: Regions,
-    settings: Structured,
+    settings: Structured | Exact,
     evaluation: Evaluation,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -166,7 +166,7 @@ def _is_run(
     generator: Generator,
     latents: Latents,
     regions: Regions,
-    settings: Structured,
+    settings: Structured | Exact,
 ) -> bool:
     origin = found.provenance
     labels = (found.regions.labels, regions.labels)

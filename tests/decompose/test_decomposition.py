@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import regional_primitives as rp
-from regional_primitives.decompose.decomposition import TENSORS
+from regional_primitives.decompose.stored import TENSORS
 from regional_primitives.runtime.storage import MANIFEST, file_digest
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from regional_primitives.decompose import stored
 from regional_primitives.decompose.provenance import Provenance
-from regional_primitives.errors import GeneratorError, InputError, StorageError
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.feature import (
     Feature,
     FeatureShape,
@@ -23,26 +24,16 @@ from regional_primitives.generators.feature import (
     units_as,
 )
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, parts
+from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.storage import (
-    MANIFEST,
-    read_json,
-    read_tensors,
     staged_folder,
-    write_json,
-    write_tensors,
 )
 
-__all__ = ["SCHEMA_VERSION", "TENSORS", "Decomposition"]
+__all__ = ["Decomposition"]
 
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
-
-SCHEMA_VERSION = 2
-"""2 knows bundles: features of several tensors, stored as `feature.0`, `feature.1`, …"""
-_READABLE = (1, 2)
-TENSORS = "tensors.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +63,11 @@ class Decomposition:
     values: Float[Tensor, " entries"]
     """By how much: Δf_k at that unit."""
     history: Float[Tensor, "steps 3"]
-    """Mean inside error, leak and cost during the fit."""
+    """Mean inside error, leak and cost during the fit; empty for the exact form."""
     latents: Latents
     provenance: Provenance
+    noise: Float[Tensor, " components"] | None = None
+    """Of the exact form: how strong a component of as many patches is by noise alone."""
 
     @staticmethod
     def assemble(
@@ -83,6 +76,7 @@ class Decomposition:
         field_of: Int[Tensor, " entries"],
         unit_of: Int[Tensor, " entries"],
         values: Float[Tensor, " entries"],
+        noise: Float[Tensor, " fields"] | None = None,
         **rest: Any,
     ) -> Decomposition:
         """Sort components by strength and drop those of none.
@@ -92,6 +86,7 @@ class Decomposition:
             field_of: each entry's field.
             unit_of: each entry's unit.
             values: each entry's change of that unit.
+            noise: each field's noise floor, where it was measured.
             rest: the other attributes of the result.
         """
         energy = torch.zeros(len(fields), dtype=torch.float64)
@@ -110,6 +105,7 @@ class Decomposition:
             offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             units=unit_of[sequence].int(),
             values=values[sequence],
+            noise=None if noise is None else noise[order],
             **rest,
         )
 
@@ -124,6 +120,53 @@ class Decomposition:
     def count(self) -> int:
         """K, how many components there are."""
         return len(self.strengths)
+
+    @property
+    def patches(self) -> tuple[int, ...]:
+        """P, the patches that were demanded: all of the regions, or those of the exact form."""
+        chosen = self.provenance.settings.get("patches")
+        return tuple(chosen) if chosen else tuple(range(self.regions.count))
+
+    @property
+    def remainder(self) -> int | None:
+        """The component that holds what the exact form's patches leave of f, if there is one.
+
+        Its action field is all other patches.
+        """
+        if self.provenance.method != "exact":
+            return None
+        others = ~self.regions.demand(self.patches)
+        found = (self.action_fields == others).all(1).nonzero().flatten().tolist()
+        return found[0] if found else None
+
+    @property
+    def significant(self) -> Bool[Tensor, " components"]:
+        """Which components are stronger than the noise of their order; all where none is known.
+
+        The remainder counts as significant: it is a difference, not an interaction.
+        """
+        if self.noise is None:
+            return torch.ones(self.count, dtype=torch.bool)
+        return self.strengths > self.noise
+
+    def without(self, k: int | None) -> Decomposition:
+        """Return the decomposition without component k, which the sum then lacks; all for None."""
+        if k is None:
+            return self
+        self._check_component(k)
+        entries = torch.ones(len(self.values), dtype=torch.bool)
+        entries[int(self.offsets[k]) : int(self.offsets[k + 1])] = False
+        stay = torch.arange(self.count) != k
+        counts = self.offsets.diff()[stay]
+        return replace(
+            self,
+            action_fields=self.action_fields[stay],
+            strengths=self.strengths[stay],
+            offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+            units=self.units[entries],
+            values=self.values[entries],
+            noise=None if self.noise is None else self.noise[stay],
+        )
 
     @property
     def feature_shape(self) -> FeatureShape:
@@ -263,22 +306,7 @@ class Decomposition:
 
     def write(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
-        tensors = {name: getattr(self, name) for name in _STORED}
-        tensors |= _by_name("feature", self.feature) | _by_name("baseline", self.baseline)
-        tensors |= {f"latents.{name}": part for name, part in parts(self.latents).items()}
-        if self.regions.labels is not None:
-            tensors["regions.labels"] = self.regions.labels
-        digest = write_tensors(folder / TENSORS, tensors)
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            **asdict(self.provenance),
-            "regions": self.regions.to_dict(),
-            "feature_shape": self.feature_shape,
-            "components": self.count,
-            "latents": type(self.latents).__name__,
-            "tensors_digest": digest,
-        }
-        write_json(folder / MANIFEST, manifest)
+        stored.write(self, folder)
 
     @staticmethod
     def load(folder: str | Path) -> Decomposition:
@@ -287,94 +315,4 @@ class Decomposition:
         Raises:
             StorageError: not a run folder, an unknown schema version, missing or corrupt files.
         """
-        folder = Path(folder)
-        if not (folder / MANIFEST).is_file():
-            raise StorageError(f"{folder} is not a run folder: it has no {MANIFEST}")
-        manifest = read_json(folder / MANIFEST)
-        version = manifest.get("schema_version")
-        if version not in _READABLE:
-            raise StorageError(
-                f"{folder} has schema version {version}; this release reads "
-                f"{' and '.join(map(str, _READABLE))}"
-            )
-        try:
-            tensors = read_tensors(folder / TENSORS, digest=manifest["tensors_digest"])
-            return _restore(manifest, tensors)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise StorageError(f"{folder} is corrupt: {error}") from error
-
-
-def _by_name(name: str, feature: Feature) -> dict[str, Tensor]:
-    if isinstance(feature, Tensor):
-        return {name: feature}
-    return {f"{name}.{i}": tensor for i, tensor in enumerate(feature)}
-
-
-def _named(name: str, tensors: dict[str, Tensor]) -> Feature:
-    if name in tensors:
-        return tensors[name]
-    count = sum(key.startswith(f"{name}.") for key in tensors)
-    return tuple(tensors[f"{name}.{i}"] for i in range(max(count, 1)))
-
-
-_STORED = (
-    "image",
-    "baseline_image",
-    "action_fields",
-    "strengths",
-    "offsets",
-    "units",
-    "values",
-    "history",
-)
-
-
-def _restore(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> Decomposition:
-    regions = manifest["regions"]
-    known = Provenance.__dataclass_fields__
-    provenance = {name: manifest[name] for name in known if name in manifest}
-    for name in ("image_range", "flows_past"):
-        provenance[name] = tuple(provenance.get(name, ()))
-    found = {
-        name.removeprefix("latents."): part
-        for name, part in tensors.items()
-        if name.startswith("latents.")
-    }
-    latents: Latents
-    if manifest["latents"] == "Tensor":
-        latents = found["latents"]
-    elif manifest["latents"] == "tuple":
-        latents = tuple(found[str(i)] for i in range(len(found)))
-    else:
-        latents = found
-    result = Decomposition(
-        **{name: tensors[name] for name in _STORED},
-        feature=_named("feature", tensors),
-        baseline=_named("baseline", tensors),
-        regions=Regions.grid(regions["rows"], regions["columns"])
-        if regions["kind"] == "grid"
-        else Regions.from_labels(tensors["regions.labels"]),
-        latents=latents,
-        provenance=Provenance(**provenance),
-    )
-    _check_consistent(result)
-    return result
-
-
-def _check_consistent(result: Decomposition) -> None:
-    count, entries = len(result.strengths), len(result.values)
-    sound = (
-        result.feature_shape == shape_of(result.baseline)
-        and len(result.feature_units) == len(result.baseline_units) == 1
-        and result.action_fields.shape == (count, result.regions.count)
-        and result.action_fields.dtype == torch.bool
-        and result.offsets.shape == (count + 1,)
-        and int(result.offsets[0]) == 0
-        and int(result.offsets[-1]) == entries == len(result.units)
-        and bool((result.offsets.diff() >= 0).all())
-        and (entries == 0 or int(result.units.min()) >= 0)
-        and (entries == 0 or int(result.units.max()) < result.unit_count)
-        and result.image.shape == result.baseline_image.shape
-    )
-    if not sound:
-        raise ValueError("its tensors do not belong together")
+        return stored.read(Path(folder), Decomposition)

@@ -6,6 +6,8 @@ with one probability drawn uniformly a demand. Our definition; the paper enumera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -37,10 +39,29 @@ def draw_demands(
 
 
 def held_out_demands(
-    regions: Regions, count: int = 128, seed: int = 0
+    regions: Regions,
+    count: int = 128,
+    seed: int = 0,
+    within: Sequence[int] | None = None,
 ) -> Bool[Tensor, "count patches"]:
-    """Draw the demands that scores are measured on; no fit ever sees this stream."""
-    return draw_demands(regions, count, seed, "held-out demands")
+    """Draw the demands that scores are measured on; no fit ever sees this stream.
+
+    Args:
+        regions: the patches.
+        count: how many demands.
+        seed: of the stream.
+        within: keep of every demand these patches alone; demands that miss them are left out.
+    """
+    if within is None or len(within) == regions.count:
+        return draw_demands(regions, count, seed, "held-out demands")
+    inside = regions.demand(within)
+    found = torch.zeros(0, regions.count, dtype=torch.bool)
+    start = 0
+    while len(found) < count:
+        drawn = draw_demands(regions, count, seed, "held-out demands", start=start) & inside
+        found = torch.cat([found, drawn[drawn.any(1)]])
+        start += count
+    return found[:count]
 
 
 def _draw(

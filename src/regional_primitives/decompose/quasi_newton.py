@@ -1,9 +1,9 @@
 """Many minimisations at once: limited-memory BFGS with bounds, each problem on its own.
 
 Two-loop recursion and scaling follow Nocedal (1980) and Liu & Nocedal (1989); bounds are kept by
-projection, with units held where the gradient pushes against their bound (Bertsekas 1982). Libraries
-minimise one function a call; a tail is only fast with a batch of demands, so all problems step
-together, and those that are done leave the batch.
+projection, with units held where the gradient pushes against their bound (Bertsekas 1982).
+Libraries minimise one function a call; a tail is only fast with a batch of demands, so all problems
+step together, and those that are done leave the batch.
 """
 
 from __future__ import annotations

@@ -33,6 +33,9 @@ def evaluate(
 ) -> Scores:
     """Measure a decomposition on demands that its fit never saw.
 
+    Of the exact form, whose fit saw every demand of its patches, demands ask for those patches
+    alone, and the remainder counts for completeness and superposition only.
+
     Raises:
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
@@ -42,7 +45,10 @@ def evaluate(
     errors = PatchErrors.of(
         decomposition.image, decomposition.baseline_image, decomposition.regions
     )
-    demands = held_out_demands(decomposition.regions, settings.demands, settings.seed)
+    whole, decomposition = decomposition, decomposition.without(decomposition.remainder)
+    demands = held_out_demands(
+        decomposition.regions, settings.demands, settings.seed, within=decomposition.patches
+    )
     features = decomposition.minimal_units(demands)
     images = generator.render(features)
     inside, leak, cost = _demand_scores(decomposition, errors, demands, features, images)
@@ -60,21 +66,22 @@ def evaluate(
         progress=progress,
     )
     change = decomposition.image - decomposition.baseline_image
+    departure = change.square().sum()
+    if whole.remainder is not None:
+        change = change - component_patterns(whole, generator, [whole.remainder])[0]
     energy = decomposition.strengths.double().square()
     psnr, ssim = visual_quality(decomposition, demands, images)
     return Scores(
         inside_error=float(inside.mean()),
         leak=_mean(leak[partial]),
         cost=float(cost.mean()),
-        completeness_gap=_completeness_gap(decomposition),
+        completeness_gap=_completeness_gap(whole),
         **_free_bound(decomposition, generator, errors, demands[partial], settings, progress),
         boundedness=effects.mean(effects.boundedness),
         boundedness_in_context=effects.mean(effects.boundedness_in_context),
         consistency=effects.mean(effects.consistency),
         inconsistency=effects.mean(effects.inconsistency),
-        superposition_error=float(
-            (change - patterns.sum(0)).square().sum() / change.square().sum()
-        ),
+        superposition_error=float((change - patterns.sum(0)).square().sum() / departure),
         n50=_count_for(energy, 0.50),
         n90=_count_for(energy, 0.90),
         n95=_count_for(energy, 0.95),

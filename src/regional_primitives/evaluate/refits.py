@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.exact import Exact
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.generator import Generator
@@ -28,8 +29,11 @@ def second_fit(
     decomposition: Decomposition, generator: Generator, progress: Progress = silent
 ) -> Decomposition:
     """Fit the same picture with the same settings and the next random stream."""
-    settings = Structured(**decomposition.provenance.settings)
-    return _fit(decomposition, generator, replace(settings, seed=settings.seed + 1), progress)
+    settings = _settings(decomposition)
+    if isinstance(settings, Exact):
+        return _fit(decomposition, generator, settings.disturbed(), progress)
+    changed = replace(settings, seed=settings.seed + 1)
+    return _fit(decomposition, generator, changed, progress)
 
 
 def frontier_fits(
@@ -39,7 +43,7 @@ def frontier_fits(
 
     The decomposition itself is one of them; prices ascend.
     """
-    settings = Structured(**decomposition.provenance.settings)
+    settings = _settings(decomposition)
     found = [(settings.outside_weight, decomposition)]
     for factor in _PRICES:
         changed = replace(settings, outside_weight=factor * settings.outside_weight)
@@ -47,8 +51,19 @@ def frontier_fits(
     return sorted(found, key=lambda point: point[0])
 
 
+def _settings(decomposition: Decomposition) -> Structured | Exact:
+    """Return the settings of the fit; another fit of the exact form needs no noise floor."""
+    known = decomposition.provenance.settings
+    if decomposition.provenance.method == "exact":
+        return Exact(**{**known, "noise_floor": False})
+    return Structured(**known)
+
+
 def _fit(
-    decomposition: Decomposition, generator: Generator, settings: Structured, progress: Progress
+    decomposition: Decomposition,
+    generator: Generator,
+    settings: Structured | Exact,
+    progress: Progress,
 ) -> Decomposition:
     def renamed(stage: str, done: int, total: int, note: str = "") -> None:
         progress(f"re{stage} {settings.seed}/{settings.outside_weight:g}", done, total, note)

@@ -8,19 +8,30 @@ from typing import Any
 
 from regional_primitives.errors import InputError
 
-__all__ = ["changed", "pair", "settings_help"]
+__all__ = ["changed", "pair", "settings_help", "settings_list"]
 
 
 def settings_help(kind: type) -> str:
     """Say what can be changed, with all defaults."""
-    listed = ", ".join(
-        f"{field.name}={field.default}" for field in fields(kind) if field.default is not MISSING
+    return f"Change a setting, NAME=VALUE, repeatable. Defaults: {settings_list(kind)}."
+
+
+def settings_list(kind: type) -> str:
+    """List what can be changed by text, with all defaults."""
+    return ", ".join(
+        f"{field.name}={field.default}"
+        for field in fields(kind)
+        if field.default is not MISSING and not isinstance(field.default, tuple)
     )
-    return f"Change a setting, NAME=VALUE, repeatable. Defaults: {listed}."
 
 
-def changed(kind: type[Any], changes: Sequence[str]) -> Any:
+def changed(kind: type[Any], changes: Sequence[str], **given: Any) -> Any:
     """Build settings from NAME=VALUE texts; types and defaults are the dataclass's own.
+
+    Args:
+        kind: the dataclass.
+        changes: the texts.
+        given: settings that are no texts.
 
     Raises:
         InputError: another form, no such setting, or a value of another type or out of range.
@@ -32,8 +43,10 @@ def changed(kind: type[Any], changes: Sequence[str]) -> Any:
         name = name.replace("-", "_")
         if name not in known:
             raise InputError(f"there is no setting {name!r}; there are: {', '.join(known)}")
+        if name in given:
+            raise InputError(f"{name} has an option of its own; it is not --set")
         values[name] = _parsed(name, value, type(known[name].default))
-    return kind(**values)
+    return kind(**values, **given)
 
 
 def _parsed(name: str, text: str, kind: type) -> Any:

@@ -1,0 +1,240 @@
+"""The exact form: OR interactions of all 2ⁿ minimal features, with a noise floor.
+
+Δf_T = I_or(T) = −Σ_{L⊆T} (−1)^{|T|−|L|} u(P∖L) of the minimal features of every demand out of the
+chosen patches P (arXiv 2410.04421). `raw` is that transform, which gives every u(S) back to
+rounding; `sparse` (ours, the default) is the sparsest OR representation among features that
+generate the demands equally well, see sparse_or.py. What u(P) leaves of f is a component of its
+own, the remainder, that acts on the other patches, so that the components sum to f − f0.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.lattice import all_demands
+from regional_primitives.decompose.minimal import MinimalFeatures, find_minimal
+from regional_primitives.decompose.objective import DemandObjective, Minimal
+from regional_primitives.decompose.sparse_or import JointFit, fit_jointly, sparsest
+from regional_primitives.decompose.subject import Subject
+from regional_primitives.errors import InputError, require_whole
+from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
+
+__all__ = ["Exact", "ExactComponents", "NoiseFloor", "exact_components", "fit_exact"]
+
+_DISTURBANCE = 0.1
+"""Start noise of the second fit, by which the noise floor is measured."""
+
+
+@dataclass(frozen=True)
+class Exact(Minimal):
+    """Settings of the exact form: those of minimal features, and how components come of them."""
+
+    form: Literal["sparse", "raw"] = "sparse"
+    """`raw`: the plain transform. `sparse`: the sparsest among equally good ones."""
+    entry_price: float = 0.1
+    """Price of every unit of every component, in units of the noise of the u(S)."""
+    group_price: float = 0.1
+    """Price of every component as a whole, likewise."""
+    sparse_steps: int = 100
+    """Steps towards the sparsest representation; they need no evaluations."""
+    smallest_strength: float = 0.02
+    """Components weaker than this share of the strongest are dropped before the joint fit."""
+    joint_steps: int = 25
+    """Steps that fit what is left to the pictures; each evaluates all demands about once."""
+    noise_floor: bool = True
+    """Whether to fit twice, from other starts, so that noise can be told from components."""
+
+    def disturbed(self) -> Exact:
+        """Return the settings of an independent fit: every demand starts elsewhere."""
+        noise = max(self.start_noise, _DISTURBANCE)
+        return replace(self, seed=self.seed + 1, start_noise=noise)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_whole("sparse_steps", self.sparse_steps, 1)
+        require_whole("joint_steps", self.joint_steps, 0)
+        if self.smallest_strength >= 1:
+            raise InputError("smallest_strength is a share of the strongest, below 1")
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseFloor:
+    """By order of the component: how strong it is, and how far two independent fits differ."""
+
+    strength: Float[Tensor, " orders"]
+    """Root mean square of ‖I(T)‖ over the T of each order 1 … n."""
+    floor: Float[Tensor, " orders"]
+    """Root mean square of ‖I¹(T) − I²(T)‖ / √2: the noise of one fit."""
+
+    @staticmethod
+    def between(
+        one: Float[Tensor, "subsets units"], other: Float[Tensor, "subsets units"]
+    ) -> NoiseFloor:
+        """Compare the components of two fits, both indexed by bitmask."""
+        order = orders((len(one) - 1).bit_length())
+
+        def by_order(energy: Tensor) -> Tensor:
+            total = torch.zeros(int(order.max()) + 1, dtype=torch.float64)
+            total.index_add_(0, order, energy.double())
+            return (total / torch.bincount(order))[1:].sqrt().float()
+
+        return NoiseFloor(
+            by_order(one.square().sum(1)), by_order((one - other).square().sum(1) / 2)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ExactComponents:
+    """The components of one picture's demands."""
+
+    features: MinimalFeatures
+    settings: Exact
+    components: Float[Tensor, "subsets units"]
+    """Δf_T indexed by the bitmask of T within the chosen patches; that of ∅ is zero."""
+    joint: JointFit | None
+    """How the fit to the pictures went, in the sparse form."""
+    noise: NoiseFloor | None
+    evaluations: int
+    """Forward-and-backward evaluations of the tail, those of the minimal features included."""
+    wall_seconds: float
+    tail_seconds: float
+
+    @property
+    def strengths(self) -> Float[Tensor, " subsets"]:
+        """‖Δf_T‖ by bitmask."""
+        return self.components.norm(dim=1)
+
+    @property
+    def predicted(self) -> Float[Tensor, "subsets units"]:
+        """f0 + Σ_{T∩S≠∅} Δf_T by the bitmask of S: what additivity says of u(S)."""
+        return self.features.subject.baseline_units.cpu() + or_values(self.components)
+
+    @property
+    def noise_of(self) -> Float[Tensor, " subsets"] | None:
+        """The noise floor of each component's order, by bitmask."""
+        if self.noise is None:
+            return None
+        padded = torch.nn.functional.pad(self.noise.floor, (1, 0))
+        return padded[orders(len(self.features.patches))]
+
+    @property
+    def fields(self) -> Bool[Tensor, "subsets patches"]:
+        """T as rows over all patches of the regions, by bitmask."""
+        patches, regions = self.features.patches, self.features.subject.regions
+        rows = torch.zeros(len(self.components), regions.count, dtype=torch.bool)
+        rows[:, list(patches)] = membership(len(patches))
+        return rows
+
+
+def exact_components(
+    features: MinimalFeatures, settings: Exact | None = None, *, progress: Progress = silent
+) -> ExactComponents:
+    """Split the minimal features of all demands into components; one fit, no noise floor.
+
+    Args:
+        features: of all non-empty subsets of the chosen patches, in bitmask order, as
+            `minimal_features` gives them where no subsets are named.
+        settings: `rp.Exact()` with the features' own settings unless given; of given ones, form,
+            prices and steps are used.
+        progress: told of every step.
+
+    Raises:
+        InputError: features of other demands than all subsets in bitmask order.
+    """
+    began = time.perf_counter()
+    settings = settings or Exact(**vars(features.settings))
+    patches, regions = features.patches, features.subject.regions
+    expected = all_demands(patches, regions)
+    if not torch.equal(features.demands, expected):
+        raise InputError(
+            f"the transform takes all {len(expected)} non-empty subsets of the patches "
+            f"{list(patches)} in bitmask order; leave `subsets` out of minimal_features"
+        )
+    baseline = features.subject.baseline_units
+    departures = torch.cat([torch.zeros(1, baseline.shape[1]), features.units - baseline.cpu()])
+    evaluations = Evaluations(features.subject.generator)
+    joint = None
+    if settings.form == "raw":
+        # In double precision: 2^|T| terms cancel, and rounding must not look like a component.
+        components = or_harsanyi(departures.double()).float()
+        components[0] = 0
+    else:
+        components = sparsest(
+            departures.to(baseline.device),
+            entry_price=settings.entry_price,
+            group_price=settings.group_price,
+            steps=settings.sparse_steps,
+            smallest_strength=settings.smallest_strength,
+            report=lambda step: progress("sparse form", step, settings.sparse_steps),
+        )
+        if settings.joint_steps:
+            objective = DemandObjective(features.subject, features.settings, evaluations)
+            demands = features.demands.to(baseline.device)
+            joint = fit_jointly(
+                components,
+                lambda masks, units: objective.gradient(demands[masks - 1], units),
+                baseline,
+                length=objective.length,
+                steps=settings.joint_steps,
+                batch=settings.batch,
+                report=lambda times: progress(
+                    "joint fit", min(times, settings.joint_steps + 1), settings.joint_steps + 1
+                ),
+            )
+            progress("joint fit", settings.joint_steps + 1, settings.joint_steps + 1)
+            components = joint.components
+    return ExactComponents(
+        features,
+        settings,
+        components.cpu(),
+        joint,
+        None,
+        evaluations.count + features.evaluations,
+        time.perf_counter() - began + features.wall_seconds,
+        evaluations.seconds + features.tail_seconds,
+    )
+
+
+def fit_exact(
+    subject: Subject,
+    settings: Exact,
+    progress: Progress = silent,
+    checkpoint: Path | None = None,
+) -> ExactComponents:
+    """Find minimal features and components of a prepared picture; twice, for the noise floor.
+
+    Raises:
+        InputError: too many patches, or too little memory.
+        GeneratorError: an objective that is not finite.
+    """
+    demands = all_demands(settings.chosen(subject.regions), subject.regions)
+
+    def fit(settings: Exact, name: str) -> ExactComponents:
+        folder = None if checkpoint is None else checkpoint / name
+
+        def told(stage: str, done: int, total: int, note: str = "") -> None:
+            progress(stage if name == "first" else f"{stage} again", done, total, note)
+
+        features = find_minimal(subject, demands, settings, folder, told)
+        return exact_components(features, settings, progress=told)
+
+    first = fit(settings, "first")
+    if not settings.noise_floor:
+        return first
+    second = fit(settings.disturbed(), "second")
+    return replace(
+        first,
+        noise=NoiseFloor.between(first.components, second.components),
+        evaluations=first.evaluations + second.evaluations,
+        wall_seconds=first.wall_seconds + second.wall_seconds,
+        tail_seconds=first.tail_seconds + second.tail_seconds,
+    )

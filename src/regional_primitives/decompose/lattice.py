@@ -1,0 +1,92 @@
+"""The lattice of demands: all subsets of the chosen patches, and where each one's search starts.
+
+Small demands come first, so that larger ones start from what was found for their subsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.errors import InputError
+from regional_primitives.regions import Regions
+from regional_primitives.setfunctions import membership
+
+__all__ = ["MOST_PATCHES", "Lattice", "all_demands"]
+
+MOST_PATCHES = 12
+"""The most patches of which all 2ⁿ demands are taken."""
+
+
+def all_demands(patches: Sequence[int], regions: Regions) -> Bool[Tensor, "demands patches"]:
+    """List the non-empty subsets of the patches; number i has the bitmask i + 1.
+
+    Raises:
+        InputError: more patches than `MOST_PATCHES`.
+    """
+    if len(patches) > MOST_PATCHES:
+        raise InputError(
+            f"{len(patches)} patches have {2 ** len(patches):,} demands; all of them are taken for "
+            f"up to {MOST_PATCHES} patches: choose some (patches=…), or use the structured form"
+        )
+    rows = torch.zeros(2 ** len(patches) - 1, regions.count, dtype=torch.bool)
+    rows[:, list(patches)] = membership(len(patches))[1:]
+    return rows
+
+
+@dataclass(eq=False)
+class Lattice:
+    """In which order demands are minimised, and from where."""
+
+    demands: Bool[Tensor, "demands patches"]
+
+    def batches(self, size: int, done: Bool[Tensor, " demands"]) -> list[Int[Tensor, " rows"]]:
+        """Split what is to do into batches of demands with equally many patches."""
+        order = self.demands.sum(1)
+        left = (~done).nonzero().flatten()
+        return [
+            rows
+            for count in order[left].unique().tolist()
+            for rows in left[order[left] == count].split(size)
+        ]
+
+    def start(
+        self,
+        rows: Int[Tensor, " rows"],
+        units: Float[Tensor, "demands units"],
+        done: Bool[Tensor, " demands"],
+        baseline: Float[Tensor, "1 units"],
+        *,
+        warm: bool,
+    ) -> Float[Tensor, "rows units"]:
+        """Return where the demands start from: from their subsets if `warm`, or from f0."""
+        start = baseline.repeat(len(rows), 1)
+        if warm:
+            for i, row in enumerate(rows.tolist()):
+                start[i] = self._extrapolated(row, units, done, baseline[0])
+        return start
+
+    def _extrapolated(
+        self,
+        row: int,
+        units: Float[Tensor, "demands units"],
+        done: Bool[Tensor, " demands"],
+        baseline: Float[Tensor, " units"],
+    ) -> Float[Tensor, " units"]:
+        """Go on from the subsets with two patches less to those with one less, and as far again.
+
+        Where some of them are not done, start from what is there.
+        """
+        size = int(self.demands[row].sum())
+        within = done & ~(self.demands & ~self.demands[row]).any(1)
+        orders = self.demands.sum(1)
+        nearest, next_ = ((within & (orders == size - less)).nonzero().flatten() for less in (1, 2))
+        if len(nearest) < size:
+            return units[nearest].mean(0) if len(nearest) else baseline
+        before = baseline if size == 2 else units[next_].mean(0)
+        complete = size == 2 or len(next_) == size * (size - 1) // 2
+        return 2 * units[nearest].mean(0) - before if complete else units[nearest].mean(0)

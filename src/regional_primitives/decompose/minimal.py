@@ -1,0 +1,289 @@
+"""Minimal features u(S): for each demand S, the least departure from f0 that generates its patches.
+
+The paper's objects (arXiv 2410.04421). They are found by quasi-Newton steps on the objective of
+objective.py, all demands of a batch at once, small demands first.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from regional_primitives.decompose.checkpoint import Checkpoint
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.lattice import Lattice, all_demands
+from regional_primitives.decompose.objective import DemandObjective, Minimal
+from regional_primitives.decompose.quasi_newton import Minimum, minimise
+from regional_primitives.decompose.subject import Subject, prepare
+from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.generators.feature import Feature, units_as
+from regional_primitives.generators.generator import Generator
+from regional_primitives.generators.latents import Latents
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.progress import Progress, progress_bar, silent
+from regional_primitives.runtime.storage import tensors_digest
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["MinimalFeatures", "find_minimal", "minimal_features"]
+
+
+@dataclass(frozen=True, eq=False)
+class MinimalFeatures:
+    """The minimal features of one picture's demands, and how good they are."""
+
+    subject: Subject
+    settings: Minimal
+    demands: Bool[Tensor, "demands patches"]
+    """S, over all patches of the regions."""
+    units: Float[Tensor, "demands units"]
+    """u(S), flat."""
+    objective: Float[Tensor, " demands"]
+    """E_S(u(S))."""
+    residual: Float[Tensor, " demands"]
+    """‖∇E_S‖ · ‖f − f0‖ there: 0 at the optimum (gated: of the projected gradient)."""
+    converged: Bool[Tensor, " demands"]
+    """Whether the residual fell to the tolerance."""
+    inside_error: Float[Tensor, " demands"]
+    leak: Float[Tensor, " demands"]
+    """Both as in `rp.evaluate`; all pixels that S does not ask for count for the leak."""
+    cost: Float[Tensor, " demands"]
+    """‖u(S) − f0‖₁ / ‖f − f0‖₁."""
+    evaluations: int
+    """Forward-and-backward evaluations of the tail."""
+    wall_seconds: float
+    tail_seconds: float
+
+    @property
+    def feature(self) -> Feature:
+        """u(S) in the feature's shape, a demand an item."""
+        return units_as(self.units, self.subject.feature_shape)
+
+    @property
+    def patches(self) -> tuple[int, ...]:
+        """P, the patches that may be demanded."""
+        return self.settings.chosen(self.subject.regions)
+
+
+def minimal_features(
+    generator: Generator,
+    latents: Latents,
+    regions: Regions | None = None,
+    subsets: Bool[Tensor, "demands patches"] | Sequence[Sequence[int]] | None = None,
+    settings: Minimal | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    progress: Progress | bool = False,
+) -> MinimalFeatures:
+    """Find the minimal feature of each demand by optimisation.
+
+    Args:
+        generator: from `rp.cut` or `rp.load_generator`.
+        latents: what the picture is generated from; a batch of one.
+        regions: the patches; a 6 × 6 grid unless given.
+        subsets: demands as bool rows [demands, n] or lists of patch indices; all non-empty
+            subsets of the chosen patches unless given (at most 12 patches), in bitmask order.
+        settings: `rp.Minimal()` unless given.
+        checkpoint: a folder in which finished demands are kept; a later call with the same picture,
+            demands and settings goes on from there.
+        progress: True draws a bar on stderr; or a callable (stage, done, total, note).
+
+    Raises:
+        InputError: malformed arguments, a demand that is empty or asks for patches that were not
+            chosen, more demands than memory_mib holds.
+        GeneratorError: a network that cannot be explained.
+        StorageError: a checkpoint of another picture or other settings.
+    """
+    if not isinstance(generator, Generator):
+        raise InputError(
+            f"minimal_features needs a generator from rp.cut, not {type(generator).__name__}"
+        )
+    settings, regions = (settings or Minimal()).settled(generator), regions or Regions.grid()
+    demands = _demands(subsets, settings.chosen(regions), regions)
+
+    def run(report: Progress) -> MinimalFeatures:
+        subject = prepare(
+            generator,
+            latents,
+            regions,
+            baseline_count=settings.baseline_count,
+            baseline_seed=settings.baseline_seed,
+            progress=report,
+        )
+        folder = None if checkpoint is None else Path(checkpoint)
+        return find_minimal(subject, demands, settings, folder, report)
+
+    if progress is True:
+        with progress_bar() as bar:
+            return run(bar)
+    return run(progress or silent)
+
+
+def _demands(
+    subsets: Bool[Tensor, "demands patches"] | Sequence[Sequence[int]] | None,
+    chosen: tuple[int, ...],
+    regions: Regions,
+) -> Bool[Tensor, "demands patches"]:
+    if subsets is None:
+        return all_demands(chosen, regions)
+    if isinstance(subsets, Tensor):
+        if subsets.dtype != torch.bool or subsets.ndim != 2 or subsets.shape[1] != regions.count:
+            raise InputError(
+                f"subsets are bool [demands, {regions.count}] or lists of patch indices, "
+                f"not {subsets.dtype} {list(subsets.shape)}"
+            )
+        rows = subsets.cpu()
+    else:
+        found = [regions.demand(subset) for subset in subsets]
+        rows = torch.stack(found) if found else torch.zeros(0, regions.count, dtype=torch.bool)
+    if not len(rows) or not bool(rows.any(1).all()):
+        raise InputError("every demand asks for at least one patch; u of the empty demand is f0")
+    stray = rows.any(0)
+    stray[list(chosen)] = False
+    if bool(stray.any()):
+        raise InputError(
+            f"patches {stray.nonzero().flatten().tolist()} are demanded but not chosen; "
+            f"chosen are {list(chosen)}"
+        )
+    return rows
+
+
+def find_minimal(
+    subject: Subject,
+    demands: Bool[Tensor, "demands patches"],
+    settings: Minimal,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> MinimalFeatures:
+    """Do what `minimal_features` does for a picture that is prepared; raises what it raises."""
+    began = time.perf_counter()
+    evaluations = Evaluations(subject.generator)
+    objective = DemandObjective(subject, settings, evaluations)
+    batch = _affordable_batch(subject, settings, len(demands))
+    kept = Checkpoint.of(checkpoint, _key(subject, demands, settings) if checkpoint else "")
+    count, size = len(demands), subject.units.shape[1]
+    device = subject.units.device
+    units = torch.zeros(count, size)
+    figures = torch.zeros(count, len(_FIGURES))
+    done = torch.zeros(count, dtype=torch.bool)
+    earlier = 0
+    for rows, saved in kept.saved():
+        units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
+        earlier += int(saved["evaluations"])
+    lattice = Lattice(demands)
+    for rows in lattice.batches(batch, done):
+        start = lattice.start(
+            rows, units, done, subject.baseline_units.cpu(), warm=settings.warm_start
+        )
+        if settings.start_noise:
+            start += _noise(rows, subject, settings)
+        asked = demands[rows].to(device)
+        before = evaluations.count
+        found = _minimise(objective, asked, start.to(device), settings)
+        if not bool(found.value.isfinite().all()):
+            raise GeneratorError("the minimal features diverged: an objective is not finite")
+        units[rows] = found.units.cpu()
+        figures[rows] = _figures(subject, asked, found).cpu()
+        done[rows] = True
+        kept.save(
+            rows,
+            units=units[rows],
+            figures=figures[rows],
+            evaluations=torch.tensor(evaluations.count - before),
+        )
+        inside = figures[done, _FIGURES.index("inside_error")].mean()
+        progress("minimal features", int(done.sum()), count, f"inside error {inside:.2%}")
+    columns = dict(zip(_FIGURES, figures.T, strict=True))
+    return MinimalFeatures(
+        subject,
+        settings,
+        demands,
+        units,
+        **{**columns, "converged": columns["converged"].bool()},
+        evaluations=evaluations.count + earlier,
+        wall_seconds=time.perf_counter() - began,
+        tail_seconds=evaluations.seconds,
+    )
+
+
+def _key(subject: Subject, demands: Bool[Tensor, "demands patches"], settings: Minimal) -> str:
+    """Name all that minimal features depend on."""
+    tensors = {
+        "feature": subject.units,
+        "baseline": subject.baseline_units,
+        "labels": subject.errors.labels,
+        "demands": demands,
+    }
+    known = asdict(settings)
+    # How many go together, and in what memory, changes nothing.
+    known = {name: value for name, value in known.items() if name not in ("batch", "memory_mib")}
+    return f"{subject.generator.digest} {tensors_digest(tensors)} {known}"
+
+
+def _figures(
+    subject: Subject, demands: Bool[Tensor, "batch patches"], found: Minimum
+) -> Float[Tensor, "batch figures"]:
+    """Return the numbers of `_FIGURES` for each demand."""
+    images = subject.generator.render(found.units)
+    cost = (found.units - subject.baseline_units).abs().sum(1) / subject.difference.abs().sum()
+    columns = (
+        found.value,
+        found.residual,
+        found.converged.to(found.value),
+        subject.errors.inside(images, demands),
+        subject.errors.outside(images, demands),
+        cost,
+    )
+    return torch.stack([column.cpu() for column in columns], 1)
+
+
+def _noise(
+    rows: Int[Tensor, " rows"], subject: Subject, settings: Minimal
+) -> Float[Tensor, "rows units"]:
+    """Draw a step in a random direction for each demand, from a stream of its own."""
+    size = settings.start_noise * subject.difference.norm().cpu()
+    units = subject.units.shape[1]
+    away = [torch.randn(units, generator=stream(settings.seed, "start", int(r))) for r in rows]
+    return size * torch.nn.functional.normalize(torch.stack(away), dim=1)
+
+
+_FIGURES = ("objective", "residual", "converged", "inside_error", "leak", "cost")
+
+
+def _affordable_batch(subject: Subject, settings: Minimal, demands: int) -> int:
+    size = subject.units.shape[1]
+    budget = settings.memory_mib * 2**20
+    left = budget - 4 * size * demands
+    batch = min(settings.batch, left // Minimum.memory_bytes(size))
+    if batch < 1:
+        need = math.ceil((4 * size * demands + Minimum.memory_bytes(size)) / 2**20)
+        raise InputError(
+            f"{demands} demands of {size:,} units take {need:,} MiB; memory_mib is "
+            f"{settings.memory_mib:,}: raise it, or ask for fewer demands"
+        )
+    return batch
+
+
+def _minimise(
+    objective: DemandObjective,
+    demands: Bool[Tensor, "demands patches"],
+    start: Float[Tensor, "demands units"],
+    settings: Minimal,
+) -> Minimum:
+    ends = (objective.subject.units, objective.subject.baseline_units)
+    gated = settings.parametrisation == "gated"
+    return minimise(
+        lambda rows, units: objective.gradient(demands[rows], units),
+        start,
+        length=objective.length,
+        steps=settings.steps,
+        tolerance=settings.tolerance,
+        lower=torch.minimum(*ends) if gated else None,
+        upper=torch.maximum(*ends) if gated else None,
+    )

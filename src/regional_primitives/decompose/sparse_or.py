@@ -1,0 +1,178 @@
+"""The sparsest OR representation among features that generate the demands equally well.
+
+The plain transform turns independent errors of the u(S) into noise that grows √2-fold with every
+order (docs/method.md). But many features generate a demand equally well; of these we take the ones
+that need few components. Per unit a lasso in the OR basis, with a price on whole components too
+(sparse group lasso, Simon et al. 2013), solved by ADMM (Boyd et al. 2011):
+
+    min_Δ  ½ Σ_S ‖u(S) − f0 − Σ_{T∩S≠∅} Δ_T‖²  +  Σ_T √|T| (λ ‖Δ_T‖₁ + γ √D ‖Δ_T‖₂)
+
+Then the numbers that are left are fitted to the pictures themselves: min mean_S E_S(f0 + Σ Δ_T).
+All of it is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.decompose.quasi_newton import minimise
+from regional_primitives.setfunctions import or_harsanyi, orders
+
+__all__ = ["JointFit", "fit_jointly", "sparsest"]
+
+_BALANCE_EVERY = 10
+"""Steps of ADMM between two looks at whether its copies are tied too loosely or too tightly."""
+
+
+def sparsest(
+    departures: Float[Tensor, "subsets units"],
+    *,
+    entry_price: float,
+    group_price: float,
+    steps: int,
+    smallest_strength: float,
+    report: Callable[[int], None] = lambda step: None,
+) -> Float[Tensor, "subsets units"]:
+    """Return the components Δ_T, indexed by bitmask; that of ∅ is zero.
+
+    Prices are in units of the noise: σ √2ⁿ, where σ is the noise of the u(S) as the plain transform
+    tells it (the median over components of their root mean square, over √2 per order). So exact
+    features are hardly shrunk, and noisy ones as much as they need.
+
+    Args:
+        departures: u(S) − f0, indexed by bitmask; that of ∅ is zero.
+        entry_price: λ in units of the noise.
+        group_price: γ in the same units.
+        steps: of ADMM.
+        smallest_strength: components weaker than this share of the strongest are dropped.
+        report: told of every step.
+    """
+    n = (len(departures) - 1).bit_length()
+    asked, order = departures[1:], orders(n)[1:].to(departures)[:, None]
+    plain = or_harsanyi(departures.double())[1:].to(asked)
+    noise = (plain.square().mean(1, keepdim=True).sqrt() / 2 ** (order / 2)).median()
+    unit = noise * len(departures) ** 0.5 * order.sqrt()
+    entry, group = entry_price * unit, group_price * unit * asked.shape[1] ** 0.5
+    sparse = _admm(asked, plain, entry, group, steps, report)
+    strength = sparse.norm(dim=1, keepdim=True)
+    kept = sparse * (strength >= smallest_strength * strength.max())
+    return torch.cat([torch.zeros_like(kept[:1]), kept])
+
+
+def _admm(
+    asked: Float[Tensor, "subsets units"],
+    start: Float[Tensor, "subsets units"],
+    entry: Float[Tensor, "subsets 1"],
+    group: Float[Tensor, "subsets 1"],
+    steps: int,
+    report: Callable[[int], None],
+) -> Float[Tensor, "subsets units"]:
+    """Minimise ½ ‖asked − A Δ‖² + Σ entry ‖Δ_T‖₁ + Σ group ‖Δ_T‖₂, A the OR matrix of n patches."""
+    masks = torch.arange(1, len(asked) + 1, device=asked.device)
+    matrix = ((masks[:, None] & masks) > 0).double()
+    values, vectors = torch.linalg.eigh(matrix)
+
+    def solution(tie: float) -> Tensor:
+        return ((vectors / (values.square() + tie)) @ vectors.T).to(asked)
+
+    tie = len(asked) / 4  # how strongly the two copies of Δ are held together
+    solve, aim = solution(tie), matrix.to(asked) @ asked
+    sparse, dual = start, torch.zeros_like(asked)
+    for step in range(1, steps + 1):
+        close = solve @ (aim + tie * (sparse - dual))
+        dual += 1.6 * close - 0.6 * sparse  # over-relaxed by 1.6, as Boyd et al. recommend
+        before, sparse = sparse, _shrunk(dual, entry / tie, group / tie)
+        dual -= sparse
+        report(step)
+        if step % _BALANCE_EVERY == 0 and step <= 0.8 * steps:
+            apart = float((close - sparse).norm() / close.norm().clamp_min(1e-30))
+            moving = float((sparse - before).norm() / dual.norm().clamp_min(1e-30))
+            factor = 2.0 if apart > 5 * moving else 0.5 if moving > 5 * apart else 1.0
+            if factor != 1.0:
+                tie *= factor
+                dual /= factor
+                solve = solution(tie)
+    return sparse
+
+
+def _shrunk(
+    values: Float[Tensor, "subsets units"],
+    entry: Float[Tensor, "subsets 1"],
+    group: Float[Tensor, "subsets 1"],
+) -> Float[Tensor, "subsets units"]:
+    """Shrink every number by `entry`, then every row as a whole by `group`."""
+    inner = values.sign() * (values.abs() - entry).clamp_min_(0)
+    size = inner.norm(dim=1, keepdim=True)
+    return inner * (1 - group / size.clamp_min(1e-30)).clamp_min_(0)
+
+
+@dataclass(frozen=True, eq=False)
+class JointFit:
+    """Components fitted to the pictures."""
+
+    components: Float[Tensor, "subsets units"]
+    objective: float
+    """The mean of E_S over the demands."""
+    objective_before: float
+    residual: float
+    """‖its gradient‖ · ‖f − f0‖ in the fit's own scaling."""
+
+
+def fit_jointly(
+    components: Float[Tensor, "subsets units"],
+    gradient: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    baseline: Float[Tensor, "1 units"],
+    *,
+    length: float,
+    steps: int,
+    batch: int,
+    report: Callable[[int], None] = lambda step: None,
+) -> JointFit:
+    """Fit the entries that are not zero so that the demands are generated best.
+
+    Args:
+        components: Δ_T by bitmask, as `sparsest` gives them.
+        gradient: maps bitmasks of demands and flat features to E_S and ∇E_S.
+        baseline: f0.
+        length: ‖f − f0‖.
+        steps: quasi-Newton steps; each takes every demand about once.
+        batch: demands whose features exist at once.
+        report: told of every evaluation of all demands.
+    """
+    count = len(components)
+    alive = components.any(1).nonzero().flatten()
+    if not len(alive):
+        return JointFit(components, float("nan"), float("nan"), float("nan"))
+    held = components[alive] != 0
+    masks = torch.arange(1, count)
+    asks = ((masks[:, None] & alive) > 0).to(components)
+    # A component that many demands ask for is steeper; this evens the curvatures out.
+    scale = asks.sum(0).rsqrt()[:, None]
+    first: list[float] = []
+
+    def evaluate(rows: Tensor, entries: Tensor) -> tuple[Tensor, Tensor]:
+        dense = torch.zeros_like(components[alive])
+        dense[held] = entries[0]
+        dense *= scale
+        total, slope = 0.0, torch.zeros_like(dense)
+        for chunk in (masks - 1).split(batch):
+            values, gradients = gradient(masks[chunk], baseline + asks[chunk] @ dense)
+            total += float(values.double().sum())
+            slope.addmm_(asks[chunk].T, gradients)
+        first.append(total / len(masks))
+        report(len(first))
+        slope *= scale / len(masks)
+        return torch.tensor([first[-1]], device=dense.device), slope[held][None]
+
+    start = (components[alive] / scale)[held][None]
+    found = minimise(evaluate, start, length=length, steps=steps, tolerance=0.0)
+    fitted = torch.zeros_like(components)
+    dense = torch.zeros_like(components[alive])
+    dense[held] = found.units[0]
+    fitted[alive] = dense * scale
+    return JointFit(fitted, float(found.value), first[0], float(found.residual))
