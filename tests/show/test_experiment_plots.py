@@ -111,8 +111,10 @@ def test_charts_show_the_numbers(results):
     several = experiments.AcrossPictures.of(results["superposition"])
     axes = plots.plot_superposition(several).axes[0]
     bold = [line for line in axes.lines if line.get_linewidth() > 2]
-    last = [float(result.strongest_first.superposition_error[-1]) for result in several.results]
-    assert bold[2].get_ydata()[-1] == pytest.approx(50 * sum(last))
+    for line, order in zip(bold, ("strongest_first", "smallest_first"), strict=False):
+        third = [float(getattr(r, order).inside_error[2]) for r in several.results]
+        assert line.get_xdata()[2] == 4
+        assert line.get_ydata()[2] == pytest.approx(50 * sum(third))
     axes = plots.plot_orders(results["sparsity"][0]).axes[0]
     heights = [bar.get_height() for bar in axes.patches]
     assert sum(heights) == pytest.approx(100)

@@ -74,7 +74,7 @@ def grow(
     """
     row = torch.zeros_like(patches)
     for _ in range(min(size, int(patches.sum()))):
-        frontier = neighbours[row].any(0) & ~row
+        frontier = neighbours[row].any(0) & patches & ~row
         choices = (frontier if bool(frontier.any()) else patches & ~row).nonzero().flatten()
         row[choices[int(torch.randint(len(choices), (), generator=rng))]] = True
     return row
