@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators.zoo.toy import planted_truth
+from regional_primitives.generators.zoo.toy import PlantedNetwork, planted_truth, sample_latents
 
 
 def planted_components(generator, seed):
@@ -38,16 +38,28 @@ def other_truth(planted):
     return planted_components(planted, 4)
 
 
+class Saturating(PlantedNetwork):
+    """The planted network with an output that saturates, so that company matters."""
+
+    def forward(self, latent):
+        return torch.tanh(6 * super().forward(latent))
+
+
 @pytest.fixture(scope="session")
-def result(planted):
-    """A real fit: its components leak and depend on each other a little."""
+def saturating():
+    return rp.cut(Saturating(), "express", sample_latents=sample_latents, image_range=(-1.0, 1.0))
+
+
+@pytest.fixture(scope="session")
+def result(saturating):
+    """A real fit: its components leak, and what they do depends on each other."""
     settings = rp.Structured(steps=15, batch=8, probes=2, baseline_count=64)
-    latents = planted.sample_latents(1, seed=3)
-    return rp.explain(planted, latents, rp.Regions.grid(4, 4), settings)
+    latents = saturating.sample_latents(1, seed=3)
+    return rp.explain(saturating, latents, rp.Regions.grid(4, 4), settings)
 
 
 @pytest.fixture(scope="session")
-def scores(planted, result):
+def scores(saturating, result):
     return rp.evaluate(
-        result, planted, rp.Evaluation(demands=4, components=6, contexts=4, free_demands=0)
+        result, saturating, rp.Evaluation(demands=4, components=6, contexts=4, free_demands=0)
     )

@@ -8,6 +8,9 @@ from scipy import stats
 import regional_primitives as rp
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.experiments import boundedness
+from regional_primitives.experiments.boundedness import _auc
+from regional_primitives.experiments.contexts import in_contexts
+from regional_primitives.experiments.counted import selected
 
 
 def test_planted_components_are_bounded(planted, truth):
@@ -29,16 +32,16 @@ def test_fields_in_the_wrong_place_are_seen(planted, truth):
     assert numbers["boundedness"] < 0.5
 
 
-def test_shares_are_those_of_evaluate(planted, result, scores):
-    found = boundedness(result, planted, components=6, contexts=4)
+def test_shares_are_those_of_evaluate(saturating, result, scores):
+    found = boundedness(result, saturating, components=6, contexts=4)
     assert found.numbers()["boundedness"] == pytest.approx(scores.boundedness, rel=1e-5)
     in_context = found.numbers()["boundedness_in_context"]
     assert in_context == pytest.approx(scores.boundedness_in_context, rel=1e-4)
 
 
-def test_auc_and_iou_against_the_slow_definitions(planted, result):
-    found = boundedness(result, planted, components=1, contexts=2)
-    patterns = component_patterns(result, planted.at(result.latents), list(range(result.count)))
+def test_auc_and_iou_against_the_slow_definitions(saturating, result):
+    found = boundedness(result, saturating, components=1, contexts=2)
+    patterns = component_patterns(result, saturating.at(result.latents), list(range(result.count)))
     for k in range(0, result.count, 7):
         size = patterns[k].square().sum(0).double()
         mask = result.regions.pixel_mask(result.action_fields[k], *size.shape)
@@ -58,31 +61,50 @@ def test_auc_and_iou_against_the_slow_definitions(planted, result):
         assert float(found.chance[k]) == pytest.approx(expected, rel=1e-4)
 
 
-def test_patch_shares_and_maps_belong_to_the_patterns(planted, result):
-    found = boundedness(result, planted, components=4, contexts=2, shown=3)
+def test_ties_count_half():
+    size = torch.tensor([[0.0, 0.0, 2.0], [0.0, 1.0, 2.0]])
+    mask = torch.tensor([[True, False, True], [False, False, False]])
+    # 0 against 0, 0, 1, 2: two ties; 2 against them: three won and a tie.
+    assert _auc(size, mask) == pytest.approx((2 * 0.5 + 3 + 0.5) / 8)
+
+
+def test_patch_shares_and_maps_belong_to_the_patterns(saturating, result):
+    found = boundedness(result, saturating, components=4, contexts=2, shown=3)
     assert found.patch_shares.sum(1).tolist() == pytest.approx([1.0] * result.count, abs=1e-4)
     inside = (found.patch_shares * result.action_fields).sum(1)
     assert inside.tolist() == pytest.approx(found.alone.share_inside.tolist(), abs=1e-5)
-    patterns = component_patterns(result, planted.at(result.latents), [0, 1, 2])
-    assert torch.allclose(found.real_fields, patterns.norm(dim=1))
+    patterns = component_patterns(result, saturating.at(result.latents), [0, 1, 2])
+    assert torch.allclose(found.real_fields, patterns.norm(dim=1), atol=1e-5)
     assert found.shown_fields.shape == found.real_fields.shape == (3, 32, 32)
     assert found.real_fields_in_context.shape == (3, 32, 32)
+    # Root mean square over contexts: their energies, not their sizes, are averaged.
+    changes = in_contexts(result, saturating.at(result.latents), 1, contexts=2, seed=0).changes
+    mean = (changes[0].double().square().sum(0) + changes[1].double().square().sum(0)) / 2
+    assert torch.allclose(found.real_fields_in_context[1].double(), mean.sqrt(), atol=1e-5)
     assert len(found.in_context.auc) == 4
 
 
-def test_left_out_components_are_company_only(planted, result):
-    found = boundedness(result, planted, leave_out=[0, 2], components=3, contexts=2)
+def test_left_out_components_are_company_only(saturating, result):
+    found = boundedness(result, saturating, leave_out=[0, 2], components=3, contexts=2)
     assert found.components.tolist() == [1, *range(3, result.count)]
     assert torch.equal(found.energy, result.strengths[found.components].square())
-    everything = boundedness(result, planted, components=1, contexts=2)
+    everything = boundedness(result, saturating, components=1, contexts=2)
     assert torch.allclose(found.alone.auc, everything.alone.auc[found.components], equal_nan=True)
+    # Contexts may hold what is left out, which stands last.
+    generator = saturating.at(result.latents)
+    ordered = selected(result, [1, *range(3, result.count), 0, 2])
+    patterns = component_patterns(ordered, generator, list(range(result.count)))
+    effects = measure_components(ordered, generator, patterns, 3, contexts=2)
+    assert found.in_context.share_inside.tolist() == pytest.approx(
+        effects.boundedness_in_context.tolist(), rel=1e-4
+    )
 
 
-def test_contexts_are_those_of_the_scores(planted, result):
-    generator = planted.at(result.latents)
+def test_contexts_are_those_of_the_scores(saturating, result):
+    generator = saturating.at(result.latents)
     patterns = component_patterns(result, generator, list(range(result.count)))
     effects = measure_components(result, generator, patterns, 3, contexts=4, seed=5)
-    found = boundedness(result, planted, components=3, contexts=4, seed=5)
+    found = boundedness(result, saturating, components=3, contexts=4, seed=5)
     assert found.in_context.share_inside.tolist() == pytest.approx(
         effects.boundedness_in_context.tolist(), rel=1e-4
     )

@@ -15,14 +15,14 @@ def test_planted_components_are_the_same_in_every_context(planted, truth):
     assert numbers["least_consistency"] > 0.999
 
 
-def test_scores_are_those_of_evaluate(planted, result, scores):
-    numbers = consistency(result, planted, components=6, contexts=4).numbers()
+def test_scores_are_those_of_evaluate(saturating, result, scores):
+    numbers = consistency(result, saturating, components=6, contexts=4).numbers()
     assert numbers["consistency"] == pytest.approx(scores.consistency, rel=1e-5)
     assert numbers["inconsistency"] == pytest.approx(scores.inconsistency, rel=1e-5)
 
 
-def test_the_pictures_are_those_that_were_scored(planted, result):
-    found = consistency(result, planted, components=4, contexts=5, shown=2)
+def test_the_pictures_are_those_that_were_scored(saturating, result):
+    found = consistency(result, saturating, components=4, contexts=5, shown=2)
     assert found.shown == 2
     changes = ((found.together - found.without) * found.shown_field).flatten(1)
     pairs = [
@@ -39,8 +39,8 @@ def test_no_more_than_six_contexts_are_kept(planted, truth):
     assert found.contexts == 9
 
 
-def test_a_typical_local_component_is_shown(planted, result):
-    found = consistency(result, planted, components=8, contexts=3)
+def test_a_typical_local_component_is_shown(saturating, result):
+    found = consistency(result, saturating, components=8, contexts=3)
     sizes = result.action_fields[:8].sum(1)
     local = [k for k in range(8) if int(sizes[k]) <= 4]
     assert len(local) > 1
@@ -48,8 +48,8 @@ def test_a_typical_local_component_is_shown(planted, result):
     assert found.shown == min(local, key=lambda k: abs(float(found.cosine[k]) - mean))
 
 
-def test_left_out_components_are_company_only(planted, result):
-    found = consistency(result, planted, leave_out=[0], components=3, contexts=2)
+def test_left_out_components_are_company_only(saturating, result):
+    found = consistency(result, saturating, leave_out=[0], components=3, contexts=2)
     assert found.components.tolist() == [1, 2, 3]
     assert found.energy.tolist() == pytest.approx(result.strengths[1:4].square().tolist())
     assert found.shown in (1, 2, 3)

@@ -29,9 +29,9 @@ def test_removing_all_that_touches_leaves_the_baseline_there(planted, truth):
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-def test_every_edit_against_a_slow_reading(planted, result, selection):
+def test_every_edit_against_a_slow_reading(saturating, result, selection):
     region = [5, 6, 9, 10]
-    found = control(result, planted, regions=[region], draws=1)
+    found = control(result, saturating, regions=[region], draws=1)
     fields = [set(row.nonzero().flatten().tolist()) for row in result.action_fields]
     mine = [
         k
@@ -41,7 +41,7 @@ def test_every_edit_against_a_slow_reading(planted, result, selection):
     mask = result.regions.pixel_mask(result.regions.demand(region), 32, 32)
     departure = (result.image - result.baseline_image).double().square().sum(0)
     for scale in SCALES:
-        picture = rp.edit(result, planted, dict.fromkeys(mine, scale))[0]
+        picture = rp.edit(result, saturating, dict.fromkeys(mine, scale))[0]
         place = SELECTIONS.index(selection), SCALES.index(scale)
         assert torch.allclose(found.pictures[0][place], picture, atol=1e-5)
         change = (picture - result.image).double().square().sum(0)

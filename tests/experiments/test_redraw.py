@@ -27,7 +27,7 @@ def test_restriction_is_the_or_transform_of_the_demands_within(result):
     assert len(fields.unique(dim=0)) == len(fields)
 
 
-def test_the_same_decomposition_is_the_same(planted, result):
+def test_the_same_decomposition_is_the_same(saturating, result):
     found = redraw(result, result, [0, *Q], [*Q, 15])
     assert found.common == tuple(Q)
     assert found.found.overlap == pytest.approx(1.0)

@@ -26,24 +26,24 @@ def test_planted_patterns_add_up(planted, truth):
     assert found.strongest_first.ssim[-1] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_the_whole_sum_is_scored_as_in_evaluate(planted, result, scores):
-    found = superposition(result, planted)
+def test_the_whole_sum_is_scored_as_in_evaluate(saturating, result, scores):
+    found = superposition(result, saturating)
     assert found.numbers()["superposition_error"] == pytest.approx(
         scores.superposition_error, rel=1e-3, abs=1e-6
     )
 
 
 @pytest.mark.parametrize("order", ["strongest_first", "smallest_first"])
-def test_every_step_against_a_slow_reading(planted, result, order):
-    found = getattr(superposition(result, planted), order)
-    steps = superposition(result, planted).steps
+def test_every_step_against_a_slow_reading(saturating, result, order):
+    found = getattr(superposition(result, saturating), order)
+    steps = superposition(result, saturating).steps
     ranked = list(range(result.count))
     if order == "smallest_first":
         ranked.sort(key=lambda k: (int(result.action_fields[k].sum()), k))
-    patterns = component_patterns(result, planted.at(result.latents), list(range(result.count)))
+    patterns = component_patterns(result, saturating.at(result.latents), list(range(result.count)))
     for place, step in enumerate(steps):
         feature = result.baseline + sum(result.component(k) for k in ranked[:step])
-        picture = planted.tail(feature)[0]
+        picture = saturating.tail(feature)[0]
         assert torch.allclose(found.pictures[place], picture, atol=1e-5)
         error = error_of(result, picture)
         assert float(found.inside_error[place]) == pytest.approx(error, rel=1e-3, abs=1e-7)
@@ -56,8 +56,8 @@ def test_every_step_against_a_slow_reading(planted, result, order):
         assert found.psnr[place] == pytest.approx(expected, rel=1e-2)
 
 
-def test_near_is_the_first_step_within_a_tenth(planted, result):
-    found = superposition(result, planted)
+def test_near_is_the_first_step_within_a_tenth(saturating, result):
+    found = superposition(result, saturating)
     errors = found.strongest_first.inside_error.tolist()
     near = next(s for s, error in zip(found.steps, errors, strict=True) if error <= 0.1)
     assert found.numbers()["near_strongest_first"] == near

@@ -110,7 +110,7 @@ def boundedness(
     decomposition: Decomposition,
     generator: Generator,
     *,
-    leave_out: Sequence[int] = (),
+    leave_out: Sequence[int] | None = None,
     components: int = 40,
     contexts: int = 16,
     shown: int = 6,
@@ -121,7 +121,8 @@ def boundedness(
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are not counted; they may still be part of a context.
+        leave_out: components that are not counted but may be part of a context; None: the exact
+            form's remainder.
         components: how many of the strongest are also measured in contexts.
         contexts: random sets of other components for each.
         shown: how many of the strongest a figure shows.

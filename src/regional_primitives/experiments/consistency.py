@@ -85,7 +85,7 @@ def consistency(
     decomposition: Decomposition,
     generator: Generator,
     *,
-    leave_out: Sequence[int] = (),
+    leave_out: Sequence[int] | None = None,
     components: int = 40,
     contexts: int = 16,
     shown: int | None = None,
@@ -96,7 +96,8 @@ def consistency(
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are not counted; they may still be part of a context.
+        leave_out: components that are not counted but may be part of a context; None: the exact
+            form's remainder.
         components: how many of the strongest are measured.
         contexts: random sets of other components for each; at most 6 are kept as pictures.
         shown: the component whose pictures are kept; unless given, a typical one: of those whose

@@ -128,7 +128,7 @@ def control(
     decomposition: Decomposition,
     generator: Generator,
     *,
-    leave_out: Sequence[int] = (),
+    leave_out: Sequence[int] | None = None,
     regions: Sequence[Sequence[int]] | None = None,
     draws: int = 8,
     seed: int = 0,
@@ -138,7 +138,7 @@ def control(
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are never scaled; they stay in the picture.
+        leave_out: components that are never scaled and stay; None: the exact form's remainder.
         regions: each a list of patches; unless given, 6 random blocks of 2 × 2.
         draws: random sets of components to compare with.
         seed: random stream of blocks and random components.

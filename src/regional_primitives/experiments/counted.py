@@ -22,12 +22,21 @@ __all__ = [
 ]
 
 
-def counted_components(decomposition: Decomposition, leave_out: Sequence[int] = ()) -> list[int]:
+def counted_components(
+    decomposition: Decomposition, leave_out: Sequence[int] | None = None
+) -> list[int]:
     """List all components but those left out, strongest first.
+
+    Args:
+        decomposition: one picture's.
+        leave_out: components that do not count; None leaves out the exact form's remainder, which
+            belongs to the patches that nobody chose.
 
     Raises:
         InputError: a component that does not exist, or nothing left to count.
     """
+    if leave_out is None:
+        leave_out = [] if decomposition.remainder is None else [decomposition.remainder]
     scales = decomposition.scales(dict.fromkeys(leave_out, 0.0))[0]
     counted: list[int] = scales.nonzero().flatten().tolist()
     if not counted:
@@ -56,6 +65,7 @@ def selected(decomposition: Decomposition, components: Sequence[int]) -> Decompo
         offsets=counts.cumsum(0),
         units=decomposition.units[entries],
         values=decomposition.values[entries],
+        noise=None if decomposition.noise is None else decomposition.noise[index],
     )
 
 

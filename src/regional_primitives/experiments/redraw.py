@@ -77,13 +77,13 @@ class Redraw:
 def redraw(
     one: Decomposition,
     other: Decomposition,
-    patches: Sequence[int],
-    other_patches: Sequence[int],
+    patches: Sequence[int] | None = None,
+    other_patches: Sequence[int] | None = None,
     *,
     stranger: Decomposition | None = None,
-    leave_out: Sequence[int] = (),
-    other_leave_out: Sequence[int] = (),
-    stranger_leave_out: Sequence[int] = (),
+    leave_out: Sequence[int] | None = None,
+    other_leave_out: Sequence[int] | None = None,
+    stranger_leave_out: Sequence[int] | None = None,
     draws: int = 16,
     seed: int = 0,
 ) -> Redraw:
@@ -92,10 +92,10 @@ def redraw(
     Args:
         one: the first draw's decomposition.
         other: the second draw's.
-        patches: the patches chosen in the first.
-        other_patches: those chosen in the second.
+        patches: the patches chosen in the first; None: those that it names itself.
+        other_patches: those chosen in the second, likewise.
         stranger: a decomposition of another picture whose fields cover Q, to compare with.
-        leave_out: components of the first that are not counted.
+        leave_out: components of the first that are not counted; None: the exact form's remainder.
         other_leave_out: likewise of the second.
         stranger_leave_out: likewise of the stranger.
         draws: how often the patches of Q are permuted, to compare with.
@@ -106,6 +106,8 @@ def redraw(
     """
     require_whole("draws", draws, 1)
     _check_pair(one, other)
+    patches = one.patches if patches is None else patches
+    other_patches = other.patches if other_patches is None else other_patches
     chosen = one.regions.demand(patches) & one.regions.demand(other_patches)
     common: list[int] = chosen.nonzero().flatten().tolist()
     if not common:
@@ -128,7 +130,7 @@ def redraw(
 
 
 def restricted(
-    decomposition: Decomposition, patches: Sequence[int], leave_out: Sequence[int] = ()
+    decomposition: Decomposition, patches: Sequence[int], leave_out: Sequence[int] | None = None
 ) -> tuple[Bool[Tensor, "fields chosen"], Float[Tensor, "fields units"]]:
     """Return the components on a subset of the patches: fields T ∩ Q, and their summed Δf.
 

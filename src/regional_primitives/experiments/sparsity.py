@@ -72,12 +72,12 @@ class Sparsity:
         }
 
 
-def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] = ()) -> Sparsity:
+def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] | None = None) -> Sparsity:
     """Measure how few components carry the feature.
 
     Args:
         decomposition: one picture's.
-        leave_out: components that are not counted, such as a remainder.
+        leave_out: components that are not counted; None: the exact form's remainder.
 
     Raises:
         InputError: a component that does not exist, or none left to count.

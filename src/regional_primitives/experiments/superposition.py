@@ -109,14 +109,14 @@ class Superposition:
 
 
 def superposition(
-    decomposition: Decomposition, generator: Generator, *, leave_out: Sequence[int] = ()
+    decomposition: Decomposition, generator: Generator, *, leave_out: Sequence[int] | None = None
 ) -> Superposition:
     """Build the picture up from its components, strongest first and smallest field first.
 
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are never added, such as a remainder.
+        leave_out: components that are never added; None: the exact form's remainder.
 
     Raises:
         InputError: a component that does not exist, or none left.

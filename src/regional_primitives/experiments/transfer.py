@@ -112,7 +112,7 @@ class Transfer:
 def transfer(
     decompositions: Sequence[Decomposition],
     *,
-    leave_out: Sequence[Sequence[int]] = (),
+    leave_out: Sequence[Sequence[int]] | None = None,
     a: int = 20,
     b: int = 100,
     draws: int = 10,
@@ -122,7 +122,8 @@ def transfer(
 
     Args:
         decompositions: two or more, of the same patches.
-        leave_out: for each of them, the components that are not counted; none unless given.
+        leave_out: for each of them, the components that are not counted; None: the exact form's
+            remainders.
         a: strongest fields of the first; fewer where a picture has fewer components.
         b: strongest fields of the second, likewise.
         draws: how often the random fields are drawn.
@@ -174,11 +175,11 @@ def transfer_share(
 
 
 def _counted_fields(
-    decompositions: Sequence[Decomposition], leave_out: Sequence[Sequence[int]]
+    decompositions: Sequence[Decomposition], leave_out: Sequence[Sequence[int]] | None
 ) -> list[Bool[Tensor, "components patches"]]:
     if len(decompositions) < 2:
         raise InputError(f"transfer compares pictures, at least two; got {len(decompositions)}")
-    if leave_out and len(leave_out) != len(decompositions):
+    if leave_out is not None and len(leave_out) != len(decompositions):
         raise InputError(
             f"leave_out names the components of each picture: {len(decompositions)} lists, "
             f"not {len(leave_out)}"
@@ -190,7 +191,7 @@ def _counted_fields(
                 f"fields can be compared only over the same patches: {regions.description} and "
                 f"{decomposition.regions.description} differ"
             )
-    left_out = leave_out or [()] * len(decompositions)
+    left_out = leave_out if leave_out is not None else [None] * len(decompositions)
     return [
         decomposition.action_fields[counted_components(decomposition, left)]
         for decomposition, left in zip(decompositions, left_out, strict=True)
