@@ -36,7 +36,7 @@ _Settings = TypeVar("_Settings", bound="Minimal")
 class Minimal:
     """Settings of minimal features."""
 
-    patches: tuple[int, ...] = ()
+    patches: Sequence[int] = ()
     """P, the patches that may be demanded; none named means all of the regions."""
     outside_weight: float = 0.1
     """a, the price of changing patches that are not asked for; 0 leaves them free."""
@@ -77,15 +77,10 @@ class Minimal:
                 isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
             ):
                 raise InputError(f"{field.name} must be a number of at least 0, not {value}")
-            if (
-                get_args(kind)
-                and isinstance(get_args(kind)[0], str)
-                and value not in get_args(kind)
-            ):
-                choices = " or ".join(map(repr, get_args(kind)))
-                raise InputError(
-                    f"{field.name} must be {' or '.join(map(repr, choices))}, not {value!r}"
-                )
+            choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
+            if choices and value not in choices:
+                allowed = " or ".join(map(repr, choices))
+                raise InputError(f"{field.name} must be {allowed}, not {value!r}")
         for name in ("cost_weight", "tolerance"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0")
@@ -105,7 +100,7 @@ class Minimal:
         if not self.patches:
             return tuple(range(regions.count))
         regions.demand(self.patches)
-        return self.patches
+        return tuple(self.patches)
 
 
 def _patches(given: Sequence[int]) -> tuple[int, ...]:
