@@ -1,6 +1,7 @@
 """The paper's experiments as functions: each one a result with its numbers, and over pictures."""
 
 from regional_primitives.experiments.across import AcrossPictures
+from regional_primitives.experiments.additivity import Additivity, additivity, strongest
 from regional_primitives.experiments.boundedness import Boundedness, boundedness
 from regional_primitives.experiments.consistency import Consistency, consistency
 from regional_primitives.experiments.control import Control, control
@@ -11,6 +12,7 @@ from regional_primitives.experiments.transfer import Transfer, transfer
 
 __all__ = [
     "AcrossPictures",
+    "Additivity",
     "Boundedness",
     "Consistency",
     "Control",
@@ -18,11 +20,13 @@ __all__ = [
     "Sparsity",
     "Superposition",
     "Transfer",
+    "additivity",
     "boundedness",
     "consistency",
     "control",
     "redraw",
     "sparsity",
+    "strongest",
     "superposition",
     "transfer",
 ]
