@@ -42,7 +42,7 @@ class Saturating(PlantedNetwork):
     """The planted network with an output that saturates, so that company matters."""
 
     def forward(self, latent):
-        return torch.tanh(6 * super().forward(latent))
+        return torch.tanh(30 * super().forward(latent))
 
 
 @pytest.fixture(scope="session")
