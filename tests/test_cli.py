@@ -230,7 +230,9 @@ def swept_folder(tmp_path_factory):
     """Two pictures at two layers; the runs' own reports are stubs."""
     folder = tmp_path_factory.mktemp("sweeps") / "planted"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli.runs, "write_report", lambda folder: (folder / "report.html").touch())
+        patch.setattr(
+            cli.fitting.runs, "write_report", lambda folder: (folder / "report.html").touch()
+        )
         patch.setattr(sys, "argv", ["primitives", *SWEEP, "--out", str(folder)])
         with pytest.raises(SystemExit) as stop:
             cli.main()
@@ -239,7 +241,7 @@ def swept_folder(tmp_path_factory):
 
 
 def test_a_sweep_tells_the_layers_and_where_its_page_is(swept_folder, primitives, monkeypatch):
-    monkeypatch.setattr(cli.runs, "explain", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr(cli.fitting.runs, "explain", lambda *_, **__: pytest.fail("fitted again"))
     status, out, err = primitives(*SWEEP, "--out", swept_folder)
     assert status == 0
     assert "4/4" in err
@@ -264,7 +266,9 @@ def test_a_sweep_as_json_is_what_sweep_json_holds(swept_folder, primitives):
 def test_thorough_is_the_same_as_measuring_refits(swept_folder, primitives, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        cli.sweeps, "sweep", lambda *_, **named: asked.append(named["evaluation"]) or sys.exit(0)
+        cli.fitting.sweeps,
+        "sweep",
+        lambda *_, **named: asked.append(named["evaluation"]) or sys.exit(0),
     )
     primitives(*SWEEP, "--thorough")
     primitives(*SWEEP, "--measure", "refits=true")

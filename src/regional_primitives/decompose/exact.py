@@ -109,6 +109,11 @@ class ExactComponents:
     tail_seconds: float
 
     @property
+    def converged(self) -> bool:
+        """Whether every minimal feature's residual fell to the tolerance."""
+        return bool(self.features.converged.all())
+
+    @property
     def strengths(self) -> Float[Tensor, " subsets"]:
         """‖Δf_T‖ by bitmask."""
         return self.components.norm(dim=1)

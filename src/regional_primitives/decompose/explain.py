@@ -27,10 +27,7 @@ from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.progress import Progress, progress_bar, silent
 from regional_primitives.runtime.storage import tensors_digest
 
-__all__ = ["explain"]
-
-_Made = dict[str, dict[str, Any]]
-"""What either method gives: the entries of the components, and what they cost."""
+__all__ = ["decomposition_of", "explain"]
 
 
 def explain(
@@ -90,78 +87,86 @@ def _explain(
         baseline_seed=settings.baseline_seed,
         progress=progress,
     )
-    if isinstance(settings, Exact):
-        made = _exact(subject, settings, progress)
-    else:
-        made = _structured(subject, settings, progress)
-    return Decomposition.assemble(
-        **made["components"],
-        feature=_on_cpu(subject.feature),
-        baseline=_on_cpu(subject.baseline),
-        image=subject.image.cpu(),
-        baseline_image=subject.baseline_image.cpu(),
-        regions=regions,
-        latents=map_latents(lambda part: part.detach().cpu(), latents),
-        provenance=Provenance(
-            generator=generator.name,
-            layer=generator.layer,
-            weights_digest=generator.digest,
-            image_range=generator.image_range,
-            settings=asdict(settings),
-            picture_seed=picture[0],
-            **made["cost"],
-            versions=current_versions(),
-            picture_file=picture[1],
-            options=dict(generator.options),
-            flows_past=_flows_past(subject.generator),
-            whole_network=subject.generator.runs_whole_network,
-        ),
-    )
+    if isinstance(settings, Structured):
+        fit = fit_structured(subject, settings, progress)
+        return _assembled(subject, settings, "structured", picture, fit, _entries(subject, fit))
+    folder = _checkpoint(subject, settings)
+    made = fit_exact(subject, settings, progress, folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return decomposition_of(made, *picture)
 
 
-def _structured(subject: Subject, settings: Structured, progress: Progress) -> _Made:
-    fit = fit_structured(subject, settings, progress)
-    components = {
+def decomposition_of(
+    made: ExactComponents, picture_seed: int | None = None, picture_file: str | None = None
+) -> Decomposition:
+    """Turn the exact form's components into a decomposition of the whole picture.
+
+    What u(P) leaves of f becomes a component of its own, on all patches that were not chosen.
+    """
+    subject = made.features.subject
+    values, fields = made.components.clone(), made.fields
+    # The row of the empty subset is free for the remainder.
+    values[0] = subject.difference.cpu() - values[1:].sum(0)
+    fields[0] = ~subject.regions.demand(made.features.patches)
+    field_of, unit_of = values.nonzero(as_tuple=True)
+    entries = {
+        "fields": fields,
+        "field_of": field_of,
+        "unit_of": unit_of,
+        "values": values[field_of, unit_of],
+        "history": torch.zeros(0, 3),
+        "noise": made.noise_of,
+    }
+    picture = (picture_seed, picture_file)
+    return _assembled(subject, made.settings, "exact", picture, made, entries)
+
+
+def _entries(subject: Subject, fit: Fit) -> dict[str, Any]:
+    return {
         "fields": fit.fields,
         "field_of": fit.field_of,
         "unit_of": fit.unit_of,
         "values": fit.share * subject.difference.cpu()[fit.unit_of],
         "history": fit.history,
     }
-    return {"components": components, "cost": {"method": "structured", **_cost(fit, fit.converged)}}
 
 
-def _exact(subject: Subject, settings: Exact, progress: Progress) -> _Made:
-    folder = _checkpoint(subject, settings)
-    fit = fit_exact(subject, settings, progress, folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    # What the chosen patches leave of f acts on the others; the empty subset's row is free for it.
-    values = fit.components
-    values[0] = subject.difference.cpu() - values[1:].sum(0)
-    fields = fit.fields
-    fields[0] = ~subject.regions.demand(settings.chosen(subject.regions))
-    field_of, unit_of = values.nonzero(as_tuple=True)
-    components = {
-        "fields": fields,
-        "field_of": field_of,
-        "unit_of": unit_of,
-        "values": values[field_of, unit_of],
-        "history": torch.zeros(0, 3),
-        "noise": fit.noise_of,
-    }
-    return {
-        "components": components,
-        "cost": {"method": "exact", **_cost(fit, bool(fit.features.converged.all()))},
-    }
-
-
-def _cost(fit: Fit | ExactComponents, converged: bool) -> dict[str, Any]:
-    return {
-        "evaluations": fit.evaluations,
-        "wall_seconds": fit.wall_seconds,
-        "tail_seconds": fit.tail_seconds,
-        "converged": converged,
-    }
+def _assembled(
+    subject: Subject,
+    settings: Structured | Exact,
+    method: str,
+    picture: tuple[int | None, str | None],
+    fit: Fit | ExactComponents,
+    entries: dict[str, Any],
+) -> Decomposition:
+    generator = subject.generator
+    return Decomposition.assemble(
+        **entries,
+        feature=_on_cpu(subject.feature),
+        baseline=_on_cpu(subject.baseline),
+        image=subject.image.cpu(),
+        baseline_image=subject.baseline_image.cpu(),
+        regions=subject.regions,
+        latents=map_latents(lambda part: part.detach().cpu(), subject.latents),
+        provenance=Provenance(
+            generator=generator.name,
+            layer=generator.layer,
+            weights_digest=generator.digest,
+            image_range=generator.image_range,
+            method=method,
+            settings=asdict(settings),
+            picture_seed=picture[0],
+            evaluations=fit.evaluations,
+            wall_seconds=fit.wall_seconds,
+            tail_seconds=fit.tail_seconds,
+            converged=fit.converged,
+            versions=current_versions(),
+            picture_file=picture[1],
+            options=dict(generator.options),
+            flows_past=_flows_past(generator),
+            whole_network=generator.runs_whole_network,
+        ),
+    )
 
 
 def _checkpoint(subject: Subject, settings: Exact) -> Path:

@@ -5,6 +5,7 @@ from regional_primitives.experiments.additivity import Additivity, additivity, s
 from regional_primitives.experiments.boundedness import Boundedness, boundedness
 from regional_primitives.experiments.consistency import Consistency, consistency
 from regional_primitives.experiments.control import Control, control
+from regional_primitives.experiments.obvious import ObviousCost, obvious_cost
 from regional_primitives.experiments.redraw import Redraw, redraw
 from regional_primitives.experiments.sparsity import Sparsity, sparsity
 from regional_primitives.experiments.superposition import Superposition, superposition
@@ -16,6 +17,7 @@ __all__ = [
     "Boundedness",
     "Consistency",
     "Control",
+    "ObviousCost",
     "Redraw",
     "Sparsity",
     "Superposition",
@@ -24,6 +26,7 @@ __all__ = [
     "boundedness",
     "consistency",
     "control",
+    "obvious_cost",
     "redraw",
     "sparsity",
     "strongest",

@@ -7,7 +7,7 @@ errors of their pictures, since features that differ may well generate the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,6 +51,12 @@ class Additivity:
     def over(results: Sequence[Additivity]) -> AcrossPictures[Additivity]:
         """Collect several pictures; raises what `AcrossPictures.of` raises."""
         return AcrossPictures.of(results)
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> Additivity:
+        """Undo `dataclasses.asdict`."""
+        ways = {name: Prediction(**way) for name, way in content["predicted"].items()}
+        return Additivity(content["demands"], Prediction(**content["free"]), ways)
 
     def numbers(self) -> dict[str, float]:
         """Return errors, leaks and deviations of every way, and errors over the free one's."""

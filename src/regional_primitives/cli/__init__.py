@@ -1,0 +1,8 @@
+"""The command `primitives`: a verb a subcommand; each parses, makes one library call, prints."""
+
+from __future__ import annotations
+
+from regional_primitives.cli import catalogue, fitting, results
+from regional_primitives.cli.application import app, main
+
+__all__ = ["app", "catalogue", "fitting", "main", "results"]

@@ -1,0 +1,63 @@
+"""The application that commands register with, and the statuses that it ends with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from regional_primitives.cli.output import tell
+from regional_primitives.errors import RegionalPrimitivesError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="primitives",
+    help="Which part of an image generator's feature makes which part of the picture?",
+    epilog="Exit status: 0 done, 2 bad input (one line says what), 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_INTERRUPTED = 130
+# The base of all errors of parsing; typer shows it under no name of its own.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn expected failures into one line and a status; bugs keep their traceback."""
+    try:
+        yield
+    except RegionalPrimitivesError as error:
+        tell(f"error: {error}")
+        sys.exit(2)
+    except _UsageError as error:
+        tell(f"error: {error.format_message()}")
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        tell("interrupted; nothing unfinished was left behind")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not sys.exit: where the interrupt met code run by exec(), as imports do, Python would
+        # end by the signal instead of this status. All cleaning up is done by now.
+        os._exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone; closing quietly is what it expects.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def main() -> None:
+    """Run the command."""
+    with _exit_codes():
+        words = sys.argv[1:] or ["--help"]
+        result = app(words, prog_name="primitives", standalone_mode=False)
+        if result == _INTERRUPTED:  # typer turns an interrupt into its status
+            raise KeyboardInterrupt
+        sys.exit(result if isinstance(result, int) else 0)

@@ -1,0 +1,84 @@
+"""Commands that list: generators known by name, and where each can be cut."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from regional_primitives.cli.application import app
+from regional_primitives.cli.options import Json, Size, Weights
+from regional_primitives.cli.output import print_json, tell
+from regional_primitives.generators import ZOO, load_generator
+from regional_primitives.generators import layers as cut_points
+from regional_primitives.generators.feature import describe_shape, unit_count
+
+__all__ = ["layers", "models"]
+
+
+@app.command()
+def layers(
+    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Every layer, not only those worth using.")
+    ] = False,
+    weights: Weights = None,
+    size: Size = None,
+    as_json: Json = False,
+) -> None:
+    """List where a generator can be cut, and what lies behind each cut."""
+    generator = load_generator(model, weights=weights, size=size)
+    worth = ZOO[model].layers
+    points = [point for point in cut_points(generator) if every or point.name in worth]
+    if as_json:
+        print_json([asdict(point) for point in points])
+        return
+    table = Table("layer", "feature", "units", "parameters behind", "run time behind", "flows past")
+    for point in points:
+        past = ", ".join(point.flows_past[:3]) + (" …" if len(point.flows_past) > 3 else "")
+        table.add_row(
+            point.name,
+            describe_shape(point.feature_shape),
+            f"{unit_count(point.feature_shape):,}",
+            f"{point.parameters_behind:,}",
+            f"{point.time_share:.1%}",
+            f"{len(point.flows_past)}: {past}" if past else "nothing",
+        )
+    Console().print(table)
+    if not every:
+        tell("these are the layers worth using; --all lists every one")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the generators that are known by name."""
+    rows = [
+        {
+            "name": entry.name,
+            "family": entry.family,
+            "resolution": ", ".join(f"{size} × {size}" for size in entry.sizes),
+            "layers": ", ".join(entry.layers),
+            "licence": entry.licence,
+            "installed": "yes" if entry.installed() else f"no; {entry.how_to_get}",
+        }
+        for entry in ZOO.values()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        names = row["layers"].split(", ")
+        listed = (
+            row["layers"] if len(names) < 6 else f"{names[0]} … {names[-1]}, {len(names)} of them"
+        )
+        table.add_row(
+            *{**row, "layers": listed, "installed": row["installed"].split(";")[0]}.values()
+        )
+    Console().print(table)
+    for entry in ZOO.values():
+        if not entry.installed():
+            typer.echo(f"{entry.name}: {entry.how_to_get}")

@@ -1,0 +1,247 @@
+"""Commands that fit: explain one picture, sweep over many, reproduce the paper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from regional_primitives import reproduction, runs, sweeps
+from regional_primitives.cli.application import app
+from regional_primitives.cli.options import Device, Json, Overwrite, Size, Thorough, Weights
+from regional_primitives.cli.output import open_report, print_json, print_run, tell
+from regional_primitives.decompose import Exact, Structured
+from regional_primitives.errors import InputError
+from regional_primitives.evaluate import Evaluation
+from regional_primitives.generators import load_generator
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.progress import progress_bar
+from regional_primitives.runtime.settings import changed, settings_help, settings_list
+from regional_primitives.show.report import REPORT
+from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
+from regional_primitives.show.reproduction_table import reproduction_table
+from regional_primitives.show.sweep_report import SWEEP_REPORT
+from regional_primitives.show.sweep_table import terminal_table
+
+__all__ = ["explain", "reproduce", "sweep"]
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which picture: the seed of its latent; 0 unless given."),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(help="A picture file of your own, for generators that find its latent."),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to cut; the generator's own choice unless given. Several: A+B.",
+        ),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    exact: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P,P,…",
+            help="The paper's own route on up to 12 patches: minimal features of all their "
+            "subsets, and exact OR interactions. Patch 0 is top left, row by row.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; runs/MODEL-LAYER-SEED unless given.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help=f"{settings_help(Structured)} With --exact: {settings_list(Exact)}.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    size: Size = None,
+    thorough: Thorough = False,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    show: Annotated[
+        bool, typer.Option("--open", help="Open the report in a browser if there is a screen.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Explain one picture: components, scores and a report in a run folder."""
+    settings: Structured | Exact
+    if exact is None:
+        settings = changed(Structured, changes or [])
+    else:
+        settings = changed(Exact, changes or [], patches=_patches(exact))
+    regions = Regions.parse(grid)
+    if image is not None and seed is not None:
+        raise InputError("--image and --seed both choose the picture; give one of them")
+    generator = load_generator(model, layer, weights=weights, size=size, device=device)
+    picture = image if image is not None else seed or 0
+    named = picture.stem if isinstance(picture, Path) else picture
+    folder = out or Path("runs") / f"{model}-{generator.layer}-{named}"
+    with progress_bar() as progress:
+        scores, stood = runs.explain_to_folder(
+            generator,
+            picture,
+            folder,
+            regions=regions,
+            settings=settings,
+            evaluation=Evaluation(refits=thorough),
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if stood:
+        tell(f"{folder} holds this very run already, not fitted again; --overwrite makes it anew")
+    print_run(folder, scores, as_json)
+    if show:
+        open_report(folder / REPORT)
+
+
+@app.command()
+def sweep(
+    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    seeds: Annotated[
+        str, typer.Option(help="Pictures: START:STOP (STOP left out), a list 1,5,9, or one.")
+    ],
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            metavar="all|NAME,NAME,…",
+            help="Where to cut, from the latent to the picture; all are those that the zoo lists. "
+            "The generator's own choice unless given.",
+        ),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    out: Annotated[
+        Path | None, typer.Option(help="The sweep's folder; runs/sweep-MODEL unless given.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Structured)),
+    ] = None,
+    measured: Annotated[
+        list[str] | None,
+        typer.Option("--measure", metavar="NAME=VALUE", help=settings_help(Evaluation)),
+    ] = None,
+    weights: Weights = None,
+    size: Size = None,
+    thorough: Thorough = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that share the threads; their number changes no more than rounding."
+        ),
+    ] = 1,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Explain the same pictures at several layers and compare; goes on where it was stopped."""
+    evaluation = changed(Evaluation, measured or [])
+    folder = out or Path("runs") / f"sweep-{model}"
+    try:
+        with progress_bar(overall=sweeps.RUNS) as progress:
+            result = sweeps.sweep(
+                model,
+                sweeps.parse_seeds(seeds),
+                sweeps.parse_layers(chosen),
+                folder,
+                regions=Regions.parse(grid),
+                settings=changed(Structured, changes or []),
+                evaluation=replace(evaluation, refits=True) if thorough else evaluation,
+                workers=workers,
+                progress=progress,
+                weights=weights,
+                size=size,
+                device=device,
+            )
+    except KeyboardInterrupt:
+        if folder.is_dir():
+            tell(f"finished runs stay in {folder}; the same command goes on from there")
+        raise
+    if as_json:
+        print_json(result.to_dict())
+        return
+    Console().print(terminal_table(result))
+    if (folder / SWEEP_REPORT).is_file():
+        typer.echo(f"report: {folder / SWEEP_REPORT}")
+
+
+@app.command()
+def reproduce(
+    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder; runs/reproduce-MODEL unless given.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 8,
+    layer: Annotated[
+        str | None, typer.Option(help="Where to cut; the generator's own choice unless given.")
+    ] = None,
+    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", metavar="NAME=VALUE", help=settings_help(reproduction.Protocol)),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help=f"Of the exact form: {settings_list(Exact)}."
+        ),
+    ] = None,
+    structured: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--structured",
+            metavar="NAME=VALUE",
+            help=f"Of the structured form: {settings_list(Structured)}.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    size: Size = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Run every experiment of the paper, with numbers; goes on where it was stopped."""
+    folder = out or Path("runs") / f"reproduce-{model}"
+    try:
+        with progress_bar(overall=reproduction.PICTURES) as progress:
+            result = reproduction.reproduce(
+                model,
+                folder,
+                layer=layer,
+                protocol=changed(reproduction.Protocol, protocol or [], images=images),
+                regions=Regions.parse(grid),
+                exact=changed(Exact, changes or []),
+                structured=changed(Structured, structured or []),
+                progress=progress,
+                weights=weights,
+                size=size,
+                device=device,
+            )
+    except KeyboardInterrupt:
+        if folder.is_dir():
+            tell(f"finished pictures stay in {folder}; the same command goes on from there")
+        raise
+    if as_json:
+        print_json(result.to_dict())
+        return
+    Console().print(reproduction_table(result))
+    if (folder / REPRODUCTION_REPORT).is_file():
+        typer.echo(f"report: {folder / REPRODUCTION_REPORT}")
+
+
+def _patches(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--exact takes patch numbers such as 7,8,13, not {text!r}") from None

@@ -1,0 +1,70 @@
+"""What commands print: results on standard output, the rest on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from regional_primitives.evaluate import Scores
+from regional_primitives.show.report import REPORT
+
+__all__ = ["open_report", "print_json", "print_pairs", "print_run", "tell"]
+
+
+def print_run(folder: Path, scores: Scores, as_json: bool) -> None:
+    """Print the main scores of a run, and where its report is."""
+    report = folder / REPORT
+    content: dict[str, Any] = {
+        "run": str(folder),
+        "report": str(report) if report.is_file() else None,
+        "scores": scores.to_dict(),
+    }
+    if as_json:
+        print_json(content)
+        return
+    table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
+    table.add_row("inside error", f"{scores.inside_error:.2%}", f"{scores.inside_error_spread:.2%}")
+    table.add_row("leak", f"{scores.leak:.1%}", f"{scores.leak_spread:.1%}")
+    table.add_row("boundedness", f"{scores.boundedness:.2f}")
+    table.add_row("consistency", f"{scores.consistency:.2f}")
+    table.add_row("components for 90 % of the energy", f"{scores.n90} of {scores.components}")
+    table.add_row("evaluations of the tail", f"{scores.evaluations:,}")
+    Console().print(table)
+    if report.is_file():
+        typer.echo(f"report: {report}")
+
+
+def print_pairs(content: dict[str, Any], as_json: bool) -> None:
+    """Print names and values."""
+    if as_json:
+        print_json(content)
+    else:
+        for name, value in content.items():
+            typer.echo(f"{name}: {value}")
+
+
+def print_json(content: Any) -> None:
+    """Print a result for scripts."""
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def open_report(report: Path) -> None:
+    """Open a report in a browser if there is a screen."""
+    on_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if on_screen and report.is_file():
+        webbrowser.open(report.absolute().as_uri())
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error."""
+    typer.echo(line, err=True)

@@ -1,0 +1,311 @@
+"""Reproduction: every experiment of the paper on several pictures, by both routes, with numbers.
+
+The protocol is that of arXiv 2410.04421: a 6 × 6 grid, 9 random patches on the foreground, all
+their 2⁹ demands. Beside it stands the structured form on all 36 patches, and on the same 9. Fits
+are kept in the folder, so that a reproduction that was stopped goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regional_primitives import experiments
+from regional_primitives.decompose import Decomposition, Exact, Structured, explain
+from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact
+from regional_primitives.decompose.explain import decomposition_of
+from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.decompose.subject import Subject, prepare
+from regional_primitives.errors import InputError, MissingExtraError, StorageError, require_whole
+from regional_primitives.experiments import AcrossPictures, Additivity, ObviousCost, obvious_cost
+from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
+from regional_primitives.generators import Generator, load_generator
+from regional_primitives.regions import Regions, visible_foreground
+from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.runtime.streams import stream
+from regional_primitives.show.figures import FIGURES
+from regional_primitives.show.reproduction_report import (
+    REPRODUCTION_REPORT,
+    write_reproduction_report,
+)
+
+__all__ = ["REPRODUCTION", "Protocol", "Reproduction", "reproduce"]
+
+REPRODUCTION = "reproduction.json"
+PICTURES = "pictures"
+"""The stage that counts finished pictures; all other stages are part of one."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is reproduced."""
+
+    images: int = 8
+    """Pictures, by seeds from `first_seed` on."""
+    first_seed: int = 0
+    patches: int = 9
+    """Random foreground patches a picture, as in the paper."""
+    redrawn: int = 3
+    """Of the pictures, how many are also explained with another draw of patches."""
+    strongest: int = 50
+    """How many of the exact form's components must do by themselves in the additivity test."""
+    seed: int = 0
+    """Random stream of the draws of patches."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"images": 1, "first_seed": 0, "patches": 1, "redrawn": 0}.items():
+            require_whole(name, getattr(self, name), least)
+        require_whole("strongest", self.strongest, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """What is fitted for one picture."""
+
+    structured: Decomposition
+    exact: list[Decomposition]
+    """One a draw of patches."""
+    additivity: Additivity
+    cost: ObviousCost
+
+
+def reproduce(
+    model: str,
+    folder: str | Path,
+    *,
+    layer: str | None = None,
+    protocol: Protocol | None = None,
+    regions: Regions | None = None,
+    exact: Exact | None = None,
+    structured: Structured | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Reproduction:
+    """Run every experiment of the paper on several pictures; write reproduction.json.
+
+    Args:
+        model: a generator of the zoo.
+        folder: where fits and results go; fits that stand there are not made again.
+        layer: where to cut; the generator's default unless given.
+        protocol: `Protocol()` unless given.
+        regions: a grid; 6 × 6 unless given.
+        exact: settings of the exact form; its patches are drawn.
+        structured: settings of the structured form.
+        progress: told of `PICTURES`, and of every stage of each.
+        options: further ones of `rp.load_generator`.
+
+    Raises:
+        InputError: a malformed argument, or fewer foreground patches than asked for.
+        StorageError: the folder holds something else, or the disk refuses.
+    """
+    protocol, regions = protocol or Protocol(), regions or Regions.grid()
+    generator = load_generator(model, layer, **options)
+    exact = (exact or Exact()).settled(generator)
+    structured = (structured or Structured()).settled(generator)
+    if exact.patches:
+        raise InputError("the patches of the exact form are drawn; say how many in the protocol")
+    folder = Path(folder)
+    _refuse_strangers(folder)
+    pictures = []
+    for number in range(protocol.images):
+        progress(PICTURES, number, protocol.images)
+        task = _Task(generator, regions, protocol, exact, structured, number)
+        pictures.append(task.fitted(folder, progress))
+    progress(PICTURES, protocol.images, protocol.images)
+    about = {
+        "generator": generator.name,
+        "layer": generator.layer,
+        "weights_digest": generator.digest,
+        "regions": regions.to_dict(),
+        "protocol": asdict(protocol),
+        "exact": asdict(exact),
+        "structured": asdict(structured),
+        "versions": current_versions(),
+        "date": datetime.date.today().isoformat(),
+    }
+    result = _experiments(generator, pictures, about, progress)
+    write_json(folder / REPRODUCTION, result.to_dict())
+    try:
+        write_reproduction_report(folder, result)
+    except MissingExtraError as error:
+        progress("report", 0, 1, f"left out: {error}")
+    return result
+
+
+def _refuse_strangers(folder: Path) -> None:
+    if folder.exists() and (
+        not folder.is_dir()
+        or any(not path.name.isdigit() and path.name not in _OWN for path in folder.iterdir())
+    ):
+        raise StorageError(f"{folder} holds something else than a reproduction; choose another")
+
+
+_OWN = (REPRODUCTION, FIGURES, REPRODUCTION_REPORT)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One picture of the reproduction."""
+
+    generator: Generator
+    regions: Regions
+    protocol: Protocol
+    exact: Exact
+    structured: Structured
+    number: int
+
+    @property
+    def picture_seed(self) -> int:
+        return self.protocol.first_seed + self.number
+
+    @property
+    def key(self) -> str:
+        """Name all that the fits depend on."""
+        told = (
+            self.generator.digest, self.generator.layer, self.regions.to_dict(),
+            asdict(self.exact), asdict(self.structured), self.protocol.patches,
+            self.protocol.strongest, self.protocol.seed, self.draws,
+        )  # fmt: skip
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+    @property
+    def draws(self) -> int:
+        return 2 if self.number < self.protocol.redrawn else 1
+
+    def fitted(self, folder: Path, progress: Progress) -> _Picture:
+        """Fit the picture, or read what stands."""
+        place = folder / str(self.picture_seed)
+        manifest = place / "picture.json"
+        if manifest.is_file() and read_json(manifest).get("key") == self.key:
+            return self._read(place)
+        picture = self._fit(place, progress)
+        write_json(
+            manifest,
+            {
+                "key": self.key,
+                "additivity": asdict(picture.additivity),
+                "cost": asdict(picture.cost),
+            },
+        )
+        return picture
+
+    def _read(self, place: Path) -> _Picture:
+        content = read_json(place / "picture.json")
+        return _Picture(
+            Decomposition.load(place / STRUCTURED),
+            [Decomposition.load(place / f"{EXACT}-{draw}") for draw in range(self.draws)],
+            Additivity.from_dict(content["additivity"]),
+            ObviousCost(**content["cost"]),
+        )
+
+    def _fit(self, place: Path, progress: Progress) -> _Picture:
+        latents = self.generator.sample_latents(1, seed=self.picture_seed)
+        whole = explain(
+            self.generator,
+            latents,
+            self.regions,
+            self.structured,
+            picture_seed=self.picture_seed,
+            progress=progress,
+        )
+        whole.save(place / STRUCTURED, overwrite=True)
+        subject = prepare(
+            self.generator,
+            latents,
+            self.regions,
+            baseline_count=self.exact.baseline_count,
+            baseline_seed=self.exact.baseline_seed,
+            progress=progress,
+        )
+        draws = []
+        for draw in range(self.draws):
+            settings = replace(self.exact, patches=self._patches(subject, draw))
+            made = fit_exact(subject, settings, progress, place / f"checkpoint-{draw}")
+            found = decomposition_of(made, self.picture_seed)
+            found.save(place / f"{EXACT}-{draw}", overwrite=True)
+            draws.append(found)
+            if draw == 0:
+                measured = self._additivity(made, progress), obvious_cost(made)
+        return _Picture(whole, draws, *measured)
+
+    def _patches(self, subject: Subject, draw: int) -> tuple[int, ...]:
+        mask = visible_foreground(subject.image, subject.baseline_image).cpu()
+        rng = stream(self.protocol.seed, "foreground patches", self.picture_seed, draw)
+        return self.regions.draw_foreground(mask, rng, self.protocol.patches)
+
+    def _additivity(self, made: ExactComponents, progress: Progress) -> Additivity:
+        """Put the ways of predicting the demands side by side."""
+        features, count = made.features, self.protocol.strongest
+        raw = exact_components(features, replace(made.settings, form="raw"))
+        ways: dict[str, Tensor] = {
+            "sparse": made.predicted[1:],
+            f"sparse top {count}": experiments.strongest(made, count),
+            "raw": raw.predicted[1:],
+            f"raw top {count}": experiments.strongest(raw, count),
+            "structured": self._structured_on(features.patches, made, progress),
+        }
+        return experiments.additivity(features, ways)
+
+    def _structured_on(
+        self, patches: Sequence[int], made: ExactComponents, progress: Progress
+    ) -> Tensor:
+        """Fit the structured form to demands of the same patches alone."""
+        subject = made.features.subject
+        labels = self.regions.label_map(*subject.image.shape[-2:])
+        chosen = torch.full_like(labels, -1)
+        for i, patch in enumerate(patches):
+            chosen[labels == patch] = i
+        found = explain(
+            self.generator,
+            subject.latents,
+            Regions.from_labels(chosen),
+            self.structured,
+            progress=progress,
+        )
+        return found.minimal_units(made.features.demands[:, list(patches)])
+
+
+def _experiments(
+    generator: Generator,
+    pictures: list[_Picture],
+    about: dict[str, Any],
+    progress: Progress,
+) -> Reproduction:
+    forms = {
+        STRUCTURED: [picture.structured for picture in pictures],
+        EXACT: [picture.exact[0] for picture in pictures],
+    }
+    per_form: dict[str, dict[str, AcrossPictures[Any]]] = {form: {} for form in forms}
+    jobs = list(_jobs())
+    for done, (name, run) in enumerate(jobs):
+        for form, found in forms.items():
+            results = [run(decomposition, generator) for decomposition in found]
+            per_form[form][name] = AcrossPictures.of(results)
+        progress("experiments", done + 1, len(jobs), name)
+    redrawn = [picture.exact for picture in pictures if len(picture.exact) > 1]
+    return Reproduction(
+        about,
+        per_form,
+        Additivity.over([picture.additivity for picture in pictures]),
+        experiments.transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
+        AcrossPictures.of([experiments.redraw(one, other) for one, other in redrawn])
+        if redrawn
+        else None,
+        AcrossPictures.of([picture.cost for picture in pictures]),
+    )
+
+
+def _jobs() -> Iterator[tuple[str, Any]]:
+    yield "sparsity", lambda decomposition, generator: experiments.sparsity(decomposition)
+    yield "boundedness", experiments.boundedness
+    yield "consistency", experiments.consistency
+    yield "superposition", experiments.superposition
+    yield "control", experiments.control
