@@ -131,6 +131,11 @@ def test_notes_below_the_pictures_are_the_numbers(results):
     notes = [axes.get_xlabel() for axes in pictures.plot_real_fields(found).axes]
     share = f"{100 * float(found.alone.share_inside[0]):.0f} %"
     assert any(note.startswith(share) for note in notes)
+    found = results["consistency"][0]
+    notes = [axes.get_xlabel() for axes in pictures.plot_contexts(found).axes]
+    told = [float(note.split()[1]) for note in notes if note.startswith("cosine")]
+    # All contexts are shown here, so that the notes come to the score itself.
+    assert sum(told) / len(told) == pytest.approx(found.shown_cosine, abs=0.006)
     found = results["superposition"][0]
     notes = [axes.get_xlabel() for axes in pictures.plot_build_up(found).axes]
     first = 100 * float(found.strongest_first.inside_error[0])

@@ -79,9 +79,9 @@ def plot_contexts(result: Consistency) -> Figure:
         result.without[0],
         bar=True,
     )
-    pattern = changes * result.shown_field
-    mean = pattern.mean(0, keepdim=True)
-    likeness = torch.nn.functional.cosine_similarity(pattern.flatten(1), mean.flatten(1))
+    # With the others, not with a mean that holds the pattern itself: comparable to the score.
+    unit = torch.nn.functional.normalize((changes * result.shown_field).flatten(1), dim=1)
+    likeness = ((unit @ unit.T).sum(1) - 1) / max(len(unit) - 1, 1)
     for column, change in enumerate(changes):
         shown = (result.without[column], result.together[column], (low + high) / 2 + gain * change)
         for row, picture in enumerate(shown):
@@ -92,7 +92,7 @@ def plot_contexts(result: Consistency) -> Figure:
         sheet.map(3, column, maps[column], scale, result.shown_field, note=note)
     sheet.colour_bar(scale)
     sheet.say(
-        f"below: cosine with the mean of these. Mean between pairs of all {result.contexts} "
+        f"below: mean cosine with the others. Mean between pairs of all {result.contexts} "
         f"contexts: {result.shown_cosine:.2f} of this component, "
         f"{result.numbers()['consistency']:.2f} of the {len(result.cosine)} strongest"
     )
