@@ -78,7 +78,7 @@ def write_reproduction_report(folder: Path, result: Reproduction) -> Path:
     drawings: dict[str, list[_Drawing]] = {title: [] for title in _QUESTIONS}
     for title, name, figure in _figures(result):
         write_figure(folder / FIGURES / f"{name}.png", figure)
-        drawings[title].append(_Drawing(_uri(figure), name.replace("_", " ")))
+        drawings[title].append(_Drawing(_uri(figure), _caption(name)))
     page = fill_template(
         REPRODUCTION_REPORT, _view(result, drawings), "report.css", "reproduction.css"
     )
@@ -114,6 +114,14 @@ def _figures(result: Reproduction) -> Iterator[tuple[str, str, Figure]]:
         yield "Transfer", "transfer", experiment_plots.plot_transfer(result.transfer)
     if result.redraw is not None:
         yield "Redrawn patches", "redraw", experiment_plots.plot_redraw(result.redraw)
+
+
+def _caption(name: str) -> str:
+    """Say which route a figure is of."""
+    for route in (STRUCTURED, EXACT):
+        if name.endswith(f"_{route}"):
+            return f"{route.capitalize()} form"
+    return name.replace("_", " ").capitalize()
 
 
 def _uri(figure: Figure) -> str:
