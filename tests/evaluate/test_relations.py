@@ -142,7 +142,7 @@ def test_togetherness_is_what_random_demands_show():
     rng = torch.Generator().manual_seed(0)
     probability = torch.rand(100_000, 1, generator=rng)
     demands = torch.rand(100_000, 6, generator=rng) < probability
-    found = rp.relations(made(FIELDS))
+    found = rp.relations(made(FIELDS), asked_share=0.5)
     awake = demands.float() @ found.decomposition.action_fields.float().T > 0
     for k, m in itertools.combinations(range(len(FIELDS)), 2):
         both = (awake[:, k] & awake[:, m]).sum() / (awake[:, k] | awake[:, m]).sum()

@@ -90,7 +90,7 @@ def test_the_tree_joins_at_the_merges_heights(relations):
     assert [word for word in words(axes) if word.isdigit()] == [str(k) for k in relations.order]
     assert [sign.xy[0] for sign in signs(axes)] == list(range(24))
     assert "%" in axes.get_ylabel()
-    assert any("mean 50" in word for word in words(axes))
+    assert any("mean 10" in word for word in words(axes))
 
 
 def test_the_notes_speak_of_the_demands_that_were_drawn(decomposition):

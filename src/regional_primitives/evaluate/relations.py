@@ -170,7 +170,7 @@ def relations(
     decomposition: Decomposition,
     strongest: int | None = 40,
     *,
-    asked_share: float = 0.5,
+    asked_share: float = 0.1,
     weigh: Weigh = "strength",
 ) -> Relations:
     """Relate the components of a decomposition by their action fields and strengths.
