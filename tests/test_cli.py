@@ -192,7 +192,7 @@ def test_bugs_keep_their_traceback(primitives, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(cli, "load_generator", broken)
+    monkeypatch.setattr(cli.fitting, "load_generator", broken)
     monkeypatch.setattr(sys, "argv", ["primitives", "explain", "faces"])
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main()
