@@ -1,8 +1,11 @@
 """The paper's experiments as one command: results, figures and page; going on; bad input."""
 
+import importlib.util
 import json
 import re
+import shutil
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -11,8 +14,15 @@ import regional_primitives as rp
 from regional_primitives import cli, reproduction
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.reproduction import PICTURES, REPRODUCTION, Protocol, reproduce
+from regional_primitives.show import (
+    experiment_pictures,
+    experiment_plots,
+    relation_plots,
+    reproduction_report,
+)
+from regional_primitives.show.plots import new_figure
 from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
-from regional_primitives.show.reproduction_table import reproduction_lines
+from regional_primitives.show.reproduction_table import EXPERIMENTS, RELATIONS, reproduction_lines
 
 QUICK = {
     "protocol": Protocol(images=2, patches=3, redrawn=1, strongest=4),
@@ -35,7 +45,8 @@ def test_results_are_written_as_they_are(made):
     assert written["forms"].keys() == {"structured", "exact"}
     for found in written["forms"].values():
         assert found.keys() == {
-            "sparsity", "boundedness", "consistency", "superposition", "control",
+            "sparsity", "boundedness", "consistency", "superposition", "control", "spent",
+            "relatedness",
         }  # fmt: skip
     assert written["protocol"]["patches"] == 3
     assert len(written["additivity"]["pictures"]) == 2
@@ -57,6 +68,7 @@ def test_every_picture_has_its_own_patches_and_the_raw_transform_is_exact(made):
 
 def test_what_stands_is_not_fitted_again(made, monkeypatch):
     folder, result = made
+    monkeypatch.setattr(reproduction, "write_reproduction_report", lambda *_: None)
     for name in ("explain", "fit_exact"):
         monkeypatch.setattr(reproduction, name, lambda *_, **__: pytest.fail("fitted again"))
     told = []
@@ -80,37 +92,197 @@ def test_other_settings_are_fitted_anew(made, monkeypatch, tmp_path):
 
 
 class Page(HTMLParser):
-    """Collects cells and what the page points to."""
+    """Collects cells, captions, text alternatives, and what the page points to."""
 
     def __init__(self):
         super().__init__()
-        self.cells, self.outside, self.images, self._inside = [], [], 0, False
+        self.cells, self.outside, self.images, self._inside = [], [], 0, ""
+        self.captions, self.alternatives, self.headings = [], [], []
 
     def handle_starttag(self, tag, attrs):
-        self._inside = tag == "td"
+        self._inside = tag
+        self.alternatives += [value for name, value in attrs if name == "alt"]
         for name, value in attrs:
             if name in ("src", "href") and not value.startswith(("#", "data:")):
                 self.outside.append(value)
         self.images += tag == "img"
 
     def handle_data(self, data):
-        if self._inside:
-            self.cells.append(data.strip())
+        kept = {"td": self.cells, "figcaption": self.captions, "h2": self.headings}
+        if self._inside in kept:
+            kept[self._inside].append(data.strip())
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+
+def read(folder):
+    page = Page()
+    page.feed((folder / REPRODUCTION_REPORT).read_text(encoding="utf-8"))
+    return page
 
 
 def test_page_says_what_the_results_say(made):
     folder, result = made
-    page = Page()
-    page.feed((folder / REPRODUCTION_REPORT).read_text(encoding="utf-8"))
+    page = read(folder)
     assert page.outside == []
     lines = reproduction_lines(result)
     assert len(lines) > 20
     for line in lines:
         assert {line.structured, line.exact} - {""} <= set(page.cells)
     figures = sorted(path.name for path in (folder / "figures").iterdir())
-    assert page.images == len(figures) == 22
+    assert page.images == len(figures) == 30
     n90 = result.per_form["exact"]["sparsity"].summary["n90"].mean
     assert next(line for line in lines if "90 %" in line.score).exact.startswith(f"{n90:.0f} ± ")
+    assert page.headings == [*EXPERIMENTS, "Origin"]
+
+
+def test_every_figure_says_of_which_form_and_pictures_it_is(made):
+    page = read(made[0])
+    assert len(page.captions) == len(set(page.alternatives)) == 30
+    for form in ("Structured form", "Exact form"):
+        assert page.captions.count(f"{form}, the first picture (seed 0)") == 8
+    assert page.captions.count("Structured form, 2 pictures") == 7  # six charts and transfer
+    assert page.captions.count("Exact form, 2 pictures") == 6
+    assert page.captions.count("Exact form, 1 picture") == 1  # redrawn
+    for caption, alternative in zip(page.captions, page.alternatives, strict=True):
+        assert alternative.endswith(f": {caption}")
+
+
+def by_experiment(result, experiment):
+    return [line for line in reproduction_lines(result) if line.experiment == experiment]
+
+
+def test_relations_are_those_of_the_stored_components(made):
+    folder, result = made
+    found = {"structured": [], "exact": []}
+    for form, name in (("structured", "structured"), ("exact", "exact-0")):
+        for seed in ("0", "1"):
+            fit = rp.Decomposition.load(folder / seed / name)
+            related = rp.relations(fit.without(fit.remainder))
+            pairs = related.contains.shape[0] * (related.contains.shape[0] - 1) / 2
+            found[form].append(float(related.contains.sum()) / pairs)
+        summary = result.per_form[form]["relatedness"].summary
+        assert summary["contained_pairs"].mean == pytest.approx(sum(found[form]) / 2)
+    line = by_experiment(result, RELATIONS)[0]
+    assert line.structured.startswith(f"{sum(found['structured']) / 2:.1%}")
+    assert line.exact.startswith(f"{sum(found['exact']) / 2:.1%}")
+
+
+def test_figures_of_relations_name_components_as_the_decomposition_does(made):
+    folder, result = made
+    exact = rp.Decomposition.load(folder / "0" / "exact-0")
+    assert exact.remainder == 0  # so that the numbers differ from the places
+    related = result.per_form["exact"]["relatedness"].results[0]
+    figure = reproduction_report._related(relation_plots.plot_containment)(related)
+    told = {text.get_text() for text in figure.axes[0].texts}
+    assert {str(k) for k in range(1, exact.count)} <= told
+    assert "0" not in told
+
+
+def test_the_ways_of_additivity_stand_in_their_forms_columns(made):
+    _, result = made
+    lines = by_experiment(result, "Linear additivity")
+    assert len(lines) == 12
+    for line in lines:
+        assert bool(line.structured) == ("structured form" in line.score) != bool(line.exact)
+    summary = result.additivity.summary
+    kept = next(line for line in lines if line.score == "… sparse form, the 4 strongest")
+    assert kept.exact.startswith(f"{summary['sparse_top_4_inside_error'].mean:.2%}")
+
+
+def test_the_raw_form_has_no_sparse_rows(made):
+    _, result = made
+    exact = {**result.about["exact"], "form": "raw"}
+    raw = replace(result, about={**result.about, "exact": exact})
+    assert not any("sparse" in line.score for line in reproduction_lines(raw))
+    assert "a sparse OR representation" in " ".join(reproduction_report._forms(result.about))
+    assert "the OR transform of these" in " ".join(reproduction_report._forms(raw.about))
+
+
+def test_the_cost_is_that_of_both_forms(made):
+    _, result = made
+    spent = result.per_form["exact"]["spent"].summary
+    assert spent["evaluations"] == result.cost.summary["evaluations"]
+    assert spent["seconds"] == result.cost.summary["seconds"]
+    assert all(line.exact for line in by_experiment(result, "Cost"))
+    assert "fitted twice" in reproduction_report._cost_note(result.about)
+    once = {**result.about, "exact": {**result.about["exact"], "noise_floor": False}}
+    assert "fitted twice" not in reproduction_report._cost_note(once)
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(made[0], folder)
+    for name in (REPRODUCTION, REPRODUCTION_REPORT):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "figures")
+    return folder
+
+
+@pytest.fixture
+def blank_figures(monkeypatch):
+    """Spare the drawing where only the page's text matters."""
+    blank = new_figure((1.0, 1.0))
+    for module in (experiment_plots, experiment_pictures):
+        for name in module.__all__:
+            monkeypatch.setattr(module, name, lambda *_: blank)
+
+
+@pytest.fixture
+def without_scipy(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "scipy" else found(name)
+    )
+
+
+def test_without_scipy_only_relations_are_left_out(made, copied, without_scipy, blank_figures):
+    told = []
+    result = reproduce("planted", copied, **QUICK, progress=lambda *report: told.append(report))
+    written = json.loads((copied / REPRODUCTION).read_text())
+    whole = made[1].to_dict()
+    for form, found in written["forms"].items():
+        assert "relatedness" not in found
+        assert found["control"]["summary"] == json.loads(
+            json.dumps(whole["forms"][form]["control"]["summary"])
+        )
+    left_out = [report for report in told if report[0].startswith("relatedness")]
+    assert [report[0] for report in left_out] == ["relatedness, structured", "relatedness, exact"]
+    for _, done, total, note in left_out:
+        assert done < total
+        assert note.startswith("left out: the hierarchy of components needs packages")
+    assert by_experiment(result, RELATIONS) == []
+    page = read(copied)
+    assert RELATIONS not in page.headings
+    assert page.images == 22
+
+
+def test_without_the_reports_packages_the_numbers_are_still_written(
+    copied, without_scipy, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    told = []
+    reproduce("planted", copied, **QUICK, progress=lambda *report: told.append(report))
+    assert (copied / REPRODUCTION).is_file()
+    assert not (copied / REPRODUCTION_REPORT).exists()
+    assert [report[0] for report in told if "left out" in str(report[3:])] == [
+        "relatedness, structured", "relatedness, exact", "report",
+    ]  # fmt: skip
+
+
+def test_draws_without_a_common_patch_are_not_compared(copied, monkeypatch):
+    monkeypatch.setattr(reproduction, "write_reproduction_report", lambda *_: None)
+    first = rp.Decomposition.load(copied / "0" / "exact-0")
+    fit = rp.Decomposition.load(copied / "0" / "exact-1")
+    others = [k for k in range(16) if k not in first.patches][:3]
+    settings = {**fit.provenance.settings, "patches": others}
+    apart = replace(fit, provenance=replace(fit.provenance, settings=settings))
+    apart.save(copied / "0" / "exact-1", overwrite=True)
+    result = reproduce("planted", copied, **QUICK)
+    assert result.redraw is None
+    assert by_experiment(result, "Redrawn patches") == []
 
 
 def test_command_prints_the_table(made, monkeypatch, capsys, tmp_path):

@@ -91,6 +91,9 @@ def reproduce(
 ) -> Reproduction:
     """Run every experiment of the paper on several pictures; write reproduction.json.
 
+    What needs packages of the report's extra that are not installed, the page and how components
+    relate, is left out, and `progress` is told so.
+
     Args:
         model: a generator of the zoo.
         folder: where fits and results go; fits that stand there are not made again.
@@ -287,10 +290,19 @@ def _experiments(
     jobs = list(_jobs())
     for done, (name, run) in enumerate(jobs):
         for form, found in forms.items():
-            results = [run(decomposition, generator) for decomposition in found]
-            per_form[form][name] = AcrossPictures.of(results)
+            try:
+                results = [run(decomposition, generator) for decomposition in found]
+            except MissingExtraError as error:
+                progress(f"{name}, {form}", 0, 1, f"left out: {error}")
+            else:
+                per_form[form][name] = AcrossPictures.of(results)
         progress("experiments", done + 1, len(jobs), name)
-    redrawn = [picture.exact for picture in pictures if len(picture.exact) > 1]
+    # Two draws of few patches out of many may have none in common, which leaves nothing to compare.
+    redrawn = [
+        picture.exact
+        for picture in pictures
+        if len(picture.exact) > 1 and set(picture.exact[0].patches) & set(picture.exact[1].patches)
+    ]
     return Reproduction(
         about,
         per_form,
@@ -309,3 +321,5 @@ def _jobs() -> Iterator[tuple[str, Any]]:
     yield "consistency", experiments.consistency
     yield "superposition", experiments.superposition
     yield "control", experiments.control
+    yield "spent", lambda decomposition, generator: experiments.spent(decomposition)
+    yield "relatedness", lambda decomposition, generator: experiments.relatedness(decomposition)

@@ -35,6 +35,60 @@ def test_the_remainder_does_not_count_unless_asked_for(draws):
     assert experiments.sparsity(exact, leave_out=()).patches == 16
 
 
+def test_relations_leave_the_remainder_out_and_keep_the_numbers(draws):
+    exact = draws[0]
+    found = experiments.relatedness(exact)
+    assert found.components.tolist() == [k for k in range(exact.count) if k != exact.remainder]
+    alone = rp.relations(exact.without(exact.remainder))
+    assert found.relations.to_dict() == alone.to_dict()
+    # No field of the chosen patches meets the remainder's, which would be nested with nothing.
+    served = (~found.leading_share.isnan()).nonzero().flatten().tolist()
+    assert served == PATCHES
+    whole = experiments.relatedness(exact, leave_out=())
+    assert whole.numbers()["contained_pairs"] < found.numbers()["contained_pairs"]
+
+
+def test_pictures_of_the_same_patches_transfer_without_the_remainder(planted, draws):
+    exact = draws[0]
+    other = rp.explain(
+        planted,
+        planted.sample_latents(1, seed=4),
+        exact.regions,
+        rp.Exact(patches=tuple(PATCHES), steps=20, baseline_count=64),
+    )
+    assert None not in (exact.remainder, other.remainder)
+    fields = [
+        [tuple(row) for k, row in enumerate(d.action_fields.tolist()) if k != d.remainder]
+        for d in (exact, other)
+    ]
+    count = min(map(len, fields))
+    found = experiments.transfer([exact, other], a=count, b=count, draws=1)
+    assert found.a == count
+    for i, j in ((0, 1), (1, 0)):
+        common = len(set(fields[i][:count]) & set(fields[j][:count]))
+        assert float(found.found.strongest[i, j]) == pytest.approx(common / count)
+
+
+def test_bad_input_transfer_of_other_patches(planted, draws):
+    message = "those that were demanded differ, 0, 1, 5, 6 and 1, 5, 6, 10"
+    with pytest.raises(rp.InputError, match=message):
+        experiments.transfer(draws)
+    structured = rp.explain(
+        planted,
+        planted.sample_latents(1, seed=3),
+        rp.Regions.grid(4, 4),
+        rp.Structured(steps=1, batch=2, probes=1, baseline_count=64),
+    )
+    with pytest.raises(rp.InputError, match="differ, all 16 and 0, 1, 5, 6"):
+        experiments.transfer([structured, draws[0]])
+
+
+def test_what_was_spent_is_what_the_fit_says(draws):
+    spent = experiments.spent(draws[0])
+    assert spent.evaluations == draws[0].provenance.evaluations > 0
+    assert spent.numbers()["seconds"] == draws[0].provenance.wall_seconds
+
+
 def test_noise_goes_with_its_component(draws):
     exact = draws[0]
     few = selected(exact, [2, 0])

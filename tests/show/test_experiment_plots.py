@@ -92,6 +92,24 @@ def test_the_chart_of_transfer(runs):
     drawn(figure)
 
 
+def test_the_papers_range_is_drawn_at_its_own_counts_only(runs):
+    found = experiments.transfer(runs, a=20, b=100, draws=1)
+    assert (found.a, found.b) == (20, 100)
+    for result, expected in ((found, True), (replace(found, a=19), False)):
+        (axes,) = plots.plot_transfer(result).axes
+        told = "".join(text.get_text() for text in axes.texts)
+        assert ("grey: paper, 76–88 %" in told) is expected
+        assert any(list(line.get_ydata()) == [76, 88] for line in axes.lines) is expected
+
+
+def test_the_build_up_says_where_its_error_is(results):
+    found = results["superposition"][0]
+    few = replace(found, patches=torch.arange(16) < 5)
+    said = [pictures.plot_build_up(one).texts[1].get_text() for one in (found, few)]
+    assert said[0].startswith("below: squared error against x, where 100 %")
+    assert said[1].startswith("below: squared error against x on the 5 patches of the fields, ")
+
+
 @pytest.mark.parametrize("name", SHEETS)
 def test_sheets_of_pictures(results, name):
     experiment, plot = SHEETS[name]

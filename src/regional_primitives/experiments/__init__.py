@@ -5,8 +5,9 @@ from regional_primitives.experiments.additivity import Additivity, additivity, s
 from regional_primitives.experiments.boundedness import Boundedness, boundedness
 from regional_primitives.experiments.consistency import Consistency, consistency
 from regional_primitives.experiments.control import Control, control
-from regional_primitives.experiments.obvious import ObviousCost, obvious_cost
+from regional_primitives.experiments.obvious import ObviousCost, Spent, obvious_cost, spent
 from regional_primitives.experiments.redraw import Redraw, redraw
+from regional_primitives.experiments.relatedness import Relatedness, relatedness
 from regional_primitives.experiments.sparsity import Sparsity, sparsity
 from regional_primitives.experiments.superposition import Superposition, superposition
 from regional_primitives.experiments.transfer import Transfer, transfer
@@ -19,7 +20,9 @@ __all__ = [
     "Control",
     "ObviousCost",
     "Redraw",
+    "Relatedness",
     "Sparsity",
+    "Spent",
     "Superposition",
     "Transfer",
     "additivity",
@@ -28,7 +31,9 @@ __all__ = [
     "control",
     "obvious_cost",
     "redraw",
+    "relatedness",
     "sparsity",
+    "spent",
     "strongest",
     "superposition",
     "transfer",

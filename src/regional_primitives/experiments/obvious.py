@@ -1,4 +1,4 @@
-"""What the exact form costs, and what the obvious way would: each demand through the whole model.
+"""What a picture costs, and what the obvious way would: each demand through the whole model.
 
 Ours, for the paper's reviewers, who asked for the cost. The obvious way runs the whole network with
 the layer's output replaced, for one demand after another; its evaluations are as many as ours took.
@@ -13,14 +13,39 @@ from typing import Any
 
 import torch
 
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact import ExactComponents
 from regional_primitives.errors import InputError
 from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.tail import WholeRunTail
 
-__all__ = ["ObviousCost", "obvious_cost"]
+__all__ = ["ObviousCost", "Spent", "obvious_cost", "spent"]
 
 _ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the components of one picture took."""
+
+    evaluations: int
+    """Forward-and-backward evaluations of the tail."""
+    seconds: float
+    """Of all fits; to make the baseline is no part of them."""
+
+    def numbers(self) -> dict[str, float]:
+        """Return both, by name."""
+        return {"evaluations": float(self.evaluations), "seconds": self.seconds}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return both, ready for JSON."""
+        return asdict(self)
+
+
+def spent(decomposition: Decomposition) -> Spent:
+    """Tell what a decomposition took, in either form, when it was made."""
+    origin = decomposition.provenance
+    return Spent(origin.evaluations, origin.wall_seconds)
 
 
 @dataclass(frozen=True)

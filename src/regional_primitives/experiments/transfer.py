@@ -26,10 +26,12 @@ from regional_primitives.experiments.random_fields import random_connected, rand
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]
+__all__ = ["PAPER_COUNTS", "PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]
 
+PAPER_COUNTS = (20, 100)
+"""The a and b of the paper."""
 PAPER_SHARE = (0.76, 0.88)
-"""What the paper reports for t(20, 100)."""
+"""What the paper reports for t(a, b) with these counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,8 @@ def transfer(
     """Compare the strongest action fields of every ordered pair of pictures.
 
     Args:
-        decompositions: two or more, of the same patches.
+        decompositions: two or more, of the same patches; of the exact form, whose fields are sets
+            of its chosen patches, also of the same choice.
         leave_out: for each of them, the components that are not counted; None: the exact form's
             remainders.
         a: strongest fields of the first; fewer where a picture has fewer components.
@@ -130,7 +133,8 @@ def transfer(
         seed: their random stream.
 
     Raises:
-        InputError: fewer than two pictures, other patches, or counts below 1.
+        InputError: fewer than two pictures, other patches or another choice of them, or counts
+            below 1.
     """
     for name, value in {"a": a, "b": b, "draws": draws}.items():
         require_whole(name, value, 1)
@@ -176,7 +180,7 @@ def transfer_share(
 
 def _counted_fields(
     decompositions: Sequence[Decomposition], leave_out: Sequence[Sequence[int]] | None
-) -> list[Bool[Tensor, "components patches"]]:
+) -> list[Bool[Tensor, "_ patches"]]:
     if len(decompositions) < 2:
         raise InputError(f"transfer compares pictures, at least two; got {len(decompositions)}")
     if leave_out is not None and len(leave_out) != len(decompositions):
@@ -191,6 +195,12 @@ def _counted_fields(
                 f"fields can be compared only over the same patches: {regions.description} and "
                 f"{decomposition.regions.description} differ"
             )
+        if set(decomposition.patches) != set(decompositions[0].patches):
+            raise InputError(
+                "fields can be compared only over the same patches: those that were demanded "
+                f"differ, {_demanded(decompositions[0])} and {_demanded(decomposition)}; explain "
+                "every picture with the same `patches`, or in the structured form"
+            )
     left_out = leave_out if leave_out is not None else [None] * len(decompositions)
     return [
         decomposition.action_fields[counted_components(decomposition, left)]
@@ -198,7 +208,15 @@ def _counted_fields(
     ]
 
 
-def _all_rectangles(fields: list[Bool[Tensor, "components patches"]], regions: Regions) -> bool:
+def _demanded(decomposition: Decomposition) -> str:
+    """Name the patches that were demanded."""
+    patches = decomposition.patches
+    if len(patches) == decomposition.regions.count:
+        return f"all {len(patches)}"
+    return ", ".join(map(str, sorted(patches)))
+
+
+def _all_rectangles(fields: list[Bool[Tensor, "_ patches"]], regions: Regions) -> bool:
     known = {row.numpy().tobytes() for row in regions.rectangles()}
     return all(row.numpy().tobytes() in known for own in fields for row in own)
 
@@ -215,7 +233,7 @@ def _random_alike(
     return connected, random_subsets(sizes, patches, rng)
 
 
-def _shares(fields: list[Bool[Tensor, "components patches"]], a: int, b: int) -> Shares:
+def _shares(fields: list[Bool[Tensor, "_ patches"]], a: int, b: int) -> Shares:
     count, least = len(fields), min(map(len, fields))
     ranks = [{row.numpy().tobytes(): rank for rank, row in reversed(list(enumerate(own)))}
              for own in fields]  # fmt: skip

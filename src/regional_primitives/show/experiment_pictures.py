@@ -127,9 +127,11 @@ def plot_build_up(result: Superposition) -> Figure:
             title = "" if row else f"all {step}" if place == count - 1 else f"{step}"
             pixels = bytes_of(picture, result.image_range)
             sheet.picture(row, place + 1, pixels, None, title, _percent(float(errors[place])))
+    covered = int(result.patches.sum())
+    where = "" if covered == len(result.patches) else f" on the {covered} patches of the fields"
     sheet.say(
-        "below: squared error against x, where 100 % is x₀; sum of patterns: x₀ + ΣΔx, strongest "
-        "first"
+        f"below: squared error against x{where}, where 100 % is x₀; sum of patterns: x₀ + ΣΔx, "
+        "strongest first"
     )
     return sheet.figure
 

@@ -7,12 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.evaluate.spread import Spread
-from regional_primitives.experiments.transfer import PAPER_SHARE
+from regional_primitives.experiments.reproduced import EXACT, STRUCTURED
+from regional_primitives.experiments.transfer import PAPER_COUNTS, PAPER_SHARE
 
 if TYPE_CHECKING:
     from regional_primitives.experiments.reproduced import Reproduction
 
-__all__ = ["Line", "reproduction_lines", "reproduction_table"]
+__all__ = ["EXPERIMENTS", "RELATIONS", "Line", "reproduction_lines", "reproduction_table"]
+
+RELATIONS = "Structure among components"
+EXPERIMENTS = (
+    "Sparsity",
+    "Linear additivity",
+    "Spatial boundedness",
+    "Consistency",
+    "Transfer",
+    "Superposition",
+    "Regional control",
+    RELATIONS,
+    "Redrawn patches",
+    "Cost",
+)
+"""In the order in which they are told."""
 
 
 @dataclass(frozen=True)
@@ -26,48 +42,55 @@ class Line:
 
 
 _PER_FORM = (
-    ("Sparsity", "sparsity", "n90", "components for 90 % of the energy", "{:.0f}"),
-    ("Sparsity", "sparsity", "under_5_percent", "share of components under 5 % of the strongest",
+    ("Sparsity", "sparsity", "components", "components that are not zero", "{:.0f}"),
+    ("Sparsity", "sparsity", "n90", "… strongest ones that carry 90 % of the energy", "{:.0f}"),
+    ("Sparsity", "sparsity", "under_5_percent", "… share of them under 5 % of the strongest",
      "{:.0%}"),
-    ("Sparsity", "sparsity", "mean_order", "patches a field, by energy", "{:.2f}"),
-    ("Spatial boundedness", "boundedness", "boundedness", "effect inside the field", "{:.2f}"),
+    ("Sparsity", "sparsity", "mean_order", "patches in a field, weighted by energy", "{:.2f}"),
+    ("Spatial boundedness", "boundedness", "boundedness",
+     "share of ‖Δx‖² inside the field, alone", "{:.2f}"),
     ("Spatial boundedness", "boundedness", "boundedness_in_context", "… in context", "{:.2f}"),
-    ("Spatial boundedness", "boundedness", "boundedness_chance", "… of random fields", "{:.2f}"),
-    ("Consistency", "consistency", "consistency", "cosine between contexts", "{:.2f}"),
-    ("Superposition", "superposition", "superposition_error", "picture less sum of patterns",
-     "{:.2f}"),
+    ("Spatial boundedness", "boundedness", "boundedness_chance", "… by chance", "{:.2f}"),
+    ("Consistency", "consistency", "consistency", "mean cosine between contexts", "{:.2f}"),
+    ("Superposition", "superposition", "inside_error",
+     "error of the picture of all components together", "{:.1%}"),
+    ("Superposition", "superposition", "superposition_error",
+     "error of the sum of their patterns", "{:.1%}"),
     ("Regional control", "control", "share_inside_inside_x0",
-     "change inside the region, its components removed", "{:.2f}"),
-    ("Regional control", "control", "random_share_inside_inside_x0", "… of random components",
-     "{:.2f}"),
+     "share of the change inside the region, its components removed", "{:.2f}"),
+    ("Regional control", "control", "random_share_inside_inside_x0",
+     "… random components removed", "{:.2f}"),
+    (RELATIONS, "relatedness", "contained_pairs",
+     "pairs of components of which one field contains the other", "{:.1%}"),
+    (RELATIONS, "relatedness", "longest_chain",
+     "fields in the longest chain, each inside the one before", "{:.1f}"),
+    (RELATIONS, "relatedness", "mean_overlap",
+     "overlap of two fields, IoU weighted by both strengths", "{:.1%}"),
+    (RELATIONS, "relatedness", "grouped", "strongest components that may form groups", "{:.0f}"),
+    (RELATIONS, "relatedness", "groups", "… groups of them that act together", "{:.1f}"),
+    (RELATIONS, "relatedness", "largest_group", "… components in the largest group", "{:.1f}"),
+    (RELATIONS, "relatedness", "leading_share",
+     "share of a patch's credit that its largest contributor holds", "{:.0%}"),
+    ("Cost", "spent", "evaluations", "forward-and-backward evaluations a picture", "{:,.0f}"),
+    ("Cost", "spent", "seconds", "seconds a picture", "{:,.1f}"),
 )  # fmt: skip
-_ADDITIVITY = (
-    ("free", "freely optimised (the bound)"),
-    ("raw", "raw transform"),
-    ("sparse", "sparse"),
-    ("structured", "structured, same patches"),
-)
+_ADDITIVITY = {
+    "free": "each demand optimised by itself",
+    "raw": "raw transform, all components",
+    "sparse": "sparse form, all components",
+    "structured": "structured form, fitted to the same patches",
+}
 
 
 def reproduction_lines(result: Reproduction) -> list[Line]:
     """List the numbers that the paper's experiments are about, mean ± half the 95 % interval."""
     lines = []
     for experiment, name, key, score, form in _PER_FORM:
-        cells = [
-            told(result.per_form[route][name].summary.get(key), form)
-            for route in ("structured", "exact")
-        ]
-        lines.append(Line(experiment, score, *cells))
-    summary = result.additivity.summary
-    ways = dict(_ADDITIVITY)
-    for name in result.additivity.results[0].predicted:
-        ways.setdefault(name.replace(" ", "_"), name)
-    for key, name in ways.items():
-        inside = told(summary.get(f"{key}_inside_error"), "{:.2%}")
-        leak = told(summary.get(f"{key}_leak"), "{:.1%}")
-        lines.append(
-            Line("Linear additivity", f"{name}: inside error; leak", "", f"{inside}; {leak}")
-        )
+        found = [result.per_form[route].get(name) for route in (STRUCTURED, EXACT)]
+        if any(found):
+            cells = [told(one.summary.get(key) if one else None, form) for one in found]
+            lines.append(Line(experiment, score, *cells))
+    lines += _additivity(result)
     if result.transfer is not None:
         lines += _transfer(result.transfer.summary, result.transfer.a, result.transfer.b)
     if result.redraw is not None:
@@ -79,20 +102,39 @@ def reproduction_lines(result: Reproduction) -> list[Line]:
             ("shuffled_cosine", "… with its patches permuted"),
         ):
             lines.append(Line("Redrawn patches", score, "", told(summary.get(key), "{:.2f}")))
-    cost = result.cost.summary
-    lines += [
-        Line("Cost", "evaluations a picture", "", told(cost["evaluations"], "{:,.0f}")),
-        Line("Cost", "seconds a picture", "", told(cost["seconds"], "{:,.0f}")),
-        Line("Cost", "each demand alone through the whole model, seconds", "",
-             told(cost["obvious_seconds"], "{:,.0f}")),
-    ]  # fmt: skip
+    obvious = told(result.cost.summary["obvious_seconds"], "{:,.1f}")
+    score = "… as many evaluations, one by one through the whole model"
+    lines.append(Line("Cost", score, "", obvious))
+    return sorted(lines, key=lambda line: EXPERIMENTS.index(line.experiment))
+
+
+def _additivity(result: Reproduction) -> list[Line]:
+    """List every way of predicting the demands; `sparse` is no way of its own in the raw form."""
+    ways = dict(_ADDITIVITY)
+    for name in result.additivity.results[0].predicted:
+        way, top, count = name.partition(" top ")
+        if top:
+            ways[name.replace(" ", "_")] = _ADDITIVITY[way].replace(
+                "all components", f"the {count} strongest"
+            )
+    if result.about["exact"]["form"] == "raw":
+        ways = {key: way for key, way in ways.items() if not key.startswith("sparse")}
+    lines = []
+    for measure, form in (("inside error", "{:.2%}"), ("leak", "{:.1%}")):
+        for key, way in ways.items():
+            summary = result.additivity.summary.get(f"{key}_{measure.replace(' ', '_')}")
+            score = f"{measure}: {way}" if key == "free" else f"… {way}"
+            cells = (told(summary, form), "")
+            lines.append(
+                Line("Linear additivity", score, *cells if key == "structured" else cells[::-1])
+            )
     return lines
 
 
 def _transfer(summary: Mapping[str, Spread], a: int, b: int) -> list[Line]:
     paper = f"; the paper: {PAPER_SHARE[0]:.0%} to {PAPER_SHARE[1]:.0%}"
     named = (
-        ("transfer", f"t({a}, {b}){paper if (a, b) == (20, 100) else ''}"),
+        ("transfer", f"t({a}, {b}){paper if (a, b) == PAPER_COUNTS else ''}"),
         ("transfer_connected_fields", "… of random connected fields of the same sizes"),
         ("symmetric_transfer", f"t({a}, {a})"),
         ("mean_symmetric_transfer", "t(a, a), mean over all a"),

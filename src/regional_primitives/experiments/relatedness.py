@@ -1,0 +1,115 @@
+"""Relatedness: how far the components of one picture are nested, act together and share patches.
+
+A reviewer of the paper (arXiv 2410.04421) asked how components whose action fields overlap form a
+hierarchy, and who gets the credit there. The relations are those of `evaluate`; all numbers are
+ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.evaluate.relations import Relations, relations
+from regional_primitives.experiments.across import AcrossPictures, listed
+from regional_primitives.experiments.counted import counted_components, selected
+
+__all__ = ["TOGETHER", "Relatedness", "relatedness"]
+
+TOGETHER = 0.5
+"""Components that act together at least this often, on the mean, are one group."""
+
+
+@dataclass(frozen=True, eq=False)
+class Relatedness:
+    """How the components of one picture relate, in numbers."""
+
+    components: Int[Tensor, " components"]
+    """Their numbers in the decomposition."""
+    relations: Relations
+    """Of the counted components, numbered in their own order, strongest first."""
+
+    @staticmethod
+    def over(results: Sequence[Relatedness]) -> AcrossPictures[Relatedness]:
+        """Collect several pictures; raises what `AcrossPictures.of` raises."""
+        return AcrossPictures.of(results)
+
+    @property
+    def contained_pairs(self) -> float | None:
+        """Of all pairs of components, the share in which one field strictly contains the other.
+
+        None where there is no pair.
+        """
+        pairs = len(self.components) * (len(self.components) - 1) // 2
+        return int(self.relations.contains.sum()) / pairs if pairs else None
+
+    @property
+    def longest_chain(self) -> int:
+        """How many fields the longest chain holds, each strictly inside the one before."""
+        return int(self.relations.levels.max()) + 1
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """Groups of the hierarchy's components at a mean togetherness of `TOGETHER`."""
+        return self.relations.groups(TOGETHER)
+
+    @property
+    def leading_share(self) -> Float[Tensor, " patches"]:
+        """The share of each patch's credit that its largest contributor holds.
+
+        NaN where no field has the patch.
+        """
+        return self.relations.credit.amax(0) / self.relations.patch_totals
+
+    def numbers(self) -> dict[str, float]:
+        """Return what can be averaged over pictures, by name."""
+        groups, pairs = self.groups, self.contained_pairs
+        found = {
+            "longest_chain": float(self.longest_chain),
+            "grouped": float(self.relations.strongest),
+            "groups": float(len(groups)),
+            "largest_group": float(max(map(len, groups))),
+        }
+        if pairs is not None:
+            found |= {"contained_pairs": pairs, "mean_overlap": self.relations.mean_overlap}
+        if bool((self.relations.patch_totals > 0).any()):
+            found["leading_share"] = float(self.leading_share.nanmean())
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON; tables of pairs are left out, since they are large.
+
+        Groups name components by their numbers in the decomposition.
+        """
+        return {
+            **self.numbers(),
+            "asked_share": self.relations.asked_share,
+            "togetherness": TOGETHER,
+            "components": listed(self.components),
+            "levels": listed(self.relations.levels),
+            "members": [listed(self.components[torch.tensor(group)]) for group in self.groups],
+            "leading_share_of_each_patch": listed(self.leading_share),
+        }
+
+
+def relatedness(
+    decomposition: Decomposition, *, leave_out: Sequence[int] | None = None
+) -> Relatedness:
+    """Measure how the components relate; the hierarchy holds the 40 strongest of them.
+
+    Args:
+        decomposition: one picture's.
+        leave_out: components that are not counted; None: the exact form's remainder.
+
+    Raises:
+        InputError: a component that does not exist, or none left to count.
+        MissingExtraError: scipy, which the report's extra brings, is not installed.
+    """
+    kept = counted_components(decomposition, leave_out)
+    return Relatedness(torch.tensor(kept), relations(selected(decomposition, kept)))
