@@ -18,8 +18,10 @@ def label_map():
     return labels
 
 
-def _written(folder, generator, regions):
-    settings = rp.Structured(steps=12, batch=8, probes=1, baseline_count=64)
+FITTED = rp.Structured(steps=12, batch=8, probes=1, baseline_count=64)
+
+
+def _written(folder, generator, regions, settings=FITTED):
     result = rp.explain(
         generator, generator.sample_latents(1, seed=3), regions, settings, picture_seed=3
     )
@@ -46,6 +48,17 @@ def run_folder(planted, tmp_path_factory):
 def labelled_folder(planted, label_map, tmp_path_factory):
     regions = rp.Regions.from_labels(label_map)
     return _written(tmp_path_factory.mktemp("runs") / "labels", planted, regions)
+
+
+@pytest.fixture(scope="session")
+def exact_folder(planted, tmp_path_factory):
+    """A run in the exact form, with a remainder and a noise floor that some components miss."""
+    settings = rp.Exact(
+        patches=[0, 1, 3, 4, 8], baseline_count=64, steps=6, tolerance=1.0, sparse_steps=20,
+        joint_steps=1,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("runs") / "exact"
+    return _written(folder, planted, rp.Regions.grid(3, 3), settings)
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ def test_drawing_leaves_pyplot_alone(decomposition, scores, figures):
 def test_figures_are_written_and_not_blank(tmp_path, decomposition, scores, exhibits):
     written = write_figures(tmp_path, decomposition, scores, exhibits)
     names = ["overview", "sparsity", "top_error", "field_sizes", "history", "frontier"]
+    names += ["containment", "togetherness", "overlap", "credit"]
     assert written == [tmp_path / "figures" / f"{name}.png" for name in names]
     for path in written:
         picture = Image.open(path).convert("L")

@@ -58,8 +58,8 @@ def outline(page):
     return parsed
 
 
-def test_every_score_stands_next_to_its_label(page, scores):
-    for group in score_groups(scores):
+def test_every_score_stands_next_to_its_label(page, scores, run_folder):
+    for group in score_groups(scores, rp.Decomposition.load(run_folder)):
         for row in group.rows:
             line = re.search(rf'<tr id="score-{row.name}">.*?</tr>', page).group()
             text = unescape(re.sub(r"<[^>]+>", "|", line))
@@ -112,7 +112,7 @@ def test_the_page_is_small(page):
 def test_the_sections_come_in_order(outline):
     sections = [attributes["id"] for tag, attributes in outline.tags if tag == "section"]
     assert sections == [
-        "picture", "scores", "components", "build-up", "demands", "curves", "origin",
+        "picture", "scores", "components", "relations", "build-up", "demands", "curves", "origin",
     ]  # fmt: skip
 
 
@@ -137,6 +137,7 @@ def test_a_page_is_replaced_by_an_equal_one_with_figures_beside_it(page, own_fol
     assert write_report(own_folder).read_text(encoding="utf-8") == page
     assert {path.name for path in (own_folder / "figures").iterdir()} == {
         "overview.png", "sparsity.png", "top_error.png", "field_sizes.png", "history.png",
+        "containment.png", "togetherness.png", "overlap.png", "credit.png",
     }  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def test_a_spoiled_run_gives_one_clear_error_and_no_page(own_folder, spoil, mess
     assert not (own_folder / "figures").exists()
 
 
-@pytest.mark.parametrize("package", ["PIL", "jinja2", "matplotlib"])
+@pytest.mark.parametrize("package", ["PIL", "jinja2", "matplotlib", "scipy"])
 def test_a_missing_package_names_the_pip_line(own_folder, monkeypatch, package):
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
@@ -197,4 +198,4 @@ def test_importing_show_loads_none_of_the_reports_packages():
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "regional_primitives.show.plots" in loaded
-    assert not {"matplotlib", "jinja2", "PIL"} & set(loaded)
+    assert not {"matplotlib", "jinja2", "PIL", "scipy"} & set(loaded)

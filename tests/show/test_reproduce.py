@@ -28,17 +28,29 @@ def test_the_command_names_what_differs_from_the_defaults(decomposition):
 
 
 @pytest.mark.parametrize(
-    "origin", [{"generator": "mine"}, {"picture_seed": None}, {"method": "exact"}]
+    "origin", [{"generator": "mine"}, {"picture_seed": None}, {"method": "mine"}]
 )
 def test_no_command_where_it_would_not_give_this_run(decomposition, origin):
     assert reproduce.command(changed(decomposition, **origin)) is None
+
+
+def test_the_command_for_the_exact_form_names_its_patches_and_nothing_that_is_usual(exact_folder):
+    decomposition = rp.Decomposition.load(exact_folder)
+    assert reproduce.command(decomposition) == (
+        "primitives explain planted --seed 3 --layer express --grid 3x3 --exact 0,1,3,4,8 "
+        "--set steps=6 --set tolerance=1.0 --set baseline_count=64 --set sparse_steps=20 "
+        "--set joint_steps=1"
+    )
+    every = changed(decomposition, settings=asdict(rp.Exact()))
+    assert reproduce.command(every).endswith("--grid 3x3 --exact 0,1,2,3,4,5,6,7,8")
+    assert not reproduce.changed_settings(every)
 
 
 def test_no_command_for_a_label_map(labelled_folder):
     assert reproduce.command(rp.Decomposition.load(labelled_folder)) is None
 
 
-@pytest.mark.parametrize("folder", ["run_folder", "labelled_folder"])
+@pytest.mark.parametrize("folder", ["run_folder", "labelled_folder", "exact_folder"])
 def test_the_python_lines_give_the_same_components(folder, request):
     folder = request.getfixturevalue(folder)
     decomposition = rp.Decomposition.load(folder)

@@ -30,12 +30,15 @@ def view(decomposition, scores, exhibits):
     return report_view(decomposition, scores, exhibits)
 
 
-def rows_of(scores):
-    return {row.name: row for group in score_groups(scores) for row in group.rows}
+def rows_of(scores, decomposition):
+    return {row.name: row for group in score_groups(scores, decomposition) for row in group.rows}
 
 
-def test_every_score_is_told_once_with_its_meaning(scores):
-    rows = [row for group in score_groups(scores) for row in group.rows]
+@pytest.mark.parametrize("folder", ["run_folder", "exact_folder"])
+def test_every_score_is_told_once_with_its_meaning(folder, request):
+    folder = request.getfixturevalue(folder)
+    scores, decomposition = rp.Scores.read(folder), rp.Decomposition.load(folder)
+    rows = [row for group in score_groups(scores, decomposition) for row in group.rows]
     names = [row.name for row in rows]
     assert len(names) == len(set(names))
     elsewhere = {
@@ -49,14 +52,14 @@ def test_every_score_is_told_once_with_its_meaning(scores):
         assert row.notion in ("paper", "ours")
 
 
-def test_values_are_the_scores(scores):
-    rows = rows_of(scores)
+def test_values_are_the_scores(scores, decomposition):
+    rows = rows_of(scores, decomposition)
     assert rows["inside_error"].value == numerals.percent(scores.inside_error)
     assert rows["inside_error"].spread == f"± {numerals.percent(scores.inside_error_spread)}"
     assert rows["leak"].spread == f"± {numerals.percent(scores.leak_spread)}"
     assert rows["n90"].value == str(scores.n90)
     assert rows["psnr"].value == f"{scores.psnr:.1f}\u00a0dB"
-    notes = " ".join(group.note for group in score_groups(scores))
+    notes = " ".join(group.note for group in score_groups(scores, decomposition))
     assert f"{scores.demands} random demands" in notes
     assert f"{scores.measured_components} strongest" in notes
     assert numerals.percent(scores.measured_share) in notes
@@ -73,8 +76,8 @@ def test_values_are_the_scores(scores):
         ("frontier", "three more fits"),
     ],
 )
-def test_what_was_not_measured_says_why(scores, name, reason):
-    row = rows_of(replace(scores, **{name: None}))[name]
+def test_what_was_not_measured_says_why(scores, decomposition, name, reason):
+    row = rows_of(replace(scores, **{name: None}), decomposition)[name]
     assert not row.measured
     assert row.value.startswith("not measured")
     assert reason in row.value

@@ -8,7 +8,7 @@ from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate import Scores
-from regional_primitives.show import numerals, plots
+from regional_primitives.show import form, noise_plots, numerals, plots
 from regional_primitives.show.pixels import data_uri
 
 __all__ = ["Chart", "report_charts"]
@@ -42,7 +42,9 @@ def _uri(drawing: str) -> str:
 
 
 def _figures(decomposition: Decomposition, scores: Scores) -> Iterator[tuple[Any, str, str]]:
-    """Yield each figure, its text alternative, and its caption."""
+    """Yield each figure, its text alternative, and its caption; the remainder is in none."""
+    exact = form.is_exact(decomposition)
+    decomposition = form.apart(decomposition)
     yield (
         plots.plot_sparsity(decomposition, scores),
         f"Sparsity curve: {scores.n50} components carry half of the strength.",
@@ -56,8 +58,9 @@ def _figures(decomposition: Decomposition, scores: Scores) -> Iterator[tuple[Any
         plots.plot_top_error(scores),
         f"Inside error by the number of components kept; all leave {remaining}.",
         "How wrong the demanded patches are when only the K strongest components are kept, on the "
-        f"held-out demands; all {numerals.count(last)} leave {remaining}. 100 % is as wrong as the "
-        "baseline. A long flat start means that no handful of components makes the picture.",
+        f"{'scores’' if exact else 'held-out'} demands; all {numerals.count(last)} leave "
+        f"{remaining}. 100 % is as wrong as the baseline. A long flat start means "
+        "that no handful of components makes the picture.",
     )
     largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
     most = numerals.percent(scores.field_sizes[largest])
@@ -67,6 +70,16 @@ def _figures(decomposition: Decomposition, scores: Scores) -> Iterator[tuple[Any
         "Small fields say that the layer works locally, large ones that it decides over whole "
         f"areas at once. The largest part, {most}, is in fields of {numerals.patches(largest)}.",
     )
+    if decomposition.noise is not None:
+        above, count = int(decomposition.significant.sum()), decomposition.count
+        yield (
+            noise_plots.plot_noise(decomposition),
+            f"Strength by order with the noise floor; {above} of {count} components lie above it.",
+            "The line is how much components of as many patches differ between two fits from "
+            f"different starts. {numerals.count(above)} of {numerals.count(count)} components are "
+            "stronger; one below the line may be nothing but noise, and one just above it still "
+            "holds much noise.",
+        )
     if len(decomposition.history):
         ending = (
             "The fit stopped because components no longer moved."

@@ -10,7 +10,7 @@ from regional_primitives.errors import MissingExtraError
 
 __all__ = ["report_extra", "require_report_extra"]
 
-_PACKAGES = ("PIL", "jinja2", "matplotlib")
+_PACKAGES = ("PIL", "jinja2", "matplotlib", "scipy")
 
 
 @contextmanager

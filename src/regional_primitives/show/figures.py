@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate import Exhibits, Scores
 from regional_primitives.runtime.storage import staged_file
-from regional_primitives.show import plots
+from regional_primitives.show import form, noise_plots, plots
 from regional_primitives.show.overview import plot_overview
+from regional_primitives.show.relation_view import relation_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,17 +28,20 @@ def draw_figures(
     decomposition: Decomposition, scores: Scores, exhibits: Exhibits
 ) -> dict[str, Figure]:
     """Draw all figures that the run has numbers for, by name."""
+    components = form.apart(decomposition)
     figures = {
         "overview": plot_overview(decomposition, exhibits),
-        "sparsity": plots.plot_sparsity(decomposition, scores),
+        "sparsity": plots.plot_sparsity(components, scores),
         "top_error": plots.plot_top_error(scores),
-        "field_sizes": plots.plot_field_sizes(decomposition, scores),
+        "field_sizes": plots.plot_field_sizes(components, scores),
     }
+    if components.noise is not None:
+        figures["noise"] = noise_plots.plot_noise(components)
     if len(decomposition.history):
         figures["history"] = plots.plot_history(decomposition)
     if scores.frontier:
         figures["frontier"] = plots.plot_frontier(scores)
-    return figures
+    return {**figures, **relation_figures(decomposition)}
 
 
 def write_figures(

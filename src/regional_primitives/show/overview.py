@@ -33,7 +33,8 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     """
     image_range = decomposition.provenance.image_range
     shown = exhibits.shown.tolist()
-    chosen = [k for k in exhibits.visible_order if k in set(shown)][:_COLUMNS]
+    remainder = decomposition.remainder
+    chosen = [k for k in exhibits.visible_order if k in set(shown) - {remainder}][:_COLUMNS]
     places = [shown.index(k) for k in chosen]
     change = magnitude(decomposition.image - decomposition.baseline_image, image_range)
     maps = magnitude(exhibits.patterns[places], image_range)
@@ -91,7 +92,7 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     origin = decomposition.provenance
     figure.suptitle(
         f"{origin.generator}, {origin.cut_and_picture}: the most visible of "
-        f"{decomposition.count} components",
+        f"{decomposition.without(remainder).count} components",
         x=0.01,
         ha="left",
         fontsize=12,

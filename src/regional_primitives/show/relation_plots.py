@@ -1,10 +1,12 @@
 """Relations among components as figures: containment, acting together, overlap, and credit.
 
-Each function takes the relations and an optional matplotlib axis, and returns the figure.
+Each function takes the relations and an optional matplotlib axis, and returns the figure. Where the
+components are some of another decomposition, `numbers` says what each is called there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,19 +33,28 @@ _SLOT = (1.12, 1.02)
 """Width and height of a node's place in the diagram of containment, inches."""
 _LEAST_CELL = 45.0
 """Points a cell of a grid needs for components with their shares; smaller ones get a number."""
+_SHADE = "#2288d2"
+"""Of maps: stands out from light and from dark paper alike."""
 _PAD = 24.0
 """Points between an axis and its title, with room for a line of explanation."""
 
 
-def plot_containment(relations: Relations, axes: Axes | None = None, most: int = 16) -> Figure:
+def plot_containment(
+    relations: Relations,
+    axes: Axes | None = None,
+    most: int = 16,
+    numbers: Sequence[int] | None = None,
+) -> Figure:
     """Draw which of the strongest action fields contain which, as a Hasse diagram.
 
     Args:
         relations: of the components.
         axes: where to draw; None for a figure of its own.
         most: how many components, strongest first.
+        numbers: what each component is called; its place unless given.
     """
     d = relations.decomposition
+    names = _names(relations, numbers)
     count = min(most, d.count)
     contains = relations.contains[:count, :count]
     layout = lay_out(chain_levels(contains).tolist(), covering_pairs(contains))
@@ -82,19 +93,22 @@ def plot_containment(relations: Relations, axes: Axes | None = None, most: int =
         glyphs.draw(axes, d.action_fields[k], place)
         right = glyphs.size[0] / 2 + 4
         axes.annotate(
-            str(k), place, (right, 1), textcoords="offset points", color=LIGHT.ink,
-            fontweight="bold", fontsize=9.5,
+            names[k], place, (right, 1), textcoords="offset points", color=LIGHT.ink,
+            fontweight="bold", fontsize=9.5, bbox=_ground(),
         )  # fmt: skip
         axes.annotate(
             numerals.decimal(float(d.strengths[k])), place, (right, -11),
-            textcoords="offset points", color=LIGHT.muted, fontsize=8,
+            textcoords="offset points", color=LIGHT.muted, fontsize=8, bbox=_ground(),
         )  # fmt: skip
     return figure
 
 
-def plot_togetherness(relations: Relations, axes: Axes | None = None) -> Figure:
+def plot_togetherness(
+    relations: Relations, axes: Axes | None = None, numbers: Sequence[int] | None = None
+) -> Figure:
     """Draw the hierarchy of the strongest components: those that act together join low down."""
     d, count = relations.decomposition, relations.strongest
+    names = _names(relations, numbers)
     if axes is None:
         axes = _own_axes((0.28 * count, 3.2), left=0.75, below=0.75, least=6.4)
     title = f"Components that act together: the {count} strongest of {d.count}"
@@ -115,14 +129,17 @@ def plot_togetherness(relations: Relations, axes: Axes | None = None) -> Figure:
             xybox=(0, -5), boxcoords="offset points",
         )  # fmt: skip
         axes.annotate(
-            str(k), (x, 0.0), (0, -9 - glyphs.size[1]), xycoords=across,
+            names[k], (x, 0.0), (0, -9 - glyphs.size[1]), xycoords=across,
             textcoords="offset points", ha="center", va="top", color=LIGHT.ink, fontsize=8,
         )  # fmt: skip
     return figure
 
 
-def plot_overlap(relations: Relations, axes: Axes | None = None) -> Figure:
+def plot_overlap(
+    relations: Relations, axes: Axes | None = None, numbers: Sequence[int] | None = None
+) -> Figure:
     """Draw the overlap of each pair of the strongest action fields, in the hierarchy's order."""
+    called = _names(relations, numbers)
     order, count = relations.order, relations.strongest
     if axes is None:
         axes = _own_axes((4.8, 4.8), left=0.62, right=0.95, below=0.62)
@@ -133,13 +150,10 @@ def plot_overlap(relations: Relations, axes: Axes | None = None) -> Figure:
     # Each field overlaps itself wholly, which is not worth the darkest colour.
     shown.fill_diagonal_(float("nan"))
     if count:
-        drawn = axes.imshow(
-            shown.numpy(), cmap=_shades(), vmin=0, vmax=100, interpolation="nearest"
-        )
+        drawn = axes.imshow(shown.numpy(), cmap=_shades(), vmin=0, vmax=100, interpolation="none")
         _colour_bar(axes, drawn, "overlap, IoU of the action fields (%)")
-    axes.set_facecolor(LIGHT.grid)
     size = min(8.0, 0.85 * float(_points(axes)[1]) / max(count, 1))
-    names = [str(k) for k in order] if size >= 5 else [""] * count
+    names = [called[k] for k in order] if size >= 5 else [""] * count
     axes.set_xticks(range(count), names)
     axes.set_yticks(range(count), names)
     axes.tick_params(labelsize=size, length=0, pad=2)
@@ -149,9 +163,12 @@ def plot_overlap(relations: Relations, axes: Axes | None = None) -> Figure:
     return figure
 
 
-def plot_credit(relations: Relations, axes: Axes | None = None) -> Figure:
+def plot_credit(
+    relations: Relations, axes: Axes | None = None, numbers: Sequence[int] | None = None
+) -> Figure:
     """Draw each patch's credit and the components that earn it the most."""
     d = relations.decomposition
+    names = _names(relations, numbers)
     labels = coarse_labels(d.regions)
     rows, columns = labels.shape
     if axes is None:
@@ -163,28 +180,42 @@ def plot_credit(relations: Relations, axes: Axes | None = None) -> Figure:
     shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
     drawn = axes.imshow(
         shown.numpy(), cmap=_shades(0.5), vmin=0, extent=(0, columns, rows, 0),
-        interpolation="nearest",
+        interpolation="none",
     )  # fmt: skip
-    axes.set_facecolor(LIGHT.grid)  # pixels of no patch
     _colour_bar(axes, drawn, f"credit of the patch: its Shapley value in {worth}")
     with report_extra():
         from matplotlib.collections import LineCollection
-    axes.add_collection(LineCollection(segments(labels), colors=LIGHT.paper, linewidths=1.5))
+    axes.add_collection(LineCollection(segments(labels), colors=LIGHT.grid, linewidths=1.5))
     cell_points = float((_points(axes) / torch.tensor([columns, rows])).min())
     roomy = not d.regions.is_grid or cell_points >= _LEAST_CELL
     inside = "component, its share of that credit" if roomy else "the component that earns the most"
     _note(axes, f"colour: the patch's credit; in it: {inside}")
     if d.regions.is_grid:
         for patch in range(d.regions.count):
-            _credit_cell(axes, relations, patch, divmod(patch, columns), cell_points)
+            _credit_cell(axes, relations, names, patch, divmod(patch, columns), cell_points)
     else:
         for patch in range(d.regions.count):
-            _credit_label(axes, relations, patch, labels)
+            _credit_label(axes, relations, names, patch, labels)
     return figure
 
 
+def _ground() -> dict[str, Any]:
+    """Keep lines that pass below a text off it."""
+    return {"facecolor": LIGHT.paper, "edgecolor": "none", "pad": 0.5}
+
+
+def _names(relations: Relations, numbers: Sequence[int] | None) -> list[str]:
+    """Return what each component is called, by its place."""
+    return [str(number) for number in numbers or range(relations.decomposition.count)]
+
+
 def _credit_cell(
-    axes: Axes, relations: Relations, patch: int, cell: tuple[int, int], points: float
+    axes: Axes,
+    relations: Relations,
+    names: list[str],
+    patch: int,
+    cell: tuple[int, int],
+    points: float,
 ) -> None:
     """Write the leading components of one cell of a grid, a bar for each one's share."""
     row, column = cell
@@ -192,7 +223,7 @@ def _credit_cell(
     if points < _LEAST_CELL:
         if shares and points >= _LEAST_CELL / 3:
             axes.text(
-                column + 0.5, row + 0.5, str(shares[0][0]), ha="center", va="center",
+                column + 0.5, row + 0.5, names[shares[0][0]], ha="center", va="center",
                 color=LIGHT.ink, fontsize=min(8.0, points / 3),
             )  # fmt: skip
         return
@@ -200,7 +231,7 @@ def _credit_cell(
     look: dict[str, Any] = {"va": "center", "color": LIGHT.ink, "fontsize": min(8.0, points / 8)}
     for place, (k, share) in enumerate(shares[:lines]):
         middle = row + (place + 0.5) / lines * 0.92
-        axes.text(column + 0.08, middle, str(k), ha="left", fontweight="bold", **look)
+        axes.text(column + 0.08, middle, names[k], ha="left", fontweight="bold", **look)
         axes.text(column + 0.92, middle, numerals.percent(share), ha="right", **look)
         below = middle + 0.13
         axes.plot([column + 0.08, column + 0.92], [below] * 2, color=LIGHT.paper, linewidth=2.4,
@@ -209,7 +240,9 @@ def _credit_cell(
                   color=LIGHT.series[1], linewidth=2.4, solid_capstyle="butt")  # fmt: skip
 
 
-def _credit_label(axes: Axes, relations: Relations, patch: int, labels: Tensor) -> None:
+def _credit_label(
+    axes: Axes, relations: Relations, names: list[str], patch: int, labels: Tensor
+) -> None:
     """Write the leading component of one region on the pixel next to its middle."""
     inner = labels == patch
     shares = relations.credit_of_patch(patch)
@@ -222,7 +255,7 @@ def _credit_label(axes: Axes, relations: Relations, patch: int, labels: Tensor) 
     nearest = pixels[(pixels - pixels.mean(0)).norm(dim=1).argmin()] + 0.5
     k, share = shares[0]
     axes.text(
-        float(nearest[1]), float(nearest[0]), f"{k}\n{numerals.percent(share)}", ha="center",
+        float(nearest[1]), float(nearest[0]), f"{names[k]}\n{numerals.percent(share)}", ha="center",
         va="center", color=LIGHT.ink, fontsize=8,
     )  # fmt: skip
 
@@ -300,13 +333,16 @@ def _colour_bar(axes: Axes, drawn: Any, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _shades(darkest: float = 1.0) -> Any:
-    """Return colours from white to blue, even in lightness, as far as text on them needs."""
+def _shades(most: float = 1.0) -> Any:
+    """Return a colour that covers the paper ever more, as far as text on it needs.
+
+    It is transparent, not white, where values are small, so that it suits dark paper too.
+    """
     with report_extra():
-        import matplotlib
-        from matplotlib.colors import ListedColormap
-    shades = matplotlib.colormaps["Blues"]
-    return ListedColormap([shades(darkest * step / 255) for step in range(256)])
+        from matplotlib.colors import ListedColormap, to_rgba
+    blue = to_rgba(_SHADE)[:3]
+    shades = ListedColormap([(*blue, most * step / 255) for step in range(256)])
+    return shades.with_extremes(bad=(0.5, 0.5, 0.5, 0.3))
 
 
 def _points(axes: Axes) -> Float[Tensor, " 2"]:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.exact import Exact
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.zoo import ZOO
 
 __all__ = ["changed_settings", "command", "python_lines"]
 
+_FORMS: dict[str, type[Structured] | type[Exact]] = {"structured": Structured, "exact": Exact}
+
 
 def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
     """Return the settings that differ from the defaults; all of them for an unknown method."""
     origin = decomposition.provenance
-    if origin.method != "structured":
+    if origin.method not in _FORMS:
         return origin.settings
-    default = dataclasses.asdict(Structured())
+    # As JSON, a tuple comes back as a list.
+    default = json.loads(json.dumps(dataclasses.asdict(_FORMS[origin.method]())))
     own = ZOO[origin.generator].baseline_count if origin.generator in ZOO else None
     return {
         name: value
         for name, value in origin.settings.items()
-        if (name not in default or default[name] != value)
+        if (name not in default or default[name] != json.loads(json.dumps(value)))
         and not (name == "baseline_count" and value == own)
     }
 
@@ -31,14 +36,14 @@ def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
 def command(decomposition: Decomposition) -> str | None:
     """Return the command line, or None where the command cannot make this run.
 
-    It knows the zoo's generators, pictures named by a seed, grids, and the structured form.
+    It knows the zoo's generators, pictures named by a seed or a file, grids, and both forms.
     """
     origin, regions = decomposition.provenance, decomposition.regions
     possible = (
         origin.generator in ZOO
         and (origin.picture_seed is not None or origin.picture_file is not None)
         and regions.is_grid
-        and origin.method == "structured"
+        and origin.method in _FORMS
     )
     if not possible:
         return None
@@ -47,11 +52,17 @@ def command(decomposition: Decomposition) -> str | None:
         if origin.picture_file is None
         else f"--image {shlex.quote(origin.picture_file)}"
     )
+    changed = changed_settings(decomposition)
+    exact = []
+    if origin.method == "exact":
+        exact = [f"--exact {','.join(map(str, decomposition.patches))}"]
+        changed.pop("patches", None)
     words = [
         f"primitives explain {origin.generator} {picture}",
         *(f"--{name} {shlex.quote(str(value))}" for name, value in origin.options.items()),
         f"--layer {shlex.quote(origin.layer)} --grid {regions.rows}x{regions.columns}",
-        *(f"--set {name}={value}" for name, value in changed_settings(decomposition).items()),
+        *exact,
+        *(f"--set {name}={value}" for name, value in changed.items()),
     ]
     return " ".join(words)
 

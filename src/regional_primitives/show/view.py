@@ -7,41 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.evaluate import Exhibits, Scores
 from regional_primitives.generators.feature import describe_shape
-from regional_primitives.show import numerals, reproduce
+from regional_primitives.show import form, numerals, reproduce
+from regional_primitives.show.cards import Ranking, Remainder, rankings, remainder
 from regional_primitives.show.charts import Chart, report_charts
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
+from regional_primitives.show.relation_view import RelationView, relation_view
 from regional_primitives.show.score_table import ScoreGroup, score_groups
 
-__all__ = ["Card", "DemandRow", "Ranking", "ReportView", "Step", "report_view"]
-
-_OPEN_CARDS = 12
-"""Cards of a ranking that are shown at once; the others wait behind a click."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """One component."""
-
-    title: str
-    facts: tuple[tuple[str, str], ...]
-    """What is told of it: name and value."""
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Components in one order of importance."""
-
-    anchor: str
-    title: str
-    note: str
-    first: tuple[Card, ...]
-    rest: tuple[Card, ...]
+__all__ = ["DemandRow", "ReportView", "Step", "report_view"]
 
 
 @dataclass(frozen=True)
@@ -86,11 +66,19 @@ class ReportView:
     scale: ScaleBar
     channel_note: str
     patches: str
+    chosen: str
+    """The chosen patches P of the exact form; empty for the structured form."""
     introduction: tuple[Picture, ...]
     groups: tuple[ScoreGroup, ...]
     components: str
+    numbering: str
+    """How components are numbered and what their ranks count."""
     rankings: tuple[Ranking, ...]
+    remainder: Remainder | None
+    relations: RelationView
+    build_up_note: str
     steps: tuple[Step, ...]
+    demands_note: str
     demands: tuple[DemandRow, ...]
     charts: tuple[Chart, ...]
     origin: tuple[tuple[str, str], ...]
@@ -121,15 +109,11 @@ def report_view(
         [magnitude(change, origin.image_range) for change in (departure, exhibits.patterns)]
     )
     book = PictureBook(decomposition, scale)
-    introduction = (
-        book.picture("x", decomposition.image, "The picture and the borders of its patches",
-                     "The picture x and its patches", grid=True),
-        book.picture("x0", decomposition.baseline_image, "The baseline picture",
-                     "The baseline picture x₀"),
-        book.change("departure", departure, "Map of the difference between picture and baseline",
-                    "Their difference |x − x₀|"),
-    )  # fmt: skip
-    rankings = _rankings(book, exhibits)
+    introduction = _introduction(book, departure)
+    # Four large pictures stand in one row only if they are smaller.
+    large = 384 if len(introduction) < 4 else 306
+    cards = rankings(book, exhibits)
+    left = remainder(book, exhibits)
     steps = _steps(book, exhibits)
     demands = _demands(book, exhibits)
     return ReportView(
@@ -140,16 +124,22 @@ def report_view(
         width=book.size[1],
         height=book.size[0],
         zoom=_zoom(book.size[1], 128),
-        zoom_large=_zoom(book.size[1], 384),
+        zoom_large=_zoom(book.size[1], large),
         zoom_narrow=_zoom(book.size[1], 320),
         scale=book.scale_bar(),
         channel_note=channel_note(len(decomposition.image)),
         patches=decomposition.regions.description,
+        chosen=form.chosen_in_words(decomposition),
         introduction=introduction,
-        groups=score_groups(scores),
-        components=numerals.count(decomposition.count),
-        rankings=rankings,
+        groups=score_groups(scores, decomposition),
+        components=numerals.count(form.apart(decomposition).count),
+        numbering=_numbering(decomposition),
+        rankings=cards,
+        remainder=left,
+        relations=relation_view(decomposition),
+        build_up_note=_build_up_note(decomposition, exhibits),
         steps=steps,
+        demands_note=_demands_note(decomposition, exhibits),
         demands=demands,
         charts=report_charts(decomposition, scores),
         origin=_origin(decomposition, scores, manifest or {}),
@@ -160,92 +150,87 @@ def report_view(
     )
 
 
+def _introduction(book: PictureBook, departure: Tensor) -> tuple[Picture, ...]:
+    decomposition = book.decomposition
+    chosen = decomposition.regions.demand(decomposition.patches)
+    pictures = [
+        book.picture("x", decomposition.image, "The picture and the borders of its patches",
+                     "The picture x and its patches", grid=True),
+        book.picture("x0", decomposition.baseline_image, "The baseline picture",
+                     "The baseline picture x₀"),
+        book.change("departure", departure, "Map of the difference between picture and baseline",
+                    "Their difference |x − x₀|"),
+    ]  # fmt: skip
+    if not bool(chosen.all()):
+        pictures.insert(
+            1,
+            book.picture("x", decomposition.image, "The picture, the chosen patches outlined",
+                         "The chosen patches P", patches=chosen, dim=True),
+        )  # fmt: skip
+    return tuple(pictures)
+
+
 def _summary(decomposition: Decomposition, scores: Scores) -> tuple[tuple[str, bool], ...]:
-    return (
+    count = form.apart(decomposition).count
+    components = f"{numerals.count(count)} component{'' if count == 1 else 's'}"
+    left = form.remainder_in_words(decomposition)
+    above = form.above_floor(decomposition)
+    asked = "some of the chosen patches" if left else "some of the patches"
+    pieces = [
         ("The feature behind this picture splits into ", False),
-        (f"{numerals.count(decomposition.count)} components", True),
-        ("; asked for some of the patches only, those components that serve them generate these "
+        (components, True),
+        (f" and {left}" if left else "", False),
+        (f"; asked for {asked} only, those components that serve them generate these "
          "patches with ", False),
         (f"{numerals.percent(scores.inside_error)} error", True),
-        (" (0 % is exact, 100 % is the baseline picture) while ", False),
+        (numerals.unbroken(" (0 % is exact, 100 % is the baseline picture) while "), False),
         (f"{numerals.percent(scores.leak)} of the change", True),
-        (" elsewhere leaks in unasked.", False),
-    )  # fmt: skip
+        (" elsewhere leaks in unasked", False),
+        *([] if above is None else [
+            ("; ", False),
+            (f"{numerals.count(above)} of the {components}", True),
+            (f" {'is' if above == 1 else 'are'} stronger than the noise of their order", False),
+        ]),
+        (".", False),
+    ]  # fmt: skip
+    return tuple((text, key) for text, key in pieces if text)
+
+
+def _numbering(decomposition: Decomposition) -> str:
+    k = decomposition.remainder
+    if k is None:
+        return "Components are numbered from 0 in order of strength."
+    return (
+        "Components are numbered from 0 in order of strength; "
+        f"number {k} is the remainder, which ranks and shares leave out."
+    )
+
+
+def _build_up_note(decomposition: Decomposition, exhibits: Exhibits) -> str:
+    k = decomposition.remainder
+    if k is None:
+        return ""
+    rank = numerals.ordinal(exhibits.visible_order.index(k) + 1)
+    return f"The remainder is counted as one of them here and comes {rank}."
+
+
+def _demands_note(decomposition: Decomposition, exhibits: Exhibits) -> str:
+    worst = "The last two are the worst of the"
+    if not form.is_exact(decomposition):
+        return f"{worst} held-out demands, shown on purpose."
+    others = ~decomposition.regions.demand(decomposition.patches)
+    if not bool(exhibits.demands[:, others].any()):
+        return f"{worst} random demands, shown on purpose; the fit saw every demand."
+    return (
+        f"{worst} random demands of all patches, shown on purpose. Unlike the scores above, these "
+        "demands are not kept to the chosen patches: one that holds any other patch switches the "
+        "whole remainder on, which leaks, and the fit saw no such demand."
+    )
 
 
 def _zoom(width: int, wanted: int) -> float:
     """Enlarge small pictures by whole numbers, shrink large ones to fit."""
     return float(wanted // width) if width <= wanted else wanted / width
-
-
-def _rankings(book: PictureBook, exhibits: Exhibits) -> tuple[Ranking, ...]:
-    shown = exhibits.shown.tolist()
-    visible_order = exhibits.visible_order
-    visible_rank = {k: rank for rank, k in enumerate(visible_order, start=1)}
-    cards = {k: _card(book, exhibits, k, place, visible_rank) for place, k in enumerate(shown)}
-    # Of each ranking, the leading components that all have their pictures.
-    by_strength = _leading(range(book.decomposition.count), cards)
-    by_sight = _leading(visible_order, cards)
-    return (
-        Ranking(
-            "by-strength",
-            "By feature strength ‖Δf‖",
-            "What moves the feature most. Strong components often repaint plain background, which "
-            "takes much feature and little detail.",
-            tuple(by_strength[:_OPEN_CARDS]),
-            tuple(by_strength[_OPEN_CARDS:]),
-        ),
-        Ranking(
-            "by-visible-change",
-            "By visible change",
-            "What structure the finished picture would miss if the component were taken out: "
-            "1\u00a0−\u00a0SSIM of the picture and the picture without it. A repainted blank "
-            "background changes much colour but little structure, so that it does not crowd out "
-            "shapes.",
-            tuple(by_sight[:_OPEN_CARDS]),
-            tuple(by_sight[_OPEN_CARDS:]),
-        ),
-    )
-
-
-def _leading(order: Any, cards: Mapping[int, Card]) -> list[Card]:
-    leading = []
-    for k in order:
-        if k not in cards:
-            break
-        leading.append(cards[k])
-    return leading
-
-
-def _card(
-    book: PictureBook, exhibits: Exhibits, k: int, place: int, visible_rank: Mapping[int, int]
-) -> Card:
-    decomposition = book.decomposition
-    field = decomposition.action_fields[k]
-    energy = decomposition.strengths.double().square()
-    alone = decomposition.baseline_image + exhibits.patterns[place]
-    without = decomposition.image - exhibits.removals[place]
-    name = f"component {k}"
-    pictures = (
-        book.picture("x", decomposition.image, f"The picture, the action field of {name} outlined",
-                     "action field", patches=field, dim=True),
-        book.picture(f"alone-{k}", alone, f"The baseline picture with {name} alone",
-                     "alone on x₀", patches=field),
-        book.change(f"change-{k}", exhibits.patterns[place], f"Map of the change by {name} alone",
-                    "change it makes", patches=field),
-        book.picture(f"without-{k}", without, f"The picture without {name}",
-                     "picture without it", patches=field),
-    )  # fmt: skip
-    strength = numerals.decimal(float(decomposition.strengths[k]))
-    visible = numerals.percent(float(exhibits.visible_change[k]))
-    facts = (
-        ("strength ‖Δf‖", f"{strength} ({numerals.ordinal(k + 1)})"),
-        ("share of Σ‖Δf‖²", numerals.percent(float(energy[k] / energy.sum()))),
-        ("visible change", f"{visible} ({numerals.ordinal(visible_rank[k])})"),
-        ("boundedness", numerals.percent(float(exhibits.boundedness[place]))),
-        ("action field", numerals.patches(int(field.sum()))),
-    )
-    return Card(name.capitalize(), facts, pictures)
 
 
 def _steps(book: PictureBook, exhibits: Exhibits) -> tuple[Step, ...]:
@@ -265,7 +250,10 @@ def _steps(book: PictureBook, exhibits: Exhibits) -> tuple[Step, ...]:
 
 def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
     rows = []
+    exact = form.is_exact(book.decomposition)
     for place, name in enumerate(exhibits.demand_names):
+        if exact:  # its fit keeps no demand of the chosen patches for later
+            name = name.replace("held-out demand", "random demand")
         patches = exhibits.demands[place]
         rows.append(
             DemandRow(
@@ -302,7 +290,7 @@ def _origin(
         *([("Picture file", origin.picture_file)] if origin.picture_file else []),
         ("Flows past the cut, held fixed", _flows_past(origin)),
         ("Patches", decomposition.regions.description),
-        ("Method", f"{origin.method}, {'converged' if origin.converged else 'not converged'}"),
+        *_method(decomposition),
         ("Evaluations", f"{origin.evaluations:,} forward and backward"),
         ("Time of the fit", numerals.seconds(origin.wall_seconds)),
         ("… of it in the network", numerals.seconds(origin.tail_seconds)),
@@ -315,6 +303,29 @@ def _origin(
         rows.append(("Scores measured with", told))
     versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
     return (*rows, ("Versions", versions))
+
+
+def _method(decomposition: Decomposition) -> list[tuple[str, str]]:
+    origin = decomposition.provenance
+    if not form.is_exact(decomposition):
+        ending = "converged" if origin.converged else "not converged"
+        return [("Method", f"{origin.method}, {ending}")]
+    ending = (
+        "every minimal feature reached the tolerance"
+        if origin.converged
+        else "some minimal features ran out of steps"
+    )
+    kind = origin.settings.get("form")
+    floor = (
+        "not measured"
+        if decomposition.noise is None
+        else "by a second fit from different starts; evaluations and time are those of both"
+    )
+    return [
+        ("Chosen patches", form.chosen_in_words(decomposition)),
+        ("Method", f"{origin.method}, {kind} form; {ending}" if kind else origin.method),
+        ("Noise floor", floor),
+    ]
 
 
 def _flows_past(origin: Provenance) -> str:
