@@ -128,6 +128,8 @@ def test_page_says_what_the_results_say(made):
     assert page.outside == []
     lines = reproduction_lines(result)
     assert len(lines) > 20
+    # Each experiment's numbers stand together, in the order of the page.
+    assert list(dict.fromkeys(line.experiment for line in lines)) == list(EXPERIMENTS)
     for line in lines:
         assert {line.structured, line.exact} - {""} <= set(page.cells)
     figures = sorted(path.name for path in (folder / "figures").iterdir())

@@ -181,7 +181,7 @@ def plot_transfer(result: Transfer, axes: Axes | None = None) -> Figure:
     told = f"marks: t({result.a}, {result.b})"
     low, high = (100 * share for share in PAPER_SHARE)
     if (result.a, result.b) == PAPER_COUNTS:
-        told += f"; grey: paper, {low:.0f}–{high:.0f} %"
+        told += f"\ngrey: paper, {low:.0f}–{high:.0f} %"
         axes.plot([result.a] * 2, [low, high], color=LIGHT.ink, linewidth=7, alpha=0.22,
                   solid_capstyle="butt", zorder=1)  # fmt: skip
     # At the lower right only random fields' curves pass, and they are low there or well above.
