@@ -120,6 +120,24 @@ def test_without_a_floor_nothing_is_marked(decomposition, scores, exhibits):
         assert "noise" not in dict(card.facts)["strength ‖Δf‖"]
 
 
+def test_where_all_patches_are_chosen_no_demand_asks_for_the_remainder(
+    decomposition, scores, exhibits
+):
+    d, origin = decomposition, decomposition.provenance
+    fields = d.action_fields.clone()
+    fields[d.remainder] = False
+    every = replace(origin, settings={**origin.settings, "patches": []})
+    view = report_view(replace(d, action_fields=fields, provenance=every), scores, exhibits)
+    assert "no demand switches it on" in view.remainder.note
+    assert "no action field" in view.remainder.where
+    assert dict(view.remainder.card.facts)["action field"] == "none"
+    text = "".join(piece for piece, _ in view.summary)
+    assert (
+        "components and a remainder that no patch asks for; asked for some of the patches" in text
+    )
+    assert len(view.introduction) == 3
+
+
 def test_the_structured_form_has_no_remainder(run_folder):
     run = rp.Decomposition.load(run_folder)
     view = report_view(run, rp.Scores.read(run_folder), Exhibits.read(run_folder))

@@ -43,6 +43,8 @@ class Remainder:
     """What the exact form's chosen patches leave of the feature."""
 
     title: str
+    where: str
+    """Its action field, as a clause."""
     note: str
     card: Card | None
     """None where the run has no pictures of it."""
@@ -89,11 +91,19 @@ def remainder(book: PictureBook, exhibits: Exhibits) -> Remainder | None:
     if k is None:
         return None
     shown = exhibits.shown.tolist()
+    acts = bool(book.decomposition.action_fields[k].any())
     return Remainder(
+        where="whose action field is all other patches"
+        if acts
+        else "which has no action field, since all patches are chosen",
         title=form.remainder_in_words(book.decomposition).capitalize(),
         note="It is no interaction of patches: it holds what the minimal feature of all chosen "
         "patches, u(P), leaves of the feature, so that all pieces together are f\u00a0−\u00a0f₀; "
-        "a demand switches it on whole as soon as it asks for any patch that was not chosen.",
+        + (
+            "a demand switches it on whole as soon as it asks for any patch that was not chosen."
+            if acts
+            else "no demand switches it on."
+        ),
         card=_card(book, exhibits, k, shown.index(k), None) if k in shown else None,
     )
 
@@ -143,7 +153,7 @@ def _card(
             ("strength ‖Δf‖", strength),
             ("visible change", visible),
             ("boundedness", bounded),
-            ("action field", f"{size}, all that were not chosen"),
+            ("action field", f"{size}, all that were not chosen" if bool(field.any()) else "none"),
         )
         return Card(f"Number {k}", "the remainder", facts, pictures)
     by_strength, by_sight = ranks

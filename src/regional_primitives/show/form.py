@@ -44,7 +44,7 @@ def chosen_in_words(decomposition: Decomposition) -> str:
         return ""
     chosen = decomposition.patches
     if len(chosen) == decomposition.regions.count:
-        return f"all {len(chosen)} patches are chosen"
+        return f"all {len(chosen)} patches"
     word = "patch" if len(chosen) == 1 else "patches"
     first = (
         "patch 0 is top left, row by row" if decomposition.regions.is_grid else "numbered from 0"
@@ -57,6 +57,8 @@ def remainder_in_words(decomposition: Decomposition) -> str:
     if decomposition.remainder is None:
         return ""
     others = decomposition.regions.count - len(decomposition.patches)
+    if others == 0:
+        return "a remainder that no patch asks for"
     were = "1 patch that was" if others == 1 else f"{numerals.count(others)} patches that were"
     return f"the remainder of the {were} not chosen"
 

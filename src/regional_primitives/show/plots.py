@@ -181,7 +181,7 @@ def plot_frontier(scores: Scores, axes: Axes | None = None) -> Figure:
         )
     axes.set_xlim(0, 1.3 * max([*inside, 1e-3]))
     axes.set_ylim(0, 1.2 * max([*leak, 1e-3]))
-    axes.set_xlabel("inside error on held-out demands (%)")
+    axes.set_xlabel("inside error, mean over demands (%)")
     axes.set_ylabel("leak (%)")
     return figure
 

@@ -175,7 +175,8 @@ def _summary(decomposition: Decomposition, scores: Scores) -> tuple[tuple[str, b
     components = f"{numerals.count(count)} component{'' if count == 1 else 's'}"
     left = form.remainder_in_words(decomposition)
     above = form.above_floor(decomposition)
-    asked = "some of the chosen patches" if left else "some of the patches"
+    partly = len(decomposition.patches) < decomposition.regions.count
+    asked = "some of the chosen patches" if partly else "some of the patches"
     pieces = [
         ("The feature behind this picture splits into ", False),
         (components, True),
@@ -189,7 +190,8 @@ def _summary(decomposition: Decomposition, scores: Scores) -> tuple[tuple[str, b
         *([] if above is None else [
             ("; ", False),
             (f"{numerals.count(above)} of the {components}", True),
-            (f" {'is' if above == 1 else 'are'} stronger than the noise of their order", False),
+            (f" {'is' if above == 1 else 'are'} stronger than the noise of "
+             f"{'its' if above == 1 else 'their'} order", False),
         ]),
         (".", False),
     ]  # fmt: skip
