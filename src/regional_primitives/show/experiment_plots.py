@@ -184,9 +184,9 @@ def plot_transfer(result: Transfer, axes: Axes | None = None) -> Figure:
         told += f"\ngrey: paper, {low:.0f}–{high:.0f} %"
         axes.plot([result.a] * 2, [low, high], color=LIGHT.ink, linewidth=7, alpha=0.22,
                   solid_capstyle="butt", zorder=1)  # fmt: skip
-    # At the lower right only random fields' curves pass, and they are low there or well above.
+    # At the upper left no curve passes unless the few strongest fields are all the same.
     axes.annotate(
-        told, (0.99, 0.03), xycoords="axes fraction", ha="right", va="bottom", color=LIGHT.ink,
+        told, (0.02, 0.97), xycoords="axes fraction", ha="left", va="top", color=LIGHT.ink,
         fontsize=8.5,
     )  # fmt: skip
     _legend(axes)
