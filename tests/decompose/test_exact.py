@@ -14,8 +14,20 @@ from regional_primitives.setfunctions import membership, or_values, orders
 
 REGIONS = rp.Regions.grid(4, 4)
 PATCHES = (0, 1, 4, 5, 6, 10, 15)
-FAITHFUL = {"outside_weight": 0.0, "cost_weight": 1e-5, "tolerance": 1e-5, "patches": PATCHES}
-"""Generate exactly, at any price: then the planted law holds to the last digit."""
+FAITHFUL = {
+    "outside_weight": 0.0,
+    "cost_weight": 1e-5,
+    "tolerance": 1e-5,
+    "parametrisation": "free",
+    "starts": 1,
+    "start_noise": 0.003,
+    "patches": PATCHES,
+}
+"""Generate exactly, at any price: then the planted law holds to the last digit.
+
+With so small a price nothing but the start decides about units that no patch asks for, so that the
+start must be near f0.
+"""
 QUICK = {"tolerance": 1e-2, "joint_steps": 5, "sparse_steps": 40}
 
 
@@ -52,7 +64,8 @@ def test_planted_components_come_back(subject, form):
     assert cosine.min() > 0.999
     others = made.strengths.masked_fill(real, 0.0)
     assert others.max() < 0.02 * made.strengths.max()
-    assert (others <= made.noise_of).all()
+    # The floor is a mean over an order: noise alone, all that the raw transform has, reaches it.
+    assert (others <= (0 if form == "sparse" else 1.3) * made.noise_of).all()
     assert (made.strengths[real] > made.noise_of[real]).all()
 
 
@@ -65,7 +78,7 @@ def test_raw_transform_gives_every_feature_back(subject):
 
 
 def test_sparse_form_keeps_the_pictures_and_lets_noise_go(subject):
-    made = fit_exact(subject, rp.Exact(patches=PATCHES, noise_floor=False))
+    made = fit_exact(subject, rp.Exact(patches=PATCHES, joint_steps=25, noise_floor=False))
     raw = rp.exact_components(made.features, rp.Exact(patches=PATCHES, form="raw"))
     assert made.joint.objective < made.joint.objective_before
     assert made.joint.objective < 1.1 * float(made.features.objective.mean())
@@ -118,9 +131,12 @@ def test_sparsest_is_the_minimum_of_its_objective():
 
 def test_noise_floor_is_that_of_one_fit():
     rng = torch.Generator().manual_seed(0)
-    one, other = (torch.randn(2**5, 400, generator=rng) for _ in range(2))
-    floor = NoiseFloor.between(one, other).floor
-    assert torch.allclose(floor, torch.full((5,), 20.0), rtol=0.15)
+    truth = torch.full((2**5, 400), 3.0)
+    one, other = (truth + torch.randn(2**5, 400, generator=rng) for _ in range(2))
+    noise = NoiseFloor.between((one + other) / 2, one, other)
+    error = (one - truth).norm(dim=1).mean()
+    assert torch.allclose(noise.floor, error.expand(5), rtol=0.15)
+    assert torch.allclose(noise.strength, torch.full((5,), 60.0), rtol=0.05)
 
 
 def test_explain_gives_a_decomposition_of_the_whole_picture(planted, tmp_path):

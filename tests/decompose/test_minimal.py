@@ -54,7 +54,8 @@ def quadratic_optimum(found, row):
 
 @pytest.mark.parametrize("surroundings", ["baseline", "free"])
 def test_ends_at_the_optimum(planted, latents, surroundings):
-    found = find(planted, latents, cost_weight=0.1, surroundings=surroundings)
+    free = {"parametrisation": "free", "surroundings": surroundings}
+    found = find(planted, latents, cost_weight=0.1, **free)
     assert found.converged.all()
     length = found.subject.difference.norm()
     for row in (0, 5, 14):
@@ -166,7 +167,7 @@ def test_a_bundle_of_tensors():
         ({"cost_weight": 0.0}, "cost_weight must be above 0"),
         ({"cost_weight": float("nan")}, "cost_weight must be a number"),
         ({"outside_weight": -1.0}, "outside_weight must be a number of at least 0"),
-        ({"parametrisation": "tied"}, "parametrisation must be 'free' or 'gated', not 'tied'"),
+        ({"parametrisation": "tied"}, "parametrisation must be 'gated' or 'free', not 'tied'"),
         ({"surroundings": "black"}, "surroundings must be 'baseline' or 'free'"),
         ({"steps": 0}, "steps must be a whole number of at least 1"),
         ({"memory_mib": 0}, "memory_mib"),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.lattice import all_demands
-from regional_primitives.decompose.minimal import MinimalFeatures, find_minimal
+from regional_primitives.decompose.minimal import MinimalFeatures, find_minimal, mean_features
 from regional_primitives.decompose.objective import DemandObjective, Minimal
 from regional_primitives.decompose.sparse_or import JointFit, fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
@@ -29,9 +29,6 @@ from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
 
 __all__ = ["Exact", "ExactComponents", "NoiseFloor", "exact_components", "fit_exact"]
-
-_DISTURBANCE = 0.1
-"""Start noise of the second fit, by which the noise floor is measured."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +41,29 @@ class Exact(Minimal):
     """Price of every unit of every component, in units of the noise of the u(S)."""
     group_price: float = 0.1
     """Price of every component as a whole, likewise."""
-    sparse_steps: int = 100
+    sparse_steps: int = 60
     """Steps towards the sparsest representation; they need no evaluations."""
     smallest_strength: float = 0.02
-    """Components weaker than this share of the strongest are dropped before the joint fit."""
-    joint_steps: int = 25
-    """Steps that fit what is left to the pictures; each evaluates all demands about once."""
+    """Components weaker than this share of the strongest are dropped."""
+    joint_steps: int = 0
+    """Steps that fit what is left to the pictures; each evaluates all demands about once. They
+    generate better, from components that are less well determined."""
+    starts: int = 64
+    """As in rp.Minimal: of nine patches, 8 starts for each demand of one, 2 of two, 1 of three."""
+    start_noise: float = 0.02
+    """As in rp.Minimal; two fits differ by it."""
     noise_floor: bool = True
-    """Whether to fit twice, from other starts, so that noise can be told from components."""
+    """Whether to fit twice, independently, and take the mean, so that noise can be told from
+    components; otherwise once."""
 
-    def disturbed(self) -> Exact:
-        """Return the settings of an independent fit: every demand starts elsewhere."""
-        noise = max(self.start_noise, _DISTURBANCE)
-        return replace(self, seed=self.seed + 1, start_noise=noise)
+    def independent(self) -> Exact:
+        """Return the settings of a second fit, whose demands all start elsewhere."""
+        return replace(self, seed=self.seed + 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.noise_floor and not self.start_noise:
+            raise InputError("the noise floor needs fits that differ: start_noise must be above 0")
         require_whole("sparse_steps", self.sparse_steps, 1)
         require_whole("joint_steps", self.joint_steps, 0)
         if self.smallest_strength >= 1:
@@ -73,13 +77,16 @@ class NoiseFloor:
     strength: Float[Tensor, " orders"]
     """Root mean square of ‖I(T)‖ over the T of each order 1 … n."""
     floor: Float[Tensor, " orders"]
-    """Root mean square of ‖I¹(T) − I²(T)‖ / √2: the noise of one fit."""
+    """Root mean square of ‖I¹(T) − I²(T)‖ / √2: the noise of one fit. That of the mean of both,
+    which is the result, is 1/√2 of it, so that noise alone seldom stands above the floor."""
 
     @staticmethod
     def between(
-        one: Float[Tensor, "subsets units"], other: Float[Tensor, "subsets units"]
+        mean: Float[Tensor, "subsets units"],
+        one: Float[Tensor, "subsets units"],
+        other: Float[Tensor, "subsets units"],
     ) -> NoiseFloor:
-        """Compare the components of two fits, both indexed by bitmask."""
+        """Compare the components of two fits, and of their mean, all indexed by bitmask."""
         order = orders((len(one) - 1).bit_length())
 
         def by_order(energy: Tensor) -> Tensor:
@@ -88,7 +95,7 @@ class NoiseFloor:
             return (total / torch.bincount(order))[1:].sqrt().float()
 
         return NoiseFloor(
-            by_order(one.square().sum(1)), by_order((one - other).square().sum(1) / 2)
+            by_order(mean.square().sum(1)), by_order((one - other).square().sum(1) / 2)
         )
 
 
@@ -156,7 +163,7 @@ def exact_components(
         InputError: features of other demands than all subsets in bitmask order.
     """
     began = time.perf_counter()
-    settings = settings or Exact(**vars(features.settings))
+    settings = settings or Exact(**{**vars(features.settings), "noise_floor": False})
     patches, regions = features.patches, features.subject.regions
     expected = all_demands(patches, regions)
     if not torch.equal(features.demands, expected):
@@ -235,11 +242,19 @@ def fit_exact(
     first = fit(settings, "first")
     if not settings.noise_floor:
         return first
-    second = fit(settings.disturbed(), "second")
+    second = fit(settings.independent(), "second")
+    features = mean_features(first.features, second.features)
+    mean = exact_components(
+        features, settings, progress=lambda stage, *told: progress(f"{stage} of both", *told)
+    )
+    halves = (first, second)
     return replace(
-        first,
-        noise=NoiseFloor.between(first.components, second.components),
-        evaluations=first.evaluations + second.evaluations,
-        wall_seconds=first.wall_seconds + second.wall_seconds,
-        tail_seconds=first.tail_seconds + second.tail_seconds,
+        mean,
+        noise=NoiseFloor.between(mean.components, first.components, second.components),
+        evaluations=mean.evaluations
+        + sum(half.evaluations - half.features.evaluations for half in halves),
+        wall_seconds=mean.wall_seconds
+        + sum(half.wall_seconds - half.features.wall_seconds for half in halves),
+        tail_seconds=mean.tail_seconds
+        + sum(half.tail_seconds - half.features.tail_seconds for half in halves),
     )

@@ -21,6 +21,9 @@ __all__ = ["MOST_PATCHES", "Lattice", "all_demands"]
 MOST_PATCHES = 12
 """The most patches of which all 2ⁿ demands are taken."""
 
+MOST_STARTS = 16
+"""The most starts of one demand."""
+
 
 def all_demands(patches: Sequence[int], regions: Regions) -> Bool[Tensor, "demands patches"]:
     """List the non-empty subsets of the patches; number i has the bitmask i + 1.
@@ -44,15 +47,30 @@ class Lattice:
 
     demands: Bool[Tensor, "demands patches"]
 
-    def batches(self, size: int, done: Bool[Tensor, " demands"]) -> list[Int[Tensor, " rows"]]:
-        """Split what is to do into batches of demands with equally many patches."""
+    def batches(
+        self, size: int, done: Bool[Tensor, " demands"], starts: int = 1
+    ) -> list[Int[Tensor, " rows"]]:
+        """Split what is to do into batches of demands with equally many patches.
+
+        A batch holds at most `size` demands, each counted as often as it is repeated.
+        """
         order = self.demands.sum(1)
         left = (~done).nonzero().flatten()
-        return [
-            rows
-            for count in order[left].unique().tolist()
-            for rows in left[order[left] == count].split(size)
-        ]
+        batches = []
+        for count in order[left].unique().tolist():
+            rows = left[order[left] == count]
+            batches += rows.split(max(1, size // self.repeats(rows[0], starts)))
+        return batches
+
+    def repeats(self, row: Int[Tensor, ""], starts: int) -> int:
+        """Return from how many starts a demand is minimised: rare sizes from more.
+
+        Errors of the few demands of one or two patches enter all larger ones, through their starts
+        and through the components; those of the many others average out.
+        """
+        order = self.demands.sum(1)
+        alike = int((order == order[row]).sum())
+        return max(1, min(MOST_STARTS, -(-starts // alike)))
 
     def start(
         self,

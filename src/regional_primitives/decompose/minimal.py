@@ -31,7 +31,7 @@ from regional_primitives.runtime.progress import Progress, progress_bar, silent
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["MinimalFeatures", "find_minimal", "minimal_features"]
+__all__ = ["MinimalFeatures", "find_minimal", "mean_features", "minimal_features"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class MinimalFeatures:
     residual: Float[Tensor, " demands"]
     """‖∇E_S‖ · ‖f − f0‖ there: 0 at the optimum (gated: of the projected gradient)."""
     converged: Bool[Tensor, " demands"]
-    """Whether the residual fell to the tolerance."""
+    """Whether the residual fell to the tolerance (of a mean of fits: in both)."""
     inside_error: Float[Tensor, " demands"]
     leak: Float[Tensor, " demands"]
     """Both as in `rp.evaluate`; all pixels that S does not ask for count for the leak."""
@@ -177,14 +177,17 @@ def find_minimal(
         units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
         earlier += int(saved["evaluations"])
     lattice = Lattice(demands)
-    for rows in lattice.batches(batch, done):
+    for rows in lattice.batches(batch, done, settings.starts):
         start = lattice.start(
             rows, units, done, subject.baseline_units.cpu(), warm=settings.warm_start
         )
-        if settings.start_noise:
-            start += _noise(rows, subject, settings)
         asked = demands[rows].to(device)
         before = evaluations.count
+        repeats = lattice.repeats(rows[0], settings.starts)
+        if repeats > 1:
+            start = _averaged(objective, asked, rows, start, repeats, settings)
+        elif settings.start_noise:
+            start += _noise(rows, subject, settings)
         found = _minimise(objective, asked, start.to(device), settings)
         if not bool(found.value.isfinite().all()):
             raise GeneratorError("the minimal features diverged: an objective is not finite")
@@ -209,6 +212,30 @@ def find_minimal(
         evaluations=evaluations.count + earlier,
         wall_seconds=time.perf_counter() - began,
         tail_seconds=evaluations.seconds,
+    )
+
+
+def mean_features(one: MinimalFeatures, other: MinimalFeatures) -> MinimalFeatures:
+    """Average two fits of the same demands, and measure the averages; costs an evaluation each."""
+    began = time.perf_counter()
+    subject, settings = one.subject, one.settings
+    evaluations = Evaluations(subject.generator)
+    objective = DemandObjective(subject, settings, evaluations)
+    units, figures = (one.units + other.units) / 2, []
+    for rows in torch.arange(len(units)).split(settings.batch):
+        asked = one.demands[rows].to(subject.units.device)
+        found = _minimise(objective, asked, units[rows].to(asked.device), settings, steps=0)
+        figures.append(_figures(subject, asked, found).cpu())
+    columns = dict(zip(_FIGURES, torch.cat(figures).T, strict=True))
+    return MinimalFeatures(
+        subject,
+        settings,
+        one.demands,
+        units,
+        **{**columns, "converged": one.converged & other.converged},
+        evaluations=evaluations.count + one.evaluations + other.evaluations,
+        wall_seconds=time.perf_counter() - began + one.wall_seconds + other.wall_seconds,
+        tail_seconds=evaluations.seconds + one.tail_seconds + other.tail_seconds,
     )
 
 
@@ -243,13 +270,32 @@ def _figures(
     return torch.stack([column.cpu() for column in columns], 1)
 
 
+def _averaged(
+    objective: DemandObjective,
+    asked: Bool[Tensor, "rows patches"],
+    rows: Int[Tensor, " rows"],
+    start: Float[Tensor, "rows units"],
+    repeats: int,
+    settings: Minimal,
+) -> Float[Tensor, "rows units"]:
+    """Minimise each demand from several starts and take the mean of where they end."""
+    subject = objective.subject
+    starts = [start + _noise(rows, subject, settings, again) for again in range(repeats)]
+    found = _minimise(
+        objective, asked.repeat(repeats, 1), torch.cat(starts).to(asked.device), settings
+    )
+    return found.units.unflatten(0, (repeats, len(rows))).mean(0)
+
+
 def _noise(
-    rows: Int[Tensor, " rows"], subject: Subject, settings: Minimal
+    rows: Int[Tensor, " rows"], subject: Subject, settings: Minimal, again: int = 0
 ) -> Float[Tensor, "rows units"]:
     """Draw a step in a random direction for each demand, from a stream of its own."""
     size = settings.start_noise * subject.difference.norm().cpu()
     units = subject.units.shape[1]
-    away = [torch.randn(units, generator=stream(settings.seed, "start", int(r))) for r in rows]
+    away = [
+        torch.randn(units, generator=stream(settings.seed, "start", int(r), again)) for r in rows
+    ]
     return size * torch.nn.functional.normalize(torch.stack(away), dim=1)
 
 
@@ -275,6 +321,8 @@ def _minimise(
     demands: Bool[Tensor, "demands patches"],
     start: Float[Tensor, "demands units"],
     settings: Minimal,
+    *,
+    steps: int | None = None,
 ) -> Minimum:
     ends = (objective.subject.units, objective.subject.baseline_units)
     gated = settings.parametrisation == "gated"
@@ -282,7 +330,7 @@ def _minimise(
         lambda rows, units: objective.gradient(demands[rows], units),
         start,
         length=objective.length,
-        steps=settings.steps,
+        steps=settings.steps if steps is None else steps,
         tolerance=settings.tolerance,
         lower=torch.minimum(*ends) if gated else None,
         upper=torch.maximum(*ends) if gated else None,

@@ -42,8 +42,9 @@ class Minimal:
     """a, the price of changing patches that are not asked for; 0 leaves them free."""
     cost_weight: float = 0.1
     """b, the price of the departure from f0; above 0, or the optimum would not be unique."""
-    parametrisation: Literal["free", "gated"] = "free"
-    """`free`: any feature. `gated`: every unit stays between its values in f0 and f."""
+    parametrisation: Literal["gated", "free"] = "gated"
+    """`gated`: every unit stays between its values in f0 and f. `free`: any feature, which
+    generates no better and is less well determined (docs/research/exact-form.md)."""
     surroundings: Literal["baseline", "free"] = "baseline"
     """Pixels outside P: priced like patches that are not asked for, or free."""
     steps: int = 200
@@ -56,6 +57,9 @@ class Minimal:
     """What results and the demands at work may take, besides the network itself."""
     warm_start: bool = True
     """Start a demand from those of its subsets that are done; otherwise from f0."""
+    starts: int = 1
+    """Minimisations a demand size: where fewer demands have that size, each is minimised from
+    several starts, and once more from the mean of where they ended."""
     start_noise: float = 0.0
     """Start away from there, by this share of ‖f − f0‖ in a random direction."""
     baseline_count: int = 0
@@ -67,7 +71,7 @@ class Minimal:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patches", _patches(self.patches))
-        at_least = {"steps": 1, "batch": 1, "memory_mib": 1, "baseline_count": 0}
+        at_least = {"steps": 1, "starts": 1, "batch": 1, "memory_mib": 1, "baseline_count": 0}
         for name, least in at_least.items():
             require_whole(name, getattr(self, name), least)
         hints = get_type_hints(type(self))
@@ -84,6 +88,8 @@ class Minimal:
         for name in ("cost_weight", "tolerance"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0")
+        if self.starts > 1 and not self.start_noise:
+            raise InputError("several starts must differ: start_noise must be above 0")
 
     def settled(self: _Settings, generator: Generator) -> _Settings:
         """Fill in what is left to the generator."""

@@ -188,8 +188,9 @@ def _refitted(
 ) -> dict[str, Any]:
     if not settings.refits:
         return dict.fromkeys(("stability", "unit_stability", "frontier"))
+    second = second_fit(decomposition, generator, progress)
     fields_alike, units_alike = stability(
-        decomposition, second_fit(decomposition, generator, progress)
+        decomposition.without(decomposition.remainder), second.without(second.remainder)
     )
     points = []
     for price, result in frontier_fits(decomposition, generator, progress):

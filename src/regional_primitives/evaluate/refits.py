@@ -28,11 +28,10 @@ _PRICES = (0.3, 3.0)
 def second_fit(
     decomposition: Decomposition, generator: Generator, progress: Progress = silent
 ) -> Decomposition:
-    """Fit the same picture with the same settings and the next random stream."""
+    """Fit the same picture with the same settings and a random stream that no fit has used."""
     settings = _settings(decomposition)
-    if isinstance(settings, Exact):
-        return _fit(decomposition, generator, settings.disturbed(), progress)
-    changed = replace(settings, seed=settings.seed + 1)
+    # The exact form's own second fit, for its noise floor, has the next stream.
+    changed = replace(settings, seed=settings.seed + (2 if isinstance(settings, Exact) else 1))
     return _fit(decomposition, generator, changed, progress)
 
 
