@@ -45,8 +45,8 @@ class Exact(Minimal):
     """Steps towards the sparsest representation; they need no evaluations."""
     smallest_strength: float = 0.02
     """Components weaker than this share of the strongest are dropped."""
-    joint_steps: int = 0
-    """Steps that fit what is left to the pictures; each evaluates all demands about once. They
+    joint_steps: int = 8
+    """Steps that fit what is left to the pictures; each evaluates all demands about once. More
     generate better, from components that are less well determined."""
     starts: int = 64
     """As in rp.Minimal: of nine patches, 8 starts for each demand of one, 2 of two, 1 of three."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -247,9 +247,9 @@ def _key(subject: Subject, demands: Bool[Tensor, "demands patches"], settings: M
         "labels": subject.errors.labels,
         "demands": demands,
     }
-    known = asdict(settings)
-    # How many go together, and in what memory, changes nothing.
-    known = {name: value for name, value in known.items() if name not in ("batch", "memory_mib")}
+    # What makes components of them changes nothing, nor how many go together, in what memory.
+    names = {field.name for field in fields(Minimal)} - {"batch", "memory_mib"}
+    known = {name: value for name, value in asdict(settings).items() if name in names}
     return f"{subject.generator.digest} {tensors_digest(tensors)} {known}"
 
 
