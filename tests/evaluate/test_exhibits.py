@@ -70,3 +70,17 @@ def test_a_label_map_has_demands_too(planted):
     found = exhibit(result, planted, most=2)
     assert len(found.demand_names) == len(found.demands) == len(found.demanded)
     assert found.demands.any(1).all()
+
+
+def test_demands_of_the_exact_form_stay_within_the_chosen_patches(planted):
+    settings = rp.Exact(
+        patches=[0, 1, 5], baseline_count=64, steps=3, starts=1, sparse_steps=5, joint_steps=0,
+        noise_floor=False,
+    )  # fmt: skip
+    latents = planted.sample_latents(1, seed=3)
+    found = rp.explain(planted, latents, rp.Regions.grid(4, 4), settings)
+    made = exhibit(found, planted, most=3)
+    assert made.demands.any(1).all()
+    others = ~found.regions.demand(found.patches)
+    assert not made.demands[:, others].any()
+    assert len(made.demands.unique(dim=0)) >= 3

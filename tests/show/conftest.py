@@ -55,7 +55,7 @@ def exact_folder(planted, tmp_path_factory):
     """A run in the exact form, with a remainder and a noise floor that some components miss."""
     settings = rp.Exact(
         patches=[0, 1, 3, 4, 8], baseline_count=64, steps=6, tolerance=1.0, sparse_steps=20,
-        joint_steps=1,
+        joint_steps=1, starts=1, start_noise=0.2,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "exact"
     return _written(folder, planted, rp.Regions.grid(3, 3), settings)

@@ -160,10 +160,11 @@ def _build_up_steps(count: int) -> list[int]:
 def named_demands(
     decomposition: Decomposition, errors: PatchErrors
 ) -> tuple[list[str], Bool[Tensor, "demands patches"]]:
-    """Choose demands that a reader can check by eye."""
-    departure = errors.departure()[:-1]
+    """Choose demands that a reader can check by eye, out of the patches that may be demanded."""
     regions = decomposition.regions
     n = regions.count
+    may = regions.demand(decomposition.patches)
+    departure = errors.departure()[:-1].cpu().masked_fill(~may, -1.0)
     rows: dict[str, Tensor] = {}
     peak = torch.zeros(n, dtype=torch.bool)
     peak[int(departure.argmax())] = True
@@ -179,8 +180,12 @@ def named_demands(
         rows["all but the border"] = ~edge
         rows["every second patch"] = (row + column) % 2 == 0
     else:
-        rows["the half that departs most"] = departure >= departure.median()
-    kept = {name: chosen for name, chosen in rows.items() if bool(chosen.any())}
+        rows["the half that departs most"] = departure >= departure[may].median()
+    kept: dict[str, Tensor] = {}
+    for name, row in rows.items():
+        chosen = row & may
+        if bool(chosen.any()) and not any(torch.equal(chosen, other) for other in kept.values()):
+            kept[name] = chosen
     return list(kept), torch.stack(list(kept.values()))
 
 
@@ -188,7 +193,9 @@ def _worst_held_out(
     decomposition: Decomposition, generator: Generator, errors: PatchErrors, settings: Evaluation
 ) -> Bool[Tensor, "2 patches"]:
     """Find the held-out demands with the largest inside error and with the largest leak."""
-    demands = held_out_demands(decomposition.regions, settings.demands, settings.seed)
+    demands = held_out_demands(
+        decomposition.regions, settings.demands, settings.seed, within=decomposition.patches
+    )
     images = generator.render(decomposition.minimal_units(demands))
     leak = errors.outside(images, demands) * ~demands.all(1)
     return demands[torch.stack([errors.inside(images, demands).argmax(), leak.argmax()])]

@@ -139,7 +139,7 @@ def report_view(
         relations=relation_view(decomposition),
         build_up_note=_build_up_note(decomposition, exhibits),
         steps=steps,
-        demands_note=_demands_note(decomposition, exhibits),
+        demands_note=_demands_note(decomposition),
         demands=demands,
         charts=report_charts(decomposition, scores),
         origin=_origin(decomposition, scores, manifest or {}),
@@ -216,18 +216,11 @@ def _build_up_note(decomposition: Decomposition, exhibits: Exhibits) -> str:
     return f"The remainder is counted as one of them here and comes {rank}."
 
 
-def _demands_note(decomposition: Decomposition, exhibits: Exhibits) -> str:
+def _demands_note(decomposition: Decomposition) -> str:
     worst = "The last two are the worst of the"
     if not form.is_exact(decomposition):
         return f"{worst} held-out demands, shown on purpose."
-    others = ~decomposition.regions.demand(decomposition.patches)
-    if not bool(exhibits.demands[:, others].any()):
-        return f"{worst} random demands, shown on purpose; the fit saw every demand."
-    return (
-        f"{worst} random demands of all patches, shown on purpose. Unlike the scores above, these "
-        "demands are not kept to the chosen patches: one that holds any other patch switches the "
-        "whole remainder on, which leaks, and the fit saw no such demand."
-    )
+    return f"{worst} random demands, shown on purpose; the fit saw every demand."
 
 
 def _zoom(width: int, wanted: int) -> float:
