@@ -112,3 +112,29 @@ def test_every_experiment_takes_it(planted, draws):
     redrawn = experiments.redraw(exact, other)
     assert redrawn.common == (1, 5, 6)
     assert redrawn.found.cosine > redrawn.shuffled.cosine
+
+
+def test_sparsity_tells_the_noise_of_every_order_beside_the_strongest(draws):
+    exact = draws[0].without(draws[0].remainder)
+    found = experiments.sparsity(draws[0])
+    sizes = exact.action_fields.sum(1)
+    strongest = exact.strengths.max()
+    for size, floor in found.noise.items():
+        own = exact.noise[sizes == size]
+        assert torch.allclose(own / strongest, torch.full_like(own, floor))
+    assert set(found.noise) == set(sizes.tolist())
+    numbers = found.numbers()
+    assert numbers["noise_floor"] == max(found.noise.values())
+    assert numbers["above_noise"] == sum(
+        strength > noise
+        for strength, noise in zip(exact.strengths.tolist(), exact.noise.tolist(), strict=True)
+    )
+    energy = exact.strengths.square()
+    low = float(energy[sizes <= 3].sum() / energy.sum())
+    assert numbers["low_orders"] == pytest.approx(low, rel=1e-4)
+
+
+def test_the_structured_form_has_no_noise_floor_to_tell(truth):
+    numbers = experiments.sparsity(truth).numbers()
+    assert "noise_floor" not in numbers
+    assert "above_noise" not in numbers

@@ -17,10 +17,12 @@ from regional_primitives.evaluate.measure import _count_for, _field_sizes
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components, covered_patches, selected
 
-__all__ = ["NEAR_ZERO", "Sparsity", "sparsity"]
+__all__ = ["LOW_ORDER", "NEAR_ZERO", "Sparsity", "sparsity"]
 
 NEAR_ZERO = (0.01, 0.05)
 """Components below these shares of the strongest are called near zero."""
+LOW_ORDER = 3
+"""Fields of at most so many patches are called small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,11 @@ class Sparsity:
     """Share of Σ‖Δf_k‖² by the number of patches in the field."""
     patches: int
     """How many patches the fields cover together."""
+    noise: dict[int, float] | None = None
+    """Noise floor over the strongest strength, by the number of patches in the field, of those that
+    occur; None where it was not measured, as in the structured form."""
+    above_noise: int | None = None
+    """Components that are stronger than the noise of their order."""
 
     @staticmethod
     def over(results: Sequence[Sparsity]) -> AcrossPictures[Sparsity]:
@@ -60,6 +67,9 @@ class Sparsity:
             "n90_share": self.n90 / len(self.strengths),
             **{f"under_{100 * limit:g}_percent": share for limit, share in self.under.items()},
             "mean_order": self.mean_order,
+            "low_orders": sum(s for size, s in self.orders.items() if size <= LOW_ORDER),
+            **({"noise_floor": max(self.noise.values())} if self.noise else {}),
+            **({} if self.above_noise is None else {"above_noise": float(self.above_noise)}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +78,7 @@ class Sparsity:
             **self.numbers(),
             "patches": self.patches,
             "orders": self.orders,
+            "noise": self.noise,
             "strengths": listed(self.strengths),
         }
 
@@ -93,4 +104,14 @@ def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] | None = 
         under={limit: float((shares < limit).float().mean()) for limit in NEAR_ZERO},
         orders=_field_sizes(counted),
         patches=int(covered_patches(counted).sum()),
+        noise=_noise(counted),
+        above_noise=None if counted.noise is None else int(counted.significant.sum()),
     )
+
+
+def _noise(counted: Decomposition) -> dict[int, float] | None:
+    if counted.noise is None:
+        return None
+    sizes = counted.action_fields.sum(1).tolist()
+    floor = (counted.noise / counted.strengths[0]).tolist()
+    return dict(sorted(zip(sizes, floor, strict=True)))
