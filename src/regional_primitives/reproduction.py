@@ -49,7 +49,7 @@ class Protocol:
     """What is reproduced."""
 
     images: int = 8
-    """Pictures, by seeds from `first_seed` on."""
+    """Pictures, by seeds from `first_seed` on; those of too little foreground are skipped."""
     first_seed: int = 0
     patches: int = 9
     """Random foreground patches a picture, as in the paper."""
@@ -118,9 +118,10 @@ def reproduce(
     folder = Path(folder)
     _refuse_strangers(folder)
     pictures = []
-    for number in range(protocol.images):
+    seeds, skipped = _usable_seeds(generator, regions, protocol, exact)
+    for number, seed in enumerate(seeds):
         progress(PICTURES, number, protocol.images)
-        task = _Task(generator, regions, protocol, exact, structured, number)
+        task = _Task(generator, regions, protocol, exact, structured, number, seed)
         pictures.append(task.fitted(folder, progress))
     progress(PICTURES, protocol.images, protocol.images)
     about = {
@@ -129,6 +130,8 @@ def reproduce(
         "weights_digest": generator.digest,
         "regions": regions.to_dict(),
         "protocol": asdict(protocol),
+        "seeds": seeds,
+        "skipped_seeds": skipped,
         "exact": asdict(exact),
         "structured": asdict(structured),
         "versions": current_versions(),
@@ -141,6 +144,48 @@ def reproduce(
     except MissingExtraError as error:
         progress("report", 0, 1, f"left out: {error}")
     return result
+
+
+def _usable_seeds(
+    generator: Generator, regions: Regions, protocol: Protocol, exact: Exact
+) -> tuple[list[int], list[int]]:
+    """Seek pictures whose foreground has enough patches; return their seeds, and those skipped.
+
+    Raises:
+        InputError: too few among the first `_TRIES` times as many pictures.
+    """
+    usable: list[int] = []
+    skipped: list[int] = []
+    for seed in range(protocol.first_seed, protocol.first_seed + _TRIES * protocol.images):
+        subject = prepare(
+            generator,
+            generator.sample_latents(1, seed=seed),
+            regions,
+            baseline_count=exact.baseline_count,
+            baseline_seed=exact.baseline_seed,
+            progress=silent,
+        )
+        try:
+            _foreground(subject, protocol, seed, 0)
+        except InputError as error:
+            skipped.append(seed)
+            reason = error
+            continue
+        usable.append(seed)
+        if len(usable) == protocol.images:
+            return usable, skipped
+    raise InputError(f"only {len(usable)} of {_TRIES * protocol.images} pictures serve: {reason}")
+
+
+def _foreground(subject: Subject, protocol: Protocol, seed: int, draw: int) -> tuple[int, ...]:
+    """Draw patches on the foreground."""
+    mask = visible_foreground(subject.image, subject.baseline_image).cpu()
+    rng = stream(protocol.seed, "foreground patches", seed, draw)
+    return subject.regions.draw_foreground(mask, rng, protocol.patches)
+
+
+_TRIES = 4
+"""How many times as many pictures are looked at as are asked for."""
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -164,10 +209,7 @@ class _Task:
     exact: Exact
     structured: Structured
     number: int
-
-    @property
-    def picture_seed(self) -> int:
-        return self.protocol.first_seed + self.number
+    picture_seed: int
 
     @property
     def key(self) -> str:
@@ -240,9 +282,7 @@ class _Task:
         return _Picture(whole, draws, *measured)
 
     def _patches(self, subject: Subject, draw: int) -> tuple[int, ...]:
-        mask = visible_foreground(subject.image, subject.baseline_image).cpu()
-        rng = stream(self.protocol.seed, "foreground patches", self.picture_seed, draw)
-        return self.regions.draw_foreground(mask, rng, self.protocol.patches)
+        return _foreground(subject, self.protocol, self.picture_seed, draw)
 
     def _additivity(self, made: ExactComponents, progress: Progress) -> Additivity:
         """Put the ways of predicting the demands side by side."""
