@@ -187,7 +187,8 @@ def test_the_method_says_what_converged(exact, structured):
 
 def test_settings_left_at_their_defaults_are_not_marked_in_the_exact_form(exact):
     assert exact.view().changed == {
-        "patches", "baseline_count", "steps", "tolerance", "sparse_steps", "joint_steps",
+        "patches", "baseline_count", "steps", "tolerance", "sparse_steps", "joint_steps", "starts",
+        "start_noise",
     }  # fmt: skip
 
 
