@@ -38,7 +38,8 @@ def test_the_command_for_the_exact_form_names_its_patches_and_nothing_that_is_us
     decomposition = rp.Decomposition.load(exact_folder)
     assert reproduce.command(decomposition) == (
         "primitives explain planted --seed 3 --layer express --grid 3x3 --exact 0,1,3,4,8 "
-        "--set steps=6 --set tolerance=1.0 --set baseline_count=64 --set sparse_steps=20 "
+        "--set steps=6 --set tolerance=1.0 --set starts=1 --set start_noise=0.2 "
+        "--set baseline_count=64 --set sparse_steps=20 "
         "--set joint_steps=1"
     )
     every = changed(decomposition, settings=asdict(rp.Exact()))
