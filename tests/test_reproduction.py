@@ -9,10 +9,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import torch
 
 import regional_primitives as rp
 from regional_primitives import cli, reproduction
 from regional_primitives.errors import InputError, StorageError
+from regional_primitives.regions import visible_foreground
 from regional_primitives.reproduction import PICTURES, REPRODUCTION, Protocol, reproduce
 from regional_primitives.show import (
     experiment_pictures,
@@ -22,7 +24,12 @@ from regional_primitives.show import (
 )
 from regional_primitives.show.plots import new_figure
 from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
-from regional_primitives.show.reproduction_table import EXPERIMENTS, RELATIONS, reproduction_lines
+from regional_primitives.show.reproduction_table import (
+    EXPERIMENTS,
+    RELATIONS,
+    reproduction_lines,
+    reproduction_table,
+)
 
 QUICK = {
     "protocol": Protocol(images=2, patches=3, redrawn=1, strongest=4),
@@ -211,6 +218,28 @@ def test_the_cost_is_that_of_both_forms(made):
     assert "fitted twice" in reproduction_report._cost_note(result.about)
     once = {**result.about, "exact": {**result.about["exact"], "noise_floor": False}}
     assert "fitted twice" not in reproduction_report._cost_note(once)
+
+
+def test_pictures_of_too_little_foreground_are_skipped_and_named(made, monkeypatch):
+    seen = []
+
+    def foreground(image, baseline):
+        seen.append(image)
+        mask = visible_foreground(image, baseline)
+        return torch.zeros_like(mask) if len(seen) == 1 else mask
+
+    monkeypatch.setattr(reproduction, "visible_foreground", foreground)
+    planted = rp.load_generator("planted")
+    found = reproduction._usable_seeds(
+        planted, QUICK["regions"], Protocol(images=2, patches=4), QUICK["exact"].settled(planted)
+    )
+    assert found == ([1, 2], [0])
+    result = made[1]
+    about = {**result.about, "seeds": [1, 2], "skipped_seeds": [0]}
+    told = replace(result, about=about)
+    assert "too little foreground: seeds 0" in reproduction_table(told).title
+    assert reproduction_report._seeds(about) == "1, 2; too little foreground: 0"
+    assert reproduction_report._seeds(result.about) == ", ".join(map(str, result.about["seeds"]))
 
 
 @pytest.fixture

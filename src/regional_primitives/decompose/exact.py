@@ -77,8 +77,8 @@ class NoiseFloor:
     strength: Float[Tensor, " orders"]
     """Root mean square of ‖I(T)‖ over the T of each order 1 … n."""
     floor: Float[Tensor, " orders"]
-    """Root mean square of ‖I¹(T) − I²(T)‖ / √2: the noise of one fit. That of the mean of both,
-    which is the result, is 1/√2 of it, so that noise alone seldom stands above the floor."""
+    """Largest ‖I¹(T) − I²(T)‖ / √2 over the T of each order: the noise of one fit, of which the
+    result, the mean of both, has less."""
 
     @staticmethod
     def between(
@@ -89,13 +89,14 @@ class NoiseFloor:
         """Compare the components of two fits, and of their mean, all indexed by bitmask."""
         order = orders((len(one) - 1).bit_length())
 
-        def by_order(energy: Tensor) -> Tensor:
-            total = torch.zeros(int(order.max()) + 1, dtype=torch.float64)
-            total.index_add_(0, order, energy.double())
-            return (total / torch.bincount(order))[1:].sqrt().float()
+        def by_order(energy: Tensor, how: str) -> Tensor:
+            found = torch.zeros(int(order.max()) + 1, dtype=torch.float64)
+            found.index_reduce_(0, order, energy.double(), how, include_self=False)
+            return found[1:].sqrt().float()
 
         return NoiseFloor(
-            by_order(mean.square().sum(1)), by_order((one - other).square().sum(1) / 2)
+            by_order(mean.square().sum(1), "mean"),
+            by_order((one - other).square().sum(1) / 2, "amax"),
         )
 
 

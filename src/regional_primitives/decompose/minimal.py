@@ -185,7 +185,7 @@ def find_minimal(
         before = evaluations.count
         repeats = lattice.repeats(rows[0], settings.starts)
         if repeats > 1:
-            start = _averaged(objective, asked, rows, start, repeats, settings)
+            start = _averaged(objective, asked, rows, start, repeats, batch, settings)
         elif settings.start_noise:
             start += _noise(rows, subject, settings)
         found = _minimise(objective, asked, start.to(device), settings)
@@ -276,15 +276,19 @@ def _averaged(
     rows: Int[Tensor, " rows"],
     start: Float[Tensor, "rows units"],
     repeats: int,
+    batch: int,
     settings: Minimal,
 ) -> Float[Tensor, "rows units"]:
-    """Minimise each demand from several starts and take the mean of where they end."""
+    """Minimise each demand from several starts, `batch` at once; return the mean of the ends."""
     subject = objective.subject
-    starts = [start + _noise(rows, subject, settings, again) for again in range(repeats)]
-    found = _minimise(
-        objective, asked.repeat(repeats, 1), torch.cat(starts).to(asked.device), settings
-    )
-    return found.units.unflatten(0, (repeats, len(rows))).mean(0)
+    starts = torch.cat([start + _noise(rows, subject, settings, n) for n in range(repeats)])
+    ends = [
+        _minimise(objective, some, begin.to(some.device), settings).units.cpu()
+        for some, begin in zip(
+            asked.repeat(repeats, 1).split(batch), starts.split(batch), strict=True
+        )
+    ]
+    return torch.cat(ends).unflatten(0, (repeats, len(rows))).mean(0)
 
 
 def _noise(

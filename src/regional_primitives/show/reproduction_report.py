@@ -176,7 +176,7 @@ def _figures(result: Reproduction) -> Iterator[tuple[str, str, str, Figure]]:
         (RELATIONS, "relatedness", "credit", _related(relation_plots.plot_credit)),
     )
     several = _pictures(result.about["protocol"]["images"])
-    first = f"the first picture (seed {result.about['protocol']['first_seed']})"
+    first = f"the first picture (seed {result.about['seeds'][0]})"
     for title, name, label, plot in plots:
         for route in (STRUCTURED, EXACT):
             figure = plot(result.per_form[route][name])
@@ -230,6 +230,7 @@ def _view(result: Reproduction, drawings: dict[str, list[_Drawing]]) -> _View:
             ("Date", about["date"]),
             ("Weights", about["weights_digest"][:16]),
             ("Protocol", _told(protocol)),
+            ("Picture seeds", _seeds(about)),
             ("Exact form", _told(exact)),
             ("Structured form", _told(about["structured"])),
             ("Versions", _told(about["versions"])),
@@ -265,6 +266,12 @@ def _cost_note(about: dict[str, Any]) -> str:
         "way runs the whole network, for one demand after another; its seconds are those of one "
         f"such run times the exact form's evaluations.{twice}"
     )
+
+
+def _seeds(about: dict[str, Any]) -> str:
+    used = ", ".join(map(str, about["seeds"]))
+    skipped = ", ".join(map(str, about["skipped_seeds"]))
+    return f"{used}; too little foreground: {skipped}" if skipped else used
 
 
 def _told(settings: dict[str, Any]) -> str:

@@ -161,6 +161,9 @@ def reproduction_table(result: Reproduction) -> Any:
 
     pictures = result.about["protocol"]["images"]
     title = f"{result.about['generator']} at {result.about['layer']}, {pictures} pictures"
+    if result.about["skipped_seeds"]:
+        skipped = ", ".join(map(str, result.about["skipped_seeds"]))
+        title += f" (too little foreground: seeds {skipped})"
     table = Table("experiment", "number", "structured", "exact", title=title)
     before = ""
     for line in reproduction_lines(result):
