@@ -89,14 +89,14 @@ class NoiseFloor:
         """Compare the components of two fits, and of their mean, all indexed by bitmask."""
         order = orders((len(one) - 1).bit_length())
 
-        def by_order(energy: Tensor, how: str) -> Tensor:
-            found = torch.zeros(int(order.max()) + 1, dtype=torch.float64)
-            found.index_reduce_(0, order, energy.double(), how, include_self=False)
-            return found[1:].sqrt().float()
+        def by_order(norms: Tensor) -> tuple[Tensor, ...]:
+            return norms.split(torch.bincount(order).tolist())[1:]
 
+        together = order.argsort(stable=True)
+        strength, apart = mean.norm(dim=1)[together], (one - other).norm(dim=1)[together]
         return NoiseFloor(
-            by_order(mean.square().sum(1), "mean"),
-            by_order((one - other).square().sum(1) / 2, "amax"),
+            torch.stack([norms.square().mean().sqrt() for norms in by_order(strength)]),
+            torch.stack([norms.max() / 2**0.5 for norms in by_order(apart)]),
         )
 
 
