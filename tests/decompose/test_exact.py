@@ -1,5 +1,7 @@
 """The exact form: planted components come back, raw and sparse; noise floor; remainder; explain."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -128,6 +130,26 @@ def test_sparsest_is_the_minimum_of_its_objective():
             assert objective(found + step) > least - 1e-4 * scale
 
 
+def test_several_searches_lower_the_noise(planted, subject, tmp_path):
+    """Here noise is what the search keeps of its random start, which averages out."""
+    settings = rp.Exact(**{**FAITHFUL, "form": "raw", "start_noise": 0.05, "patches": [0, 1, 5]})
+    told = set()
+    once = fit_exact(subject, settings)
+    often = fit_exact(
+        subject,
+        replace(settings, searches=4),
+        lambda stage, *_: told.add(stage),
+        tmp_path / "kept",
+    )
+    assert bool((often.noise.floor < 0.7 * once.noise.floor).all())
+    assert often.evaluations > 3 * once.evaluations
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == set("01234567")
+    assert {"minimal features 1 of 4", "minimal features, again 4 of 4"} <= told
+    resumed = fit_exact(subject, replace(settings, searches=4), checkpoint=tmp_path / "kept")
+    assert torch.equal(resumed.components, often.components)
+    assert replace(settings, searches=4).independent(2).seed == settings.seed + 8
+
+
 def test_noise_floor_is_that_of_one_fit():
     rng = torch.Generator().manual_seed(0)
     truth = torch.full((2**5, 400), 3.0)
@@ -202,6 +224,8 @@ def test_an_interrupted_explanation_goes_on(planted, monkeypatch):
         ({"sparse_steps": 0}, "sparse_steps"),
         ({"joint_steps": -1}, "joint_steps"),
         ({"smallest_strength": 1.0}, "below 1"),
+        ({"searches": 0}, "searches"),
+        ({"searches": 2, "start_noise": 0, "starts": 1, "noise_floor": False}, "several searches"),
         ({"entry_price": float("inf")}, "entry_price must be a number"),
     ],
 )

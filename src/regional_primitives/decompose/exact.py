@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -55,10 +55,17 @@ class Exact(Minimal):
     noise_floor: bool = True
     """Whether to fit twice, independently, and take the mean, so that noise can be told from
     components; otherwise once."""
+    searches: int = 1
+    """Independent searches for the minimal features, whose mean a fit takes: the noise floor falls
+    like one over the root of it, and evaluations grow with it."""
 
-    def independent(self) -> Exact:
-        """Return the settings of a second fit, whose demands all start elsewhere."""
-        return replace(self, seed=self.seed + 1)
+    def independent(self, fits: int = 1) -> Exact:
+        """Return the settings of another fit, none of whose demands starts where these start.
+
+        Args:
+            fits: how many fits stand between.
+        """
+        return replace(self, seed=self.seed + fits * self.searches)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +73,9 @@ class Exact(Minimal):
             raise InputError("the noise floor needs fits that differ: start_noise must be above 0")
         require_whole("sparse_steps", self.sparse_steps, 1)
         require_whole("joint_steps", self.joint_steps, 0)
+        require_whole("searches", self.searches, 1)
+        if self.searches > 1 and not self.start_noise:
+            raise InputError("several searches must differ: start_noise must be above 0")
         if self.smallest_strength >= 1:
             raise InputError("smallest_strength is a share of the strongest, below 1")
 
@@ -225,6 +235,8 @@ def fit_exact(
 ) -> ExactComponents:
     """Find minimal features and components of a prepared picture; twice, for the noise floor.
 
+    A checkpoint holds a folder for each search, named by its random stream.
+
     Raises:
         InputError: too many patches, or too little memory.
         GeneratorError: an objective that is not finite.
@@ -232,19 +244,27 @@ def fit_exact(
     demands = all_demands(settings.chosen(subject.regions), subject.regions)
 
     def fit(settings: Exact, name: str) -> ExactComponents:
-        folder = None if checkpoint is None else checkpoint / name
+        found = []
+        for search in range(settings.searches):
+            one = replace(settings, seed=settings.seed + search)
+            folder = None if checkpoint is None else checkpoint / str(one.seed)
+            ordinal = f" {search + 1} of {settings.searches}" if settings.searches > 1 else ""
 
-        def told(stage: str, done: int, total: int, note: str = "") -> None:
-            progress(stage if name == "first" else f"{stage} again", done, total, note)
+            def told(stage: str, *done: Any, name: str = name + ordinal) -> None:
+                progress(stage + name, *done)
 
-        features = find_minimal(subject, demands, settings, folder, told)
-        return exact_components(features, settings, progress=told)
+            found.append(find_minimal(subject, demands, one, folder, told))
+        return exact_components(
+            mean_features(found),
+            settings,
+            progress=lambda stage, *done: progress(stage + name, *done),
+        )
 
-    first = fit(settings, "first")
+    first = fit(settings, "")
     if not settings.noise_floor:
         return first
-    second = fit(settings.independent(), "second")
-    features = mean_features(first.features, second.features)
+    second = fit(settings.independent(), ", again")
+    features = mean_features([first.features, second.features])
     mean = exact_components(
         features, settings, progress=lambda stage, *told: progress(f"{stage} of both", *told)
     )

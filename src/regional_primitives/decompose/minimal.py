@@ -49,7 +49,7 @@ class MinimalFeatures:
     residual: Float[Tensor, " demands"]
     """‖∇E_S‖ · ‖f − f0‖ there: 0 at the optimum (gated: of the projected gradient)."""
     converged: Bool[Tensor, " demands"]
-    """Whether the residual fell to the tolerance (of a mean of fits: in both)."""
+    """Whether the residual fell to the tolerance (of a mean of fits: in all)."""
     inside_error: Float[Tensor, " demands"]
     leak: Float[Tensor, " demands"]
     """Both as in `rp.evaluate`; all pixels that S does not ask for count for the leak."""
@@ -215,27 +215,30 @@ def find_minimal(
     )
 
 
-def mean_features(one: MinimalFeatures, other: MinimalFeatures) -> MinimalFeatures:
-    """Average two fits of the same demands, and measure the averages; costs an evaluation each."""
+def mean_features(fits: Sequence[MinimalFeatures]) -> MinimalFeatures:
+    """Average fits of the same demands, and measure the averages; costs an evaluation each."""
+    if len(fits) == 1:
+        return fits[0]
     began = time.perf_counter()
-    subject, settings = one.subject, one.settings
+    subject, settings, demands = fits[0].subject, fits[0].settings, fits[0].demands
     evaluations = Evaluations(subject.generator)
     objective = DemandObjective(subject, settings, evaluations)
-    units, figures = (one.units + other.units) / 2, []
+    units, figures = torch.stack([fit.units for fit in fits]).mean(0), []
     for rows in torch.arange(len(units)).split(settings.batch):
-        asked = one.demands[rows].to(subject.units.device)
+        asked = demands[rows].to(subject.units.device)
         found = _minimise(objective, asked, units[rows].to(asked.device), settings, steps=0)
         figures.append(_figures(subject, asked, found).cpu())
     columns = dict(zip(_FIGURES, torch.cat(figures).T, strict=True))
+    converged = torch.stack([fit.converged for fit in fits]).all(0)
     return MinimalFeatures(
         subject,
         settings,
-        one.demands,
+        demands,
         units,
-        **{**columns, "converged": one.converged & other.converged},
-        evaluations=evaluations.count + one.evaluations + other.evaluations,
-        wall_seconds=time.perf_counter() - began + one.wall_seconds + other.wall_seconds,
-        tail_seconds=evaluations.seconds + one.tail_seconds + other.tail_seconds,
+        **{**columns, "converged": converged},
+        evaluations=evaluations.count + sum(fit.evaluations for fit in fits),
+        wall_seconds=time.perf_counter() - began + sum(fit.wall_seconds for fit in fits),
+        tail_seconds=evaluations.seconds + sum(fit.tail_seconds for fit in fits),
     )
 
 

@@ -30,8 +30,11 @@ def second_fit(
 ) -> Decomposition:
     """Fit the same picture with the same settings and a random stream that no fit has used."""
     settings = _settings(decomposition)
-    # The exact form's own second fit, for its noise floor, has the next stream.
-    changed = replace(settings, seed=settings.seed + (2 if isinstance(settings, Exact) else 1))
+    if isinstance(settings, Exact):
+        # After the exact form's own two fits, whose difference is its noise floor.
+        changed: Structured | Exact = settings.independent(2)
+    else:
+        changed = replace(settings, seed=settings.seed + 1)
     return _fit(decomposition, generator, changed, progress)
 
 
