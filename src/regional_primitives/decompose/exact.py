@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -249,25 +249,16 @@ def fit_exact(
             one = replace(settings, seed=settings.seed + search)
             folder = None if checkpoint is None else checkpoint / str(one.seed)
             ordinal = f" {search + 1} of {settings.searches}" if settings.searches > 1 else ""
-
-            def told(stage: str, *done: Any, name: str = name + ordinal) -> None:
-                progress(stage + name, *done)
-
+            told = _renamed(progress, name + ordinal)
             found.append(find_minimal(subject, demands, one, folder, told))
-        return exact_components(
-            mean_features(found),
-            settings,
-            progress=lambda stage, *done: progress(stage + name, *done),
-        )
+        return exact_components(mean_features(found), settings, progress=_renamed(progress, name))
 
     first = fit(settings, "")
     if not settings.noise_floor:
         return first
     second = fit(settings.independent(), ", again")
     features = mean_features([first.features, second.features])
-    mean = exact_components(
-        features, settings, progress=lambda stage, *told: progress(f"{stage} of both", *told)
-    )
+    mean = exact_components(features, settings, progress=_renamed(progress, " of both"))
     halves = (first, second)
     return replace(
         mean,
@@ -279,3 +270,12 @@ def fit_exact(
         tail_seconds=mean.tail_seconds
         + sum(half.tail_seconds - half.features.tail_seconds for half in halves),
     )
+
+
+def _renamed(progress: Progress, suffix: str) -> Progress:
+    """Tell the same under other names of stages."""
+
+    def told(stage: str, done: int, total: int, note: str = "") -> None:
+        progress(stage + suffix, done, total, note)
+
+    return told
