@@ -300,20 +300,21 @@ class _Task:
     def _structured_on(
         self, patches: Sequence[int], made: ExactComponents, progress: Progress
     ) -> Tensor:
-        """Fit the structured form to demands of the same patches alone."""
+        """Fit the structured form to the same patches, and to all the rest as one more patch.
+
+        Without the rest, what generates it would have to belong to the fields of other patches.
+        """
         subject = made.features.subject
         labels = self.regions.label_map(*subject.image.shape[-2:])
-        chosen = torch.full_like(labels, -1)
-        for i, patch in enumerate(patches):
-            chosen[labels == patch] = i
+        numbers = torch.full((self.regions.count + 1,), len(patches))
+        numbers[list(patches)] = torch.arange(len(patches))
+        regions = Regions.from_labels(numbers[labels])  # pixels of no patch (−1) are the rest too
         found = explain(
-            self.generator,
-            subject.latents,
-            Regions.from_labels(chosen),
-            self.structured,
-            progress=progress,
+            self.generator, subject.latents, regions, self.structured, progress=progress
         )
-        return found.minimal_units(made.features.demands[:, list(patches)])
+        demands = torch.zeros(len(made.features.demands), regions.count, dtype=torch.bool)
+        demands[:, : len(patches)] = made.features.demands[:, list(patches)]
+        return found.minimal_units(demands)
 
 
 def _experiments(
