@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.quasi_newton import minimise
-from regional_primitives.setfunctions import or_harsanyi, orders
+from regional_primitives.setfunctions import OrRidge, or_harsanyi, or_values, orders
 
 __all__ = ["JointFit", "fit_jointly", "sparsest"]
 
@@ -53,15 +53,14 @@ def sparsest(
         report: told of every step.
     """
     n = (len(departures) - 1).bit_length()
-    asked, order = departures[1:], orders(n)[1:].to(departures)[:, None]
-    plain = or_harsanyi(departures.double())[1:].to(asked)
-    noise = (plain.square().mean(1, keepdim=True).sqrt() / 2 ** (order / 2)).median()
+    order = orders(n).to(departures)[:, None]
+    plain = or_harsanyi(departures.double()).to(departures)
+    noise = (plain.square().mean(1, keepdim=True).sqrt() / 2 ** (order / 2))[1:].median()
     unit = noise * len(departures) ** 0.5 * order.sqrt()
-    entry, group = entry_price * unit, group_price * unit * asked.shape[1] ** 0.5
-    sparse = _admm(asked, plain, entry, group, steps, report)
+    entry, group = entry_price * unit, group_price * unit * departures.shape[1] ** 0.5
+    sparse = _admm(departures, plain, entry, group, steps, report)
     strength = sparse.norm(dim=1, keepdim=True)
-    kept = sparse * (strength >= smallest_strength * strength.max())
-    return torch.cat([torch.zeros_like(kept[:1]), kept])
+    return sparse * (strength >= smallest_strength * strength.max())
 
 
 def _admm(
@@ -72,19 +71,13 @@ def _admm(
     steps: int,
     report: Callable[[int], None],
 ) -> Float[Tensor, "subsets units"]:
-    """Minimise ½ ‖asked − A Δ‖² + Σ entry ‖Δ_T‖₁ + Σ group ‖Δ_T‖₂, A the OR matrix of n patches."""
-    masks = torch.arange(1, len(asked) + 1, device=asked.device)
-    matrix = ((masks[:, None] & masks) > 0).double()
-    values, vectors = torch.linalg.eigh(matrix)
-
-    def solution(tie: float) -> Tensor:
-        return ((vectors / (values.square() + tie)) @ vectors.T).to(asked)
-
+    """Minimise ½ ‖asked − A Δ‖² + Σ entry ‖Δ_T‖₁ + Σ group ‖Δ_T‖₂, A the OR matrix."""
+    ridge = OrRidge((len(asked) - 1).bit_length())
     tie = len(asked) / 4  # how strongly the two copies of Δ are held together
-    solve, aim = solution(tie), matrix.to(asked) @ asked
+    aim = or_values(asked)  # A is symmetric
     sparse, dual = start, torch.zeros_like(asked)
     for step in range(1, steps + 1):
-        close = solve @ (aim + tie * (sparse - dual))
+        close = ridge.solve(aim + tie * (sparse - dual), tie)
         dual += 1.6 * close - 0.6 * sparse  # over-relaxed by 1.6, as Boyd et al. recommend
         before, sparse = sparse, _shrunk(dual, entry / tie, group / tie)
         dual -= sparse
@@ -93,10 +86,8 @@ def _admm(
             apart = float((close - sparse).norm() / close.norm().clamp_min(1e-30))
             moving = float((sparse - before).norm() / dual.norm().clamp_min(1e-30))
             factor = 2.0 if apart > 5 * moving else 0.5 if moving > 5 * apart else 1.0
-            if factor != 1.0:
-                tie *= factor
-                dual /= factor
-                solve = solution(tie)
+            tie *= factor
+            dual /= factor
     return sparse
 
 

@@ -8,6 +8,7 @@ from regional_primitives.setfunctions.moebius import (
     or_harsanyi,
     or_values,
 )
+from regional_primitives.setfunctions.ridge import OrRidge
 from regional_primitives.setfunctions.subsets import (
     MAX_DENSE_PATCHES,
     bitmask,
@@ -19,6 +20,7 @@ from regional_primitives.setfunctions.subsets import (
 
 __all__ = [
     "MAX_DENSE_PATCHES",
+    "OrRidge",
     "and_harsanyi",
     "and_values",
     "bitmask",

@@ -92,9 +92,8 @@ def _strength(decomposition: Decomposition) -> str:
     if above is not None:
         told.append(
             f"{numerals.count(above)} of {numerals.count(form.apart(decomposition).count)} "
-            "components are stronger than the noise of their order: the root mean square, over all "
-            "sets of as many chosen patches, by which two fits from different starts differ, "
-            "divided by √2."
+            "components are stronger than the noise of their order: by how much two fits from "
+            "different starts differ, divided by √2, in the noisiest set of as many chosen patches."
         )
     elif form.is_exact(decomposition):
         told.append("Their noise was not measured: noise_floor was off.")
