@@ -410,7 +410,7 @@ def test_formulas_survive_markdown():
 def test_sections_that_the_text_refers_to_exist():
     headings = re.findall(r"^#+ (\d+(?:\.\d+)?)", TEXT, re.MULTILINE)
     assert [h for h in headings if "." not in h] == [str(i) for i in range(1, 7)]
-    assert [h for h in headings if "." in h] == [f"4.{i}" for i in range(1, 11)]
+    assert [h for h in headings if "." in h] == [f"4.{i}" for i in range(1, 12)]
     for reference in re.findall(r"\b4\.(\d+)\b(?! %)", TEXT):
         assert f"4.{reference}" in headings
 
@@ -422,3 +422,15 @@ def test_the_structured_objective_is_that_of_the_defaults():
     evaluations = default.steps * default.batch + 36 * default.probes
     assert "about 5,000 runs" in TEXT
     assert evaluations == pytest.approx(5000, rel=0.03)
+
+
+def test_the_or_matrix_is_a_rotation_but_for_two_directions():
+    n, masks = 4, torch.arange(2**4)
+    disjoint = ((masks[:, None] & masks) == 0).double()
+    golden = (1 + 5**0.5) / 2
+    promised = golden ** (n - orders(n).double()) * (-1 / golden) ** orders(n).double()
+    assert torch.allclose(
+        torch.linalg.eigvalsh(disjoint), promised.sort().values, atol=1e-10, rtol=0
+    )
+    squared = (1 - disjoint) @ (1 - disjoint)
+    assert torch.linalg.matrix_rank(squared - disjoint @ disjoint) == 2
