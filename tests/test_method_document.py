@@ -424,7 +424,7 @@ def test_the_structured_objective_is_that_of_the_defaults():
     assert evaluations == pytest.approx(5000, rel=0.03)
 
 
-def test_the_or_matrix_is_a_rotation_but_for_two_directions():
+def test_4_11_the_or_matrix_is_a_rotation_but_for_two_directions():
     n, masks = 4, torch.arange(2**4)
     disjoint = ((masks[:, None] & masks) == 0).double()
     golden = (1 + 5**0.5) / 2
