@@ -25,12 +25,21 @@ from regional_primitives.errors import (
     StorageError,
     WholeRunWarning,
 )
-from regional_primitives.evaluate import Evaluation, Relations, Scores, evaluate, relations
+from regional_primitives.evaluate import (
+    Comparison,
+    Evaluation,
+    Relations,
+    Scores,
+    baselines,
+    evaluate,
+    relations,
+)
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
+    "Comparison",
     "CutPoint",
     "Decomposition",
     "Evaluation",
@@ -50,6 +59,7 @@ __all__ = [
     "WholeRunWarning",
     "and_harsanyi",
     "and_values",
+    "baselines",
     "cut",
     "edit",
     "evaluate",

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from regional_primitives.decompose.bound import demand_objective, optimise_freely
@@ -14,6 +14,8 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns, measure_components
+from regional_primitives.evaluate.demand_errors import demand_errors
+from regional_primitives.evaluate.energy import count_for, field_sizes
 from regional_primitives.evaluate.quality import visual_quality
 from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
 from regional_primitives.evaluate.relations import field_overlap, mean_field_overlap
@@ -49,11 +51,11 @@ def evaluate(
     demands = held_out_demands(
         decomposition.regions, settings.demands, settings.seed, within=decomposition.patches
     )
-    features = decomposition.minimal_units(demands)
-    images = generator.render(features)
-    inside, leak, cost = _demand_scores(decomposition, errors, demands, features, images)
-    # Of the full demand nothing is outside, so that it has no leak.
-    partial = ~demands.all(1)
+    answered = demand_errors(
+        decomposition, generator, demands, decomposition.minimal_units(demands)
+    )
+    inside, leak, cost = answered.all
+    partial = answered.partial
     measured = min(settings.components, decomposition.count)
     patterns = component_patterns(decomposition, generator, list(range(decomposition.count)))
     effects = measure_components(
@@ -70,28 +72,28 @@ def evaluate(
     if whole.remainder is not None:
         change = change - component_patterns(whole, generator, [whole.remainder])[0]
     energy = decomposition.strengths.double().square()
-    psnr, ssim = visual_quality(decomposition, demands, images)
+    psnr, ssim = visual_quality(decomposition, demands, answered.images)
     return Scores(
         inside_error=float(inside.mean()),
-        leak=_mean(leak[partial]),
+        leak=answered.mean_leak,
         cost=float(cost.mean()),
         completeness_gap=_completeness_gap(whole),
-        **_free_bound(decomposition, generator, errors, demands[partial], settings, progress),
+        **_free_bound(decomposition, generator, demands[partial], settings, progress),
         boundedness=effects.mean(effects.boundedness),
         boundedness_in_context=effects.mean(effects.boundedness_in_context),
         consistency=effects.mean(effects.consistency),
         inconsistency=effects.mean(effects.inconsistency),
         superposition_error=float((change - patterns.sum(0)).square().sum() / departure),
-        n50=_count_for(energy, 0.50),
-        n90=_count_for(energy, 0.90),
-        n95=_count_for(energy, 0.95),
+        n50=count_for(energy, 0.50),
+        n90=count_for(energy, 0.90),
+        n95=count_for(energy, 0.95),
         components=decomposition.count,
         overlap=mean_field_overlap(
             field_overlap(decomposition.action_fields), decomposition.strengths
         ),
-        field_sizes=_field_sizes(decomposition),
+        field_sizes=field_sizes(decomposition),
         top_inside_error=_top_inside_error(decomposition, generator, errors, demands),
-        **_refitted(decomposition, generator, errors, demands, settings, progress),
+        **_refitted(decomposition, generator, demands, settings, progress),
         psnr=psnr,
         ssim=ssim,
         evaluations=decomposition.provenance.evaluations,
@@ -104,23 +106,6 @@ def evaluate(
     )
 
 
-def _demand_scores(
-    decomposition: Decomposition,
-    errors: PatchErrors,
-    demands: Bool[Tensor, "demands patches"],
-    features: Tensor,
-    images: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    departure = (decomposition.feature_units - decomposition.baseline_units).abs().sum()
-    cost = (features - decomposition.baseline_units).abs().sum(1) / departure
-    return errors.inside(images, demands), errors.outside(images, demands), cost
-
-
-def _mean(values: Float[Tensor, " some"]) -> float:
-    """Return the mean, 0 of nothing."""
-    return float(values.mean()) if len(values) else 0.0
-
-
 def _completeness_gap(decomposition: Decomposition) -> float:
     whole = decomposition.combine_units(torch.ones(1, decomposition.count))
     departure = (decomposition.feature_units - decomposition.baseline_units).norm()
@@ -130,7 +115,6 @@ def _completeness_gap(decomposition: Decomposition) -> float:
 def _free_bound(
     decomposition: Decomposition,
     generator: Generator,
-    errors: PatchErrors,
     demands: Bool[Tensor, "demands patches"],
     settings: Evaluation,
     progress: Progress,
@@ -163,8 +147,7 @@ def _free_bound(
     ).cpu()
 
     def measured(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        images = generator.render(features)
-        return _demand_scores(decomposition, errors, demands, features, images)
+        return demand_errors(decomposition, generator, demands, features).all
 
     bound, structured = measured(free), measured(start)
     nothing = measured(decomposition.baseline_units.expand_as(start))
@@ -181,7 +164,6 @@ def _free_bound(
 def _refitted(
     decomposition: Decomposition,
     generator: Generator,
-    errors: PatchErrors,
     demands: Bool[Tensor, "demands patches"],
     settings: Evaluation,
     progress: Progress,
@@ -194,30 +176,15 @@ def _refitted(
     )
     points = []
     for price, result in frontier_fits(decomposition, generator, progress):
-        features = result.minimal_units(demands)
-        images = generator.render(features)
-        inside, leak, _ = _demand_scores(result, errors, demands, features, images)
+        answered = demand_errors(result, generator, demands, result.minimal_units(demands))
         points.append(
             {
                 "outside_weight": price,
-                "inside_error": float(inside.mean()),
-                "leak": _mean(leak[~demands.all(1)]),
+                "inside_error": float(answered.inside.mean()),
+                "leak": answered.mean_leak,
             }
         )
     return {"stability": fields_alike, "unit_stability": units_alike, "frontier": points}
-
-
-def _count_for(energy: Float[Tensor, " components"], share: float) -> int:
-    """Return how many components, strongest first, carry `share` of the energy."""
-    carried = energy.cumsum(0) / energy.sum()
-    return min(int((carried < share - 1e-12).sum()) + 1, len(energy))
-
-
-def _field_sizes(decomposition: Decomposition) -> dict[int, float]:
-    energy = decomposition.strengths.double().square()
-    by_size = torch.zeros(decomposition.regions.count + 1, dtype=torch.float64)
-    by_size.index_add_(0, decomposition.action_fields.sum(1), energy / energy.sum())
-    return {size: share for size, share in enumerate(by_size.tolist()) if share > 0}
 
 
 def top_counts(count: int) -> list[int]:

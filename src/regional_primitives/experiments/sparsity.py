@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate.measure import _count_for, _field_sizes
+from regional_primitives.evaluate.energy import count_for, field_sizes
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components, covered_patches, selected
 
@@ -98,11 +98,11 @@ def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] | None = 
     shares = counted.strengths / counted.strengths[0]
     return Sparsity(
         strengths=shares,
-        n50=_count_for(energy, 0.50),
-        n90=_count_for(energy, 0.90),
-        n95=_count_for(energy, 0.95),
+        n50=count_for(energy, 0.50),
+        n90=count_for(energy, 0.90),
+        n95=count_for(energy, 0.95),
         under={limit: float((shares < limit).float().mean()) for limit in NEAR_ZERO},
-        orders=_field_sizes(counted),
+        orders=field_sizes(counted),
         patches=int(covered_patches(counted).sum()),
         noise=_noise(counted),
         above_noise=None if counted.noise is None else int(counted.significant.sum()),

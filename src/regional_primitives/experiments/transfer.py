@@ -19,10 +19,10 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, require_whole
+from regional_primitives.evaluate.random_fields import random_connected, random_subsets
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.counted import counted_components, same_patches
-from regional_primitives.experiments.random_fields import random_connected, random_subsets
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.streams import stream
 

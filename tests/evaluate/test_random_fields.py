@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import regional_primitives as rp
-from regional_primitives.experiments.random_fields import grow, random_connected, random_subsets
+from regional_primitives.evaluate.random_fields import grow, random_connected, random_subsets
 from regional_primitives.runtime.streams import stream
 
 

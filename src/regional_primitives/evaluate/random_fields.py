@@ -1,4 +1,4 @@
-"""Random action fields of given sizes, connected or not: what transfer is compared with. Ours."""
+"""Random action fields of given sizes, connected or not: what real ones are compared with. Ours."""
 
 from __future__ import annotations
 

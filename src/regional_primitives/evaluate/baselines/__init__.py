@@ -1,0 +1,12 @@
+"""What one would do instead: other explanations of the same picture, scored on the same demands."""
+
+from regional_primitives.evaluate.baselines.compare import (
+    BASELINES,
+    BASELINES_FILE,
+    Compared,
+    Comparison,
+    Point,
+    baselines,
+)
+
+__all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]

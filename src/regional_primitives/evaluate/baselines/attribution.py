@@ -1,0 +1,74 @@
+"""Masks by attribution: switch on the units that matter for the demand, by two measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.evaluate.baselines.scene import Scene, Way
+
+__all__ = ["gradient_masks", "influence_masks"]
+
+_LEAST_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
+_KEPT_SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
+_BATCH = 48
+
+
+def influence_masks(scene: Scene) -> Iterator[Way]:
+    """Yield units by measured influence alone, without any fit: a unit serves several patches."""
+    for least in _LEAST_SHARES:
+
+        def answer(demands: Tensor, least: float = least) -> Float[Tensor, "demands units"]:
+            share = scene.influence_share
+            # No unit may serve nothing, or the whole picture would not be generated.
+            serves = (share > least) | (share == share.amax(0))
+            return scene.switched((demands.float() @ serves.float() > 0).float())
+
+        yield Way(f"a unit serves patches with over {least:.0%} of its influence", answer)
+
+
+def gradient_masks(scene: Scene) -> Iterator[Way]:
+    """Yield masks by gradient × activation, an evaluation a demand.
+
+    With the gradient of ½ ‖M_S(G(u) − x0)‖² at f, the units of largest product with f − f0 are kept
+    that hold a share of all positive products.
+    """
+    known: dict[bytes, Tensor] = {}
+
+    def attributions(demands: Bool[Tensor, "demands patches"]) -> Float[Tensor, "demands units"]:
+        # Every setting asks for the same demands; they are evaluated once.
+        key = demands.numpy().tobytes()
+        if key not in known:
+            known[key] = torch.cat([_attribution(scene, some) for some in demands.split(_BATCH)])
+        return known[key]
+
+    for kept in _KEPT_SHARES:
+
+        def answer(demands: Tensor, kept: float = kept) -> Float[Tensor, "demands units"]:
+            products = attributions(demands).clamp_min(0)
+            values, order = products.sort(dim=1, descending=True)
+            before = values.cumsum(1) - values
+            on = (before < kept * values.sum(1, keepdim=True)) & (values > 0)
+            return scene.switched(torch.zeros_like(products).scatter(1, order, on.float()))
+
+        yield Way(f"the units with {kept:.0%} of the attribution", answer)
+
+
+def _attribution(
+    scene: Scene, demands: Bool[Tensor, "demands patches"]
+) -> Float[Tensor, "demands units"]:
+    subject = scene.subject
+    height, width = subject.image.shape[-2:]
+    pixels = subject.regions.masks(height, width).float()
+    masks = torch.einsum("bn,nhw->bhw", demands.float(), pixels).to(subject.image)
+
+    def loss(images: Tensor) -> tuple[Tensor, None]:
+        return 0.5 * ((images - subject.baseline_image) * masks[:, None]).square().sum(), None
+
+    gradient, _ = scene.evaluations.gradient(
+        subject.units.expand(len(demands), -1).contiguous(), loss
+    )
+    return (gradient * subject.difference).cpu()

@@ -1,0 +1,285 @@
+"""What one would do instead, scored on the same demands and the same picture as a decomposition.
+
+Every baseline answers demands with features; inside error and leak of these are measured as for the
+decomposition itself. A baseline with a knob gives several points, its frontier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from regional_primitives.decompose.bound import demand_objective
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.errors import InputError, MissingExtraError, StorageError
+from regional_primitives.evaluate.baselines.attribution import gradient_masks, influence_masks
+from regional_primitives.evaluate.baselines.crop import crops
+from regional_primitives.evaluate.baselines.factors import nmf_terms, pca_terms, semi_nmf_terms
+from regional_primitives.evaluate.baselines.fields import random_fields
+from regional_primitives.evaluate.baselines.free import freely_optimised
+from regional_primitives.evaluate.baselines.scene import Baseline, Scene, Way
+from regional_primitives.evaluate.components import component_patterns, measure_components
+from regional_primitives.evaluate.demand_errors import demand_errors
+from regional_primitives.evaluate.energy import count_for
+from regional_primitives.evaluate.scores import Evaluation
+from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.storage import read_json, write_json
+
+__all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
+
+BASELINES_FILE = "baselines.json"
+
+BASELINES = {
+    baseline.name: baseline
+    for baseline in (
+        Baseline("spatial crop", "switches on the feature's cells where the demand lies",
+                 "common practice", "which cells count", crops),
+        Baseline("influence alone", "switches on the units that the demand's patches depend on, "
+                 "by vector–Jacobian products, without a fit",
+                 "ours", "least share of a unit's influence", influence_masks),
+        Baseline("gradient × activation", "keeps the units to which the demanded change is "
+                 "attributed, one gradient a demand",
+                 "Shrikumar et al. 2016", "share of the attribution", gradient_masks),
+        Baseline("PCA", "splits the feature into principal components, each with the patches that "
+                 "it changes", "as GANSpace, of one picture", "share of the change in the field",
+                 pca_terms),
+        Baseline("NMF", "splits the feature into non-negative factors, likewise",
+                 "Lee and Seung 1999", "share of the change in the field", nmf_terms),
+        Baseline("semi-NMF", "splits the feature into parts and appearances, likewise",
+                 "as PandA (Oldfield et al. 2022), of one picture",
+                 "share of the change in the field", semi_nmf_terms),
+        Baseline("random fields", "keeps the components and gives each a random connected field "
+                 "as large as its own", "ours", "none", random_fields),
+        Baseline("free optimum", "optimises every demand by itself, without components: "
+                 "what no sum of components beats by much", "the bound", "price of leak",
+                 freely_optimised),
+    )
+}  # fmt: skip
+"""Every baseline by name."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method at one setting; means over the demands."""
+
+    setting: str
+    inside_error: float
+    inside_error_spread: float
+    """Standard deviation over demands."""
+    leak: float
+    leak_spread: float
+    cost: float
+    objective: float
+    """inside + a · leak + b · cost, with the prices of the decomposition's own fit."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method on the common demands."""
+
+    name: str
+    about: str
+    source: str
+    knob: str
+    points: tuple[Point, ...]
+    evaluations: int
+    """Forward-and-backward evaluations for all its points, those of scoring left out."""
+    boundedness: float | None
+    """The following four are None for methods without components; see `Scores`."""
+    consistency: float | None
+    components: int | None
+    n90: int | None
+
+    @property
+    def best(self) -> Point:
+        """The point of the lowest objective: the setting that serves the method best here."""
+        return min(self.points, key=lambda point: point.objective)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A decomposition and the baselines, on the same demands of the same picture."""
+
+    own: Compared
+    baselines: tuple[Compared, ...]
+    demands: int
+    free_demands: int
+    """Of these, how many the free optimum was computed for."""
+    left_out: dict[str, str]
+    """Baselines that could not be run, and why."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return asdict(self)
+
+    def write(self, folder: Path) -> None:
+        """Write baselines.json into an existing run folder."""
+        write_json(folder / BASELINES_FILE, self.to_dict())
+
+    @staticmethod
+    def read(folder: Path) -> Comparison | None:
+        """Read what `write` wrote; None where nothing was compared.
+
+        Raises:
+            StorageError: corrupt, or of another release.
+        """
+        path = folder / BASELINES_FILE
+        if not path.is_file():
+            return None
+        content = read_json(path)
+        try:
+            _refuse_strange_names(content)
+            return Comparison(
+                **{
+                    **content,
+                    "own": _compared(content["own"]),
+                    "baselines": tuple(_compared(one) for one in content["baselines"]),
+                }
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"{path} is corrupt: {error}") from error
+
+
+def _compared(content: dict[str, Any]) -> Compared:
+    return Compared(**{**content, "points": tuple(Point(**one) for one in content["points"])})
+
+
+def _refuse_strange_names(content: dict[str, Any]) -> None:
+    known = {field.name for field in fields(Comparison)}
+    if set(content) != known:
+        raise ValueError(f"its names differ in: {', '.join(sorted(set(content) ^ known))}")
+
+
+def baselines(
+    decomposition: Decomposition,
+    generator: Generator,
+    names: Sequence[str] | str = "all",
+    settings: Evaluation | None = None,
+    *,
+    progress: Progress = silent,
+) -> Comparison:
+    """Score baselines on the demands that the decomposition itself is scored on.
+
+    Args:
+        decomposition: a result, and the picture that it explains.
+        generator: the one that it was made with.
+        names: of `BASELINES`; "all" takes every one whose packages are installed.
+        settings: as for `rp.evaluate`. The free optimum is computed for `free_demands` of the
+            demands, whatever `free_steps` say, at a hundred steps each.
+        progress: told of every baseline.
+
+    Raises:
+        InputError: an unknown name.
+        GeneratorError: another generator.
+        MissingExtraError: a baseline was named whose packages are missing.
+    """
+    decomposition.check_generator(generator)
+    wanted = _wanted(names)
+    settings = settings or Evaluation()
+    generator = generator.at(decomposition.latents)
+    given = decomposition.without(decomposition.remainder)
+    demands = held_out_demands(given.regions, settings.demands, settings.seed, within=given.patches)
+    found: list[Compared] = []
+    left_out: dict[str, str] = {}
+    for number, baseline in enumerate(wanted):
+        asked = demands
+        if baseline.ways is freely_optimised:
+            asked = demands[~demands.all(1)][: settings.free_demands]
+        if len(asked):
+            try:
+                found.append(_measured(baseline, given, generator, asked, settings))
+            except MissingExtraError as error:
+                if names != "all":
+                    raise
+                left_out[baseline.name] = str(error)
+        else:
+            left_out[baseline.name] = "free_demands is 0"
+        progress("baselines", number + 1, len(wanted), baseline.name)
+    return Comparison(
+        _measured(_OWN, given, generator, demands, settings),
+        tuple(found),
+        len(demands),
+        min(len(demands), settings.free_demands),
+        left_out,
+    )
+
+
+def _wanted(names: Sequence[str] | str) -> list[Baseline]:
+    if names == "all":
+        return list(BASELINES.values())
+    listed = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in listed if name not in BASELINES]
+    if unknown or not listed:
+        raise InputError(
+            f"{', '.join(map(repr, unknown)) or 'nothing'} is no baseline; "
+            f"there are: all, {', '.join(BASELINES)}"
+        )
+    return [BASELINES[name] for name in dict.fromkeys(listed)]
+
+
+def _as_fitted(scene: Scene) -> Iterator[Way]:
+    scene.evaluations.count += scene.decomposition.provenance.evaluations
+    yield Way("as fitted", scene.decomposition.minimal_units, scene.decomposition)
+
+
+_OWN = Baseline("this decomposition", "what this run found", "this library", "none", _as_fitted)
+
+
+def _measured(
+    baseline: Baseline,
+    given: Decomposition,
+    generator: Generator,
+    demands: Bool[Tensor, "demands patches"],
+    settings: Evaluation,
+) -> Compared:
+    scene = Scene(given, generator, Evaluations(generator), settings.seed)
+    points, components = [], None
+    for way in baseline.ways(scene):
+        points.append(_point(scene, way, demands))
+        components = way.components or components
+    shared = (baseline.name, baseline.about, baseline.source, baseline.knob, tuple(points))
+    if components is None:
+        return Compared(*shared, scene.evaluations.count, None, None, None, None)
+    patterns = component_patterns(components, generator, list(range(components.count)))
+    effects = measure_components(
+        components,
+        generator,
+        patterns,
+        min(settings.components, components.count),
+        contexts=settings.contexts,
+        seed=settings.seed,
+    )
+    return Compared(
+        *shared,
+        scene.evaluations.count,
+        effects.mean(effects.boundedness),
+        effects.mean(effects.consistency),
+        components.count,
+        count_for(components.strengths.double().square(), 0.9),
+    )
+
+
+def _point(scene: Scene, way: Way, demands: Bool[Tensor, "demands patches"]) -> Point:
+    features = way.answer(demands)
+    found = demand_errors(scene.decomposition, scene.generator, demands, features)
+    fit = scene.decomposition.provenance.settings
+    objective = demand_objective(*found.all, fit.get("outside_weight", 0.1),
+                                 fit.get("cost_weight", 0.05))  # fmt: skip
+    leak = found.leak[found.partial]
+    return Point(
+        way.setting,
+        float(found.inside.mean()),
+        float(found.inside.std(correction=0)),
+        found.mean_leak,
+        float(leak.std(correction=0)) if len(leak) else 0.0,
+        float(found.cost.mean()),
+        float(objective.mean()),
+    )

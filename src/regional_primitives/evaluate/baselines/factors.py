@@ -1,0 +1,160 @@
+"""Factor methods: the feature's departure as a sum of spatial patterns times channel patterns.
+
+PCA (rank-1 terms of the singular value decomposition), NMF of its positive and negative parts, and
+semi-NMF with parts ≥ 0 and signed appearances (Ding et al. 2010), the factorisation of PandA
+(Oldfield et al. 2022), here of one picture's feature. None of them knows of patches: each term gets
+the patches that its own picture changes as its action field.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regional_primitives.decompose.candidates import Layout
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import MissingExtraError
+from regional_primitives.evaluate.baselines.scene import Scene, Way
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["nmf_terms", "pca_terms", "semi_nmf_terms"]
+
+_HELD_SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
+_SHOWN = 0.9
+"""Whose components are measured themselves."""
+_ITERATIONS = 200
+_Factors: TypeAlias = tuple[Tensor, Tensor]
+"""[sites, terms] and [terms, channels]."""
+_Factorise: TypeAlias = Callable[[Float[Tensor, "sites channels"], int, torch.Generator], _Factors]
+
+
+def pca_terms(scene: Scene) -> Iterator[Way]:
+    """Yield PCA of the departure f − f0."""
+    yield from _ways(scene, "pca", _pca)
+
+
+def nmf_terms(scene: Scene) -> Iterator[Way]:
+    """Yield NMF of the departure's positive and negative parts, by scikit-learn.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    if importlib.util.find_spec("sklearn") is None:
+        raise MissingExtraError("NMF", "baselines")
+    yield from _ways(scene, "nmf", _nmf)
+
+
+def semi_nmf_terms(scene: Scene) -> Iterator[Way]:
+    """Yield parts and appearances, as in PandA."""
+    yield from _ways(scene, "semi-nmf", _semi_nmf)
+
+
+def _ways(scene: Scene, name: str, factorise: _Factorise) -> Iterator[Way]:
+    terms = _terms(scene, factorise)
+    shares = _patch_shares(scene, terms)
+    for held in _HELD_SHARES:
+        components = _components(scene, name, terms, _smallest_fields(shares, held))
+        setting = f"fields that hold {held:.0%} of each term's change"
+        yield Way(setting, components.minimal_units, components if held == _SHOWN else None)
+
+
+def _terms(scene: Scene, factorise: _Factorise) -> Float[Tensor, "terms units"]:
+    """Factorise each tensor of the departure; what the terms leave is a term of its own."""
+    layouts = Layout.of(scene.decomposition.feature_shape)
+    count = scene.decomposition.regions.count
+    total = sum(layout.units for layout in layouts)
+    found = []
+    for number, layout in enumerate(layouts):
+        departure = layout.by_site(scene.difference)
+        most = min(count, *departure.shape)
+        sites, channels = factorise(departure, most, stream(scene.seed, "factors", number))
+        terms = torch.zeros(sites.shape[1], total)
+        own = layout.flat(torch.einsum("sk,kc->ksc", sites, channels))
+        terms[:, layout.start : layout.start + layout.units] = own
+        found.append(terms)
+    terms = torch.cat(found)
+    rest = scene.difference - terms.sum(0)
+    if float(rest.norm()) > 1e-5 * float(scene.difference.norm()):
+        terms = torch.cat([terms, rest[None]])
+    return terms[terms.norm(dim=1) > 0]
+
+
+def _pca(departure: Float[Tensor, "sites channels"], count: int, rng: torch.Generator) -> _Factors:
+    left, size, right = torch.linalg.svd(departure, full_matrices=False)
+    return left[:, :count] * size[:count], right[:count]
+
+
+def _nmf(departure: Float[Tensor, "sites channels"], count: int, rng: torch.Generator) -> _Factors:
+    import warnings
+
+    from sklearn.decomposition import NMF
+    from sklearn.exceptions import ConvergenceWarning
+
+    parts = torch.cat([departure.clamp_min(0), (-departure).clamp_min(0)], 1).double()
+    state = int(torch.randint(2**31 - 1, (), generator=rng))
+    model = NMF(count, init="nndsvda", max_iter=_ITERATIONS, random_state=state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # as many steps as semi-NMF takes
+        sites = torch.from_numpy(model.fit_transform(parts.numpy())).float()
+    gained, lost = torch.from_numpy(model.components_).float().chunk(2, dim=1)
+    return sites, gained - lost
+
+
+def _semi_nmf(
+    departure: Float[Tensor, "sites channels"], count: int, rng: torch.Generator
+) -> _Factors:
+    """Alternate least squares for appearances with the multiplicative step for parts ≥ 0."""
+    matrix = departure.double()
+    parts = torch.rand(len(matrix), count, generator=rng, dtype=torch.float64) + 0.2
+    for _ in range(_ITERATIONS):
+        appearances = torch.linalg.lstsq(parts, matrix, driver="gelsd").solution
+        towards, between = matrix @ appearances.T, appearances @ appearances.T
+        up = towards.clamp_min(0) + parts @ (-between).clamp_min(0)
+        down = (-towards).clamp_min(0) + parts @ between.clamp_min(0)
+        parts *= (up / down.clamp_min(1e-30)).sqrt()
+    appearances = torch.linalg.lstsq(parts, matrix, driver="gelsd").solution
+    return parts.float(), appearances.float()
+
+
+def _patch_shares(
+    scene: Scene, terms: Float[Tensor, "terms units"]
+) -> Float[Tensor, "terms patches"]:
+    """Return each patch's share of what a term alone changes in the baseline image."""
+    images = scene.generator.render(scene.baseline_units + terms)
+    errors = scene.subject.errors
+    changed = errors.per_patch(images.to(errors.image.device), errors.baseline_image)
+    changed = changed[:, : errors.count].cpu()
+    return changed / changed.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _smallest_fields(shares: Float[Tensor, "terms patches"], held: float) -> Tensor:
+    """Return each term's fewest patches that hold the share `held`; one at least."""
+    values, order = shares.sort(dim=1, descending=True)
+    kept = values.cumsum(1) - values < held
+    kept[:, 0] = True
+    return torch.zeros_like(kept).scatter(1, order, kept)
+
+
+def _components(
+    scene: Scene, name: str, terms: Float[Tensor, "terms units"], fields: Tensor
+) -> Decomposition:
+    given = scene.decomposition
+    field_of, unit_of = terms.nonzero(as_tuple=True)
+    return Decomposition.assemble(
+        fields=fields,
+        field_of=field_of,
+        unit_of=unit_of,
+        values=terms[field_of, unit_of],
+        **{
+            kept: getattr(given, kept)
+            for kept in ("feature", "baseline", "image", "baseline_image", "regions", "latents")
+        },
+        history=torch.zeros(0, 3),
+        provenance=replace(given.provenance, method=name, settings={}, evaluations=0),
+    )

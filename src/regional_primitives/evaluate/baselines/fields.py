@@ -1,0 +1,26 @@
+"""Random fields of matched sizes: the same components, each with another field as large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from regional_primitives.evaluate.baselines.scene import Scene, Way
+from regional_primitives.evaluate.random_fields import random_connected
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["random_fields"]
+
+
+def random_fields(scene: Scene) -> Iterator[Way]:
+    """Yield the decomposition with connected random fields of the same sizes."""
+    given = scene.decomposition
+    fields = random_connected(
+        given.action_fields.sum(1),
+        given.regions.demand(given.patches),
+        given.regions,
+        stream(scene.seed, "random fields"),
+        rectangles=given.regions.is_grid,
+    )
+    components = replace(given, action_fields=fields)
+    yield Way("one draw", components.minimal_units, components)
