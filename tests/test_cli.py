@@ -108,6 +108,36 @@ def test_evaluate_measures_anew_and_renews_the_report(run_folder, primitives, tm
     assert one.provenance == other.provenance
 
 
+def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
+    run_folder, primitives, tmp_path
+):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    words = ["evaluate", folder, "--set", "demands=8"]
+    asked = ["--baselines", "spatial crop, random fields"]
+    status, out, _ = primitives(*words, *asked, "--json")
+    assert status == 0
+    found = json.loads(out)["baselines"]
+    assert [one["name"] for one in found["baselines"]] == ["spatial crop", "random fields"]
+    assert found["own"]["points"][0]["leak"] == json.loads(out)["scores"]["leak"]
+    assert found == json.loads((folder / "baselines.json").read_text())
+    assert (folder / "figures" / "baselines.png").is_file()
+    assert 'id="baselines"' in (folder / "report.html").read_text()
+    status, out, _ = primitives(*words, *asked)
+    assert "spatial crop" in out
+    status, out, _ = primitives(*words, "--json")
+    assert status == 0
+    assert "baselines" not in json.loads(out)
+    assert 'id="baselines"' in (folder / "report.html").read_text()
+    assert primitives("evaluate", folder, "--set", "demands=9")[0] == 0
+    assert not (folder / "baselines.json").exists()
+    assert not (folder / "figures" / "baselines.png").exists()
+    assert 'id="baselines"' not in (folder / "report.html").read_text()
+    status, _, err = primitives(*words, "--baselines", "crop")
+    assert status == 2
+    assert "'crop' is no baseline; there are: all, spatial crop" in err
+
+
 def test_edit_writes_the_picture_that_python_gives(run_folder, primitives, planted, tmp_path):
     import numpy as np
     from PIL import Image

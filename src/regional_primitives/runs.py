@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
 from regional_primitives.errors import GeneratorError, MissingExtraError
-from regional_primitives.evaluate import Evaluation, Scores, evaluate, exhibit
+from regional_primitives.evaluate import Comparison, Evaluation, Scores, evaluate, exhibit
+from regional_primitives.evaluate import baselines as compare
+from regional_primitives.evaluate.baselines import BASELINES_FILE
 from regional_primitives.generators import ZOO, Generator, Latents, load_generator
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
@@ -93,17 +96,40 @@ def explain_to_folder(
     return scores, False
 
 
-def rescore(folder: Path, evaluation: Evaluation, progress: Progress = silent) -> Scores:
+def rescore(
+    folder: Path,
+    evaluation: Evaluation,
+    progress: Progress = silent,
+    baselines: Sequence[str] | str | None = None,
+) -> tuple[Scores, Comparison | None]:
     """Measure a run of a zoo generator anew, and renew its scores, figures and report.
 
-    Whatever else lies in the folder stays.
+    Whatever else lies in the folder stays, but for a comparison with baselines that was measured
+    otherwise.
+
+    Args:
+        folder: the run folder.
+        evaluation: how much is measured.
+        progress: told of every step.
+        baselines: of `rp.baselines`, "all" or names; None leaves them as they are.
+
+    Returns:
+        The scores, and the comparison that now stands in the folder.
 
     Raises:
+        InputError: an unknown baseline.
         StorageError: no run, or a corrupt one.
         GeneratorError: a generator that the zoo does not know, or whose weights have changed.
     """
     decomposition = Decomposition.load(folder)
-    return _measure_again(decomposition, generator_of(decomposition), folder, evaluation, progress)
+    generator = generator_of(decomposition)
+    compared = (
+        None
+        if baselines is None
+        else compare(decomposition, generator, baselines, evaluation, progress=progress)
+    )
+    scores = _measure_again(decomposition, generator, folder, evaluation, progress, compared)
+    return scores, Comparison.read(folder)
 
 
 def _measure_again(
@@ -112,9 +138,14 @@ def _measure_again(
     folder: Path,
     evaluation: Evaluation,
     progress: Progress,
+    compared: Comparison | None = None,
 ) -> Scores:
     with staged_folder(folder, overwrite=True) as staging:
         shutil.copytree(folder, staging, dirs_exist_ok=True)
+        if compared is not None:
+            compared.write(staging)
+        elif read_json(folder / MANIFEST).get("evaluation") != asdict(evaluation):
+            (staging / BASELINES_FILE).unlink(missing_ok=True)
         # An older report must not stand beside newer scores, should the new one be left out.
         shutil.rmtree(staging / FIGURES, ignore_errors=True)
         (staging / REPORT).unlink(missing_ok=True)

@@ -13,19 +13,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from regional_primitives.evaluate import Scores
+from regional_primitives.evaluate import Comparison, Scores
 from regional_primitives.show.report import REPORT
 
 __all__ = ["open_report", "print_json", "print_pairs", "print_run", "tell"]
 
 
-def print_run(folder: Path, scores: Scores, as_json: bool) -> None:
-    """Print the main scores of a run, and where its report is."""
+def print_run(
+    folder: Path, scores: Scores, as_json: bool, compared: Comparison | None = None
+) -> None:
+    """Print the main scores of a run, its comparison with baselines, and where its report is."""
     report = folder / REPORT
     content: dict[str, Any] = {
         "run": str(folder),
         "report": str(report) if report.is_file() else None,
         "scores": scores.to_dict(),
+        **({} if compared is None else {"baselines": compared.to_dict()}),
     }
     if as_json:
         print_json(content)
@@ -38,8 +41,35 @@ def print_run(folder: Path, scores: Scores, as_json: bool) -> None:
     table.add_row("components for 90 % of the energy", f"{scores.n90} of {scores.components}")
     table.add_row("evaluations of the tail", f"{scores.evaluations:,}")
     Console().print(table)
+    if compared is not None:
+        _print_baselines(compared)
     if report.is_file():
         typer.echo(f"report: {report}")
+
+
+def _print_baselines(compared: Comparison) -> None:
+    """Print each method at the setting that serves it best."""
+    title = f"on the same {compared.demands} demands, each method at its best setting"
+    table = Table(title=title, title_justify="left")
+    table.add_column("method", no_wrap=True)
+    for name in ("inside error", "leak", "boundedness", "consistency", "evaluations"):
+        table.add_column(name, justify="right")
+    for method in (compared.own, *compared.baselines):
+        best = method.best
+        axioms = (
+            "" if value is None else f"{value:.2f}"
+            for value in (method.boundedness, method.consistency)
+        )
+        table.add_row(
+            method.name,
+            f"{best.inside_error:.2%}",
+            f"{best.leak:.1%}",
+            *axioms,
+            f"{method.evaluations:,}",
+        )
+    Console().print(table)
+    for name, why in compared.left_out.items():
+        tell(f"{name} is left out: {why}")
 
 
 def print_pairs(content: dict[str, Any], as_json: bool) -> None:

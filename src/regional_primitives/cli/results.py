@@ -13,7 +13,7 @@ from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
 from regional_primitives.cli.output import print_pairs, print_run
 from regional_primitives.decompose import Decomposition
-from regional_primitives.evaluate import Evaluation
+from regional_primitives.evaluate import BASELINES, Evaluation
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, pair, settings_help
 from regional_primitives.show.pixels import write_picture
@@ -28,14 +28,25 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Evaluation)),
     ] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|NAME,…",
+            help="Also score what one would do instead, on the same demands: "
+            f"{', '.join(BASELINES)}.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure runs anew; their scores, figures and reports are renewed."""
     settings = changed(Evaluation, changes or [])
+    names: list[str] | str | None = baselines
+    if baselines is not None and baselines.strip() != "all":
+        names = [name.strip() for name in baselines.split(",")]
     for folder in folders:
         with progress_bar() as progress:
-            scores = runs.rescore(folder, settings, progress)
-        print_run(folder, scores, as_json)
+            scores, compared = runs.rescore(folder, settings, progress, names)
+        print_run(folder, scores, as_json, compared if names else None)
 
 
 @app.command()

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.runtime.storage import staged_file
 from regional_primitives.show import form, noise_plots, plots
+from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.overview import plot_overview
 from regional_primitives.show.relation_view import relation_figures
 
@@ -25,7 +26,10 @@ _DPI = 160
 
 
 def draw_figures(
-    decomposition: Decomposition, scores: Scores, exhibits: Exhibits
+    decomposition: Decomposition,
+    scores: Scores,
+    exhibits: Exhibits,
+    comparison: Comparison | None = None,
 ) -> dict[str, Figure]:
     """Draw all figures that the run has numbers for, by name."""
     components = form.apart(decomposition)
@@ -41,11 +45,17 @@ def draw_figures(
         figures["history"] = plots.plot_history(decomposition)
     if scores.frontier:
         figures["frontier"] = plots.plot_frontier(scores)
+    if comparison is not None:
+        figures["baselines"] = plot_baselines(comparison)
     return {**figures, **relation_figures(decomposition)}
 
 
 def write_figures(
-    folder: Path, decomposition: Decomposition, scores: Scores, exhibits: Exhibits
+    folder: Path,
+    decomposition: Decomposition,
+    scores: Scores,
+    exhibits: Exhibits,
+    comparison: Comparison | None = None,
 ) -> list[Path]:
     """Write all figures of a run into its figures folder; return their paths.
 
@@ -54,7 +64,8 @@ def write_figures(
         StorageError: the disk refuses.
     """
     written = []
-    for name, figure in draw_figures(decomposition, scores, exhibits).items():
+    figures = draw_figures(decomposition, scores, exhibits, comparison)
+    for name, figure in figures.items():
         path = folder / FIGURES / f"{name}.png"
         write_figure(path, figure)
         written.append(path)

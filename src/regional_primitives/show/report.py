@@ -6,7 +6,7 @@ from pathlib import Path
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import StorageError
-from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.runtime.storage import MANIFEST, read_json, staged_file
 from regional_primitives.show.extras import report_extra, require_report_extra
 from regional_primitives.show.figures import write_figures
@@ -30,8 +30,10 @@ def write_report(folder: Path) -> Path:
     scores = Scores.read(folder)
     exhibits = Exhibits.read(folder)
     _refuse_strangers(folder, decomposition, exhibits)
-    page = render(report_view(decomposition, scores, exhibits, read_json(folder / MANIFEST)))
-    write_figures(folder, decomposition, scores, exhibits)
+    comparison = Comparison.read(folder)
+    manifest = read_json(folder / MANIFEST)
+    page = render(report_view(decomposition, scores, exhibits, manifest, comparison))
+    write_figures(folder, decomposition, scores, exhibits, comparison)
     report = folder / REPORT
     with staged_file(report) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.provenance import Provenance
-from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.show import form, numerals, reproduce
+from regional_primitives.show.baseline_view import BaselineView, baseline_view
 from regional_primitives.show.cards import Ranking, Remainder, rankings, remainder
 from regional_primitives.show.charts import Chart, report_charts
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
@@ -70,6 +71,7 @@ class ReportView:
     """The chosen patches P of the exact form; empty for the structured form."""
     introduction: tuple[Picture, ...]
     groups: tuple[ScoreGroup, ...]
+    baselines: BaselineView | None
     components: str
     numbering: str
     """How components are numbered and what their ranks count."""
@@ -94,6 +96,7 @@ def report_view(
     scores: Scores,
     exhibits: Exhibits,
     manifest: Mapping[str, Any] | None = None,
+    comparison: Comparison | None = None,
 ) -> ReportView:
     """Build the view.
 
@@ -102,6 +105,7 @@ def report_view(
         scores: its scores.
         exhibits: its pictures.
         manifest: what run.json tells beyond the decomposition, such as how scores were measured.
+        comparison: with baselines, where they were scored.
     """
     origin = decomposition.provenance
     departure = decomposition.image - decomposition.baseline_image
@@ -132,6 +136,7 @@ def report_view(
         chosen=form.chosen_in_words(decomposition),
         introduction=introduction,
         groups=score_groups(scores, decomposition),
+        baselines=None if comparison is None else baseline_view(comparison),
         components=numerals.count(form.apart(decomposition).count),
         numbering=_numbering(decomposition),
         rankings=cards,

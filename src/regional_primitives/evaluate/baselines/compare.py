@@ -49,13 +49,13 @@ BASELINES = {
                  "attributed, one gradient a demand",
                  "Shrikumar et al. 2016", "share of the attribution", gradient_masks),
         Baseline("PCA", "splits the feature into principal components, each with the patches that "
-                 "it changes", "as GANSpace, of one picture", "share of the change in the field",
-                 pca_terms),
+                 "it changes", "as GANSpace, of one picture",
+                 "terms, share of the change in the field", pca_terms),
         Baseline("NMF", "splits the feature into non-negative factors, likewise",
-                 "Lee and Seung 1999", "share of the change in the field", nmf_terms),
+                 "Lee and Seung 1999", "terms, share of the change in the field", nmf_terms),
         Baseline("semi-NMF", "splits the feature into parts and appearances, likewise",
                  "as PandA (Oldfield et al. 2022), of one picture",
-                 "share of the change in the field", semi_nmf_terms),
+                 "terms, share of the change in the field", semi_nmf_terms),
         Baseline("random fields", "keeps the components and gives each a random connected field "
                  "as large as its own", "ours", "none", random_fields),
         Baseline("free optimum", "optimises every demand by itself, without components: "
@@ -93,7 +93,7 @@ class Compared:
     evaluations: int
     """Forward-and-backward evaluations for all its points, those of scoring left out."""
     boundedness: float | None
-    """The following four are None for methods without components; see `Scores`."""
+    """The following four are of the best point, see `Scores`; None without components."""
     consistency: float | None
     components: int | None
     n90: int | None
@@ -102,6 +102,15 @@ class Compared:
     def best(self) -> Point:
         """The point of the lowest objective: the setting that serves the method best here."""
         return min(self.points, key=lambda point: point.objective)
+
+    @property
+    def frontier(self) -> tuple[Point, ...]:
+        """The points that no other of the method beats in both, the least inside error first."""
+        kept: list[Point] = []
+        for point in sorted(self.points, key=lambda point: (point.inside_error, point.leak)):
+            if not kept or point.leak < kept[-1].leak:
+                kept.append(point)
+        return tuple(kept)
 
 
 @dataclass(frozen=True)
@@ -241,11 +250,10 @@ def _measured(
     settings: Evaluation,
 ) -> Compared:
     scene = Scene(given, generator, Evaluations(generator), settings.seed)
-    points, components = [], None
-    for way in baseline.ways(scene):
-        points.append(_point(scene, way, demands))
-        components = way.components or components
-    shared = (baseline.name, baseline.about, baseline.source, baseline.knob, tuple(points))
+    tried = [(_point(scene, way, demands), way.components) for way in baseline.ways(scene)]
+    points = tuple(point for point, _ in tried)
+    components = min(tried, key=lambda one: one[0].objective)[1]
+    shared = (baseline.name, baseline.about, baseline.source, baseline.knob, points)
     if components is None:
         return Compared(*shared, scene.evaluations.count, None, None, None, None)
     patterns = component_patterns(components, generator, list(range(components.count)))

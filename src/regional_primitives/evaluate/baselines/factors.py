@@ -26,8 +26,6 @@ from regional_primitives.runtime.streams import stream
 __all__ = ["nmf_terms", "pca_terms", "semi_nmf_terms"]
 
 _HELD_SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
-_SHOWN = 0.9
-"""Whose components are measured themselves."""
 _ITERATIONS = 200
 _Factors: TypeAlias = tuple[Tensor, Tensor]
 """[sites, terms] and [terms, channels]."""
@@ -56,18 +54,19 @@ def semi_nmf_terms(scene: Scene) -> Iterator[Way]:
 
 
 def _ways(scene: Scene, name: str, factorise: _Factorise) -> Iterator[Way]:
-    terms = _terms(scene, factorise)
-    shares = _patch_shares(scene, terms)
-    for held in _HELD_SHARES:
-        components = _components(scene, name, terms, _smallest_fields(shares, held))
-        setting = f"fields that hold {held:.0%} of each term's change"
-        yield Way(setting, components.minimal_units, components if held == _SHOWN else None)
+    patches = scene.decomposition.regions.count
+    for count in sorted({max(1, patches // 4), patches}):
+        terms = _terms(scene, factorise, count)
+        shares = _patch_shares(scene, terms)
+        for held in _HELD_SHARES:
+            components = _components(scene, name, terms, _smallest_fields(shares, held))
+            setting = f"{count} terms, fields that hold {held:.0%} of each term's change"
+            yield Way(setting, components.minimal_units, components)
 
 
-def _terms(scene: Scene, factorise: _Factorise) -> Float[Tensor, "terms units"]:
+def _terms(scene: Scene, factorise: _Factorise, count: int) -> Float[Tensor, "terms units"]:
     """Factorise each tensor of the departure; what the terms leave is a term of its own."""
     layouts = Layout.of(scene.decomposition.feature_shape)
-    count = scene.decomposition.regions.count
     total = sum(layout.units for layout in layouts)
     found = []
     for number, layout in enumerate(layouts):

@@ -1,0 +1,102 @@
+"""The comparison with baselines as a section of the report: a table, a figure, how to read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regional_primitives.evaluate import Comparison
+from regional_primitives.evaluate.baselines import Compared
+from regional_primitives.show import numerals, plots
+from regional_primitives.show.baseline_plots import plot_baselines
+from regional_primitives.show.pixels import data_uri
+
+__all__ = ["BaselineRow", "BaselineView", "baseline_view"]
+
+
+@dataclass(frozen=True)
+class BaselineRow:
+    """One method at the setting that serves it best, ready to print."""
+
+    name: str
+    about: str
+    setting: str
+    inside: str
+    leak: str
+    objective: str
+    boundedness: str
+    consistency: str
+    n90: str
+    evaluations: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class BaselineView:
+    """The section."""
+
+    note: str
+    rows: tuple[BaselineRow, ...]
+    light: str
+    dark: str
+    label: str
+    width: int
+    """CSS pixels at which the figure's text has the size that it was drawn with."""
+
+
+def baseline_view(comparison: Comparison) -> BaselineView:
+    """Tell a comparison.
+
+    Raises:
+        MissingExtraError: a package that only the report needs is not installed.
+    """
+    figure = plot_baselines(comparison)
+    drawing = plots.svg(figure).encode("utf-8")
+    dark = plots.darkened(drawing.decode("utf-8")).encode("utf-8")
+    methods = (comparison.own, *comparison.baselines)
+    return BaselineView(
+        note=_note(comparison),
+        rows=tuple(_row(method, own=method is comparison.own) for method in methods),
+        light=data_uri(drawing, "image/svg+xml"),
+        dark=data_uri(dark, "image/svg+xml"),
+        label="Leak against inside error of this decomposition and of the baselines.",
+        width=round(96 * figure.get_figwidth()),
+    )
+
+
+def _row(method: Compared, *, own: bool) -> BaselineRow:
+    best = method.best
+    alone = len(method.points) == 1
+
+    def of_components(value: float | None) -> str:
+        return "no components" if value is None else numerals.decimal(value)
+
+    return BaselineRow(
+        name=method.name,
+        about=f"{method.about} ({method.source})",
+        setting="" if alone else best.setting,
+        inside=f"{numerals.percent(best.inside_error)} ± "
+        f"{numerals.percent(best.inside_error_spread)}",
+        leak=f"{numerals.percent(best.leak)} ± {numerals.percent(best.leak_spread)}",
+        objective=numerals.decimal(best.objective),
+        boundedness=of_components(method.boundedness),
+        consistency=of_components(method.consistency),
+        n90="no components"
+        if method.n90 is None
+        else f"{numerals.count(method.n90)} of {numerals.count(method.components or 0)}",
+        evaluations=numerals.count(method.evaluations),
+        own=own,
+    )
+
+
+def _note(comparison: Comparison) -> str:
+    told = [
+        f"All methods answer the same {numerals.count(comparison.demands)} demands",
+        f"(the free optimum the first {numerals.count(comparison.free_demands)} of them)."
+        if any(method.name == "free optimum" for method in comparison.baselines)
+        else "",
+        "A method with a knob is shown at the setting with the lowest objective, that of this "
+        "decomposition's own fit; the figure joins the settings that no other of the method "
+        "beats, the rest are hollow. ± is the standard deviation over demands. Evaluations are forward-and-backward runs of the tail, for all settings.",
+        *(f"{name} is left out: {why}." for name, why in comparison.left_out.items()),
+    ]
+    return numerals.unbroken(" ".join(text for text in told if text))
