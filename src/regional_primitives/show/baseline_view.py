@@ -96,7 +96,8 @@ def _note(comparison: Comparison) -> str:
         else "",
         "A method with a knob is shown at the setting with the lowest objective, that of this "
         "decomposition's own fit; the figure joins the settings that no other of the method "
-        "beats, the rest are hollow. ± is the standard deviation over demands. Evaluations are forward-and-backward runs of the tail, for all settings.",
+        "beats, the rest are hollow. ± is the standard deviation over demands. Evaluations are "
+        "forward-and-backward runs of the tail, for all settings.",
         *(f"{name} is left out: {why}." for name, why in comparison.left_out.items()),
     ]
     return numerals.unbroken(" ".join(text for text in told if text))
