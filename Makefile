@@ -39,7 +39,7 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/zoo.py photos-128
 	$(BIN)/python benchmarks/zoo.py terrain
 	$(BIN)/primitives sweep faces --layers all --seeds 0:4 --thorough --out runs/sweep-faces
-	$(BIN)/primitives reproduce faces --out runs/reproduce-faces
+	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/method_figures.py
 
 setup: $(VENV)/.installed

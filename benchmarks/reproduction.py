@@ -1,0 +1,75 @@
+"""The tables and pictures of docs/reproduction.md: every experiment of the paper on eight faces.
+
+    .venv/bin/python benchmarks/reproduction.py [--run runs/reproduce-faces]
+
+Runs `primitives reproduce faces` with its defaults into the folder, which goes on where it stood
+(about two hours on two cores from nothing), then writes benchmarks/results/reproduce_faces.json,
+the table between the markers of docs/reproduction.md, and docs/images/reproduce_*.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from regional_primitives.reproduction import reproduce
+from regional_primitives.runtime.progress import progress_bar
+from regional_primitives.runtime.storage import write_json
+from regional_primitives.show.figures import FIGURES
+from regional_primitives.show.reproduction_table import Line, reproduction_lines
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reproduction.md"
+RESULTS = ROOT / "benchmarks" / "results" / "reproduce_faces.json"
+SHOWN = ("build_up_exact", "real_fields_exact", "strengths_exact", "redraw", "transfer")
+"""Figures that the page shows."""
+COLOURS = 128
+"""Kept of each figure, to hold the repository small."""
+
+
+def main() -> None:
+    """Reproduce, and renew what the documentation shows of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=ROOT / "runs" / "reproduce-faces")
+    folder = parser.parse_args().run
+    with progress_bar() as progress:
+        result = reproduce("faces", folder, progress=progress)
+    write_json(RESULTS, summaries(result.to_dict()))
+    page = PAGE.read_text(encoding="utf-8")
+    renewed = re.sub(
+        r"(?<=<!-- table: begin -->\n).*(?=<!-- table: end -->)",
+        lambda _: table(reproduction_lines(result)),
+        page,
+        flags=re.DOTALL,
+    )
+    PAGE.write_text(renewed, encoding="utf-8")
+    for name in SHOWN:
+        drawn = Image.open(folder / FIGURES / f"{name}.png").convert("RGB")
+        small = drawn.quantize(COLOURS, dither=Image.Dither.NONE)
+        small.save(ROOT / "docs" / "images" / f"reproduce_{name}.png", optimize=True)
+
+
+def summaries(content: Any) -> Any:
+    """Leave out the numbers of single pictures."""
+    if isinstance(content, dict):
+        return {key: summaries(value) for key, value in content.items() if key != "pictures"}
+    return content
+
+
+def table(lines: list[Line]) -> str:
+    """Write the lines as Markdown, each experiment's name once."""
+    rows = ["| experiment | number | structured | exact |", "| --- | --- | --- | --- |"]
+    for name, group in itertools.groupby(lines, lambda line: line.experiment):
+        for number, line in enumerate(group):
+            told = f"**{name}**" if number == 0 else ""
+            rows.append(f"| {told} | {line.score} | {line.structured} | {line.exact} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()
