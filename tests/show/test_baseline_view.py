@@ -30,7 +30,7 @@ def test_each_method_stands_at_its_best_setting():
     assert masks.setting == "20 %"
     assert masks.inside.replace("\u00a0", " ") == "2.0 % ± 1.0 %"
     assert masks.leak.replace("\u00a0", " ") == "30 % ± 15 %"
-    assert masks.boundedness == "no components"
+    assert masks.boundedness == masks.n90 == "–"
     assert (own.setting, own.n90, own.evaluations) == ("", "86 of 120", "4,944")
     assert own.boundedness == "0.800"
 

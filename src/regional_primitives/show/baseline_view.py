@@ -13,6 +13,9 @@ from regional_primitives.show.pixels import data_uri
 __all__ = ["BaselineRow", "BaselineView", "baseline_view"]
 
 
+_NONE = "–"
+
+
 @dataclass(frozen=True)
 class BaselineRow:
     """One method at the setting that serves it best, ready to print."""
@@ -68,7 +71,7 @@ def _row(method: Compared, *, own: bool) -> BaselineRow:
     alone = len(method.points) == 1
 
     def of_components(value: float | None) -> str:
-        return "no components" if value is None else numerals.decimal(value)
+        return _NONE if value is None else numerals.decimal(value)
 
     return BaselineRow(
         name=method.name,
@@ -80,7 +83,7 @@ def _row(method: Compared, *, own: bool) -> BaselineRow:
         objective=numerals.decimal(best.objective),
         boundedness=of_components(method.boundedness),
         consistency=of_components(method.consistency),
-        n90="no components"
+        n90=_NONE
         if method.n90 is None
         else f"{numerals.count(method.n90)} of {numerals.count(method.components or 0)}",
         evaluations=numerals.count(method.evaluations),
@@ -97,7 +100,8 @@ def _note(comparison: Comparison) -> str:
         "A method with a knob is shown at the setting with the lowest objective, that of this "
         "decomposition's own fit; the figure joins the settings that no other of the method "
         "beats, the rest are hollow. ± is the standard deviation over demands. Evaluations are "
-        "forward-and-backward runs of the tail, for all settings.",
+        "forward-and-backward runs of the tail, for all settings. A dash: the method has no "
+        "components.",
         *(f"{name} is left out: {why}." for name, why in comparison.left_out.items()),
     ]
     return numerals.unbroken(" ".join(text for text in told if text))
