@@ -48,7 +48,7 @@ _PER_FORM = (
      "{:.0%}"),
     ("Sparsity", "sparsity", "mean_order", "patches in a field, weighted by energy", "{:.2f}"),
     ("Sparsity", "sparsity", "low_orders", "share of the energy in fields of 1 to 3 patches",
-     "{:.0%}"),
+     "{:.1%}"),
     ("Sparsity", "sparsity", "noise_floor",
      "noise floor over the strongest component, at its loudest order", "{:.0%}"),
     ("Sparsity", "sparsity", "above_noise", "components above the noise of their order", "{:.0f}"),
