@@ -1,6 +1,6 @@
 """What one would do instead, on `faces` at main.5: the table of docs/baselines.md.
 
-    .venv/bin/python benchmarks/baselines.py [--pictures 5]
+    .venv/bin/python benchmarks/baselines.py [--pictures 3]
 
 Explains pictures by seeds from 0 on with the structured form's defaults and scores every baseline
 on the same 128 held-out demands. Writes benchmarks/results/baselines_faces.json, the table between
@@ -41,7 +41,7 @@ NUMBERS = (
 def main() -> None:
     """Compare on each picture, and renew the documentation."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=3)
     pictures = parser.parse_args().pictures
     generator = rp.load_generator("faces")
     found = []

@@ -74,6 +74,7 @@ def test_failed_computation_leaves_no_entry(folder):
 
 def test_folder_is_the_platforms_unless_chosen(folder, monkeypatch):
     assert cache_folder() == folder
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     for unset in ("", None):
         if unset is None:
             monkeypatch.delenv("REGIONAL_PRIMITIVES_CACHE")
