@@ -44,7 +44,7 @@ _QUESTIONS = {
         "All ways are measured on the exact form's demands, all sets of its chosen patches. The "
         "raw transform gives the features that were optimised back by construction, unless only "
         "its strongest components are kept. For this comparison the structured form was fitted to "
-        "the chosen patches alone, on random demands.",
+        "the chosen patches and to the rest as one more, on random demands.",
     ),
     "Spatial boundedness": (
         "Does a component change its action field, and nothing else?",
