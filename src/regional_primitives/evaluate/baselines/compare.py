@@ -198,10 +198,9 @@ def baselines(
     demands = held_out_demands(given.regions, settings.demands, settings.seed, within=given.patches)
     found: list[Compared] = []
     left_out: dict[str, str] = {}
+    few = demands[~demands.all(1)][: settings.free_demands]
     for number, baseline in enumerate(wanted):
-        asked = demands
-        if baseline.ways is freely_optimised:
-            asked = demands[~demands.all(1)][: settings.free_demands]
+        asked = few if baseline.ways is freely_optimised else demands
         if len(asked):
             try:
                 found.append(_measured(baseline, given, generator, asked, settings))
@@ -216,7 +215,7 @@ def baselines(
         _measured(_OWN, given, generator, demands, settings),
         tuple(found),
         len(demands),
-        min(len(demands), settings.free_demands),
+        len(few),
         left_out,
     )
 
