@@ -183,7 +183,7 @@ def test_without_a_verb_the_help_is_printed(primitives):
         (["explain", "faces", "--set", "steps"], "'steps' is not of the form NAME=VALUE"),
         (["explain", "faces", "--set", "steps=0"], "steps must be a whole number of at least 1"),
         (["explain", "faces", "--set", "step=5"], "there is no setting 'step'; there are: steps"),
-        (["explain", "faces", "--set", "signed=perhaps"], "signed is true or false"),
+        (["explain", "faces", "--set", "give_back=much"], "give_back is a number, not 'much'"),
         (["explain", "faces", "--weights", "/dev/null"], "is not the published file"),
         (["explain", "faces", "--out", "/dev/null"], "is a file; choose a folder"),
         (["explain", "faces", "--out", "/dev/null/run"], "cannot write to /dev/null/run"),

@@ -2,7 +2,7 @@ import pytest
 
 import regional_primitives as rp
 
-QUICK = rp.Structured(steps=20, batch=16, probes=2, baseline_count=256)
+QUICK = rp.Structured(steps=40, batch=16, probes=2, baseline_count=256)
 
 
 @pytest.fixture(scope="session")

@@ -72,3 +72,18 @@ def test_fields_on_a_label_map_are_connected_and_within_reach():
         assert torch.equal(grown, row)
     whole = torch.tensor([True, True, False, True, True, False])
     assert (fields == whole).all(1).any()
+
+
+def test_sites_with_about_as_many_candidates_go_together():
+    generator = torch.Generator().manual_seed(0)
+    influence = torch.rand(16, 40, generator=generator) ** 12  # reaches of all sizes
+    found = candidate_fields(rp.Regions.grid(4, 4), influence, threshold=1e-2, most=99)
+    groups = found.alike()
+    assert len(groups) > 2
+    places = torch.cat([places for places, _ in groups])
+    assert places.sort().values.tolist() == list(range(40))
+    for places, some in groups:
+        assert torch.equal(some.index[some.valid], found.index[places][found.valid[places]])
+        counts = some.valid.sum(1)
+        assert int(counts.max()) == some.index.shape[1]
+        assert int(counts.min()) * 5 > int(counts.max()) * 4

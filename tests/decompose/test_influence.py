@@ -43,6 +43,21 @@ def test_influence_is_the_squared_first_order_change(subject):
     assert float((influence - influence.diag().diag()).abs().max()) == 0.0
 
 
+def test_another_fit_of_the_picture_measures_nothing_again_and_counts_the_same(subject):
+    ran = []
+    evaluations = Evaluations(subject.generator)
+    once = measure_influence(subject, evaluations, probes=3, seed=5)
+    evaluations.gradient = lambda *_: ran.append(1)
+    assert torch.equal(measure_influence(subject, evaluations, probes=3, seed=5), once)
+    assert evaluations.count == 2 * 3 * 4
+    assert not ran
+    for changed in ({"seed": 6}, {"probes": 2}):
+        fresh = Evaluations(subject.generator)
+        other = measure_influence(subject, fresh, **{"probes": 3, "seed": 5, **changed})
+        assert fresh.seconds > 0
+        assert not torch.equal(other, once)
+
+
 def test_a_saturated_patch_is_reached_all_the_same(subject):
     feature = subject.feature.clone().requires_grad_(True)
     subject.generator.tail(feature)[0, 0, 1, 1].backward()

@@ -7,7 +7,10 @@ import regional_primitives as rp
 from regional_primitives.generators.zoo.toy import planted_truth
 
 # Exactness goes before leak and cost here, since the planted fields overlap and so must leak.
-EXACT = rp.Structured(steps=300, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0)
+EXACT = rp.Structured(
+    steps=300, batch=24, trials=0, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0,
+    sparsity_weight=0.0, give_back=0.0,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -48,9 +51,9 @@ def test_planted_components_need_no_luck_in_the_random_stream(planted):
     torch.testing.assert_close(one.strengths[:10], other.strengths[:10], rtol=0.05, atol=0)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_components_add_up_to_the_feature(planted, quick, signed):
-    settings = dataclasses.replace(quick, signed=signed)
+@pytest.mark.parametrize("give_back", [0.0, 0.5, 2.0])
+def test_components_add_up_to_the_feature(planted, quick, give_back):
+    settings = dataclasses.replace(quick, give_back=give_back)
     result = rp.explain(planted, planted.sample_latents(1, 5), rp.Regions.grid(4, 4), settings)
     whole = result.minimal_feature(torch.ones(16, dtype=torch.bool))
     gap = (whole - result.feature).norm() / (result.feature - result.baseline).norm()
@@ -59,20 +62,28 @@ def test_components_add_up_to_the_feature(planted, quick, signed):
     torch.testing.assert_close(added, result.feature, rtol=1e-5, atol=1e-6)
 
 
-def test_unsigned_shares_only_switch_on(planted, planted_result):
-    share = (
-        planted_result.values
-        / (planted_result.feature - planted_result.baseline).flatten()[planted_result.units.long()]
+def _shares(result):
+    departure = (result.feature - result.baseline).flatten()
+    return result.values / departure[result.units.long()]
+
+
+def test_units_that_take_nothing_back_only_switch_on(planted, quick):
+    settings = dataclasses.replace(quick, give_back=0.0)
+    share = _shares(
+        rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
     )
     assert float(share.min()) >= 0
     assert float(share.max()) <= 1 + 1e-6
 
 
-def test_signed_shares_do_take_back(planted, quick):
-    settings = dataclasses.replace(quick, signed=True, correction_weight=0.0)
+def test_units_take_back_no_more_than_they_may(planted, quick):
+    settings = dataclasses.replace(quick, give_back=0.25, smallest_share=0.0)
     result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
-    departure = (result.feature - result.baseline).flatten()
-    assert float((result.values / departure[result.units.long()]).min()) < -0.01
+    share = _shares(result)
+    assert float(share.min()) < -0.01
+    size = torch.zeros(result.unit_count).index_add_(0, result.units.long(), share.abs())
+    assert float(size.max()) <= 1 + 2 * 0.25 + 1e-4
+    assert float(size.max()) > 1.05
 
 
 def test_a_seed_gives_the_same_result_twice(planted, planted_result, quick):
@@ -99,7 +110,7 @@ def test_evaluations_are_those_that_the_tail_ran(planted, quick, monkeypatch):
 
     monkeypatch.setattr(type(planted), "tail", counted)
     result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), quick)
-    assert result.provenance.evaluations == ran == 2 * 16 + 20 * 16
+    assert result.provenance.evaluations == ran == 2 * 16 + 40 * (16 + 2 * 2)
 
 
 def test_a_higher_price_of_leak_leaks_less_and_errs_more(planted, quick):
@@ -133,6 +144,8 @@ def test_a_label_map_is_explained_too(planted, quick):
         ({"cost_weight": -1.0}, "cost_weight must be a number of at least 0"),
         ({"smallest_share": 0.7}, "must be below 0.5"),
         ({"probes": True}, "probes must be a whole number"),
+        ({"trials": -1}, "trials must be a whole number of at least 0"),
+        ({"give_back": float("inf")}, "give_back must be a number of at least 0"),
     ],
 )
 def test_settings_are_checked_when_made(change, message):
@@ -150,7 +163,7 @@ def test_progress_reports_each_step_with_figures(planted, quick):
         progress=lambda stage, done, total, note="": seen.append((stage, done, total, note)),
     )
     fit = [entry for entry in seen if entry[0] == "fit"]
-    assert [entry[1] for entry in fit] == list(range(1, 21))
+    assert [entry[1] for entry in fit] == list(range(1, 41))
     assert fit[-1][1] == fit[-1][2]
     assert "inside error" in fit[-1][3]
     assert "leak" in fit[-1][3]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from regional_primitives.runtime.cache import cache_folder, cached_tensors
+from regional_primitives.runtime.cache import Recent, cache_folder, cached_tensors
 
 
 @pytest.fixture
@@ -87,3 +87,29 @@ def test_folder_is_the_platforms_unless_chosen(folder, monkeypatch):
 def test_tests_keep_out_of_the_home_folder(cache):
     assert cache_folder() == cache
     assert not cache.is_relative_to(Path.home() / ".cache")
+
+
+def test_what_was_asked_for_least_lately_is_forgotten_first():
+    recent, computed = Recent(3 * 4), []
+
+    def get(key):
+        def compute():
+            computed.append(key)
+            return torch.zeros(1)
+
+        return recent.get(key, compute)
+
+    for key in "abcab":
+        get(key)
+    assert computed == ["a", "b", "c"]
+    get("d")  # forgets c
+    get("a")
+    get("c")
+    assert computed == ["a", "b", "c", "d", "c"]
+
+
+def test_what_is_too_large_is_computed_and_not_kept():
+    recent = Recent(8)
+    for _ in range(2):
+        assert recent.get("large", lambda: torch.ones(9)).sum() == 9
+    assert not recent._kept

@@ -377,13 +377,13 @@ def test_the_command_makes_the_sweep_again(sweep):
     )
     other = made_up(
         {"b8[0]#2": (4,)}, refits=False, seeds=(1, 5, 9), options={"size": 64},
-        evaluation=asdict(rp.Evaluation()), settings=asdict(rp.Structured(signed=True)),
+        evaluation=asdict(rp.Evaluation()), settings=asdict(rp.Structured(give_back=0.0)),
     )  # fmt: skip
     assert "--layers 'b8[0]#2' " in sweep_command(other)  # a shell must not read it as a pattern
     words = shlex.split(sweep_command(other))
     assert words[3:] == [
         "--layers", "b8[0]#2", "--seeds", "1,5,9", "--grid", "6x6", "--size", "64",
-        "--set", "signed=true",
+        "--set", "give_back=0.0",
     ]  # fmt: skip
 
 

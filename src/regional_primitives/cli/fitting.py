@@ -11,7 +11,16 @@ from rich.console import Console
 
 from regional_primitives import reproduction, runs, sweeps
 from regional_primitives.cli.application import app
-from regional_primitives.cli.options import Device, Json, Overwrite, Size, Thorough, Weights
+from regional_primitives.cli.options import (
+    Device,
+    Json,
+    Overwrite,
+    Quality,
+    Size,
+    Thorough,
+    Weights,
+    preset,
+)
 from regional_primitives.cli.output import open_report, print_json, print_run, tell
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.errors import InputError
@@ -55,6 +64,7 @@ def explain(
             "subsets, and exact OR interactions. Patch 0 is top left, row by row.",
         ),
     ] = None,
+    quality: Quality = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; runs/MODEL-LAYER-SEED unless given.")
     ] = None,
@@ -79,7 +89,9 @@ def explain(
     """Explain one picture: components, scores and a report in a run folder."""
     settings: Structured | Exact
     if exact is None:
-        settings = changed(Structured, changes or [])
+        settings = changed(Structured, changes or [], preset(quality))
+    elif quality is not None:
+        raise InputError("--quality belongs to the structured form; --exact has none")
     else:
         settings = changed(Exact, changes or [], patches=_patches(exact))
     regions = Regions.parse(grid)
@@ -123,6 +135,7 @@ def sweep(
         ),
     ] = None,
     grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    quality: Quality = None,
     out: Annotated[
         Path | None, typer.Option(help="The sweep's folder; runs/sweep-MODEL unless given.")
     ] = None,
@@ -157,7 +170,7 @@ def sweep(
                 sweeps.parse_layers(chosen),
                 folder,
                 regions=Regions.parse(grid),
-                settings=changed(Structured, changes or []),
+                settings=changed(Structured, changes or [], preset(quality)),
                 evaluation=replace(evaluation, refits=True) if thorough else evaluation,
                 workers=workers,
                 progress=progress,

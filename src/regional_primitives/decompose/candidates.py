@@ -98,6 +98,24 @@ class Candidates:
             parts.append(Candidates(self.fields, index[:, :slots], valid[:, :slots]))
         return parts
 
+    def alike(self) -> list[tuple[Int[Tensor, " some"], Candidates]]:
+        """Group the sites by how many candidates they have, so that few slots stay empty.
+
+        Returns:
+            The sites of each group, and their candidates; a group's most are fewer than 1.25 times
+            its fewest.
+        """
+        counts = self.valid.sum(1)
+        groups = []
+        left = torch.ones_like(counts, dtype=torch.bool)
+        while bool(left.any()):
+            most = int(counts[left].max())
+            places = (left & (counts * 5 > most * 4)).nonzero().flatten()
+            left[places] = False
+            some = Candidates(self.fields, self.index[places, :most], self.valid[places, :most])
+            groups.append((places, some))
+        return groups
+
 
 def candidate_fields(
     regions: Regions, influence: Float[Tensor, "patches sites"], threshold: float, most: int

@@ -2,62 +2,74 @@
 
 u(S) = f0 + p_S ⊙ (f − f0),  p_S = Σ_{T∩S≠∅} w_T,  Σ_T w_T = 1 for every unit, so that
 Δf_T = w_T ⊙ (f − f0) and feature completeness and linear additivity (arXiv 2410.04421) hold by
-construction. Shares are w_T = a_T + c_T − (Σ c) a_T: a ≥ 0 with Σ_T a_T = 1, plus signed
-corrections c under an L1 price, with which a unit can take back at a border what another spills
-over it. Without corrections w_T ≥ 0 and p_S grows with S. The form, its loss and its start from
-measured influence are ours; it takes all patches where the paper's 2ⁿ subsets allow 9.
+construction; boundedness and consistency are terms of the loss. The form, its loss and its start
+from measured influence are ours; it takes all patches where the paper's 2ⁿ subsets allow 9.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.candidates import Candidates, Layout, candidate_fields
 from regional_primitives.decompose.demands import draw_demands
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
+from regional_primitives.decompose.shares import FieldShares, Start
 from regional_primitives.decompose.subject import Subject
+from regional_primitives.decompose.trials import Trials
 from regional_primitives.errors import GeneratorError, InputError, require_whole
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 
-__all__ = ["Fit", "Structured", "fit_structured"]
+__all__ = ["QUALITIES", "Fit", "Structured", "fit_structured"]
 
 
 _CHECK_EVERY = 10
 """Steps between two looks at whether the components still move."""
 
-_MOST_UNKNOWNS = 48 * 2**20
-"""Logits of one fit; a larger feature gets fewer candidate fields a site."""
-_FEWEST_CANDIDATES = 16
+QUALITIES: dict[str, dict[str, Any]] = {
+    "fast": {"steps": 75, "probes": 2},
+    "balanced": {},
+    "best": {"steps": 1600},
+}
+"""Settings that differ from the defaults, by name of a quality."""
+
+_SMALLEST_ENERGY = 1e-12
+"""Keeps the slope of a component's strength finite where it has none."""
 
 
 @dataclass(frozen=True)
 class Structured:
     """Settings of the structured form. The defaults cost about 4,900 evaluations on 36 patches."""
 
-    steps: int = 200
-    """Most optimisation steps; each fits `batch` fresh random demands."""
-    batch: int = 24
-    """Demands a step, each one forward-and-backward evaluation of the tail."""
-    learning_rate: float = 0.3
+    steps: int = 400
+    """Most optimisation steps."""
+    batch: int = 8
+    """Fresh random demands a step, each one forward-and-backward evaluation of the tail."""
+    trials: int = 2
+    """Components a step that are tried alone and left out, each two evaluations."""
+    learning_rate: float = 0.2
     """Adam's first step size on the logits; falls linearly to zero over `steps`."""
-    outside_weight: float = 0.1
+    outside_weight: float = 0.18
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
     cost_weight: float = 0.05
     """Price of the share of the feature that a demand switches on."""
-    signed: bool = False
-    """Whether shares may be negative: less leak on some pictures, cancelling patterns on others."""
-    correction_weight: float = 0.02
-    """Price of the share of the feature that signed corrections move."""
-    correction_rate: float = 0.3
-    """Step size of the corrections over that of the logits."""
+    boundedness_weight: float = 0.12
+    """Price of what a tried component changes outside its action field."""
+    consistency_weight: float = 0.03
+    """Price of how much a tried component's pattern depends on its company."""
+    sparsity_weight: float = 0.003
+    """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components."""
+    give_back: float = 0.6
+    """The most of itself that a unit may take back where its neighbours spill over; 0 lets units
+    only switch on, leaks more, and has patterns that add up better."""
     probes: int = 4
     """Vector–Jacobian products a patch that measure influence before the fit."""
     influence_sharpness: float = 6.0
@@ -78,10 +90,11 @@ class Structured:
     baseline_seed: int = 0
     """Random stream of those latents."""
     seed: int = 0
-    """Random stream of demands and influence probes."""
+    """Random stream of demands, trials and influence probes."""
 
     def __post_init__(self) -> None:
-        at_least = {"steps": 1, "batch": 1, "probes": 1, "most_candidates": 1, "baseline_count": 0}
+        at_least = {"steps": 1, "batch": 1, "trials": 0, "probes": 1, "most_candidates": 1}
+        at_least["baseline_count"] = 0
         for name, least in at_least.items():
             require_whole(name, getattr(self, name), least)
         for field in fields(self):
@@ -94,6 +107,33 @@ class Structured:
             raise InputError("learning_rate must be above 0")
         if self.smallest_share >= 0.5 or self.reach_threshold >= 0.5:
             raise InputError("smallest_share and reach_threshold must be below 0.5")
+
+    @staticmethod
+    def of_quality(quality: str = "balanced") -> Structured:
+        """Return the settings for a budget: `fast` (about 1,000 evaluations on 36 patches),
+        `balanced` (the defaults, 5,000) or `best` (20,000).
+
+        Raises:
+            InputError: another word.
+        """
+        if quality not in QUALITIES:
+            raise InputError(f"quality is {', '.join(QUALITIES)}, not {quality!r}")
+        return Structured(**QUALITIES[quality])
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any]) -> Structured:
+        """Read settings that a run was stored with.
+
+        Raises:
+            InputError: settings that this release does not know.
+        """
+        unknown = set(stored) - {field.name for field in fields(Structured)}
+        if unknown:
+            raise InputError(
+                f"the run was fitted by an earlier release (its settings include "
+                f"{', '.join(sorted(unknown))}); explain the picture again"
+            )
+        return Structured(**stored)
 
     def settled(self, generator: Generator) -> Structured:
         """Fill in what is left to the generator."""
@@ -138,24 +178,31 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     influence = measure_influence(
         subject, evaluations, settings.probes, settings.seed, settings.batch
     )
-    model = _Model.start(subject, influence, settings)
-    rates = (settings.learning_rate, settings.learning_rate * settings.correction_rate)
-    unknowns = [{"params": group} for group in model.unknowns]
-    optimizer = torch.optim.Adam(unknowns, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
+    start = Start(
+        sharpness=settings.influence_sharpness,
+        size_penalty=settings.size_penalty,
+        reach_threshold=settings.reach_threshold,
+        most_candidates=settings.most_candidates,
+        give_back=settings.give_back,
+    )
+    model = FieldShares.start(subject, influence, start)
+    optimizer = torch.optim.Adam(
+        model.unknowns, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True
+    )
     history: list[Tensor] = []
-    checked = model.shares()
+    checked = _held(model)
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
-        for group, rate in zip(optimizer.param_groups, rates, strict=False):
-            group["lr"] = rate * (1 - step / settings.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * (1 - step / settings.steps)
         optimizer.zero_grad()
         history.append(_backward(subject, evaluations, model, settings, step))
         if not bool(history[-1].isfinite().all()):
             raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
         optimizer.step()
         if len(history) % _CHECK_EVERY == 0:
-            shares = model.shares()
+            shares = _held(model)
             # Late steps are small by themselves; what counts is what full steps would move.
             stillness = model.moved(checked, shares) / (1 - step / settings.steps)
             converged = stillness < settings.tolerance
@@ -177,182 +224,63 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     )
 
 
+@torch.no_grad()
+def _held(model: FieldShares) -> list[Tensor]:
+    return model.shares()
+
+
 def _backward(
-    subject: Subject, evaluations: Evaluations, model: _Model, settings: Structured, step: int
+    subject: Subject, evaluations: Evaluations, model: FieldShares, settings: Structured, step: int
 ) -> Float[Tensor, " figures"]:
     """Add one step's gradient to the logits; return inside error, leak and cost of its demands.
 
     A batch that would not fit the generator's memory budget goes through in chunks.
     """
+    device = subject.units.device
     batch = settings.batch
     demands = draw_demands(subject.regions, batch, settings.seed, "fit", start=step * batch)
-    figures = torch.zeros(3, device=subject.units.device)
-    for chunk in demands.to(subject.units.device).split(subject.generator.chunk):
-        share = len(chunk) / batch
-        units, cost, moved = model.switched(chunk)
+    fitted = model.shares()
+    shares = [part.detach().requires_grad_(True) for part in fitted]
+    energies = model.energies(shares)
+    trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
+    length = subject.difference.norm()
+    (settings.sparsity_weight * (energies + _SMALLEST_ENERGY).sqrt().sum() / length).backward()
+    figures = torch.zeros(3, device=device)
+    for asked, tried in _chunks(demands.to(device), trials, subject.generator.chunk):
+        units, costs = model.switched(shares, torch.cat([model.asked(asked), tried.on]))
 
         def loss(
-            images: Tensor, chunk: Tensor = chunk, share: float = share
+            images: Tensor, asked: Tensor = asked, tried: Trials = tried
         ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            inside = subject.errors.inside(images, chunk).mean()
-            leak = subject.errors.outside(images, chunk).mean()
-            weighted = inside + settings.outside_weight * leak
-            return share * weighted, (inside.detach(), leak.detach())
+            made = images[: len(asked)]
+            inside = subject.errors.inside(made, asked).sum() / batch
+            leak = subject.errors.outside(made, asked).sum() / batch
+            value = inside + settings.outside_weight * leak
+            if len(tried):
+                stray, change = tried.losses(images[len(asked) :], subject.errors)
+                unlike = settings.boundedness_weight * stray + settings.consistency_weight * change
+                value = value + unlike.sum() / settings.trials
+            return value, (inside.detach(), leak.detach())
 
         gradient, (inside, leak) = evaluations.gradient(
             subject.baseline_units + units.detach(), loss
         )
-        price = share * (settings.cost_weight * cost + settings.correction_weight * moved)
+        cost = costs[: len(asked)].sum() / batch
+        price = settings.cost_weight * cost
         torch.autograd.backward([units, price], [gradient, torch.ones_like(price)])
-        figures += share * torch.stack([inside, leak, cost.detach()])
+        figures += torch.stack([inside, leak, cost.detach()])
+    torch.autograd.backward(fitted, [part.grad for part in shares])
     return figures
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The unknowns of one tensor: for each of a site's candidate fields, a logit a unit."""
-
-    layout: Layout
-    candidates: Candidates
-    difference: Float[Tensor, "sites channels"]
-    weight: Float[Tensor, "sites channels"]
-    """Each unit's share of ‖f − f0‖₁ of the whole feature."""
-    logits: Float[Tensor, "sites slots channels"]
-    corrections: Float[Tensor, "sites slots channels"] | None
-
-    @staticmethod
-    def start(
-        layout: Layout,
-        candidates: Candidates,
-        influence: Float[Tensor, "patches sites channels"],
-        units: Float[Tensor, " units"],
-        settings: Structured,
-    ) -> _Part:
-        """Start from measured influence: a field is likely that holds it and is small."""
-        share = influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)
-        member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        held = member @ share.transpose(0, 1)  # [sites, slots, channels]
-        size = member.sum(-1, keepdim=True)
-        logits = settings.influence_sharpness * held - settings.size_penalty * size
-        logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
-        difference = layout.by_site(units).contiguous()
-        return _Part(
-            layout,
-            candidates,
-            difference,
-            difference.abs() / units.abs().sum(),
-            logits.requires_grad_(True),
-            torch.zeros_like(logits).requires_grad_(True) if settings.signed else None,
-        )
-
-    def shares(self) -> Float[Tensor, "sites slots channels"]:
-        """Return w_T of every unit over its site's candidates."""
-        base = self.logits.softmax(1)
-        if self.corrections is None:
-            return base
-        corrections = self.corrections * self.candidates.valid[..., None]
-        return base + corrections - corrections.sum(1, keepdim=True) * base
-
-    def switched(
-        self, asked: Float[Tensor, "batch fields"]
-    ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, ""], Float[Tensor, ""]]:
-        """Return p_S ⊙ (f − f0) of each demand, the mean cost of p_S, the size of corrections."""
-        per_site = asked[:, self.candidates.index.flatten()].unflatten(
-            1, self.candidates.index.shape
-        )
-        on = per_site.transpose(0, 1) @ self.shares()  # [sites, batch, channels]
-        units = self.layout.flat((on * self.difference[:, None]).transpose(0, 1))
-        cost = (on.abs().mean(1) * self.weight).sum()
-        if self.corrections is None:
-            return units, cost, torch.zeros_like(cost)
-        return units, cost, (self.corrections.abs().sum(1) * self.weight).sum()
-
-    @torch.no_grad()
-    def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Drop shares below `smallest` and list the rest as (field, unit, share)."""
-        shares = self.shares()
-        # Every unit keeps its largest share even where all are small.
-        largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
-        kept = shares * ((shares.abs() >= smallest) | (largest > 0))
-        # What was dropped goes to the largest share, so that completeness stays exact.
-        kept = kept + largest * (1 - kept.sum(1, keepdim=True))
-        kept = kept * (self.difference != 0)[:, None]
-        sites, slots, channels = kept.nonzero(as_tuple=True)
-        end = self.layout.start + self.layout.units
-        places = self.layout.by_site(torch.arange(end, device=kept.device))
-        return (
-            self.candidates.index[sites, slots],
-            places[sites, channels],
-            kept[sites, slots, channels],
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """The unknowns of a whole feature, tensor by tensor."""
-
-    fields: Bool[Tensor, "fields patches"]
-    parts: list[_Part]
-
-    @staticmethod
-    def start(
-        subject: Subject, influence: Float[Tensor, "patches units"], settings: Structured
-    ) -> _Model:
-        """Choose each site's candidates and start from measured influence."""
-        layouts = Layout.of(subject.feature_shape)
-        by_site = [layout.by_site(influence) for layout in layouts]
-        affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
-        candidates = candidate_fields(
-            subject.regions,
-            torch.cat([part.sum(-1) for part in by_site], 1),
-            settings.reach_threshold,
-            min(settings.most_candidates, affordable),
-        )
-        parts = [
-            _Part.start(layout, mine, part, subject.difference, settings)
-            for layout, mine, part in zip(
-                layouts,
-                candidates.split([layout.sites for layout in layouts]),
-                by_site,
-                strict=True,
-            )
-        ]
-        return _Model(candidates.fields, parts)
-
-    @property
-    def unknowns(self) -> list[list[Tensor]]:
-        """The tensors that are fitted: logits, and corrections if there are any."""
-        corrections = [part.corrections for part in self.parts if part.corrections is not None]
-        groups: list[list[Tensor]] = [[part.logits for part in self.parts]]
-        return [*groups, list(corrections)] if corrections else groups
-
-    def shares(self) -> list[Tensor]:
-        """Return every tensor's w_T."""
-        return [part.shares().detach() for part in self.parts]
-
-    def switched(
-        self, demands: Bool[Tensor, "batch patches"]
-    ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, ""], Float[Tensor, ""]]:
-        """Return p_S ⊙ (f − f0) of each demand, the mean cost of p_S, the size of corrections."""
-        asked = (demands.float() @ self.fields.float().T > 0).float()
-        units, costs, moved = zip(*(part.switched(asked) for part in self.parts), strict=True)
-        return torch.cat(units, 1), torch.stack(costs).sum(), torch.stack(moved).sum()
-
-    def moved(self, before: list[Tensor], after: list[Tensor]) -> float:
-        """Return which share of the feature changed its field between two states."""
-        moved = [
-            ((b - a).abs().sum(1) * part.weight).sum()
-            for part, a, b in zip(self.parts, before, after, strict=True)
-        ]
-        return float(torch.stack(moved).sum()) / 2
-
-    def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Drop shares below `smallest` and list the rest as (field, unit, share), by field.
-
-        A unit that equals its baseline belongs to no component.
-        """
-        lists = zip(*(part.kept_shares(smallest) for part in self.parts), strict=True)
-        field_of, unit_of, share = (torch.cat(entries) for entries in lists)
-        units = sum(part.layout.units for part in self.parts)
-        order = (field_of * units + unit_of).argsort()
-        return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()
+def _chunks(
+    demands: Bool[Tensor, "batch patches"], trials: Trials, size: int
+) -> list[tuple[Bool[Tensor, "some patches"], Trials]]:
+    """Split a step's work so that no more than `size` images are at work, or a trial's two."""
+    if len(demands) + 2 * len(trials) <= size:
+        return [(demands, trials)]
+    none = Trials(trials.chosen[:0], trials.action_fields[:0])
+    parts = [(part, none) for part in demands.split(size)]
+    if len(trials):
+        parts += [(demands[:0], part) for part in trials.split(max(1, size // 2))]
+    return parts

@@ -21,7 +21,7 @@ from regional_primitives.runtime.progress import Progress, silent
 
 __all__ = ["frontier_fits", "second_fit", "stability"]
 
-_PRICES = (0.3, 3.0)
+_PRICES = (0.4, 2.0)
 """The frontier's other points: multiples of the price of leak."""
 
 
@@ -58,7 +58,7 @@ def _settings(decomposition: Decomposition) -> Structured | Exact:
     known = decomposition.provenance.settings
     if decomposition.provenance.method == "exact":
         return Exact(**{**known, "noise_floor": False})
-    return Structured(**known)
+    return Structured.from_dict(known)
 
 
 def _fit(

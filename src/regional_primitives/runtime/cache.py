@@ -1,10 +1,11 @@
-"""A cache on disk addressed by content: what is costly and depends on nothing but its key."""
+"""Caches addressed by content, on disk and in memory, for what depends on nothing but its key."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.storage import read_tensors, write_tensors
 
-__all__ = ["cache_folder", "cached_tensors"]
+__all__ = ["Recent", "cache_folder", "cached_tensors"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,3 +46,24 @@ def cached_tensors(
     except StorageError as error:
         _log.warning("the result is not cached: %s", error)
     return tensors
+
+
+class Recent:
+    """Keeps in memory what was computed lately, up to a number of bytes and nothing larger.
+
+    Tensors are handed out as they are: whoever gets one must not change it.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[str, Tensor] = OrderedDict()
+
+    def get(self, key: str, compute: Callable[[], Tensor]) -> Tensor:
+        """Return what `compute` gives, from memory if it was computed for the same key lately."""
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = compute()
+        self._kept[key] = found
+        while sum(tensor.nbytes for tensor in self._kept.values()) > self._most_bytes:
+            self._kept.popitem(last=False)
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -25,12 +25,15 @@ def settings_list(kind: type) -> str:
     )
 
 
-def changed(kind: type[Any], changes: Sequence[str], **given: Any) -> Any:
+def changed(
+    kind: type[Any], changes: Sequence[str], start: Mapping[str, Any] | None = None, **given: Any
+) -> Any:
     """Build settings from NAME=VALUE texts; types and defaults are the dataclass's own.
 
     Args:
         kind: the dataclass.
         changes: the texts.
+        start: settings in place of the defaults, which the texts may change.
         given: settings that are no texts.
 
     Raises:
@@ -46,7 +49,7 @@ def changed(kind: type[Any], changes: Sequence[str], **given: Any) -> Any:
         if name in given:
             raise InputError(f"{name} has an option of its own; it is not --set")
         values[name] = _parsed(name, value, type(known[name].default))
-    return kind(**values, **given)
+    return kind(**{**(start or {}), **values}, **given)
 
 
 def _parsed(name: str, text: str, kind: type) -> Any:

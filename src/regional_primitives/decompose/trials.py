@@ -1,0 +1,92 @@
+"""Components tried by themselves: axioms two and three of the paper as terms of the loss.
+
+A tried component k is switched on alone and off alone, two evaluations, which give two patterns:
+
+    Δx = G(f0 + Δf_k) − x0   and   Δx' = x − G(f − Δf_k).
+
+Spatial boundedness (arXiv 2410.04421) asks that neither changes anything outside A_k, consistency
+that both are the same inside it. As losses, ours: the share of the pattern's energy outside A_k,
+mean of both, and 1 − cos(M_A Δx, M_A Δx').
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.runtime.streams import stream
+
+__all__ = ["Trials"]
+
+_SMALLEST = 1e-12
+"""A pattern of no energy divides by this."""
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Some fields of a dictionary, each to be tried alone and left out."""
+
+    chosen: Float[Tensor, "trials fields"]
+    """One row a trial, with a one at its field."""
+    action_fields: Bool[Tensor, "trials patches"]
+
+    @staticmethod
+    def draw(
+        fields: Bool[Tensor, "fields patches"],
+        energies: Float[Tensor, " fields"],
+        count: int,
+        *,
+        seed: int,
+        step: int,
+    ) -> Trials:
+        """Draw components in proportion to their energy, which is how scores weight them.
+
+        The draws of all steps are one golden ratio sequence with a random beginning, so that every
+        component has its turn regularly.
+        """
+        if count == 0:
+            return Trials(energies.new_zeros(0, len(fields)), fields[:0])
+        total = energies.detach().double().cpu().clamp_min(_SMALLEST).cumsum(0)
+        begin = torch.rand((), generator=stream(seed, "trials"), dtype=torch.float64)
+        turns = step * count + torch.arange(count, dtype=torch.float64)
+        places = (begin + turns * _GOLDEN).frac() * total[-1]
+        drawn = torch.searchsorted(total, places, right=True).clamp_max(len(fields) - 1)
+        drawn = drawn.to(fields.device)
+        chosen = torch.nn.functional.one_hot(drawn, len(fields)).float()
+        return Trials(chosen, fields[drawn])
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def split(self, size: int) -> list[Trials]:
+        """Take them apart, `size` at a time."""
+        parts = zip(self.chosen.split(size), self.action_fields.split(size), strict=True)
+        return [Trials(*part) for part in parts]
+
+    @property
+    def on(self) -> Float[Tensor, "twice_trials fields"]:
+        """Which fields are on: in the first half of the rows each alone, then all but it."""
+        return torch.cat([self.chosen, 1 - self.chosen])
+
+    def losses(
+        self, images: Float[Tensor, "twice_trials channels height width"], errors: PatchErrors
+    ) -> tuple[Float[Tensor, " trials"], Float[Tensor, " trials"]]:
+        """Return what each trial lacks in boundedness and in consistency, from the images of `on`.
+
+        Both are 0 where the axioms hold.
+        """
+        if len(self) == 0:
+            return images.new_zeros(0), images.new_zeros(0)
+        alone, without = images.chunk(2)
+        patterns = torch.stack([alone - errors.baseline_image, errors.image - without])
+        inside = torch.nn.functional.pad(self.action_fields.to(images), (0, 1))
+        inside = inside[:, errors.labels].unflatten(1, images.shape[-2:])[:, None]
+        energy = patterns.square().sum((2, 3, 4)).clamp_min(_SMALLEST)
+        stray = (patterns.square() * (1 - inside)).sum((2, 3, 4)) / energy
+        one, other = (patterns * inside).flatten(2)
+        return stray.mean(0), 1 - torch.nn.functional.cosine_similarity(one, other, dim=1)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.influence import measure_influence
+from regional_primitives.decompose.shares import FieldShares, Start
+from regional_primitives.decompose.subject import prepare
+
+START = {"sharpness": 6.0, "size_penalty": 0.35, "reach_threshold": 1e-3, "most_candidates": 64}
+
+
+@pytest.fixture(scope="module")
+def subject(planted):
+    latents = planted.sample_latents(1, 3)
+    return prepare(planted, latents, rp.Regions.grid(4, 4), baseline_count=64)
+
+
+@pytest.fixture(params=[0.0, 0.7])
+def model(subject, request):
+    influence = measure_influence(subject, Evaluations(subject.generator), 2, 0)
+    started = FieldShares.start(subject, influence, Start(**START, give_back=request.param))
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for logits in started.unknowns:
+            logits += torch.randn(logits.shape, generator=rng)
+    return started
+
+
+def test_shares_of_a_unit_sum_to_one_and_are_bounded(model):
+    give_back = 0.7 if len(model.unknowns) == 2 * len(model.shares()) else 0.0
+    for part in model.shares():
+        torch.testing.assert_close(part.sum(1), torch.ones_like(part[:, 0]))
+        assert float(part.abs().sum(1).max()) <= 1 + 2 * give_back + 1e-5
+        assert (float(part.min()) < 0) == (give_back > 0)
+
+
+def test_what_is_switched_on_is_the_sum_of_the_components_that_are_on(model, subject):
+    rng = torch.Generator().manual_seed(1)
+    on = (torch.rand(5, len(model.fields), generator=rng) < 0.3).float()
+    units, cost = model.switched(model.shares(), on)
+    components = torch.zeros(len(model.fields), subject.units.shape[1])
+    field_of, unit_of, share = model.kept_shares(0.0)
+    components[field_of, unit_of] = share * subject.difference[unit_of]
+    torch.testing.assert_close(units, on @ components, rtol=1e-4, atol=1e-5)
+    size = subject.difference.abs().sum()
+    torch.testing.assert_close(cost, units.abs().sum(1) / size, rtol=1e-4, atol=1e-6)
+    energies = model.energies(model.shares())
+    torch.testing.assert_close(energies, components.square().sum(1), rtol=1e-4, atol=1e-6)
+
+
+def test_a_demand_asks_for_the_fields_that_it_meets(model):
+    demands = torch.rand(6, 16, generator=torch.Generator().manual_seed(2)) < 0.2
+    for demand, row in zip(demands, model.asked(demands), strict=True):
+        expected = [bool((field & demand).any()) for field in model.fields]
+        assert row.bool().tolist() == expected
+
+
+def test_dropped_shares_go_to_the_largest(model):
+    field_of, unit_of, share = model.kept_shares(0.05)
+    total = torch.zeros(60).index_add_(0, unit_of, share)
+    torch.testing.assert_close(total[total != 0], torch.ones(int((total != 0).sum())))
+    assert (field_of.diff() >= 0).all()

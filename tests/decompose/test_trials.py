@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.decompose.trials import Trials
+
+GRID = rp.Regions.grid(1, 2)
+FIELDS = torch.tensor([[True, False], [False, True], [True, True]])
+
+
+def _errors(image, baseline):
+    return PatchErrors.of(image, baseline, GRID)
+
+
+def _trial(*fields):
+    chosen = torch.nn.functional.one_hot(torch.tensor(fields), 3).float()
+    return Trials(chosen, FIELDS[list(fields)])
+
+
+def test_each_component_is_on_alone_and_then_all_but_it():
+    on = _trial(2, 0).on
+    assert on.tolist() == [[0, 0, 1], [1, 0, 0], [1, 1, 0], [0, 1, 1]]
+
+
+def test_what_strays_out_of_the_field_is_its_share_of_the_energy():
+    image, baseline = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)
+    alone = torch.tensor([[3.0, 1.0], [0.0, 0.0]])  # of 10, 1 lies in the right patch
+    without = -torch.tensor([[2.0, 0.0], [0.0, 0.0]])  # the pattern is x − this: all inside
+    images = torch.stack([alone, without])[:, None]
+    stray, change = _trial(0).losses(images, _errors(image, baseline))
+    assert stray.tolist() == pytest.approx([(0.1 + 0.0) / 2])
+    assert change.tolist() == pytest.approx([0.0], abs=1e-6)
+
+
+def test_patterns_that_differ_in_company_are_inconsistent():
+    image, baseline = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)
+    images = torch.zeros(2, 1, 2, 2)
+    images[0, 0, 0, 0] = 1.0  # alone: the upper pixel of the left patch
+    images[1, 0, 1, 0] = -1.0  # left out: the lower one
+    stray, change = _trial(0).losses(images, _errors(image, baseline))
+    assert stray.tolist() == [0.0]
+    assert change.tolist() == pytest.approx([1.0])
+    images[1] = images[0]  # left out, it takes away what it adds alone: opposite patterns
+    assert _trial(0).losses(images, _errors(image, baseline))[1].tolist() == pytest.approx([2.0])
+
+
+def test_a_component_without_a_pattern_lacks_nothing_outside_and_gives_finite_slopes():
+    image, baseline = torch.ones(1, 2, 2), torch.zeros(1, 2, 2)
+    images = torch.stack([baseline, image]).requires_grad_(True)
+    stray, change = _trial(1).losses(images, _errors(image, baseline))
+    assert stray.tolist() == [0.0]
+    (stray + change).sum().backward()
+    assert images.grad.isfinite().all()
+
+
+def test_components_are_tried_in_proportion_to_their_energy():
+    energies = torch.tensor([6.0, 3.0, 1.0])
+    counts = torch.zeros(3)
+    for step in range(200):
+        counts += Trials.draw(FIELDS, energies, 5, seed=0, step=step).chosen.sum(0)
+    assert (counts / 1000 - energies / 10).abs().max() < 0.005
+    other = Trials.draw(FIELDS, energies, 5, seed=1, step=3)
+    assert not torch.equal(other.chosen, Trials.draw(FIELDS, energies, 5, seed=2, step=3).chosen)
+
+
+def test_no_trials_are_none():
+    none = Trials.draw(FIELDS, torch.ones(3), 0, seed=0, step=0)
+    assert len(none) == 0
+    assert none.on.shape == (0, 3)
