@@ -1,0 +1,107 @@
+"""What many patches cost: the table of docs/patches.md.
+
+    .venv/bin/python benchmarks/patches.py [CASE …]
+
+Each case runs in a process of its own, so that its peak of memory is its own. `faces` cases are
+fitted with the defaults and scored; `photos` cases (128 px) take four steps only, since one
+evaluation of that tail costs as much as fifty of `faces`: their wall time is that of four steps,
+their `evaluations` what the defaults would take. Label maps are Voronoi cells of random points.
+Writes benchmarks/results/patches.json after every case. `photos` needs its weights: see
+`primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import resource
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+import regional_primitives as rp
+from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.runtime.storage import write_json
+
+RESULTS = Path(__file__).parent / "results" / "patches.json"
+CASES = {
+    "faces 6x6": ("faces", 64, 6),
+    "faces 16x16": ("faces", 64, 16),
+    "faces 200 regions": ("faces", 64, "labels"),
+    "photos 6x6": ("photos", 128, 6),
+    "photos 16x16": ("photos", 128, 16),
+    "photos 200 regions": ("photos", 128, "labels"),
+}
+"""Generator, size, and cells a side or a label map."""
+
+
+def voronoi(size: int, count: int) -> torch.Tensor:
+    """Give every pixel the nearest of `count` random points."""
+    rng = torch.Generator().manual_seed(0)
+    points = torch.rand(count, 2, generator=rng) * size
+    pixels = torch.cartesian_prod(torch.arange(size), torch.arange(size)) + 0.5
+    nearest = torch.cdist(pixels, points).argmin(1)
+    return nearest.unique(return_inverse=True)[1].view(size, size)
+
+
+def measured(name: str) -> dict[str, object]:
+    """Fit one case, and score it where that is affordable."""
+    torch.set_num_threads(1)
+    model, size, cells = CASES[name]
+    generator = rp.load_generator(model, size=size if model == "photos" else None)
+    grid = isinstance(cells, int)
+    regions = rp.Regions.grid(cells, cells) if isinstance(cells, int) else None
+    regions = regions or rp.Regions.from_labels(voronoi(size, 200))
+    whole = rp.Structured()
+    settings = whole if model == "faces" else rp.Structured(steps=4, probes=1, baseline_count=64)
+    d = rp.explain(generator, generator.sample_latents(1, seed=0), regions, settings)
+    origin = d.provenance
+    row: dict[str, object] = {
+        "case": name,
+        "patches": regions.count,
+        "grid": grid,
+        "components": d.count,
+        "entries": len(d.values),
+        "evaluations_of_the_defaults": whole.probes * regions.count
+        + whole.steps * (whole.batch + 2 * whole.trials),
+        "evaluations": origin.evaluations,
+        "wall_seconds": origin.wall_seconds,
+        "tail_seconds": origin.tail_seconds,
+        "overhead_ratio": origin.overhead_ratio,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    if model == "faces":
+        row["scores"] = rp.evaluate(d, generator, rp.Evaluation(free_demands=8)).to_dict()
+    return row
+
+
+def main() -> None:
+    """Run the cases one after another, and print and write what they cost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
+    names = parser.parse_args().cases or list(CASES)
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))["cases"] if RESULTS.is_file() else []
+    rows = {row["case"]: row for row in known}
+    for name in names:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            rows[name] = pool.submit(measured, name).result()
+        row = rows[name]
+        print(
+            f"{name}: {row['components']} components, {row['evaluations']} evaluations, "
+            f"{row['wall_seconds']:.0f} s, overhead {row['overhead_ratio']:.2f}, "
+            f"{row['peak_mib']:,.0f} MiB",
+            flush=True,
+        )
+        content = {
+            "date": datetime.date.today().isoformat(),
+            "versions": current_versions(),
+            "cases": [rows[case] for case in CASES if case in rows],
+        }
+        write_json(RESULTS, content)
+
+
+if __name__ == "__main__":
+    main()
