@@ -57,7 +57,7 @@ def test_a_run_folder_holds_what_is_promised(run_folder):
     assert {"torch", "python", "regional_primitives"} <= set(manifest["versions"])
     assert manifest["wall_seconds"] > 0
     scores = rp.Scores.from_dict(json.loads((run_folder / "scores.json").read_text()))
-    assert scores.evaluations == 16 + 6 * 8
+    assert scores.evaluations == 16 + 6 * (8 + 2 * 2)
     assert [path.name for path in run_folder.parent.iterdir()] == ["planted"]
 
 
@@ -183,6 +183,8 @@ def test_without_a_verb_the_help_is_printed(primitives):
         (["explain", "faces", "--set", "steps"], "'steps' is not of the form NAME=VALUE"),
         (["explain", "faces", "--set", "steps=0"], "steps must be a whole number of at least 1"),
         (["explain", "faces", "--set", "step=5"], "there is no setting 'step'; there are: steps"),
+        (["explain", "faces", "--quality", "superb"], "quality is fast, balanced, best, not"),
+        (["explain", "faces", "--exact", "1,2", "--quality", "best"], "--exact has none"),
         (["explain", "faces", "--set", "give_back=much"], "give_back is a number, not 'much'"),
         (["explain", "faces", "--weights", "/dev/null"], "is not the published file"),
         (["explain", "faces", "--out", "/dev/null"], "is a file; choose a folder"),

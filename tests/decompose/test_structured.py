@@ -167,3 +167,58 @@ def test_progress_reports_each_step_with_figures(planted, quick):
     assert fit[-1][1] == fit[-1][2]
     assert "inside error" in fit[-1][3]
     assert "leak" in fit[-1][3]
+
+
+def test_a_quality_is_a_budget():
+    def evaluations(settings):
+        return 36 * settings.probes + settings.steps * (settings.batch + 2 * settings.trials)
+
+    fast, balanced, best = map(rp.Structured.of_quality, ("fast", "balanced", "best"))
+    assert balanced == rp.Structured()
+    assert evaluations(fast) <= 1000
+    assert 4900 <= evaluations(balanced) <= 5000
+    assert evaluations(best) > 3 * evaluations(balanced)
+    with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not 'superb'"):
+        rp.Structured.of_quality("superb")
+
+
+def test_settings_of_an_earlier_release_are_refused_clearly():
+    stored = dataclasses.asdict(rp.Structured(steps=7))
+    assert rp.Structured.from_dict(stored) == rp.Structured(steps=7)
+    with pytest.raises(rp.InputError, match=r"earlier release .*signed.*explain the picture again"):
+        rp.Structured.from_dict({**stored, "signed": False})
+
+
+def test_a_small_memory_budget_changes_no_more_than_rounding(planted, quick, monkeypatch):
+    latents, regions = planted.sample_latents(1, 3), rp.Regions.grid(4, 4)
+    settings = dataclasses.replace(quick, steps=4)
+    whole = rp.explain(planted, latents, regions, settings)
+    monkeypatch.setattr(type(planted), "chunk", property(lambda self: 3))
+    parts = rp.explain(planted, latents, regions, settings)
+    assert parts.provenance.evaluations == whole.provenance.evaluations
+    torch.testing.assert_close(parts.history, whole.history, rtol=1e-3, atol=1e-5)
+
+
+def test_tried_components_are_more_bounded(faces):
+    latents, scores = faces.sample_latents(1, seed=0), []
+    for weight in (0.0, 0.3):
+        settings = rp.Structured(
+            steps=60, probes=1, boundedness_weight=weight, consistency_weight=0.0,
+            baseline_count=256, baseline_seed=1,
+        )  # fmt: skip
+        result = rp.explain(faces, latents, settings=settings)
+        scores.append(
+            rp.evaluate(result, faces, rp.Evaluation(components=1, contexts=2, free_demands=0))
+        )
+    assert scores[1].boundedness > scores[0].boundedness + 0.03
+
+
+def test_the_price_of_sparsity_gathers_the_energy_in_fewer_components(planted, quick):
+    found = []
+    for weight in (0.0, 0.1):
+        settings = dataclasses.replace(quick, sparsity_weight=weight)
+        result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
+        found.append(
+            rp.evaluate(result, planted, rp.Evaluation(components=1, contexts=2, free_demands=0))
+        )
+    assert found[1].n90 < found[0].n90

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from regional_primitives.decompose.structured import QUALITIES
-from regional_primitives.errors import InputError
+from regional_primitives.decompose.structured import QUALITIES, Structured
 
 __all__ = ["Device", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weights", "preset"]
 
@@ -42,7 +41,6 @@ def preset(quality: str | None) -> dict[str, Any]:
     Raises:
         InputError: no such quality.
     """
-    chosen = "balanced" if quality is None else quality
-    if chosen not in QUALITIES:
-        raise InputError(f"--quality is {', '.join(QUALITIES)}, not {quality!r}")
+    chosen = quality or "balanced"
+    Structured.of_quality(chosen)  # refuses what is none
     return QUALITIES[chosen]

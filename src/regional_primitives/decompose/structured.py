@@ -37,13 +37,11 @@ _CHECK_EVERY = 10
 QUALITIES: dict[str, dict[str, Any]] = {
     "fast": {
         "steps": 112,
-        "batch": 6,
-        "trials": 1,
+        "batch": 8,
+        "trials": 0,
         "probes": 2,
         "learning_rate": 0.3,
         "outside_weight": 0.08,
-        "boundedness_weight": 0.03,
-        "consistency_weight": 0.01,
         "sparsity_weight": 0.001,
     },
     "balanced": {},
@@ -51,7 +49,7 @@ QUALITIES: dict[str, dict[str, Any]] = {
 }
 """Settings that differ from the defaults, by name of a quality.
 
-`fast` spends its few evaluations on exact patches and less leak, little on the axioms.
+`fast` spends its few evaluations on the demands alone and tries no components.
 """
 
 _SMALLEST_ENERGY = 1e-12
