@@ -303,6 +303,20 @@ def test_4_7_the_structured_form_gives_its_own_or_interactions(signed):
     assert inside or signed
 
 
+def test_4_7_a_unit_takes_back_no_more_than_its_bound():
+    rng = torch.Generator().manual_seed(0)
+    give_back, fields = 0.6, membership(4)[1:]
+    a, b = torch.randn(2, 15, 50, generator=rng).mul(3).softmax(1)
+    shares = (1 + give_back) * a - give_back * b
+    torch.testing.assert_close(shares.sum(0), torch.ones(50))
+    assert float(shares.abs().sum(0).max()) <= 1 + 2 * give_back + 1e-5
+    on = (membership(4).float() @ fields.float().T > 0).float() @ shares
+    assert float(on.min()) >= -give_back
+    assert float(on.max()) <= 1 + give_back
+    assert float(on.min()) < 0
+    assert float(on.max()) > 1
+
+
 def assembled(fields, components, baseline, feature, n):
     field_of, unit_of = components.nonzero(as_tuple=True)
     return rp.Decomposition.assemble(
@@ -416,10 +430,18 @@ def test_sections_that_the_text_refers_to_exist():
 
 
 def test_the_structured_objective_is_that_of_the_defaults():
-    (found,) = re.findall(r"inside error\} \+ ([\d.]+) .*?leak\} \+ ([\d.]+)", TEXT)
+    (formula,) = re.findall(r"^\$\$(\\text\{inside error\}.*)\$\$$", TEXT, re.MULTILINE)
     default = rp.Structured()
-    assert [float(x) for x in found] == [default.outside_weight, default.cost_weight]
-    evaluations = default.steps * default.batch + 36 * default.probes
+    assert [float(x) for x in re.findall(r"\+ ([\d.]+) \\cdot", formula)] == [
+        default.outside_weight,
+        default.cost_weight,
+        default.boundedness_weight,
+        default.consistency_weight,
+        default.sparsity_weight,
+    ]
+    assert "In every step two components" in TEXT
+    assert default.trials == 2
+    evaluations = default.steps * (default.batch + 2 * default.trials) + 36 * default.probes
     assert "about 5,000 runs" in TEXT
     assert evaluations == pytest.approx(5000, rel=0.03)
 

@@ -9,7 +9,7 @@ from regional_primitives.generators.zoo.toy import planted_truth
 # Exactness goes before leak and cost here, since the planted fields overlap and so must leak.
 EXACT = rp.Structured(
     steps=300, batch=24, trials=0, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0,
-    sparsity_weight=0.0, give_back=0.0,
+    sparsity_weight=0.0, give_back=0.0, learning_rate=0.3,
 )  # fmt: skip
 
 
@@ -109,7 +109,8 @@ def test_evaluations_are_those_that_the_tail_ran(planted, quick, monkeypatch):
         return tail(self, feature)
 
     monkeypatch.setattr(type(planted), "tail", counted)
-    result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), quick)
+    # A picture of its own: what an earlier fit measured of another is counted and not run again.
+    result = rp.explain(planted, planted.sample_latents(1, 31), rp.Regions.grid(4, 4), quick)
     assert result.provenance.evaluations == ran == 2 * 16 + 40 * (16 + 2 * 2)
 
 
@@ -215,7 +216,7 @@ def test_tried_components_are_more_bounded(faces):
 
 def test_the_price_of_sparsity_gathers_the_energy_in_fewer_components(planted, quick):
     found = []
-    for weight in (0.0, 0.1):
+    for weight in (0.0, 0.01):
         settings = dataclasses.replace(quick, sparsity_weight=weight)
         result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
         found.append(
