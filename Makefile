@@ -32,7 +32,8 @@ format: setup-dev ## Rewrite formatting and imports
 
 bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py
-	$(BIN)/python benchmarks/faces.py
+	$(BIN)/python benchmarks/faces.py --workers 2
+	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/faces.py --one-stream
 	$(BIN)/python benchmarks/tails.py
 	$(BIN)/python benchmarks/zoo.py photos-64

@@ -1,4 +1,4 @@
-"""What many patches cost: the table of docs/patches.md.
+"""What many patches cost, case by case.
 
     .venv/bin/python benchmarks/patches.py [CASE …]
 

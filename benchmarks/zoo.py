@@ -26,9 +26,9 @@ from regional_primitives.evaluate.spread import Spread
 
 RESULTS = Path(__file__).parent / "results"
 CASES = {
-    "photos-64": ("photos", 64, "10", rp.Structured(steps=30, batch=12, probes=1), 64),
-    "photos-128": ("photos", 128, "10", rp.Structured(steps=20, batch=10, probes=1), 24),
-    "terrain": ("terrain", 128, "output_blocks.14", rp.Structured(steps=16, batch=8, probes=1), 16),
+    "photos-64": ("photos", 64, "10", rp.Structured(steps=30, batch=8, probes=1), 64),
+    "photos-128": ("photos", 128, "10", rp.Structured(steps=20, batch=6, probes=1), 24),
+    "terrain": ("terrain", 128, "output_blocks.14", rp.Structured(steps=16, batch=4, probes=1), 16),
 }
 """Generator, size, layer, settings, and held-out demands a picture."""
 SHOWN = (

@@ -19,7 +19,7 @@ def changed(decomposition, **origin):
 def test_the_command_names_what_differs_from_the_defaults(decomposition):
     assert reproduce.command(decomposition) == (
         "primitives explain planted --seed 3 --layer express --grid 4x4 "
-        "--set steps=12 --set batch=8 --set probes=1 --set baseline_count=64"
+        "--set steps=12 --set batch=9 --set probes=1 --set baseline_count=64"
     )
     usual = changed(decomposition, settings=asdict(rp.Structured()))
     assert reproduce.command(usual) == (
