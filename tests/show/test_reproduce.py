@@ -28,7 +28,13 @@ def test_the_command_names_what_differs_from_the_defaults(decomposition):
 
 
 @pytest.mark.parametrize(
-    "origin", [{"generator": "mine"}, {"picture_seed": None}, {"method": "mine"}]
+    "origin",
+    [
+        {"generator": "mine"},
+        {"picture_seed": None},
+        {"method": "mine"},
+        {"settings": {"signed": False}},
+    ],
 )
 def test_no_command_where_it_would_not_give_this_run(decomposition, origin):
     assert reproduce.command(changed(decomposition, **origin)) is None

@@ -44,6 +44,8 @@ def command(decomposition: Decomposition) -> str | None:
         and (origin.picture_seed is not None or origin.picture_file is not None)
         and regions.is_grid
         and origin.method in _FORMS
+        # Settings of an earlier release may have gone since.
+        and set(origin.settings) <= {f.name for f in dataclasses.fields(_FORMS[origin.method])}
     )
     if not possible:
         return None
