@@ -122,7 +122,7 @@ def test_refits_measure_stability_and_the_frontier(planted, result):
         rp.Evaluation(demands=32, components=1, contexts=2, free_demands=0, refits=True),
     )
     prices = [point["outside_weight"] for point in scores.frontier]
-    assert prices == pytest.approx([0.03, 0.1, 0.3])
+    assert prices == pytest.approx([0.08, 0.2, 0.4])
     assert scores.frontier[1]["inside_error"] == pytest.approx(scores.inside_error)
     assert scores.frontier[1]["leak"] == pytest.approx(scores.leak)
     leaks = [point["leak"] for point in scores.frontier]

@@ -12,14 +12,16 @@ from regional_primitives.evaluate.baselines.scene import Scene, Way
 
 __all__ = ["freely_optimised"]
 
-_PRICES = (0.03, 0.1, 0.3)
+_FACTORS = (0.3, 1.0, 3.0)
+"""Prices of leak tried, in multiples of the fit's own."""
 _STEPS = 100
 
 
 def freely_optimised(scene: Scene) -> Iterator[Way]:
     """Yield features found by descent from the decomposition's own, at three prices of leak."""
-    cost_weight = scene.decomposition.provenance.settings.get("cost_weight", 0.05)
-    for price in _PRICES:
+    fit = scene.decomposition.provenance.settings
+    cost_weight = fit.get("cost_weight", 0.05)
+    for price in (factor * fit.get("outside_weight", 0.1) for factor in _FACTORS):
 
         def answer(demands: Tensor, price: float = price) -> Float[Tensor, "demands units"]:
             subject = scene.subject
