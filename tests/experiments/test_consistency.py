@@ -42,10 +42,10 @@ def test_no_more_than_six_contexts_are_kept(planted, truth):
 
 
 def test_a_typical_local_component_is_shown(saturating, result):
-    found = consistency(result, saturating, components=30, contexts=3)
-    sizes = result.action_fields[:30].sum(1)
+    found = consistency(result, saturating, components=50, contexts=5)
+    sizes = result.action_fields[:50].sum(1)
     mean = found.numbers()["consistency"]
-    order = sorted(range(30), key=lambda k: abs(float(found.cosine[k]) - mean))
+    order = sorted(range(50), key=lambda k: abs(float(found.cosine[k]) - mean))
     assert int(sizes[order[0]]) > 4  # the nearest of all is not local, and is passed over
     assert found.shown == next(k for k in order if int(sizes[k]) <= 4)
 
