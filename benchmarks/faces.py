@@ -79,14 +79,20 @@ def processor() -> str:
     return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
 
 
+def latents_of(generator: rp.Generator, number: int, one_stream: bool) -> torch.Tensor:
+    """Return a picture's latent, of the common draw or of its own seed."""
+    if one_stream:
+        rng = torch.Generator().manual_seed(0)
+        return torch.randn(40, 100, 1, 1, generator=rng)[number : number + 1]
+    latents = generator.sample_latents(1, seed=number)
+    assert isinstance(latents, torch.Tensor)
+    return latents
+
+
 def measured(number: int, one_stream: bool, layer: str) -> dict[str, object]:
     """Explain and score one picture."""
     generator = rp.load_generator("faces", layer)
-    if one_stream:
-        rng = torch.Generator().manual_seed(0)
-        latents = torch.randn(40, 100, 1, 1, generator=rng)[number : number + 1]
-    else:
-        latents = generator.sample_latents(1, seed=number)
+    latents = latents_of(generator, number, one_stream)
     regions = rp.Regions.grid(6, 6)
     result = rp.explain(generator, latents, regions)
     found = rp.evaluate(result, generator, EVALUATION)
@@ -133,7 +139,8 @@ def main() -> None:
         generator = rp.load_generator("faces", chosen.layer)
         stored = json.loads(out.read_text(encoding="utf-8"))
         for row in stored["pictures"]:
-            row |= measured_fast(generator, generator.sample_latents(1, seed=row["picture"]))
+            latents = latents_of(generator, row["picture"], chosen.one_stream)
+            row |= measured_fast(generator, latents)
         write(out, stored["pictures"], chosen.layer, stored["machine"]["threads"])
         report(stored["pictures"])
         return
