@@ -5,7 +5,8 @@
 Each case runs in a process of its own, so that its peak of memory is its own. `faces` cases are
 fitted with the defaults and scored; `photos` cases (128 px) take four steps only, since one
 evaluation of that tail costs as much as fifty of `faces`: their wall time is that of four steps,
-`evaluations_of_the_defaults` what a whole fit would take. Label maps are Voronoi cells of random points.
+and `evaluations_of_the_defaults` is what a whole fit would take. Label maps are Voronoi cells of
+random points.
 Writes benchmarks/results/patches.json after every case. `photos` needs its weights: see
 `primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
