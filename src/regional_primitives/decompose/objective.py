@@ -128,7 +128,7 @@ class DemandObjective:
 
     def __post_init__(self) -> None:
         errors = self.subject.errors
-        departure = errors.departure()
+        departure = errors.departure
         chosen = torch.zeros(errors.count + 1, dtype=torch.bool)
         chosen[list(self.settings.chosen(self.subject.regions))] = True
         self._unit = departure[chosen.to(departure.device)].sum()

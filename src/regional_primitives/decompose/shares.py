@@ -12,7 +12,6 @@ a bound, corrections grow that cancel each other (docs/research/structured-form.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +45,18 @@ class Start:
 
 
 @dataclass(frozen=True, eq=False)
+class Division:
+    """How the units of a part divide themselves at one moment."""
+
+    kept: Float[Tensor, "sites slots channels"]
+    """a."""
+    returned: Float[Tensor, "sites slots channels"] | None
+    """b, unless nothing is given back."""
+    shares: Float[Tensor, "sites slots channels"]
+    """w, over each site's candidates."""
+
+
+@dataclass(frozen=True, eq=False)
 class _Part:
     """The unknowns of some sites of one tensor, all with about as many candidate fields.
 
@@ -57,8 +68,6 @@ class _Part:
     """Which sites of the tensor these are."""
     candidates: Candidates
     difference: Float[Tensor, "sites channels"]
-    weight: Float[Tensor, "sites channels"]
-    """Each unit's share of ‖f − f0‖₁ of the whole feature."""
     give_back: float
     logits: tuple[Float[Tensor, "sites slots channels"], ...]
     """Of a, and of b unless nothing is given back."""
@@ -79,46 +88,69 @@ class _Part:
         size = member.sum(-1, keepdim=True)
         logits = start.sharpness * held - start.size_penalty * size
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
-        difference = layout.by_site(units)[places]
+        difference = layout.by_site(units)[places].contiguous()
         count = 2 if start.give_back else 1
         return _Part(
             layout,
             places,
             candidates,
             difference,
-            difference.abs() / units.abs().sum(),
             start.give_back,
-            tuple(logits.clone().requires_grad_(True) for _ in range(count)),
+            tuple(logits.clone() for _ in range(count)),
         )
 
-    def shares(self) -> Float[Tensor, "sites slots channels"]:
-        """Return w_T of every unit over its site's candidates."""
+    def divide(self) -> Division:
         kept = self.logits[0].softmax(1)
         if len(self.logits) == 1:
-            return kept
-        return torch.lerp(self.logits[1].softmax(1), kept, 1 + self.give_back)
+            return Division(kept, None, kept)
+        returned = self.logits[1].softmax(1)
+        return Division(kept, returned, torch.lerp(returned, kept, 1 + self.give_back))
+
+    def descend(self, division: Division, slope: Float[Tensor, "sites slots channels"]) -> None:
+        """Leave the loss's slope along the logits, from that along the shares, for an optimiser."""
+        for logits, of, factor in zip(
+            self.logits,
+            (division.kept, division.returned),
+            (1 + self.give_back, -self.give_back),
+            strict=False,
+        ):
+            logits.grad = torch.ops.aten._softmax_backward_data(slope, of, 1, of.dtype).mul_(factor)
+
+    def on_site(self, on: Float[Tensor, "batch fields"]) -> Float[Tensor, "sites batch slots"]:
+        """Mark which of each site's candidates are on."""
+        return on.T[self.candidates.index].transpose(1, 2)
 
     def switched(
-        self,
-        shares: Float[Tensor, "sites slots channels"],
-        on: Float[Tensor, "batch fields"],
-    ) -> tuple[Float[Tensor, "sites batch channels"], Float[Tensor, " batch"]]:
-        """Return p ⊙ (f − f0) where the given fields are on, and each row's cost."""
-        on_site = on.T[self.candidates.index].transpose(1, 2)  # [sites, batch, slots]
-        switched = on_site @ shares
-        cost = (switched.abs() * self.weight[:, None]).sum((0, 2))
-        return switched * self.difference[:, None], cost
+        self, shares: Float[Tensor, "sites slots channels"], on: Float[Tensor, "batch fields"]
+    ) -> Float[Tensor, "sites batch channels"]:
+        """Return p ⊙ (f − f0) where the given fields are on."""
+        return (self.on_site(on) @ shares).mul_(self.difference[:, None])
+
+    def pulled_back(
+        self, on: Float[Tensor, "batch fields"], slope: Float[Tensor, "sites batch channels"]
+    ) -> Float[Tensor, "sites slots channels"]:
+        """Return the slope along the shares, given that along what `switched` returned."""
+        return self.on_site(on).transpose(1, 2) @ (slope * self.difference[:, None])
 
     def energies(self, shares: Float[Tensor, "sites slots channels"]) -> Float[Tensor, " fields"]:
         """Return ‖Δf_T‖² of every field in the dictionary, within this tensor."""
-        energy = (shares * self.difference[:, None]).square().sum(2)
+        energy = shares.square() @ self.difference.square()[..., None]
         fields = energy.new_zeros(len(self.candidates.fields))
         return fields.index_add(0, self.candidates.index.flatten(), energy.flatten())
 
-    @torch.no_grad()
+    def add_energy_slope(
+        self,
+        slope: Float[Tensor, "sites slots channels"],
+        shares: Float[Tensor, "sites slots channels"],
+        at_energies: Float[Tensor, " fields"],
+    ) -> None:
+        """Add the slope along the shares, given that along what `energies` returned."""
+        at_shares = 2 * at_energies[self.candidates.index][..., None]
+        slope.addcmul_(shares * at_shares, self.difference.square()[:, None])
+
     def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
         """Drop shares below `smallest` and list the rest as (field, unit, share)."""
-        shares = self.shares()
+        shares = self.divide().shares
         # Every unit keeps its largest share even where all are small.
         largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
         kept = shares * ((shares.abs() >= smallest) | (largest > 0))
@@ -181,39 +213,69 @@ class FieldShares:
     def _all(self) -> list[_Part]:
         return [part for parts in self.parts for part in parts]
 
-    def shares(self) -> list[Float[Tensor, "sites slots channels"]]:
-        """Return w_T, part by part."""
-        return [part.shares() for part in self._all]
+    def divide(self) -> list[Division]:
+        """Return how the units divide themselves now, part by part."""
+        return [part.divide() for part in self._all]
 
     def asked(self, demands: Bool[Tensor, "batch patches"]) -> Float[Tensor, "batch fields"]:
         """Mark the fields that each demand switches on: those with a patch in S."""
         return (demands.float() @ self.fields.float().T > 0).float()
 
     def switched(
-        self, shares: list[Tensor], on: Float[Tensor, "batch fields"]
-    ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, " batch"]]:
-        """Return p ⊙ (f − f0) where the given fields are on, and each row's cost."""
-        made = iter(part.switched(mine, on) for part, mine in zip(self._all, shares, strict=True))
-        units, cost = [], on.new_zeros(len(on))
+        self, now: list[Division], on: Float[Tensor, "batch fields"]
+    ) -> Float[Tensor, "batch units"]:
+        """Return p ⊙ (f − f0) where the given fields are on."""
+        units = []
+        divisions = iter(now)
         for layout, parts in zip(self.layouts, self.parts, strict=True):
-            some, costs = zip(*itertools.islice(made, len(parts)), strict=True)
-            order = torch.cat([part.places for part in parts]).argsort()
-            units.append(layout.flat(torch.cat(some)[order].transpose(0, 1)))
-            cost = cost + torch.stack(costs).sum(0)
-        return torch.cat(units, 1), cost
+            made = on.new_empty(layout.sites, len(on), layout.channels)
+            for part in parts:
+                made.index_copy_(0, part.places, part.switched(next(divisions).shares, on))
+            units.append(layout.flat(made.transpose(0, 1)))
+        return torch.cat(units, 1)
 
-    def energies(self, shares: list[Tensor]) -> Float[Tensor, " fields"]:
+    def pulled_back(
+        self, on: Float[Tensor, "batch fields"], slope: Float[Tensor, "batch units"]
+    ) -> list[Float[Tensor, "sites slots channels"]]:
+        """Return a loss's slope along the shares, given that along what `switched` returned."""
+        slopes = []
+        for layout, parts in zip(self.layouts, self.parts, strict=True):
+            by_site = layout.by_site(slope).transpose(0, 1)
+            slopes += [part.pulled_back(on, by_site[part.places]) for part in parts]
+        return slopes
+
+    def energies(self, now: list[Division]) -> Float[Tensor, " fields"]:
         """Return ‖Δf_T‖² of every field in the dictionary."""
-        parts = [part.energies(mine) for part, mine in zip(self._all, shares, strict=True)]
+        parts = [part.energies(mine.shares) for part, mine in zip(self._all, now, strict=True)]
         return torch.stack(parts).sum(0)
 
-    def moved(self, before: list[Tensor], after: list[Tensor]) -> float:
-        """Return which share of the feature changed its field between two states."""
-        moved = [
-            ((b - a).abs().sum(1) * part.weight).sum()
-            for part, a, b in zip(self._all, before, after, strict=True)
-        ]
-        return float(torch.stack(moved).sum()) / 2
+    def descend(
+        self,
+        now: list[Division],
+        slopes: list[Float[Tensor, "sites slots channels"]],
+        at_energies: Float[Tensor, " fields"],
+    ) -> None:
+        """Leave the loss's slope in the unknowns' `grad`.
+
+        Args:
+            now: where the slopes were taken.
+            slopes: along the shares, part by part; used up.
+            at_energies: along what `energies` returned, which adds to them.
+        """
+        for part, mine, slope in zip(self._all, now, slopes, strict=True):
+            part.add_energy_slope(slope, mine.shares, at_energies)
+            part.descend(mine, slope)
+
+    def moved(self, before: list[Division], after: list[Division]) -> float:
+        """Return which share of ‖f − f0‖₁ changed its field between two moments."""
+        moved = torch.stack(
+            [
+                ((b.shares - a.shares).abs().sum(1) * part.difference.abs()).sum()
+                for part, a, b in zip(self._all, before, after, strict=True)
+            ]
+        )
+        whole = torch.stack([part.difference.abs().sum() for part in self._all])
+        return float(moved.sum() / whole.sum()) / 2
 
     def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
         """Drop shares below `smallest` and list the rest as (field, unit, share), by field.

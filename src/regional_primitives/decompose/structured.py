@@ -201,23 +201,22 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         model.unknowns, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True
     )
     history: list[Tensor] = []
-    checked = _held(model)
+    checked = model.divide()
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * (1 - step / settings.steps)
-        optimizer.zero_grad()
-        history.append(_backward(subject, evaluations, model, settings, step))
+        history.append(_step(subject, evaluations, model, settings, step))
         if not bool(history[-1].isfinite().all()):
             raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
         optimizer.step()
         if len(history) % _CHECK_EVERY == 0:
-            shares = _held(model)
+            now = model.divide()
             # Late steps are small by themselves; what counts is what full steps would move.
-            stillness = model.moved(checked, shares) / (1 - step / settings.steps)
+            stillness = model.moved(checked, now) / (1 - step / settings.steps)
             converged = stillness < settings.tolerance
-            checked = shares
+            checked = now
         inside, leak, _ = torch.stack(history[-_CHECK_EVERY:]).mean(0).tolist()
         total = len(history) if converged else settings.steps
         progress("fit", len(history), total, f"inside error {inside:.2%}, leak {leak:.1%}")
@@ -235,30 +234,27 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     )
 
 
-@torch.no_grad()
-def _held(model: FieldShares) -> list[Tensor]:
-    return model.shares()
-
-
-def _backward(
+def _step(
     subject: Subject, evaluations: Evaluations, model: FieldShares, settings: Structured, step: int
 ) -> Float[Tensor, " figures"]:
-    """Add one step's gradient to the logits; return inside error, leak and cost of its demands.
+    """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
-    A batch that would not fit the generator's memory budget goes through in chunks.
+    Only the tail and the loss on its images are differentiated by autograd: all else is linear
+    algebra whose adjoint is as short (docs/research/overhead.md). A batch that would not fit the
+    generator's memory budget goes through in chunks.
     """
     device = subject.units.device
     batch = settings.batch
     demands = draw_demands(subject.regions, batch, settings.seed, "fit", start=step * batch)
-    fitted = model.shares()
-    shares = [part.detach().requires_grad_(True) for part in fitted]
-    energies = model.energies(shares)
+    now = model.divide()
+    energies = model.energies(now)
     trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
-    length = subject.difference.norm()
-    (settings.sparsity_weight * (energies + _SMALLEST_ENERGY).sqrt().sum() / length).backward()
+    slopes: list[Tensor] = []
     figures = torch.zeros(3, device=device)
+    whole = subject.difference.abs().sum()
     for asked, tried in _chunks(demands.to(device), trials, subject.generator.chunk):
-        units, costs = model.switched(shares, torch.cat([model.asked(asked), tried.on]))
+        on = torch.cat([model.asked(asked), tried.on])
+        units = model.switched(now, on)
 
         def loss(
             images: Tensor, asked: Tensor = asked, tried: Trials = tried
@@ -273,14 +269,16 @@ def _backward(
                 value = value + unlike.sum() / settings.trials
             return value, (inside.detach(), leak.detach())
 
-        gradient, (inside, leak) = evaluations.gradient(
-            subject.baseline_units + units.detach(), loss
-        )
-        cost = costs[: len(asked)].sum() / batch
-        price = settings.cost_weight * cost
-        torch.autograd.backward([units, price], [gradient, torch.ones_like(price)])
-        figures += torch.stack([inside, leak, cost.detach()])
-    torch.autograd.backward(fitted, [part.grad for part in shares])
+        slope, (inside, leak) = evaluations.gradient(subject.baseline_units + units, loss)
+        switched_on = units[: len(asked)]
+        cost = switched_on.abs().sum() / whole / batch
+        slope[: len(asked)].add_(switched_on.sign(), alpha=settings.cost_weight / batch / float(whole))
+        back = model.pulled_back(on, slope)
+        slopes = list(map(torch.Tensor.add_, slopes, back)) or back
+        figures += torch.stack([inside, leak, cost])
+    strengths = (energies + _SMALLEST_ENERGY).sqrt()
+    price = settings.sparsity_weight / subject.difference.norm()
+    model.descend(now, slopes, price / (2 * strengths))
     return figures
 
 

@@ -55,8 +55,9 @@ class PatchErrors:
         bins = squared.new_zeros(len(squared), self.count + 1)
         return bins.index_add(1, self.labels, squared)
 
+    @cached_property
     def departure(self) -> Float[Tensor, " bins"]:
-        """Return ‖x − x0‖² in each patch; the last bin is no patch."""
+        """‖x − x0‖² in each patch; the last bin is no patch."""
         return self.per_patch(self.baseline_image[None], self.image)[0]
 
     def inside(
@@ -79,7 +80,7 @@ class PatchErrors:
         return torch.nn.functional.pad(rows.to(self.image), (0, 1), value=last)
 
     def _ratio(self, errors: Tensor, counted: Tensor) -> Tensor:
-        departure = self.departure()
+        departure = self.departure
         whole = (counted * departure).sum(1).clamp_min(_FLOOR * float(departure.sum()))
         return (counted * errors).sum(1) / whole
 
@@ -123,7 +124,7 @@ class Subject:
         """f0, flat."""
         return as_units(self.baseline)
 
-    @property
+    @cached_property
     def difference(self) -> Float[Tensor, " units"]:
         """f − f0, one number a unit."""
         return (self.units - self.baseline_units)[0]
@@ -153,6 +154,6 @@ def prepare(
     with torch.no_grad():
         image, baseline_image = (generator.tail(value)[0].float() for value in (feature, baseline))
     errors = PatchErrors.of(image, baseline_image, regions)
-    if not bool(errors.departure().sum() > 0):
+    if not bool(errors.departure.sum() > 0):
         raise GeneratorError("the picture equals the baseline image; there is nothing to explain")
     return Subject(generator, latents, regions, feature, baseline, errors)

@@ -164,7 +164,7 @@ def named_demands(
     regions = decomposition.regions
     n = regions.count
     may = regions.demand(decomposition.patches)
-    departure = errors.departure()[:-1].cpu().masked_fill(~may, -1.0)
+    departure = errors.departure[:-1].cpu().masked_fill(~may, -1.0)
     rows: dict[str, Tensor] = {}
     peak = torch.zeros(n, dtype=torch.bool)
     peak[int(departure.argmax())] = True

@@ -274,7 +274,7 @@ def _effects(
     region: Bool[Tensor, " patches"],
 ) -> list[Effect]:
     change = errors.per_patch(pictures, errors.image)
-    departure = errors.departure()
+    departure = errors.departure
     inside = torch.nn.functional.pad(region, (0, 1))
     floor = 1e-12 * float(departure.sum())
     return [
