@@ -21,15 +21,14 @@ def model(subject, request):
     influence = measure_influence(subject, Evaluations(subject.generator), 2, 0)
     started = FieldShares.start(subject, influence, Start(**START, give_back=request.param))
     rng = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for logits in started.unknowns:
-            logits += torch.randn(logits.shape, generator=rng)
+    for logits in started.unknowns:
+        logits += torch.randn(logits.shape, generator=rng)
     return started
 
 
 def test_shares_of_a_unit_sum_to_one_and_are_bounded(model):
-    give_back = 0.7 if len(model.unknowns) == 2 * len(model.shares()) else 0.0
-    for part in model.shares():
+    give_back = 0.7 if len(model.unknowns) == 2 * len(model.divide()) else 0.0
+    for part in (division.shares for division in model.divide()):
         torch.testing.assert_close(part.sum(1), torch.ones_like(part[:, 0]))
         assert float(part.abs().sum(1).max()) <= 1 + 2 * give_back + 1e-5
         assert (float(part.min()) < 0) == (give_back > 0)
@@ -38,15 +37,39 @@ def test_shares_of_a_unit_sum_to_one_and_are_bounded(model):
 def test_what_is_switched_on_is_the_sum_of_the_components_that_are_on(model, subject):
     rng = torch.Generator().manual_seed(1)
     on = (torch.rand(5, len(model.fields), generator=rng) < 0.3).float()
-    units, cost = model.switched(model.shares(), on)
+    units = model.switched(model.divide(), on)
     components = torch.zeros(len(model.fields), subject.units.shape[1])
     field_of, unit_of, share = model.kept_shares(0.0)
     components[field_of, unit_of] = share * subject.difference[unit_of]
     torch.testing.assert_close(units, on @ components, rtol=1e-4, atol=1e-5)
-    size = subject.difference.abs().sum()
-    torch.testing.assert_close(cost, units.abs().sum(1) / size, rtol=1e-4, atol=1e-6)
-    energies = model.energies(model.shares())
+    energies = model.energies(model.divide())
     torch.testing.assert_close(energies, components.square().sum(1), rtol=1e-4, atol=1e-6)
+
+
+def test_the_slope_is_that_of_autograd_through_the_definition(model, subject):
+    """Any loss of what is switched on and of the energies, along every logit."""
+    rng = torch.Generator().manual_seed(3)
+    on = (torch.rand(5, len(model.fields), generator=rng) < 0.3).float()
+    at_units = torch.randn(5, subject.units.shape[1], generator=rng)
+    at_energies = torch.rand(len(model.fields), generator=rng)
+    now = model.divide()
+    model.descend(now, model.pulled_back(on, at_units), at_energies)
+    found = [logits.grad for logits in model.unknowns]
+    wanted = []
+    for layout, parts in zip(model.layouts, model.parts, strict=True):
+        for part in parts:
+            logits = [mine.clone().requires_grad_(True) for mine in part.logits]
+            shares = logits[0].softmax(1)
+            if len(logits) == 2:
+                shares = 1.7 * shares - 0.7 * logits[1].softmax(1)
+            parts_of = shares * part.difference[:, None]  # [sites, slots, channels]
+            reached = on[:, part.candidates.index]  # [batch, sites, slots]
+            made = torch.einsum("bst,stc->bsc", reached, parts_of)
+            value = (made * layout.by_site(at_units)[:, part.places]).sum()
+            value = value + (parts_of.square().sum(2) * at_energies[part.candidates.index]).sum()
+            wanted += torch.autograd.grad(value, logits)
+    for mine, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
 
 
 def test_a_demand_asks_for_the_fields_that_it_meets(model):

@@ -48,10 +48,8 @@ class Start:
 class Division:
     """How the units of a part divide themselves at one moment."""
 
-    kept: Float[Tensor, "sites slots channels"]
-    """a."""
-    returned: Float[Tensor, "sites slots channels"] | None
-    """b, unless nothing is given back."""
+    distributions: tuple[Float[Tensor, "sites slots channels"], ...]
+    """a, and b unless nothing is given back."""
     shares: Float[Tensor, "sites slots channels"]
     """w, over each site's candidates."""
 
@@ -77,17 +75,20 @@ class _Part:
         layout: Layout,
         places: Int[Tensor, " sites"],
         candidates: Candidates,
-        influence: Float[Tensor, "patches sites channels"],
+        influence: Float[Tensor, "patches sites"],
         units: Float[Tensor, " units"],
         start: Start,
     ) -> _Part:
-        """Start from measured influence: a field is likely that holds it and is small; a = b."""
+        """Start from measured influence: a field is likely that holds it and is small; a = b.
+
+        All units of a site start alike: what few probes say of a single one is mostly noise.
+        """
         share = influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        held = member @ share.transpose(0, 1)  # [sites, slots, channels]
-        size = member.sum(-1, keepdim=True)
-        logits = start.sharpness * held - start.size_penalty * size
-        logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
+        held = (member @ share.T[..., None])[..., 0]  # [sites, slots]
+        by_site = start.sharpness * held - start.size_penalty * member.sum(-1)
+        by_site.masked_fill_(~candidates.valid, -torch.inf)
+        logits = by_site[..., None].expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
         count = 2 if start.give_back else 1
         return _Part(
@@ -96,24 +97,20 @@ class _Part:
             candidates,
             difference,
             start.give_back,
-            tuple(logits.clone() for _ in range(count)),
+            tuple(logits.clone(memory_format=torch.contiguous_format) for _ in range(count)),
         )
 
     def divide(self) -> Division:
         kept = self.logits[0].softmax(1)
         if len(self.logits) == 1:
-            return Division(kept, None, kept)
+            return Division((kept,), kept)
         returned = self.logits[1].softmax(1)
-        return Division(kept, returned, torch.lerp(returned, kept, 1 + self.give_back))
+        return Division((kept, returned), torch.lerp(returned, kept, 1 + self.give_back))
 
     def descend(self, division: Division, slope: Float[Tensor, "sites slots channels"]) -> None:
         """Leave the loss's slope along the logits, from that along the shares, for an optimiser."""
-        for logits, of, factor in zip(
-            self.logits,
-            (division.kept, division.returned),
-            (1 + self.give_back, -self.give_back),
-            strict=False,
-        ):
+        factors = (1 + self.give_back, -self.give_back)
+        for logits, of, factor in zip(self.logits, division.distributions, factors, strict=False):
             logits.grad = torch.ops.aten._softmax_backward_data(slope, of, 1, of.dtype).mul_(factor)
 
     def on_site(self, on: Float[Tensor, "batch fields"]) -> Float[Tensor, "sites batch slots"]:
@@ -182,11 +179,11 @@ class FieldShares:
     ) -> FieldShares:
         """Choose each site's candidates and start from measured influence."""
         layouts = Layout.of(subject.feature_shape)
-        by_site = [layout.by_site(influence) for layout in layouts]
+        by_site = [layout.by_site(influence).sum(-1) for layout in layouts]
         affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
         candidates = candidate_fields(
             subject.regions,
-            torch.cat([part.sum(-1) for part in by_site], 1),
+            torch.cat(by_site, 1),
             start.reach_threshold,
             min(start.most_candidates, affordable),
         )
@@ -236,8 +233,11 @@ class FieldShares:
 
     def pulled_back(
         self, on: Float[Tensor, "batch fields"], slope: Float[Tensor, "batch units"]
-    ) -> list[Float[Tensor, "sites slots channels"]]:
-        """Return a loss's slope along the shares, given that along what `switched` returned."""
+    ) -> list[Tensor]:
+        """Return a loss's slope along the shares, given that along what `switched` returned.
+
+        One tensor [sites, slots, channels] a part.
+        """
         slopes = []
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             by_site = layout.by_site(slope).transpose(0, 1)
@@ -252,14 +252,14 @@ class FieldShares:
     def descend(
         self,
         now: list[Division],
-        slopes: list[Float[Tensor, "sites slots channels"]],
+        slopes: list[Tensor],
         at_energies: Float[Tensor, " fields"],
     ) -> None:
         """Leave the loss's slope in the unknowns' `grad`.
 
         Args:
             now: where the slopes were taken.
-            slopes: along the shares, part by part; used up.
+            slopes: along the shares, [sites, slots, channels] a part; used up.
             at_energies: along what `energies` returned, which adds to them.
         """
         for part, mine, slope in zip(self._all, now, slopes, strict=True):

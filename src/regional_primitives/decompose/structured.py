@@ -66,7 +66,7 @@ class Structured:
     """Fresh random demands a step, each one forward-and-backward evaluation of the tail."""
     trials: int = 2
     """Components a step that are tried alone and left out, each two evaluations."""
-    learning_rate: float = 0.2
+    learning_rate: float = 0.15
     """Adam's first step size on the logits; falls linearly to zero over `steps`."""
     outside_weight: float = 0.2
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
@@ -74,7 +74,7 @@ class Structured:
     """Price of the share of the feature that a demand switches on."""
     boundedness_weight: float = 0.12
     """Price of what a tried component changes outside its action field."""
-    consistency_weight: float = 0.03
+    consistency_weight: float = 0.04
     """Price of how much a tried component's pattern depends on its company."""
     sparsity_weight: float = 0.003
     """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components."""
@@ -83,8 +83,8 @@ class Structured:
     only switch on, leaks more, and has patterns that add up better."""
     probes: int = 4
     """Vector–Jacobian products a patch that measure influence before the fit."""
-    influence_sharpness: float = 6.0
-    """How much the start favours fields that hold a unit's influence."""
+    influence_sharpness: float = 3.0
+    """How much the start favours fields that hold a site's influence."""
     size_penalty: float = 0.35
     """How much the start disfavours each further patch of a field."""
     reach_threshold: float = 1e-3
@@ -259,9 +259,8 @@ def _step(
         def loss(
             images: Tensor, asked: Tensor = asked, tried: Trials = tried
         ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            made = images[: len(asked)]
-            inside = subject.errors.inside(made, asked).sum() / batch
-            leak = subject.errors.outside(made, asked).sum() / batch
+            errors = subject.errors.of_demands(images[: len(asked)], asked)
+            inside, leak = (error.sum() / batch for error in errors)
             value = inside + settings.outside_weight * leak
             if len(tried):
                 stray, change = tried.losses(images[len(asked) :], subject.errors)
@@ -272,7 +271,9 @@ def _step(
         slope, (inside, leak) = evaluations.gradient(subject.baseline_units + units, loss)
         switched_on = units[: len(asked)]
         cost = switched_on.abs().sum() / whole / batch
-        slope[: len(asked)].add_(switched_on.sign(), alpha=settings.cost_weight / batch / float(whole))
+        slope[: len(asked)].add_(
+            switched_on.sign(), alpha=settings.cost_weight / batch / float(whole)
+        )
         back = model.pulled_back(on, slope)
         slopes = list(map(torch.Tensor.add_, slopes, back)) or back
         figures += torch.stack([inside, leak, cost])

@@ -60,13 +60,32 @@ class PatchErrors:
         """‖x − x0‖² in each patch; the last bin is no patch."""
         return self.per_patch(self.baseline_image[None], self.image)[0]
 
+    def of_demands(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        demands: Bool[Tensor, "batch patches"],
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        """Return the inside error and the leak of each demand.
+
+        The first is 0 where its patches are generated exactly, the second where all other pixels
+        stay at the baseline image.
+        """
+        asked = torch.nn.functional.pad(demands, (0, 1))  # the last bin is never asked for
+        pixels = asked[:, self.labels]
+        wanted = pixels.unflatten(1, images.shape[-2:])[:, None]
+        # Every pixel has one picture to agree with, so that one pass over the images does.
+        squared = (images - torch.where(wanted, self.image, self.baseline_image)).square()
+        wrong = squared.sum(1).flatten(1)
+        inside, leak = ((wrong * counted).sum(1) for counted in (pixels, ~pixels))
+        return inside / self._whole(asked), leak / self._whole(~asked)
+
     def inside(
         self,
         images: Float[Tensor, "batch channels height width"],
         demands: Bool[Tensor, "batch patches"],
     ) -> Float[Tensor, " batch"]:
         """Return the inside error of each demand: 0 where its patches are generated exactly."""
-        return self._ratio(self.per_patch(images, self.image), self._pad(demands, 0.0))
+        return self.of_demands(images, demands)[0]
 
     def outside(
         self,
@@ -74,15 +93,11 @@ class PatchErrors:
         demands: Bool[Tensor, "batch patches"],
     ) -> Float[Tensor, " batch"]:
         """Return the leak of each demand: 0 where all other pixels stay at the baseline image."""
-        return self._ratio(self.per_patch(images, self.baseline_image), self._pad(~demands, 1.0))
+        return self.of_demands(images, demands)[1]
 
-    def _pad(self, rows: Bool[Tensor, "batch patches"], last: float) -> Tensor:
-        return torch.nn.functional.pad(rows.to(self.image), (0, 1), value=last)
-
-    def _ratio(self, errors: Tensor, counted: Tensor) -> Tensor:
-        departure = self.departure
-        whole = (counted * departure).sum(1).clamp_min(_FLOOR * float(departure.sum()))
-        return (counted * errors).sum(1) / whole
+    def _whole(self, counted: Bool[Tensor, "batch bins"]) -> Float[Tensor, " batch"]:
+        least = _FLOOR * self.departure.sum()
+        return (counted * self.departure).sum(1).clamp_min(least)
 
 
 @dataclass(frozen=True, eq=False)
