@@ -6,7 +6,7 @@ network), regions (the patches), setfunctions (OR interactions), decompose (the 
 evaluate (how far to believe them), apply (edits) and show (pictures and the report).
 """
 
-from regional_primitives.apply import edit
+from regional_primitives.apply import Edit, edit
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
@@ -42,6 +42,7 @@ __all__ = [
     "Comparison",
     "CutPoint",
     "Decomposition",
+    "Edit",
     "Evaluation",
     "Exact",
     "Generator",

@@ -1,5 +1,6 @@
 """What a decomposition is good for: regional edits."""
 
 from regional_primitives.apply.editing import edit
+from regional_primitives.apply.edits import Edit, EditedRun
 
-__all__ = ["edit"]
+__all__ = ["Edit", "EditedRun", "edit"]
