@@ -48,9 +48,7 @@ class EditedRun:
         return EditedRun(
             weights_digest=decomposition.provenance.weights_digest,
             layer=decomposition.provenance.layer,
-            components_digest=tensors_digest(
-                {name: getattr(decomposition, name) for name in names}
-            ),
+            components_digest=tensors_digest(tensors),
         )
 
 
