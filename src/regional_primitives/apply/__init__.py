@@ -1,6 +1,7 @@
-"""What a decomposition is good for: regional edits."""
+"""What a decomposition is good for: edits of a picture, and what they change where."""
 
 from regional_primitives.apply.editing import edit
-from regional_primitives.apply.edits import Edit, EditedRun
+from regional_primitives.apply.edits import Edit
+from regional_primitives.apply.records import EditedRun
 
 __all__ = ["Edit", "EditedRun", "edit"]
