@@ -27,7 +27,7 @@ from regional_primitives.errors import InputError
 from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.storage import write_json
 
-__all__ = ["Edit"]
+__all__ = ["Edit", "EditedRun"]
 
 
 @dataclass(frozen=True)
