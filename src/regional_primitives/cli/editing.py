@@ -119,6 +119,9 @@ def edit(
             raise InputError(f"{option} belongs to {owner}")
     if save_edit is not None and save_edit.absolute() == out.absolute():
         raise InputError(f"--out and --save-edit are both {out}; choose two files")
+    scaled = _scaled(scale or [], remove or [], keep_only or [])
+    donor, components = _swapped(swap) if swap else (None, [])
+    numbers = None if patches is None else _patches(patches)
     require_report_extra()
     one, other = Decomposition.load(folder), None
     if replay is not None:
@@ -126,18 +129,16 @@ def edit(
         other = None if source is None else Decomposition.load(source)
         if wanted.taken and other is None:
             raise InputError(f"{replay} takes components from another run; name it with --from")
-    elif swap:
-        donor, components = _swapped(swap)
+    elif donor is not None:
         other = Decomposition.load(donor)
         wanted = Edit.swap(one, other, components, nearest=nearest)
     elif blend is not None:
-        if patches is None:
+        if numbers is None:
             raise InputError("--blend needs --patches, such as --patches 14,15")
-        numbers = _patches(patches)
         other = Decomposition.load(blend)
         wanted = Edit.blend(one, other, numbers, rule=rule or RULES[0])
     else:
-        wanted = _scaled(scale or [], remove or [], keep_only or [])
+        wanted = scaled
     pictures = edit_ways(one, runs.generator_of(one), wanted, other)
     picture = pictures["components"]
     effects = measured_ways(one, wanted, pictures, other)
