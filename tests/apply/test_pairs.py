@@ -214,3 +214,31 @@ def test_bad_input_no_other_picture(planted, result, other):
         rp.edit(result, planted, edit)
     with pytest.raises(rp.InputError, match="component 9999 does not exist"):
         rp.edit(result, planted, rp.Edit(taken={9999: 1.0}), other)
+
+
+class Skipping(torch.nn.Module):
+    """Half of the latent makes the feature, the other half flows past the cut into the picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.feature = torch.nn.Identity()
+
+    def forward(self, latent):
+        cut, past = latent.chunk(2, 1)
+        return (self.feature(cut) + 10 * past).view(-1, 1, 2, 2)
+
+
+def test_what_flows_past_the_cut_stays_that_of_the_picture_that_is_edited():
+    generator = rp.cut(
+        Skipping(), "feature", sample_latents=lambda n, rng: torch.randn(n, 8, generator=rng),
+        image_range=(-40.0, 40.0),
+    )  # fmt: skip
+    first, second = (generator.sample_latents(1, seed=seed) for seed in (0, 1))
+    settings = rp.Structured(steps=2, batch=2, probes=1, baseline_count=64)
+    one, two = (
+        rp.explain(generator, latents, rp.Regions.grid(2, 2), settings)
+        for latents in (first, second)
+    )
+    made = rp.edit(one, generator, rp.Edit.blend(one, two, range(4)), two)
+    expected = generator.image(torch.cat([second[:, :4], first[:, 4:]], 1))
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
