@@ -228,6 +228,13 @@ class Skipping(torch.nn.Module):
         return (self.feature(cut) + 10 * past).view(-1, 1, 2, 2)
 
 
+def test_the_region_is_where_anything_goes_or_comes(one, two):
+    gone = int((one.action_fields == one.regions.demand([0])).all(1).nonzero())
+    come = int((two.action_fields == two.regions.demand([15])).all(1).nonzero())
+    edit = rp.Edit({gone: 0.0}, taken={come: 1.0})
+    assert edit.region(one, two).nonzero().flatten().tolist() == [0, 15]
+
+
 def test_what_flows_past_the_cut_stays_that_of_the_picture_that_is_edited():
     generator = rp.cut(
         Skipping(), "feature", sample_latents=lambda n, rng: torch.randn(n, 8, generator=rng),
