@@ -87,6 +87,20 @@ def test_swap_and_blend_take_from_another_run(edit, folders, planted, tmp_path):
     assert "error" in text
 
 
+def test_a_nearest_partner_is_taken_only_when_asked(edit, folders, tmp_path):
+    one, two = (rp.Decomposition.load(folders / name) for name in ("one", "two"))
+    (partner,) = rp.Edit.swap(one, two, [0], nearest=True).taken
+    two.without(partner).save(tmp_path / "poorer")
+    words = [folders / "one", "--swap", f"{tmp_path / 'poorer'}:0", "--out", tmp_path / "x.png"]
+    status, _, err = edit(*words)
+    assert status == 2
+    assert "no component with the action field of component 0" in err
+    assert not (tmp_path / "x.png").exists()
+    status, out, _ = edit(*words, "--nearest", "--json")
+    assert status == 0
+    assert len(json.loads(out)["edit"]["taken"]) == 1
+
+
 def test_json_tells_what_python_measures(edit, folders, planted, tmp_path):
     status, out, err = edit(folders / "one", "--remove", 1, "--out", tmp_path / "x.png", "--json")
     assert (status, err) == (0, "")
