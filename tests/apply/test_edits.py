@@ -128,3 +128,10 @@ def test_bad_input_file_names(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(rp.StorageError, match="not valid JSON"):
         rp.Edit.read(tmp_path / "x.json")
+
+
+def test_a_file_may_leave_out_what_only_swaps_and_blends_need(tmp_path):
+    path = tmp_path / "edit.json"
+    short = {name: GOOD[name] for name in GOOD if name not in ("taken", "other_run", "patches")}
+    path.write_text(json.dumps(short))
+    assert rp.Edit.read(path) == rp.Edit({0: 0.5})
