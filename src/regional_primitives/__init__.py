@@ -6,7 +6,7 @@ network), regions (the patches), setfunctions (OR interactions), decompose (the 
 evaluate (how far to believe them), apply (edits) and show (pictures and the report).
 """
 
-from regional_primitives.apply import edit
+from regional_primitives.apply import Edit, EditEffects, edit, edit_effects
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
@@ -42,6 +42,8 @@ __all__ = [
     "Comparison",
     "CutPoint",
     "Decomposition",
+    "Edit",
+    "EditEffects",
     "Evaluation",
     "Exact",
     "Generator",
@@ -62,6 +64,7 @@ __all__ = [
     "baselines",
     "cut",
     "edit",
+    "edit_effects",
     "evaluate",
     "exact_components",
     "explain",

@@ -4,12 +4,6 @@ import torch
 import regional_primitives as rp
 
 
-@pytest.fixture(scope="module")
-def result(planted):
-    settings = rp.Structured(steps=5, batch=8, probes=1, baseline_count=64)
-    return rp.explain(planted, planted.sample_latents(1, seed=3), rp.Regions.grid(4, 4), settings)
-
-
 def test_no_change_gives_the_picture(planted, result):
     torch.testing.assert_close(rp.edit(result, planted, {})[0], result.image, rtol=1e-4, atol=1e-5)
 
@@ -26,3 +20,5 @@ def test_bad_input_edits(planted, result):
         rp.edit(result, planted, {9999: 0.0})
     with pytest.raises(rp.InputError, match="cannot be scaled by inf"):
         rp.edit(result, planted, {0: float("inf")})
+    with pytest.raises(rp.InputError, match="scales name components"):
+        rp.edit(result, planted, [0.0])

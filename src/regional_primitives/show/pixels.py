@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.runtime.storage import staged_file
 from regional_primitives.show.extras import report_extra
 
@@ -30,19 +31,6 @@ __all__ = [
 COLOUR_MAP = "magma"
 """Even in lightness from black to pale yellow, so it survives colour blindness and grey print."""
 _LEVELS = 256
-
-
-def bytes_of(
-    image: Float[Tensor, "channels height width"], image_range: tuple[float, float]
-) -> UInt8[Tensor, "height width bands"]:
-    """Map `image_range` to 0 … 255, clipped; 3 channels are colours, others are averaged to grey.
-
-    NaN becomes black.
-    """
-    low, high = image_range
-    shown = image if len(image) == 3 else image.mean(0, keepdim=True)
-    unit = ((shown.float() - low) / (high - low)).nan_to_num(0.0).clamp(0.0, 1.0)
-    return (unit * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
 def channel_note(channels: int) -> str:

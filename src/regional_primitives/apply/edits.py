@@ -1,0 +1,255 @@
+"""An edit as data: a scale for each component, and a JSON file from which it is made again.
+
+arXiv 2410.04421 switches components on and off; scales, swaps, blends and the file are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.apply.pairs import check_pair, partners, taken_share
+from regional_primitives.apply.records import (
+    EditedRun,
+    finite,
+    read_record,
+    scales_of,
+    signature,
+)
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError
+from regional_primitives.runtime.eight_bit import picture_digest
+from regional_primitives.runtime.storage import write_json
+
+__all__ = ["Edit", "EditedRun"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What becomes of each component: the picture is G(f0 + Σ_k scale_k Δf_k).
+
+    `remove`, `keep_only`, `swap` and `blend` make the usual ones. Where components are taken from
+    another picture, Σ_j taken_j Δf'_j is added.
+
+    Raises:
+        InputError: on construction, a component that is no whole number or a scale that is not
+            finite.
+    """
+
+    scales: Mapping[int, float] = field(default_factory=dict)
+    """The components named, and their scales: 0 removes, 1 leaves, more amplifies."""
+    others: float = 1.0
+    """The scale of every component not named."""
+    taken: Mapping[int, float] = field(default_factory=dict)
+    """Components of another picture that are put in, and their scales."""
+    patches: tuple[int, ...] | None = None
+    """Where the picture is meant to change; None is the union of the fields of what changes."""
+    run: EditedRun | None = None
+    """The decomposition that the numbers belong to, where it is known; no other is edited then."""
+    other_run: EditedRun | None = None
+    """That of the other picture, likewise."""
+    picture_digest: str | None = None
+    """SHA-256 of the 8-bit pixels of the edited picture, where it is known."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", scales_of(self.scales))
+        object.__setattr__(self, "others", finite(self.others, "the components not named"))
+        object.__setattr__(self, "taken", scales_of(self.taken))
+
+    @staticmethod
+    def remove(components: Iterable[int]) -> Edit:
+        """Switch these components off and leave all others as they are."""
+        return Edit(dict.fromkeys(components, 0.0))
+
+    @staticmethod
+    def keep_only(components: Iterable[int]) -> Edit:
+        """Switch all components off but these: what they alone add to the baseline picture."""
+        return Edit(dict.fromkeys(components, 1.0), others=0.0)
+
+    @staticmethod
+    def swap(
+        one: Decomposition,
+        other: Decomposition,
+        components: Sequence[int] = (),
+        *,
+        fields: Sequence[Sequence[int]] = (),
+        nearest: bool = False,
+    ) -> Edit:
+        """Take components out of `one`, and put in those of `other` with the same action fields.
+
+        Args:
+            one: the picture that is edited.
+            other: another picture of the same generator, layer and regions.
+            components: of `one`.
+            fields: further action fields, as lists of patches; both pictures must have them.
+            nearest: where `other` has no component with the same field, take the one whose field
+                overlaps it most (intersection over union; of equals the strongest).
+
+        Raises:
+            InputError: pictures that do not go together, nothing named, no such component or field,
+                or `other` lacks a field and `nearest` is false.
+        """
+        check_pair(one, other)
+        pair = partners(one, other, components, fields, nearest)
+        return Edit(dict.fromkeys(pair.out, 0.0), taken=dict.fromkeys(pair.into, 1.0))
+
+    @staticmethod
+    def blend(
+        one: Decomposition,
+        other: Decomposition,
+        patches: Sequence[int],
+        *,
+        rule: str = "shared",
+    ) -> Edit:
+        """Show `other` in these patches and `one` in all others, through their components.
+
+        Components whose field lies in the patches come from `other`, those whose field misses them
+        from `one`. A field that straddles the border goes by the rule: `shared` (by the share of
+        its pixels), `mostly` (to the side with most of its pixels), `touching` (to `other`) or
+        `inside` (to `one`). docs/research/blending.md measures them.
+
+        Raises:
+            InputError: pictures that do not go together, no patch, no such patch or rule.
+        """
+        check_pair(one, other)
+        region = one.regions.demand(patches)
+        if not bool(region.any()):
+            raise InputError("a blend names at least one patch")
+        gone = 1 - taken_share(one, region, rule)
+        come = taken_share(other, region, rule)
+        return Edit(
+            {k: scale for k, scale in enumerate(gone.tolist()) if scale != 1},
+            taken={j: scale for j, scale in enumerate(come.tolist()) if scale != 0},
+            patches=tuple(region.nonzero().flatten().tolist()),
+        )
+
+    def row(self, decomposition: Decomposition) -> Float[Tensor, "1 components"]:
+        """Return the scale of each component.
+
+        Raises:
+            InputError: the decomposition lacks a component that is named, or is not the edit's own.
+        """
+        if self.run is not None:
+            self.run.check(decomposition, "belongs to")
+        named = decomposition.scales(self.scales)
+        given = torch.zeros(1, decomposition.count, dtype=torch.bool)
+        given[0, list(self.scales)] = True
+        return torch.where(given, named, torch.tensor(self.others))
+
+    def units(
+        self, decomposition: Decomposition, other: Decomposition | None = None
+    ) -> Float[Tensor, "1 units"]:
+        """Return the edited feature, flat.
+
+        Args:
+            decomposition: of the picture.
+            other: of the picture from which components are taken, if any are.
+
+        Raises:
+            InputError: what `row` raises, no other picture where one is needed, or one that does
+                not go with the first or is not the edit's own.
+        """
+        units = decomposition.combine_units(self.row(decomposition))
+        if not self.taken:
+            return units
+        donor = self._donor(decomposition, other)
+        row = donor.scales(self.taken)
+        named = torch.zeros(1, donor.count, dtype=torch.bool)
+        named[0, list(self.taken)] = True
+        return units + donor.combine_units(row * named) - donor.baseline_units
+
+    def _donor(self, decomposition: Decomposition, other: Decomposition | None) -> Decomposition:
+        if other is None:
+            raise InputError("this edit takes components from another picture; give that one too")
+        check_pair(decomposition, other)
+        if self.other_run is not None:
+            self.other_run.check(other, "takes from")
+        return other
+
+    def region(
+        self, decomposition: Decomposition, other: Decomposition | None = None
+    ) -> Bool[Tensor, " patches"]:
+        """Return where the picture is meant to change.
+
+        That is `patches`, or the union of the action fields of all components that do not stay as
+        they are or are taken from `other`. Raises what `units` raises.
+        """
+        changed = self.row(decomposition)[0] != 1
+        if self.patches is not None:
+            return decomposition.regions.demand(self.patches)
+        region = decomposition.action_fields[changed].any(0)
+        if not self.taken:
+            return region
+        donor = self._donor(decomposition, other)
+        donor.scales(self.taken)  # refuses what does not exist
+        return region | donor.action_fields[sorted(self.taken)].any(0)
+
+    def recorded(
+        self,
+        decomposition: Decomposition,
+        image: Float[Tensor, "1 channels height width"],
+        other: Decomposition | None = None,
+    ) -> Edit:
+        """Return this edit with its run and the digest of the picture that it made.
+
+        Args:
+            decomposition: what was edited.
+            image: what `rp.edit` returned.
+            other: of the picture from which components were taken, if any were.
+
+        Raises:
+            InputError: what `region` raises.
+        """
+        self.region(decomposition, other)
+        return replace(
+            self,
+            run=EditedRun.of(decomposition),
+            other_run=EditedRun.of(other) if other is not None and self.taken else None,
+            picture_digest=picture_digest(image[0], decomposition.provenance.image_range),
+        )
+
+    def made(
+        self, decomposition: Decomposition, image: Float[Tensor, "1 channels height width"]
+    ) -> bool | None:
+        """Tell whether this is the picture on record, to the last bit; None where none is."""
+        if self.picture_digest is None:
+            return None
+        image_range = decomposition.provenance.image_range
+        return picture_digest(image[0], image_range) == self.picture_digest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        return {
+            **signature(),
+            "run": None if self.run is None else asdict(self.run),
+            "scales": {str(k): scale for k, scale in sorted(self.scales.items())},
+            "others": self.others,
+            "taken": {str(k): scale for k, scale in sorted(self.taken.items())},
+            "other_run": None if self.other_run is None else asdict(self.other_run),
+            "patches": None if self.patches is None else list(self.patches),
+            "picture_digest": self.picture_digest,
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the edit as JSON, whole or not at all.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        write_json(Path(path), self.to_dict())
+
+    @staticmethod
+    def read(path: str | Path) -> Edit:
+        """Read what `write` wrote.
+
+        Raises:
+            StorageError: no such file, no JSON, no edit, an unknown schema version, or values
+                that cannot be.
+        """
+        return Edit(**read_record(Path(path)))

@@ -1,0 +1,35 @@
+"""Pictures as the 8-bit pixels that files hold, and the digest by which two are told apart."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+__all__ = ["bytes_of", "picture_digest"]
+
+
+def bytes_of(
+    image: Float[Tensor, "channels height width"], image_range: tuple[float, float]
+) -> UInt8[Tensor, "height width bands"]:
+    """Map `image_range` to 0 … 255, clipped; 3 channels are colours, others are averaged to grey.
+
+    NaN becomes black.
+    """
+    low, high = image_range
+    shown = image if len(image) == 3 else image.mean(0, keepdim=True)
+    unit = ((shown.float() - low) / (high - low)).nan_to_num(0.0).clamp(0.0, 1.0)
+    return (unit * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+
+
+def picture_digest(
+    image: Float[Tensor, "channels height width"], image_range: tuple[float, float]
+) -> str:
+    """Return the SHA-256 digest of the picture's 8-bit pixels, row by row.
+
+    It is also the digest of the pixels of the PNG file, whatever wrote it.
+    """
+    pixels = bytes_of(image.detach().cpu(), image_range)
+    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
