@@ -34,6 +34,7 @@ from regional_primitives.evaluate import (
     evaluate,
     relations,
 )
+from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
@@ -50,6 +51,7 @@ __all__ = [
     "Minimal",
     "MinimalFeatures",
     "MissingExtraError",
+    "PictureComparison",
     "RegionalPrimitivesError",
     "Regions",
     "Relations",
@@ -60,6 +62,7 @@ __all__ = [
     "and_harsanyi",
     "and_values",
     "baselines",
+    "compare",
     "cut",
     "edit",
     "evaluate",
