@@ -63,9 +63,10 @@ def compare_runs(
     result = compare(decompositions, names=_names(paths), a=a, b=b, draws=draws, seed=seed)
     if out is None:
         return result
+    patterns = _patterns(result, paths, progress)
     write_json(Path(out) / COMPARISON, {"runs": [str(path) for path in paths], **result.to_dict()})
     try:
-        write_comparison_report(Path(out), result, _patterns(result, paths, progress))
+        write_comparison_report(Path(out), result, patterns)
     except MissingExtraError as error:
         # An older page must not stand beside newer numbers.
         (Path(out) / COMPARISON_REPORT).unlink(missing_ok=True)
