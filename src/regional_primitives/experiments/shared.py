@@ -14,6 +14,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.likeness import Likeness
+from regional_primitives.runtime.rich_display import RichResult
 
 __all__ = ["Chance", "CommonField", "Pair", "PictureComparison", "SharedField", "Span"]
 
@@ -166,7 +167,7 @@ class CommonField:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureComparison:
+class PictureComparison(RichResult):
     """What several pictures of one generator share; `rp.compare` makes it."""
 
     decompositions: tuple[Decomposition, ...]
