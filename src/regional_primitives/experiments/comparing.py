@@ -23,7 +23,7 @@ from regional_primitives.experiments.common_fields import (
     random_alike,
     shares_of,
 )
-from regional_primitives.experiments.likeness import likeness
+from regional_primitives.experiments.likeness import Entries, likeness
 from regional_primitives.experiments.shared import (
     Chance,
     CommonField,
@@ -85,6 +85,7 @@ def compare(
         {tuple(row.nonzero().flatten().tolist()): rank for rank, row in enumerate(own)}
         for own in fields
     ]
+    entries = [Entries.of(d) for d in decompositions]
     pairs = tuple(
         Pair(
             first=i,
@@ -97,7 +98,7 @@ def compare(
             connected=_chance(connected, i, j),
             subsets=_chance(subsets, i, j),
             shared=_shared(
-                (decompositions[i], decompositions[j]),
+                (entries[i], entries[j]),
                 (counted[i], counted[j]),
                 (places[i], places[j]),
                 (shares[i], shares[j]),
@@ -210,7 +211,7 @@ def _span(values: Sequence[float]) -> Span:
 
 
 def _shared(
-    pictures: tuple[Decomposition, Decomposition],
+    pictures: tuple[Entries, Entries],
     counted: tuple[Sequence[int], Sequence[int]],
     places: tuple[dict[tuple[int, ...], int], dict[tuple[int, ...], int]],
     shares: tuple[Tensor, Tensor],
@@ -219,12 +220,13 @@ def _shared(
            if patches in places[1]]  # fmt: skip
     components = [(counted[0][rank], counted[1][other]) for _, rank, other in met]
     alike = likeness(*pictures, components, counted[1])
+    strengths = [picture.decomposition.strengths for picture in pictures]
     found = [
         SharedField(
             patches=patches,
             components=(k, m),
             ranks=(rank + 1, other + 1),
-            strengths=(float(pictures[0].strengths[k]), float(pictures[1].strengths[m])),
+            strengths=(float(strengths[0][k]), float(strengths[1][m])),
             strength_shares=(float(shares[0][rank]), float(shares[1][other])),
             likeness=one,
         )

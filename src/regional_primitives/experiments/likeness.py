@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 
-__all__ = ["Likeness", "likeness"]
+__all__ = ["Entries", "Likeness", "likeness"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,30 @@ class Likeness:
     field that overlaps."""
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The components of one picture, ready to be compared with those of many others."""
+
+    decomposition: Decomposition
+    units: list[Int[Tensor, " _"]]
+    """Of each component: the units that it changes."""
+    values: list[Float[Tensor, " _"]]
+    """By how much, in double precision."""
+    norms: list[float]
+
+    @staticmethod
+    def of(decomposition: Decomposition) -> Entries:
+        """Cut the stored entries by component; a change of 0 is none."""
+        units, values = [], []
+        for start, stop in itertools.pairwise(decomposition.offsets.tolist()):
+            changed = decomposition.values[start:stop] != 0
+            units.append(decomposition.units[start:stop][changed].long())
+            values.append(decomposition.values[start:stop][changed].double())
+        return Entries(decomposition, units, values, [float(own.norm()) for own in values])
+
+
 def likeness(
-    one: Decomposition,
-    other: Decomposition,
-    pairs: Sequence[tuple[int, int]],
-    others: Sequence[int],
+    one: Entries, other: Entries, pairs: Sequence[tuple[int, int]], others: Sequence[int]
 ) -> list[Likeness]:
     """Compare components pair by pair.
 
@@ -44,40 +64,25 @@ def likeness(
             first.
     """
     found = []
-    change = torch.zeros(one.unit_count)
-    nearest = _nearest_others(one, other, pairs, others)
+    change = torch.zeros(one.decomposition.unit_count, dtype=torch.double)
+
+    def cosine(k: int, m: int) -> float:
+        product = float(change[other.units[m]] @ other.values[m])
+        return product / (one.norms[k] * other.norms[m])
+
+    nearest = _nearest_others(one.decomposition, other.decomposition, pairs, others)
     for (k, m), near in zip(pairs, nearest, strict=True):
-        units, values = _entries(one, k)
-        change[units] = values
-        theirs, _ = _entries(other, m)
-        both = int((change[theirs] != 0).sum())
+        change[one.units[k]] = one.values[k]
+        both = int(change[other.units[m]].count_nonzero())
         found.append(
             Likeness(
-                cosine=_cosine(change, values, other, m),
-                unit_overlap=both / (len(units) + len(theirs) - both),
-                other_cosine=None if near is None else _cosine(change, values, other, near),
+                cosine=cosine(k, m),
+                unit_overlap=both / (len(one.units[k]) + len(other.units[m]) - both),
+                other_cosine=None if near is None else cosine(k, near),
             )
         )
-        change[units] = 0.0
+        change[one.units[k]] = 0.0
     return found
-
-
-def _entries(decomposition: Decomposition, k: int) -> tuple[Tensor, Tensor]:
-    """Return the units that a component changes, and by how much; no unit twice, no change of 0."""
-    own = slice(int(decomposition.offsets[k]), int(decomposition.offsets[k + 1]))
-    units, values = decomposition.units[own].long(), decomposition.values[own]
-    return units[values != 0], values[values != 0]
-
-
-def _cosine(
-    change: Float[Tensor, " units"],
-    values: Float[Tensor, " entries"],
-    other: Decomposition,
-    m: int,
-) -> float:
-    units, theirs = _entries(other, m)
-    product = (change[units].double() * theirs.double()).sum()
-    return float(product / (values.double().norm() * theirs.double().norm()))
 
 
 def _nearest_others(
