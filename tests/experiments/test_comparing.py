@@ -54,6 +54,7 @@ def test_a_picture_shares_everything_with_itself(fitted):
         (rank, rank) for rank in range(1, fitted[0].count + 1)
     ]
     assert pair.cosine == pytest.approx(1.0)
+    assert pair.departure_cosine == pytest.approx(1.0)
     assert pair.unit_overlap == 1.0
     assert abs(pair.other_cosine) < 1
 
@@ -78,6 +79,9 @@ def test_pairs_against_a_slow_reading(fitted, found):
         expected = sum(map(min, pairs)) / sum(map(max, pairs))
         assert pair.strength_overlap == pytest.approx(expected, rel=1e-5)
         assert 0 < pair.strength_overlap < 1
+        departures = [(d.feature - d.baseline).flatten() for d in (one, other)]
+        whole = float(torch.cosine_similarity(*departures, dim=0))
+        assert pair.departure_cosine == pytest.approx(whole, abs=1e-5)
 
 
 def test_shared_fields_against_dense_components(fitted, found):

@@ -97,6 +97,7 @@ def compare(
             strength_overlap=float(found.overlap[i, j]),
             connected=_chance(connected, i, j),
             subsets=_chance(subsets, i, j),
+            departure_cosine=_departure_cosine(decompositions[i], decompositions[j]),
             shared=_shared(
                 (entries[i], entries[j]),
                 (counted[i], counted[j]),
@@ -208,6 +209,11 @@ def _chance(draws: Sequence[_Drawn], i: int, j: int) -> Chance:
 
 def _span(values: Sequence[float]) -> Span:
     return Span(sum(values) / len(values), min(values), max(values))
+
+
+def _departure_cosine(one: Decomposition, other: Decomposition) -> float:
+    departures = [(d.feature_units - d.baseline_units).double() for d in (one, other)]
+    return float(torch.cosine_similarity(*departures))
 
 
 def _shared(

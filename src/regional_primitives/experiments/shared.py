@@ -90,6 +90,8 @@ class Pair:
     """Of random connected fields, rectangles where the real ones are."""
     subsets: Chance
     """Of random sets of patches."""
+    departure_cosine: float
+    """Cosine of the two whole departures f − f0: how alike the features are anyway."""
     shared: tuple[SharedField, ...]
     """The common fields, those that are strong in both pictures first: by the smaller share."""
 
@@ -120,6 +122,7 @@ class Pair:
             "shared_fields": float(len(self.shared)),
             "cosine": self.cosine,
             "other_cosine": self.other_cosine,
+            "departure_cosine": self.departure_cosine,
             "unit_overlap": self.unit_overlap,
         }
         return {name: value for name, value in found.items() if value is not None}

@@ -17,6 +17,8 @@ else:  # only annotations need it; rich is loaded when a table is printed
 
 __all__ = ["NumberRow", "number_rows", "pair_rows", "terminal_fields", "terminal_table"]
 
+_PERCENT = "\u00a0%"
+
 
 @dataclass(frozen=True)
 class NumberRow:
@@ -79,6 +81,15 @@ def number_rows(comparison: PictureComparison) -> tuple[NumberRow, ...]:
             None,
             "The same with the other picture’s component of the field that overlaps most without "
             "being the same: what one would get at this place anyway.",
+        ),
+        _row(
+            comparison,
+            "departure_cosine",
+            "… of the whole features",
+            _two_digits,
+            None,
+            "Cosine of the two whole departures f − f₀: how alike the pictures’ features are "
+            "anyway. Components that are no more alike than that share a place, not a code.",
         ),
         _row(
             comparison,
@@ -204,7 +215,7 @@ def _symmetric(comparison: PictureComparison) -> NumberRow:
         )
         for kind in ("connected", "subsets")
     ]
-    spread = f"{numerals.percent(min(own))} to {numerals.percent(max(own))}" if own[1:] else ""
+    spread = _ends(min(own), max(own)) if own[1:] else ""
     return NumberRow(
         label=f"Symmetric transfer t({comparison.a}, {comparison.a})",
         value=numerals.percent(sum(own) / len(own)),
@@ -224,8 +235,12 @@ def _over(spans: Sequence[Span]) -> Span:
 
 
 def _range(span: Span) -> str:
-    ends = f"{numerals.percent(span.least)} to {numerals.percent(span.most)}"
-    return f"{numerals.percent(span.mean)} ({ends})"
+    return f"{numerals.percent(span.mean)} ({_ends(span.least, span.most)})"
+
+
+def _ends(least: float, most: float) -> str:
+    """Write 20–30 %."""
+    return f"{numerals.percent(least).removesuffix(_PERCENT)}–{numerals.percent(most)}"
 
 
 def _two_digits(value: float) -> str:
