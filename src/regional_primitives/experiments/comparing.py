@@ -212,8 +212,8 @@ def _span(values: Sequence[float]) -> Span:
 
 
 def _departure_cosine(one: Decomposition, other: Decomposition) -> float:
-    departures = [(d.feature_units - d.baseline_units).double() for d in (one, other)]
-    return float(torch.cosine_similarity(*departures))
+    mine, theirs = ((d.feature_units - d.baseline_units).double() for d in (one, other))
+    return float(torch.cosine_similarity(mine, theirs))
 
 
 def _shared(

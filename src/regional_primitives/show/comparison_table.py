@@ -89,7 +89,8 @@ def number_rows(comparison: PictureComparison) -> tuple[NumberRow, ...]:
             _two_digits,
             None,
             "Cosine of the two whole departures f − f₀: how alike the pictures’ features are "
-            "anyway. Components that are no more alike than that share a place, not a code.",
+            "anyway. Where shared components are no more alike than that, they have their place in "
+            "common, and nothing more.",
         ),
         _row(
             comparison,
