@@ -87,5 +87,5 @@ def _shown_in_notebooks(result: Any) -> str | None:
     return in_notebook(result)
 
 
-for _kind in (Decomposition, PictureComparison, Scores):
+for _kind in (Comparison, Decomposition, PictureComparison, Scores):
     draw_with(_kind, _shown_in_notebooks)

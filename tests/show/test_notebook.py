@@ -141,6 +141,14 @@ def test_a_comparison_is_a_table(loaded):
     assert "Overlap of strengths 100\u00a0%" in page.text
 
 
+def test_baselines_are_a_table(loaded, planted):
+    found = rp.baselines(loaded, planted, ["spatial crop"], rp.Evaluation(demands=4))
+    page = parsed(displayed(found)["text/html"])
+    assert "The same 4 demands, answered otherwise" in page.text
+    assert "this decomposition" in page.text
+    assert "spatial crop" in page.text
+
+
 def test_names_of_others_are_escaped(loaded):
     spoilt = replace(
         loaded, provenance=replace(loaded.provenance, generator="<script>alert(1)</script>")

@@ -52,8 +52,8 @@ def number_rows(comparison: PictureComparison) -> tuple[NumberRow, ...]:
             "Overlap of strengths",
             numerals.percent,
             lambda chance: chance.strength_overlap,
-            "Over all fields, Σ min / Σ max of their two strengths, each picture’s adding up to 1. "
-            "100 % is the same fields with the same shares.",
+            "Over all fields, Σ min / Σ max of their two strengths, each picture’s adding up to "
+            "one. 100 % is the same fields with the same shares.",
         ),
         _row(
             comparison,

@@ -22,7 +22,8 @@ _MOST_CELLS = 240
 """Pictures of patterns on one page."""
 _MOST_COLUMNS = 12
 """Pictures whose patterns are shown side by side."""
-_MOST_PAIRS = 66
+_MOST_PAIRS = 300
+"""Rows of the table of pairs; of more, compare.json tells."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ def _numbers_note(comparison: PictureComparison) -> str:
     return (
         f"{draws} and pairs. ± is half the 95 % interval over pictures, each with its mean over "
         "the others; pairs share pictures, so that it is only a guide."
+        + ("" if len(comparison.pairs) <= _MOST_PAIRS else " Every pair is in compare.json.")
     )
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError, StorageError
-from regional_primitives.evaluate import Exhibits, Scores
+from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.experiments import PictureComparison
 from regional_primitives.runtime.storage import MANIFEST, read_json
 from regional_primitives.show import form, numerals
+from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.comparison_table import NumberRow, number_rows
 from regional_primitives.show.outlines import borders, outline, surroundings
 from regional_primitives.show.pixels import bytes_of, data_uri, png
@@ -41,7 +42,7 @@ _WIDTH = 128.0
 """CSS pixels of a picture's width."""
 
 
-def in_notebook(result: Decomposition | Scores | PictureComparison) -> str | None:
+def in_notebook(result: Decomposition | Scores | Comparison | PictureComparison) -> str | None:
     """Return a result as HTML for a notebook.
 
     Returns:
@@ -51,6 +52,7 @@ def in_notebook(result: Decomposition | Scores | PictureComparison) -> str | Non
     makers: dict[type, Callable[[Any], str]] = {
         Decomposition: _decomposition,
         Scores: _scores,
+        Comparison: _baselines,
         PictureComparison: _comparison,
     }
     try:
@@ -103,7 +105,7 @@ class DecompositionView:
 
 @dataclass(frozen=True)
 class TableView:
-    """Scores, or the numbers of a comparison, in a notebook."""
+    """Scores, baselines, or the numbers of compared pictures, in a notebook."""
 
     title: str
     columns: tuple[str, ...]
@@ -252,6 +254,22 @@ def _scores(scores: Scores) -> str:
             ),
         ),
     )
+
+
+def _baselines(comparison: Comparison) -> str:
+    return fill_template(
+        "notebook_table.html",
+        TableView(
+            title=f"The same {numerals.count(comparison.demands)} demands, answered otherwise",
+            columns=("method", "inside error", "leak", "boundedness", "consistency",
+                     "evaluations", "what it does"),
+            rows=tuple(
+                (row.name, row.inside, row.leak, row.boundedness, row.consistency,
+                 row.evaluations, row.about)
+                for row in baseline_rows(comparison)
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _comparison(comparison: PictureComparison) -> str:
