@@ -6,6 +6,8 @@ network), regions (the patches), setfunctions (OR interactions), decompose (the 
 evaluate (how far to believe them), apply (edits) and show (pictures and the report).
 """
 
+from typing import Any
+
 from regional_primitives.apply import Edit, EditEffects, edit, edit_effects
 from regional_primitives.decompose import (
     Decomposition,
@@ -34,8 +36,10 @@ from regional_primitives.evaluate import (
     evaluate,
     relations,
 )
+from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.rich_display import draw_with
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
@@ -52,6 +56,7 @@ __all__ = [
     "Minimal",
     "MinimalFeatures",
     "MissingExtraError",
+    "PictureComparison",
     "RegionalPrimitivesError",
     "Regions",
     "Relations",
@@ -62,6 +67,7 @@ __all__ = [
     "and_harsanyi",
     "and_values",
     "baselines",
+    "compare",
     "cut",
     "edit",
     "edit_effects",
@@ -75,3 +81,14 @@ __all__ = [
     "or_values",
     "relations",
 ]
+
+
+def _shown_in_notebooks(result: Any) -> str | None:
+    """Draw a result for a notebook; what draws is loaded when the first one is shown."""
+    from regional_primitives.show.notebook import in_notebook
+
+    return in_notebook(result)
+
+
+for _kind in (Comparison, Decomposition, PictureComparison, Scores):
+    draw_with(_kind, _shown_in_notebooks)

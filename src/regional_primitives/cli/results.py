@@ -1,4 +1,4 @@
-"""Commands on run folders: evaluate anew."""
+"""Commands on run folders: evaluate anew, compare."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from regional_primitives import runs
+from regional_primitives import comparisons, runs
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
-from regional_primitives.cli.output import print_run
+from regional_primitives.cli.output import print_json, print_run
 from regional_primitives.evaluate import BASELINES, Evaluation
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
+from regional_primitives.show.comparison_report import COMPARISON_REPORT
+from regional_primitives.show.comparison_table import terminal_fields, terminal_table
 
-__all__ = ["evaluate"]
+__all__ = ["compare", "evaluate"]
 
 
 @app.command()
@@ -44,3 +47,33 @@ def evaluate(
         with progress_bar() as progress:
             scores, compared = runs.rescore(folder, settings, progress, names)
         print_run(folder, scores, as_json, compared if names else None)
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN…", help="Run folders of one generator, layer and division."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder for compare.json and the page compare.html."),
+    ] = None,
+    a: Annotated[int, typer.Option(help="Strongest fields of one picture …")] = 20,
+    b: Annotated[int, typer.Option(help="… sought among so many of the other.")] = 100,
+    draws: Annotated[int, typer.Option(help="Draws of random fields of the same sizes.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Tell which primitives pictures share, beside what random fields would."""
+    with progress_bar() as progress:
+        result = comparisons.compare_runs(folders, out, a=a, b=b, draws=draws, progress=progress)
+    if as_json:
+        print_json({"runs": [str(folder) for folder in folders], **result.to_dict()})
+        return
+    console = Console()
+    console.print(terminal_table(result))
+    console.print(terminal_fields(result))
+    if out is not None and (out / COMPARISON_REPORT).is_file():
+        typer.echo(f"report: {out / COMPARISON_REPORT}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,9 +26,8 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.storage import (
-    staged_folder,
-)
+from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.runtime.storage import staged_folder
 
 __all__ = ["Decomposition"]
 
@@ -37,7 +36,7 @@ Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Se
 
 
 @dataclass(frozen=True, eq=False)
-class Decomposition:
+class Decomposition(RichResult):
     """A feature split into components, strongest first; `rp.explain` makes it.
 
     Only the units that a component changes are stored, so that K × D numbers never exist at once.
@@ -68,6 +67,8 @@ class Decomposition:
     provenance: Provenance
     noise: Float[Tensor, " components"] | None = None
     """Of the exact form: how strong a component of as many patches is by noise alone."""
+    folder: Path | None = field(default=None, init=False, repr=False)
+    """The folder that it was loaded from; None of one that was computed, or changed since."""
 
     @staticmethod
     def assemble(

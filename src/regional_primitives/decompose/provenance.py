@@ -40,12 +40,17 @@ class Provenance:
     """Whether every evaluation had to run the whole network."""
 
     @property
+    def picture_in_words(self) -> str:
+        """Say which picture it is: `picture seed 8`, or `picture cat.png`; empty if not known."""
+        if self.picture_file is not None:
+            return f"picture {Path(self.picture_file).name}"
+        return "" if self.picture_seed is None else f"picture seed {self.picture_seed}"
+
+    @property
     def cut_and_picture(self) -> str:
         """Say the layer and which picture it is, for titles: `layer main.5, picture seed 8`."""
-        if self.picture_file is not None:
-            return f"layer {self.layer}, picture {Path(self.picture_file).name}"
-        seed = "" if self.picture_seed is None else f", picture seed {self.picture_seed}"
-        return f"layer {self.layer}{seed}"
+        picture = self.picture_in_words
+        return f"layer {self.layer}, {picture}" if picture else f"layer {self.layer}"
 
     @property
     def overhead_ratio(self) -> float:

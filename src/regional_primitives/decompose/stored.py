@@ -79,9 +79,11 @@ def read(folder: Path, kind: type[Decomposition]) -> Decomposition:
         )
     try:
         tensors = read_tensors(folder / TENSORS, digest=manifest["tensors_digest"])
-        return _restore(manifest, tensors, kind)
+        result = _restore(manifest, tensors, kind)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StorageError(f"{folder} is corrupt: {error}") from error
+    object.__setattr__(result, "folder", folder)
+    return result
 
 
 def _by_name(name: str, feature: Feature) -> dict[str, Tensor]:

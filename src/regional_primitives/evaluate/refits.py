@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact import Exact
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.structured import Structured
+from regional_primitives.evaluate.agreement import numbered, side_by_side
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 
@@ -81,33 +80,16 @@ def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     Both are Σ min / Σ max, over fields of ‖Δf_T‖, and over fields and units of |Δf_T| where the
     signs agree; 1 is the same decomposition.
     """
-    rows: dict[bytes, int] = {}
-    places = [_places(result, rows) for result in (one, other)]
-    strengths = _side_by_side(places, [one.strengths, other.strengths])
+    places = numbered([one.action_fields, other.action_fields])
+    strengths = side_by_side(places, [one.strengths, other.strengths])
     fields = float(strengths.amin(0).sum() / strengths.amax(0).sum())
     entries = []
     for result, mine in zip((one, other), places, strict=True):
         component = torch.repeat_interleave(torch.arange(result.count), result.offsets.diff())
         entries.append(mine[component] * one.unit_count + result.units.long())
-    values = _side_by_side(entries, [one.values, other.values])
+    values = side_by_side(entries, [one.values, other.values])
     alike = values.prod(0) > 0
     shared = values.abs().amin(0) * alike
     # Opposite signs share nothing, and both sides count.
     whole = torch.where(alike, values.abs().amax(0), values.abs().sum(0))
     return fields, float(shared.sum() / whole.sum())
-
-
-def _places(result: Decomposition, rows: dict[bytes, int]) -> Int[Tensor, " components"]:
-    """Number the action fields alike for both decompositions."""
-    return torch.tensor(
-        [rows.setdefault(field.numpy().tobytes(), len(rows)) for field in result.action_fields]
-    )
-
-
-def _side_by_side(keys: list[Tensor], values: list[Tensor]) -> Float[Tensor, "2 keys"]:
-    """Line up what stands under the same key in both, with 0 where one has nothing."""
-    found, column = torch.cat(keys).unique(return_inverse=True)
-    table = torch.zeros(2, len(found))
-    for row, columns, mine in zip(table, column.split([len(k) for k in keys]), values, strict=True):
-        row[columns] = mine
-    return table

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regional_primitives.errors import InputError, StorageError, require_whole
+from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.storage import read_json, write_json
 
 __all__ = ["SCORES", "Evaluation", "Scores"]
@@ -41,7 +42,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(RichResult):
     """Scores of one decomposition. Shares are in [0, 1]; a score that was not measured is None."""
 
     inside_error: float

@@ -10,7 +10,7 @@ from regional_primitives.show import numerals, plots
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.pixels import data_uri
 
-__all__ = ["BaselineRow", "BaselineView", "baseline_view"]
+__all__ = ["BaselineRow", "BaselineView", "baseline_rows", "baseline_view"]
 
 
 _NONE = "–"
@@ -55,15 +55,20 @@ def baseline_view(comparison: Comparison) -> BaselineView:
     figure = plot_baselines(comparison)
     drawing = plots.svg(figure).encode("utf-8")
     dark = plots.darkened(drawing.decode("utf-8")).encode("utf-8")
-    methods = (comparison.own, *comparison.baselines)
     return BaselineView(
         note=_note(comparison),
-        rows=tuple(_row(method, own=method is comparison.own) for method in methods),
+        rows=baseline_rows(comparison),
         light=data_uri(drawing, "image/svg+xml"),
         dark=data_uri(dark, "image/svg+xml"),
         label="Leak against inside error of this decomposition and of the baselines.",
         width=round(96 * figure.get_figwidth()),
     )
+
+
+def baseline_rows(comparison: Comparison) -> tuple[BaselineRow, ...]:
+    """Tell every method at the setting that serves it best, the decomposition first."""
+    methods = (comparison.own, *comparison.baselines)
+    return tuple(_row(method, own=method is comparison.own) for method in methods)
 
 
 def _row(method: Compared, *, own: bool) -> BaselineRow:

@@ -1,7 +1,8 @@
 """The experiments' pictures as figures: real action fields, contexts, build-ups, edits.
 
-Each function takes the result of one picture and returns a figure of its own. All maps of a figure
-share one colour scale, in shares of the image range.
+Each function takes the result of one picture and returns the figure: one of its own, or the given
+figure or SubFigure, since there are many axes. All maps of a figure share one colour scale, in
+shares of the image range.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from regional_primitives.experiments.superposition import Superposition
 from regional_primitives.show.outlines import loops
 from regional_primitives.show.overview import _lines, _map, _picture
 from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
-from regional_primitives.show.plots import LIGHT, new_figure
+from regional_primitives.show.plots import LIGHT, begin_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
+    Axes = Figure = SubFigure = Any
 
 __all__ = ["plot_build_up", "plot_contexts", "plot_edits", "plot_real_fields"]
 
@@ -35,12 +36,13 @@ _SIDE = 1.25
 _MOST_REGIONS = 4
 
 
-def plot_real_fields(result: Boundedness) -> Figure:
+def plot_real_fields(result: Boundedness, figure: Figure | SubFigure | None = None) -> Figure:
     """Draw the strongest components' action fields over what they really change."""
     maps = _shares(result.real_fields, result.image, result.image_range)
     in_context = _shares(result.real_fields_in_context, result.image, result.image_range)
     scale = ColourScale.over([maps, in_context])
     sheet = _Sheet(
+        figure,
         "Real action fields of the strongest components",
         ["action field", "real field, alone", "real field, in context"],
         len(maps),
@@ -60,10 +62,10 @@ def plot_real_fields(result: Boundedness) -> Figure:
         f"of all {len(result.energy)}: {100 * numbers['boundedness']:.0f} %"
         + (f", AUC {numbers['auc']:.2f}" if "auc" in numbers else "")
     )
-    return sheet.figure
+    return sheet.whole
 
 
-def plot_contexts(result: Consistency) -> Figure:
+def plot_contexts(result: Consistency, figure: Figure | SubFigure | None = None) -> Figure:
     """Draw what one component does to the pictures of several random contexts."""
     low, high = result.image_range
     changes = result.together - result.without
@@ -73,6 +75,7 @@ def plot_contexts(result: Consistency) -> Figure:
     pattern_name = "pattern, on grey" if gain == 1 else f"pattern × {gain}, on grey"
     rows = ["context alone", "with the component", pattern_name, "change"]
     sheet = _Sheet(
+        figure,
         f"Component {result.shown} in {len(changes)} random contexts",
         rows,
         len(changes),
@@ -96,10 +99,10 @@ def plot_contexts(result: Consistency) -> Figure:
         f"contexts: {result.shown_cosine:.2f} of this component, "
         f"{result.numbers()['consistency']:.2f} of the {len(result.cosine)} strongest"
     )
-    return sheet.figure
+    return sheet.whole
 
 
-def plot_build_up(result: Superposition) -> Figure:
+def plot_build_up(result: Superposition, figure: Figure | SubFigure | None = None) -> Figure:
     """Draw the picture as components are added, strongest first, smallest first, as patterns."""
     rows = (
         ("strongest first", result.strongest_first.pictures, result.strongest_first.inside_error),
@@ -112,6 +115,7 @@ def plot_build_up(result: Superposition) -> Figure:
     )
     count = len(result.steps)
     sheet = _Sheet(
+        figure,
         "The picture, component by component",
         [name for name, _, _ in rows],
         count + 2,
@@ -133,10 +137,10 @@ def plot_build_up(result: Superposition) -> Figure:
         f"below: squared error against x{where}, where 100 % is x₀; sum of patterns: x₀ + ΣΔx, "
         "strongest first"
     )
-    return sheet.figure
+    return sheet.whole
 
 
-def plot_edits(result: Control) -> Figure:
+def plot_edits(result: Control, figure: Figure | SubFigure | None = None) -> Figure:
     """Draw some regions' components removed and amplified, and where the picture changes."""
     shown = (("inside", 0.0), ("touching", 0.0), ("touching", 2.0))
     count = min(_MOST_REGIONS, len(result.regions))
@@ -147,6 +151,7 @@ def plot_edits(result: Control) -> Figure:
     names = ["picture x", "removed, inside", "change", "removed, touching", "change",
              "×2, touching", "change"]  # fmt: skip
     sheet = _Sheet(
+        figure,
         "Control by region",
         [f"region {place + 1}" for place in range(count)],
         len(names),
@@ -173,7 +178,7 @@ def plot_edits(result: Control) -> Figure:
             sheet.map(row, right, maps[place][row], scale, mask, titles[right], inside)
     sheet.colour_bar(scale)
     sheet.say("components whose field lies inside the region (white), or touches it")
-    return sheet.figure
+    return sheet.whole
 
 
 class _Sheet:
@@ -181,6 +186,7 @@ class _Sheet:
 
     def __init__(
         self,
+        figure: Figure | SubFigure | None,
         title: str,
         rows: Sequence[str],
         columns: int,
@@ -196,7 +202,7 @@ class _Sheet:
             left + columns * (side + gap) - gap + right,
             top + len(rows) * (tall + line) - line + bottom,
         )
-        self.figure = new_figure(whole)
+        self.whole, self.figure = begin_figure(figure, whole)
         self._rows = rows
         self._left = left / whole[0]
         self._top = whole[1]

@@ -12,24 +12,32 @@ from regional_primitives.evaluate import Exhibits
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude
-from regional_primitives.show.plots import LIGHT, new_figure
+from regional_primitives.show.plots import LIGHT, begin_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
+    Axes = Figure = SubFigure = Any
 
 __all__ = ["plot_overview"]
 
 _COLUMNS = 6
 
 
-def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
+def plot_overview(
+    decomposition: Decomposition, exhibits: Exhibits, figure: Figure | SubFigure | None = None
+) -> Figure:
     """Draw the picture, its baseline and what the most visible components do to them.
 
     Columns after the first three: a component's action field on the picture (top), what it makes
     of the baseline picture alone, and the map of its change.
+
+    Args:
+        decomposition: what is shown.
+        exhibits: its pictures.
+        figure: where to draw, since there are many axes: a figure or a SubFigure, best about
+            11.2 inches wide; None for one of its own.
     """
     image_range = decomposition.provenance.image_range
     shown = exhibits.shown.tolist()
@@ -41,7 +49,7 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
     scale = ColourScale.over([change, maps])
 
     height, width = decomposition.image.shape[-2:]
-    figure = new_figure((11.2, 1.0 + 4.1 * height / width))
+    whole, figure = begin_figure(figure, (11.2, 1.0 + 4.1 * height / width))
     layout = figure.add_gridspec(
         3,
         2 + _COLUMNS,
@@ -99,7 +107,7 @@ def plot_overview(decomposition: Decomposition, exhibits: Exhibits) -> Figure:
         fontweight="bold",
         color=LIGHT.ink,
     )
-    return figure
+    return whole
 
 
 def _picture(axes: Axes, pixels: UInt8[Tensor, "height width bands"]) -> None:

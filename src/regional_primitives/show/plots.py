@@ -20,14 +20,15 @@ from regional_primitives.show.extras import report_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
+    Axes = Figure = SubFigure = Any
 
 __all__ = [
     "DARK",
     "LIGHT",
     "begin_axes",
+    "begin_figure",
     "darkened",
     "new_figure",
     "plot_field_sizes",
@@ -208,11 +209,23 @@ def darkened(drawing: str) -> str:
 def new_figure(size: tuple[float, float]) -> Figure:
     """Make a figure that belongs to no window."""
     with report_extra():
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=size, facecolor=LIGHT.paper)
-    FigureCanvasAgg(figure)
-    return figure
+        from regional_primitives.show.figure import OwnFigure
+    return OwnFigure(size, LIGHT.paper)
+
+
+def begin_figure(
+    figure: Figure | SubFigure | None, size: tuple[float, float]
+) -> tuple[Figure, Figure | SubFigure]:
+    """Take the caller's figure, or part of one, or make one of this size in inches.
+
+    Returns:
+        The whole figure, and where to draw: the same, or the part.
+    """
+    if figure is None:
+        figure = new_figure(size)
+    whole = figure.get_figure(root=True)
+    assert whole is not None
+    return whole, figure
 
 
 def begin_axes(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure, Axes]:

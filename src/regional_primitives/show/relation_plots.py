@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Figure = Any
 
-__all__ = ["plot_containment", "plot_credit", "plot_overlap", "plot_togetherness"]
+__all__ = [
+    "colour_bar",
+    "plot_containment",
+    "plot_credit",
+    "plot_overlap",
+    "plot_togetherness",
+    "shades",
+]
 
 _SLOT = (1.12, 1.02)
 """Width and height of a node's place in the diagram of containment, inches."""
@@ -150,8 +157,8 @@ def plot_overlap(
     # Each field overlaps itself wholly, which is not worth the darkest colour.
     shown.fill_diagonal_(float("nan"))
     if count:
-        drawn = axes.imshow(shown.numpy(), cmap=_shades(), vmin=0, vmax=100, interpolation="none")
-        _colour_bar(axes, drawn, "overlap, IoU of the action fields (%)")
+        drawn = axes.imshow(shown.numpy(), cmap=shades(), vmin=0, vmax=100, interpolation="none")
+        colour_bar(axes, drawn, "overlap, IoU of the action fields (%)")
     size = min(8.0, 0.85 * float(_points(axes)[1]) / max(count, 1))
     names = [called[k] for k in order] if size >= 5 else [""] * count
     axes.set_xticks(range(count), names)
@@ -179,10 +186,10 @@ def plot_credit(
     totals = relations.patch_totals
     shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
     drawn = axes.imshow(
-        shown.numpy(), cmap=_shades(0.5), vmin=0, extent=(0, columns, rows, 0),
+        shown.numpy(), cmap=shades(0.5), vmin=0, extent=(0, columns, rows, 0),
         interpolation="none",
     )  # fmt: skip
-    _colour_bar(axes, drawn, f"credit of the patch: its Shapley value in {worth}")
+    colour_bar(axes, drawn, f"credit of the patch: its Shapley value in {worth}")
     with report_extra():
         from matplotlib.collections import LineCollection
     axes.add_collection(LineCollection(segments(labels), colors=LIGHT.grid, linewidths=1.5))
@@ -323,7 +330,8 @@ def _note(axes: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def _colour_bar(axes: Axes, drawn: Any, label: str) -> None:
+def colour_bar(axes: Axes, drawn: Any, label: str) -> None:
+    """Put the bar of a map's colours to the right of its axis."""
     figure = axes.get_figure(root=True)
     beside = axes.inset_axes((1.03, 0.1, 0.025, 0.8))
     assert figure is not None
@@ -333,7 +341,7 @@ def _colour_bar(axes: Axes, drawn: Any, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _shades(most: float = 1.0) -> Any:
+def shades(most: float = 1.0) -> Any:
     """Return a colour that covers the paper ever more, as far as text on it needs.
 
     It is transparent, not white, where values are small, so that it suits dark paper too.
@@ -341,8 +349,8 @@ def _shades(most: float = 1.0) -> Any:
     with report_extra():
         from matplotlib.colors import ListedColormap, to_rgba
     blue = to_rgba(_SHADE)[:3]
-    shades = ListedColormap([(*blue, most * step / 255) for step in range(256)])
-    return shades.with_extremes(bad=(0.5, 0.5, 0.5, 0.3))
+    colours = ListedColormap([(*blue, most * step / 255) for step in range(256)])
+    return colours.with_extremes(bad=(0.5, 0.5, 0.5, 0.3))
 
 
 def _points(axes: Axes) -> Float[Tensor, " 2"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from regional_primitives.evaluate import Scores
 from regional_primitives.show import form, numerals
 from regional_primitives.show.score_entries import GROUPS, OURS, TOLD_ELSEWHERE, Entry
 
-__all__ = ["ScoreGroup", "ScoreRow", "score_groups"]
+__all__ = ["ScoreGroup", "ScoreRow", "score_groups", "score_rows"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ def score_groups(scores: Scores, decomposition: Decomposition) -> tuple[ScoreGro
     if rest:
         groups.append(_group(scores, "Further scores", "", rest, exact=exact))
     return tuple(groups)
+
+
+def score_rows(scores: Scores, names: Sequence[str] | None = None) -> tuple[ScoreRow, ...]:
+    """Return the rows of these scores, or of all, in the words of the structured form."""
+    rows = [_row(scores, entry, exact=False) for group in GROUPS.values() for entry in group]
+    return tuple(row for row in rows if names is None or row.name in names)
 
 
 def _measured(scores: Scores, decomposition: Decomposition) -> str:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.evaluate.sweep_scores import FrontierPoint, SweepScores
-from regional_primitives.show.plots import LIGHT, begin_axes, darkened, new_figure
+from regional_primitives.show.plots import LIGHT, begin_axes, begin_figure, darkened
 from regional_primitives.show.sweep_layout import WIDTH, layout_of, short_name
 from regional_primitives.show.sweep_table import NOT_MEASURED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
+    Axes = Figure = SubFigure = Any
 
 __all__ = ["darkened_sweep", "plot_sweep"]
 
@@ -96,10 +96,16 @@ _PANELS = (
 )
 
 
-def plot_sweep(sweep: SweepScores) -> Figure:
-    """Draw all panels: means with 95 % intervals, single pictures, and the frontier."""
+def plot_sweep(sweep: SweepScores, figure: Figure | SubFigure | None = None) -> Figure:
+    """Draw all panels: means with 95 % intervals, single pictures, and the frontier.
+
+    Args:
+        sweep: what is shown.
+        figure: where to draw, since there are many axes: a figure or a SubFigure, best about
+            12.6 inches wide; None for one of its own.
+    """
     names, sheet = layout_of(sweep.layers, len(_PANELS) + 1)
-    figure = new_figure((WIDTH, sheet.height))
+    whole, figure = begin_figure(figure, (WIDTH, sheet.height))
     for place, panel in enumerate(_PANELS):
         axes = figure.add_axes(sheet.panel(place))
         _draw_panel(axes, panel, sweep)
@@ -118,7 +124,7 @@ def plot_sweep(sweep: SweepScores) -> Figure:
         fontsize=10.5,
         color=LIGHT.muted,
     )
-    return figure
+    return whole
 
 
 def darkened_sweep(drawing: str) -> str:

@@ -31,6 +31,7 @@ from regional_primitives.evaluate.energy import count_for
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.storage import read_json, write_json
 
 __all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
@@ -114,7 +115,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(RichResult):
     """A decomposition and the baselines, on the same demands of the same picture."""
 
     own: Compared

@@ -1,0 +1,113 @@
+"""Comparisons: run folders of several pictures, compared, as compare.json and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError, MissingExtraError, StorageError
+from regional_primitives.evaluate.patterns import Patterns, patterns_of
+from regional_primitives.experiments import PictureComparison, compare
+from regional_primitives.generators import Generator
+from regional_primitives.runs import generator_of
+from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.storage import MANIFEST, write_json
+from regional_primitives.show.comparison_report import COMPARISON_REPORT, write_comparison_report
+from regional_primitives.show.comparison_view import shown_components
+
+__all__ = ["COMPARISON", "compare_runs"]
+
+COMPARISON = "compare.json"
+
+
+def compare_runs(
+    folders: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    a: int = 20,
+    b: int = 100,
+    draws: int = 10,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> PictureComparison:
+    """Compare the pictures of run folders; with `out` also write compare.json and compare.html.
+
+    The page shows the patterns of shared primitives. Those that a run folder holds are read from
+    it; the others are generated, if the generator is one of the zoo.
+
+    Args:
+        folders: two or more run folders of one generator, layer and division into patches.
+        out: a folder that is new, empty, or holds a comparison already, which is replaced.
+        a: of t(a, b).
+        b: of t(a, b).
+        draws: how often random fields are drawn.
+        seed: their random stream.
+        progress: told of every step.
+
+    Raises:
+        StorageError: not a run folder, or a corrupt one; `out` holds something else, or the disk
+            refuses.
+        InputError: what `rp.compare` raises.
+    """
+    if len(folders) < 2:
+        raise InputError(f"a comparison takes at least two run folders; got {len(folders)}")
+    paths = [Path(folder) for folder in folders]
+    if out is not None:
+        _refuse_other_content(Path(out))
+    decompositions = []
+    for number, path in enumerate(paths, start=1):
+        decompositions.append(Decomposition.load(path))
+        progress("runs", number, len(paths))
+    result = compare(decompositions, names=_names(paths), a=a, b=b, draws=draws, seed=seed)
+    if out is None:
+        return result
+    patterns = _patterns(result, paths, progress)
+    write_json(Path(out) / COMPARISON, {"runs": [str(path) for path in paths], **result.to_dict()})
+    try:
+        write_comparison_report(Path(out), result, patterns)
+    except MissingExtraError as error:
+        # An older page must not stand beside newer numbers.
+        (Path(out) / COMPARISON_REPORT).unlink(missing_ok=True)
+        progress("report", 0, 1, f"left out: {error}")
+    else:
+        progress("report", 1, 1)
+    return result
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Call each run by its folder's name, or by its path where two folders have one name."""
+    short = [path.name or str(path) for path in paths]
+    if len(set(short)) == len(short) or len(set(paths)) < len(paths):
+        return short
+    return [str(path) for path in paths]
+
+
+def _refuse_other_content(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise StorageError(f"{out} is a file; choose a folder")
+    if not out.is_dir() or (out / COMPARISON).is_file():
+        return
+    if (out / MANIFEST).is_file():
+        raise StorageError(f"{out} is a run folder; choose another for the comparison")
+    if any(not path.name.startswith(".") for path in out.iterdir()):
+        raise StorageError(
+            f"{out} exists and holds no comparison; choose a new or empty folder for it"
+        )
+
+
+def _patterns(
+    result: PictureComparison, paths: Sequence[Path], progress: Progress
+) -> list[Patterns]:
+    # One generator made all pictures, so that it is loaded once, and only if it is needed.
+    @lru_cache(maxsize=1)
+    def generator(first: int) -> Generator:
+        return generator_of(result.decompositions[first])
+
+    found = []
+    for number, components in enumerate(shown_components(result)):
+        d = result.decompositions[number]
+        found.append(patterns_of(d, components, paths[number], partial(generator, 0)))
+        progress("patterns", number + 1, len(paths))
+    return found
