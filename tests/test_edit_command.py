@@ -65,6 +65,7 @@ def test_scales_give_the_picture_that_python_gives(edit, folders, planted, tmp_p
     assert abs(pixels(out) - expected(planted, folders, wanted)).max() <= 0.51
     assert "through components" in text
     assert "pixels of the region pasted" in text
+    assert ("nothing is outside to leak to" in text) == (wanted.others == 0)
 
 
 def test_swap_and_blend_take_from_another_run(edit, folders, planted, tmp_path):

@@ -223,6 +223,8 @@ def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
         values = [f"{way.inside:.1%}", f"{way.outside:.2%}", _share(way.leak), _share(way.seam)]
         table.add_row(WAYS[way.way], *values, *([_share(way.target_error)] if aims else []))
     Console().print(table)
+    if effects.pixels == 1:
+        typer.echo("components of all patches change, so nothing is outside to leak to")
     if effects.seam_before is not None:
         typer.echo(f"seam in the unedited picture: {_share(effects.seam_before)}")
     typer.echo(f"picture: {out}")
