@@ -1,8 +1,8 @@
-"""A tour in one file: explain a face, believe it or not, ask for patches, edit, save, load.
+"""A tour in one file: explain a face, believe it or not, ask for patches, edit, compare, save.
 
     .venv/bin/python examples/explain_a_face.py
 
-Takes about a minute on two cores; the comments say what to expect.
+Takes a minute or two on two cores; the comments say what to expect.
 """
 
 from __future__ import annotations
@@ -44,6 +44,20 @@ print(f"left half: relative error {there:.1%}")  # a few percent
 # Edit: switch the strongest component off, strengthen the next.
 edited = rp.edit(d, generator, {0: 0.0, 1: 1.5})
 print(f"edit changes the picture by {float((edited - d.image).abs().max()):.2f} at most (of 2)")
+
+# Another face, fitted with a fifth of the evaluations: which primitives do the two share?
+other = rp.explain(
+    generator,
+    generator.sample_latents(1, seed=0),
+    rp.Regions.grid(6, 6),
+    rp.Structured.of_quality("fast"),
+)
+(pair,) = rp.compare([d, other]).pairs
+print(f"common action fields, t(20, 100): {pair.transfer:.0%}")  # nearly all …
+print(f"  of random connected fields {pair.connected.transfer.mean:.0%}")  # … but 60 to 80 % anyway
+print(f"strengths that overlap: {pair.strength_overlap:.0%}")  # about 65 %, at random 44 %
+print(f"cosine of their components: {pair.cosine:.2f}")  # about 0.1, less than …
+print(f"  of the whole features {pair.departure_cosine:.2f}")  # … 0.18: the places are common, only
 
 with tempfile.TemporaryDirectory() as folder:
     d.save(Path(folder) / "face")

@@ -121,6 +121,25 @@ def test_patterns_are_read_where_they_are_kept_and_generated_elsewhere(runs, pla
     torch.testing.assert_close(anew.changes[shown[0]], exhibits.patterns[0], atol=1e-5, rtol=0)
 
 
+def test_pictures_of_another_run_are_refused(runs, planted, tmp_path):
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    exhibits = Exhibits.read(run)
+    names = ("patterns", "removals", "build_up", "demanded")
+    smaller = {name: getattr(exhibits, name)[:, :, :5] for name in names}
+    replace(exhibits, **smaller).write(run)
+    with pytest.raises(rp.StorageError, match="pictures do not belong to its components"):
+        patterns_of(rp.Decomposition.load(run), [0], run, lambda: planted)
+
+
+def test_of_many_pictures_the_page_shows_some_and_says_so(runs, tmp_path):
+    found = compare_runs(runs[:2] * 7, tmp_path / "out", draws=1)
+    assert len(found.pairs) == 91
+    page = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
+    assert "Pictures beyond the first 12 are counted, not shown." in page
+    assert page.count('class="shared"') == 20
+    assert page.count('class="cell"') == 240
+
+
 def test_a_generator_that_is_not_in_the_zoo_leaves_gaps_and_says_why(runs, tmp_path, monkeypatch):
     def gone(decomposition):
         return generator_of(replace(decomposition, provenance=replace(
