@@ -87,8 +87,8 @@ def demands_in_words(decomposition: Decomposition, count: int) -> str:
 def demand_in_words(decomposition: Decomposition, name: str) -> str:
     """Name a demand that is shown; the exact form keeps none of the chosen patches for later."""
     if is_exact(decomposition):
-        name = name.replace("held-out demand", "random demand")
-    return f"{name[:1].upper()}{name[1:]}"
+        return name.replace("held-out demand", "random demand")
+    return name
 
 
 def above_floor(decomposition: Decomposition) -> int | None:

@@ -112,7 +112,10 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
         tiles=tuple(_tile(book, exhibits, k, places[k]) for k in order),
         others=decomposition.count - len(order),
         patches=tuple(book.outline(patch) for patch in each),
-        demands=tuple(form.demand_in_words(decomposition, name) for name in exhibits.demand_names),
+        demands=tuple(
+            f"{name[:1].upper()}{name[1:]}"
+            for name in (form.demand_in_words(decomposition, one) for one in exhibits.demand_names)
+        ),
         rounding=_rounding(quantum, high - low, len(order) + 2),
         data=data,
     )

@@ -257,10 +257,11 @@ def _steps(book: PictureBook, exhibits: Exhibits) -> tuple[Step, ...]:
 def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
     rows = []
     for place, name in enumerate(exhibits.demand_names):
+        name = form.demand_in_words(book.decomposition, name)
         patches = exhibits.demands[place]
         rows.append(
             DemandRow(
-                name=form.demand_in_words(book.decomposition, name),
+                name=f"{name[:1].upper()}{name[1:]}",
                 patches=f"{numerals.patches(int(patches.sum()))} of {len(patches)}",
                 asked=book.picture("x", book.decomposition.image,
                                    f"The picture, outlined: {name}", "asked for",

@@ -81,32 +81,38 @@ function switchboard(sums) {
     }
     trace(".demanded", sums.outline(state.demand));
 
-    const parts = `${state.on.size} of ${tiles.length} patterns${state.rest ? ", and all else" : ""}`;
-    const toPicture = percent(sums.error(sum, sums.picture));
+    const here = `${state.on.size} of ${tiles.length} patterns`;
+    const parts = state.rest ? `${here}, and all else` : here;
     tell("told-on", parts);
-    tell("told-sum", toPicture);
-    tell("told-generated", known ? percent(sums.error(beside, sums.picture)) : undefined);
     tell("told-gap", known ? percent(sums.error(sum, beside)) : undefined);
-    let woken, answers;
-    if (state.demand.size) {
-      const wakes = (field) => field.some((patch) => state.demand.has(patch));
-      const missing = data.elsewhere.filter(wakes).length;
-      const answer = sums.answer(sum, state.demand);
-      const own = known ? sums.answer(beside, state.demand) : null;
-      const pair = (which) =>
-        percent(answer[which]) + (own ? `; generated ${percent(own[which])}` : "");
-      woken = missing
-        ? `${state.on.size + missing}; the patterns of ${missing} of them are not here`
-        : `${state.on.size}, all of them here`;
-      answers = [pair("inside"),
-        state.demand.size === data.patches ? "none, nothing is outside" : pair("leak")];
-    }
-    tell("told-woken", woken);
-    tell("told-inside", answers?.[0]);
-    tell("told-leak", answers?.[1]);
-    byId("told").textContent =
-      `${state.demand.size ? `${state.demand.size} patches asked for. ` : ""}`
-      + `On: ${parts}. The sum differs from the picture by ${toPicture}.`;
+    byId("told").textContent = `On: ${parts}. ` + (state.demand.size
+      ? tellAnswer(sum, known ? beside : null) : tellError(sum, known ? beside : null));
+  }
+
+  // How far from the picture.
+  function tellError(sum, beside) {
+    const error = percent(sums.error(sum, sums.picture));
+    tell("told-sum", error);
+    tell("told-generated", beside ? percent(sums.error(beside, sums.picture)) : undefined);
+    for (const id of ["told-woken", "told-inside", "told-leak"]) tell(id, undefined);
+    return `Error of the sum ${error}.`;
+  }
+
+  // How well the demand is answered: what was not asked for should be far from the picture.
+  function tellAnswer(sum, beside) {
+    const wakes = (field) => field.some((patch) => state.demand.has(patch));
+    const missing = data.elsewhere.filter(wakes).length;
+    const [own, theirs] = [sum, beside].map((image) => image && sums.answer(image, state.demand));
+    const both = (which) =>
+      percent(own[which]) + (theirs ? `; generated ${percent(theirs[which])}` : "");
+    tell("told-woken", missing
+      ? `${state.on.size + missing}; the patterns of ${missing} are not here, the sum lacks them`
+      : `${state.on.size}, all of them here`);
+    tell("told-inside", both("inside"));
+    tell("told-leak", state.demand.size === data.patches
+      ? "none, nothing is outside" : both("leak"));
+    for (const id of ["told-sum", "told-generated"]) tell(id, undefined);
+    return `Patches asked for: ${state.demand.size}. Inside error of the sum ${percent(own.inside)}.`;
   }
 
   // By hand: what is on is no longer the answer to a demand.
