@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 
@@ -125,6 +126,19 @@ def test_fields_and_patches_are_those_of_the_run(page):
     assert torch.equal(labels, page.run.regions.label_map(*page.run.image.shape[-2:]))
     assert len(page.board.patches) == page.run.regions.count
     assert page.data["columns"] == (page.run.regions.columns or 0)
+
+
+def test_pictures_that_are_not_finite_do_not_spoil_the_data(run_folder):
+    page = Page(run_folder)
+    broken = page.exhibits.demanded.clone()
+    broken[0] = torch.nan
+    inside = page.exhibits.inside.clone()
+    inside[0] = torch.nan
+    data = switchboard(page.book, replace(page.exhibits, demanded=broken, inside=inside)).data
+    json.dumps(dict(data), allow_nan=False)
+    demand = data["demands"][0]
+    assert demand["inside"] is None
+    assert data["frames"][demand["frame"]]["error"] is None
 
 
 def test_a_run_without_shown_components_has_no_switches(run_folder):

@@ -53,19 +53,29 @@ class Switchboard:
 
 @dataclass
 class _Frames:
-    """Collects the generated pictures that the page can put beside a sum."""
+    """Collects the generated pictures that the page can put beside a sum, each with its error."""
 
+    x: Float[Tensor, "channels height width"]
+    x0: Float[Tensor, "channels height width"]
     quantum: float
     entries: list[dict[str, Any]]
 
-    def add(self, source: str, **change: Any) -> int:
-        """Add an image of the book that is the baseline or the picture plus a change."""
-        self.entries.append({"source": source, **change})
+    def add(self, source: str, image: Float[Tensor, "channels height width"], **told: Any) -> int:
+        """Add an image of the book; `told` says how the page gets at its values."""
+        error = (image - self.x).square().sum() / (self.x0 - self.x).square().sum()
+        self.entries.append({"source": source, "error": _told(error), **told})
         return len(self.entries) - 1
 
-    def packed(self, source: str, origin: str, change: Float[Tensor, "*shape"]) -> int:
-        """Add an image with its change from `origin`, packed."""
-        return self.add(source, origin=origin, change=pack(change, self.quantum))
+    def from_baseline(self, source: str, image: Float[Tensor, "channels height width"]) -> int:
+        """Add an image as its change from x0."""
+        return self.add(source, image, origin="baseline", change=self._pack(image - self.x0))
+
+    def from_picture(self, source: str, image: Float[Tensor, "channels height width"]) -> int:
+        """Add an image as its change from x."""
+        return self.add(source, image, origin="picture", change=self._pack(image - self.x))
+
+    def _pack(self, change: Float[Tensor, "channels height width"]) -> str:
+        return pack(change, self.quantum)
 
 
 def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
@@ -85,7 +95,7 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
     low, high = decomposition.provenance.image_range
     changes = (x0 - low, patterns, rest, exhibits.build_up - x0, exhibits.demanded - x0)
     quantum = quantum_of((low, high), [*changes, exhibits.removals])
-    frames = _Frames(quantum, [])
+    frames = _Frames(x, x0, quantum, [])
     data = {
         "width": book.size[1],
         "height": book.size[0],
@@ -103,8 +113,8 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
         "fields": _fields(book, order),
         "elsewhere": _fields(book, [k for k in range(decomposition.count) if k not in places]),
         "held": list(_held(book, exhibits, order, places, frames)),
-        "steps": list(_steps(x0, exhibits, order, frames)),
-        "demands": list(_demands(x0, exhibits, frames)),
+        "steps": list(_steps(exhibits, order, frames)),
+        "demands": list(_demands(exhibits, frames)),
         "frames": frames.entries,
     }
     each = torch.eye(decomposition.regions.count, dtype=torch.bool)
@@ -119,6 +129,11 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
         rounding=_rounding(quantum, high - low, len(order) + 2),
         data=data,
     )
+
+
+def _told(error: Float[Tensor, ""]) -> float | None:
+    """Return a number that JSON can hold; None for what is not finite."""
+    return float(error) if bool(error.isfinite()) else None
 
 
 def _rounding(quantum: float, extent: float, terms: int) -> str:
@@ -165,31 +180,35 @@ def _held(
 
     They are none, each alone (whose sum is exact by definition), all, and all but one.
     """
+    x, x0 = frames.x, frames.x0
     everything = list(range(len(order)))
-    yield {"on": [], "rest": False, "frame": frames.add("x0", origin="baseline")}
-    yield {"on": everything, "rest": True, "frame": frames.add("x", origin="picture")}
+    yield {"on": [], "rest": False, "frame": frames.add("x0", x0, origin="baseline")}
+    yield {"on": everything, "rest": True, "frame": frames.add("x", x, origin="picture")}
     for tile, k in enumerate(order):
-        alone = frames.add(f"alone-{k}", origin="baseline", pattern=tile)
-        yield {"on": [tile], "rest": False, "frame": alone}
+        alone = x0 + exhibits.patterns[places[k]]
+        frame = frames.add(f"alone-{k}", alone, pattern=tile)
+        yield {"on": [tile], "rest": False, "frame": frame}
     for tile, k in enumerate(order):
-        removal = exhibits.removals[places[k]]
-        book.picture(f"without-{k}", book.decomposition.image - removal, "")
-        frame = frames.packed(f"without-{k}", "picture", -removal)
+        without = x - exhibits.removals[places[k]]
+        book.picture(f"without-{k}", without, "")
+        frame = frames.from_picture(f"without-{k}", without)
         others = [other for other in everything if other != tile]
         yield {"on": others, "rest": True, "frame": frame}
 
 
-def _steps(
-    x0: Tensor, exhibits: Exhibits, order: Sequence[int], frames: _Frames
-) -> Iterator[dict[str, Any]]:
+def _steps(exhibits: Exhibits, order: Sequence[int], frames: _Frames) -> Iterator[dict[str, Any]]:
     """Tell the build-up; a step has a sum where all its components have their patterns here."""
     for count, image in zip(exhibits.steps.tolist(), exhibits.build_up, strict=True):
         complete = exhibits.visible_order[:count] == list(order[:count])
-        frame = frames.packed(f"step-{count}", "baseline", image - x0)
+        frame = frames.from_baseline(f"step-{count}", image)
         yield {"count": count, "on": list(range(count)) if complete else None, "frame": frame}
 
 
-def _demands(x0: Tensor, exhibits: Exhibits, frames: _Frames) -> Iterator[dict[str, Any]]:
-    for place, (patches, image) in enumerate(zip(exhibits.demands, exhibits.demanded, strict=True)):
-        frame = frames.packed(f"given-{place}", "baseline", image - x0)
-        yield {"patches": patches.nonzero().flatten().tolist(), "frame": frame}
+def _demands(exhibits: Exhibits, frames: _Frames) -> Iterator[dict[str, Any]]:
+    for place, patches in enumerate(exhibits.demands):
+        yield {
+            "patches": patches.nonzero().flatten().tolist(),
+            "frame": frames.from_baseline(f"given-{place}", exhibits.demanded[place]),
+            "inside": _told(exhibits.inside[place]),
+            "leak": _told(exhibits.leak[place]),
+        }

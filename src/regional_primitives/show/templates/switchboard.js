@@ -2,7 +2,7 @@
 
 // A share of 1 with two digits, more between 90 % and 100 %: as numerals.py writes it.
 function percent(share) {
-  const value = 100 * share;
+  const value = 100 * (share ?? NaN);
   const size = Math.abs(value);
   if (!Number.isFinite(value)) return "not finite";
   if (size > 0 && size < 0.001) return "<\u00a00.001\u00a0%";
@@ -86,23 +86,24 @@ function switchboard(sums) {
     tell("told-on", parts);
     tell("told-gap", known ? percent(sums.error(sum, beside)) : undefined);
     byId("told").textContent = `On: ${parts}. ` + (state.demand.size
-      ? tellAnswer(sum, known ? beside : null) : tellError(sum, known ? beside : null));
+      ? tellAnswer(sum) : tellError(sum, known ? data.frames[frame].error : undefined));
   }
 
   // How far from the picture.
-  function tellError(sum, beside) {
+  function tellError(sum, generated) {
     const error = percent(sums.error(sum, sums.picture));
     tell("told-sum", error);
-    tell("told-generated", beside ? percent(sums.error(beside, sums.picture)) : undefined);
+    tell("told-generated", generated === undefined ? undefined : percent(generated));
     for (const id of ["told-woken", "told-inside", "told-leak"]) tell(id, undefined);
     return `Error of the sum ${error}.`;
   }
 
   // How well the demand is answered: what was not asked for should be far from the picture.
-  function tellAnswer(sum, beside) {
+  function tellAnswer(sum) {
     const wakes = (field) => field.some((patch) => state.demand.has(patch));
     const missing = data.elsewhere.filter(wakes).length;
-    const [own, theirs] = [sum, beside].map((image) => image && sums.answer(image, state.demand));
+    const own = sums.answer(sum, state.demand);
+    const theirs = demands.get(name(state.demand, false));
     const both = (which) =>
       percent(own[which]) + (theirs ? `; generated ${percent(theirs[which])}` : "");
     tell("told-woken", missing
@@ -192,10 +193,9 @@ function player(sums) {
 
   function show() {
     const step = steps[Number(scrub.value)];
-    const image = sums.frame(step.frame);
     const told = step.count === 0 ? "baseline only" : `${step.count} of ${steps.at(-1).count} components`;
     showImage(byId("player-generated"), frames[step.frame].source, `The picture made of ${told}`);
-    byId("player-generated-told").textContent = `error ${percent(sums.error(image, sums.picture))}`;
+    byId("player-generated-told").textContent = `error ${percent(frames[step.frame].error)}`;
     const summed = byId("player-sum");
     summed.classList.toggle("absent", !step.on);
     const sum = step.on ? sums.sum(step.on, false) : sums.baseline;
