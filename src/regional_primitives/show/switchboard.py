@@ -55,13 +55,23 @@ class Switchboard:
 class _Frames:
     """Collects the generated pictures that the page can put beside a sum, each with its error."""
 
-    x: Float[Tensor, "channels height width"]
-    x0: Float[Tensor, "channels height width"]
+    book: PictureBook
     quantum: float
     entries: list[dict[str, Any]]
 
+    @property
+    def x(self) -> Float[Tensor, "channels height width"]:
+        """The picture."""
+        return self.book.decomposition.image
+
+    @property
+    def x0(self) -> Float[Tensor, "channels height width"]:
+        """The baseline picture."""
+        return self.book.decomposition.baseline_image
+
     def add(self, source: str, image: Float[Tensor, "channels height width"], **told: Any) -> int:
-        """Add an image of the book; `told` says how the page gets at its values."""
+        """Put an image into the book, and add it; `told` says how the page gets at its values."""
+        self.book.picture(source, image, "")
         error = (image - self.x).square().sum() / (self.x0 - self.x).square().sum()
         self.entries.append({"source": source, "error": _told(error), **told})
         return len(self.entries) - 1
@@ -81,8 +91,8 @@ class _Frames:
 def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
     """Pack the patterns of the shown components; None where the run shows none.
 
-    The images that it refers to must be in the book, or are put there: each shown component alone
-    and taken out, each step of the build-up, each demand.
+    The generated pictures are put into the book: each shown component alone and taken out, each
+    step of the build-up, each demand.
     """
     decomposition = book.decomposition
     places = {k: place for place, k in enumerate(exhibits.shown.tolist())}
@@ -95,7 +105,7 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
     low, high = decomposition.provenance.image_range
     changes = (x0 - low, patterns, rest, exhibits.build_up - x0, exhibits.demanded - x0)
     quantum = quantum_of((low, high), [*changes, exhibits.removals])
-    frames = _Frames(x, x0, quantum, [])
+    frames = _Frames(book, quantum, [])
     data = {
         "width": book.size[1],
         "height": book.size[0],
@@ -112,7 +122,7 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> Switchboard | None:
         "patches": decomposition.regions.count,
         "fields": _fields(book, order),
         "elsewhere": _fields(book, [k for k in range(decomposition.count) if k not in places]),
-        "held": list(_held(book, exhibits, order, places, frames)),
+        "held": list(_held(exhibits, order, places, frames)),
         "steps": list(_steps(exhibits, order, frames)),
         "demands": list(_demands(exhibits, frames)),
         "frames": frames.entries,
@@ -152,7 +162,6 @@ def _tile(book: PictureBook, exhibits: Exhibits, k: int, place: int) -> Tile:
     remainder = k == decomposition.remainder
     name = "the remainder" if remainder else f"component {k}"
     pattern = exhibits.patterns[place]
-    book.picture(f"alone-{k}", decomposition.baseline_image + pattern, "")
     size = numerals.patches(int(field.sum()))
     visible = numerals.percent(float(exhibits.visible_change[k]))
     return Tile(
@@ -170,7 +179,6 @@ def _fields(book: PictureBook, components: Sequence[int]) -> list[list[int]]:
 
 
 def _held(
-    book: PictureBook,
     exhibits: Exhibits,
     order: Sequence[int],
     places: Mapping[int, int],
@@ -190,7 +198,6 @@ def _held(
         yield {"on": [tile], "rest": False, "frame": frame}
     for tile, k in enumerate(order):
         without = x - exhibits.removals[places[k]]
-        book.picture(f"without-{k}", without, "")
         frame = frames.from_picture(f"without-{k}", without)
         others = [other for other in everything if other != tile]
         yield {"on": others, "rest": True, "frame": frame}
