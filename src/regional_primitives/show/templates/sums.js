@@ -61,6 +61,12 @@ class Sums {
     return this.squares(a, b) / this.departure;
   }
 
+  // About what the error of two equal pictures would be by storing alone: an error spread evenly
+  // over one quantum has the variance of a twelfth, in each of so many stored arrays.
+  rounding(terms) {
+    return (terms * this.baseline.length) / 12 / this.departure;
+  }
+
   // The inside error and the leak of a picture that answers a demand, as measured in scores.
   answer(image, demand) {
     const floor = 1e-6 * this.departure;

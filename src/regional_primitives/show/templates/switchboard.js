@@ -84,7 +84,9 @@ function switchboard(sums) {
     const here = `${state.on.size} of ${tiles.length} patterns`;
     const parts = state.rest ? `${here}, and all else` : here;
     tell("told-on", parts);
-    tell("told-gap", known ? percent(sums.error(sum, beside)) : undefined);
+    const gap = sums.error(sum, beside);
+    const beyond = gap > 2 * sums.rounding(state.on.size + 2);
+    tell("told-gap", known ? (beyond ? percent(gap) : "0\u00a0% but for rounding") : undefined);
     byId("told").textContent = `On: ${parts}. ` + (state.demand.size
       ? tellAnswer(sum) : tellError(sum, known ? data.frames[frame].error : undefined));
   }
