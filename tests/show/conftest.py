@@ -21,7 +21,7 @@ def label_map():
 FITTED = rp.Structured(steps=12, batch=9, probes=1, baseline_count=64)
 
 
-def _written(folder, generator, regions, settings=FITTED):
+def _written(folder, generator, regions, settings=FITTED, most=14):
     result = rp.explain(
         generator, generator.sample_latents(1, seed=3), regions, settings, picture_seed=3
     )
@@ -30,7 +30,7 @@ def _written(folder, generator, regions, settings=FITTED):
         generator,
         rp.Evaluation(demands=16, components=6, contexts=4, free_demands=2, free_steps=5),
     )
-    exhibits = exhibit(result, generator, most=14)
+    exhibits = exhibit(result, generator, most=most)
     folder.mkdir()
     result.write(folder)
     write_json(folder / "scores.json", scores.to_dict())
@@ -59,6 +59,13 @@ def exact_folder(planted, tmp_path_factory):
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "exact"
     return _written(folder, planted, rp.Regions.grid(3, 3), settings)
+
+
+@pytest.fixture(scope="session")
+def faces_folder(faces, tmp_path_factory):
+    """A short run of the real generator, with as many components shown as `primitives explain`."""
+    folder = tmp_path_factory.mktemp("runs") / "faces"
+    return _written(folder, faces, rp.Regions.grid(6, 6), most=24)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ __all__ = [
     "above_floor",
     "apart",
     "chosen_in_words",
+    "demand_in_words",
     "demands_in_words",
     "indices",
     "is_exact",
@@ -81,6 +82,13 @@ def demands_in_words(decomposition: Decomposition, count: int) -> str:
         f"{drawn}, drawn from the {numerals.count(2**n - 1)} sets of the {n} chosen patches. The "
         f"fit saw every one of these sets, so that no demand is held out{spread}{others}"
     )
+
+
+def demand_in_words(decomposition: Decomposition, name: str) -> str:
+    """Name a demand that is shown; the exact form keeps none of the chosen patches for later."""
+    if is_exact(decomposition):
+        return name.replace("held-out demand", "random demand")
+    return name
 
 
 def above_floor(decomposition: Decomposition) -> int | None:

@@ -98,6 +98,14 @@ class PictureBook:
         mask = self.decomposition.regions.pixel_mask(patches, *self.size)
         return torch.where(mask, self.decomposition.image, self.decomposition.baseline_image)
 
+    def outline(self, patches: Bool[Tensor, " patches"]) -> str:
+        """Return the path round these patches."""
+        key = patches.numpy().tobytes()
+        if key not in self._outlines:
+            mask = self.decomposition.regions.pixel_mask(patches, *self.size)
+            self._outlines[key] = outline(mask)
+        return self._outlines[key]
+
     def scale_bar(self) -> ScaleBar:
         """Describe the colour scale."""
         clipped = (
@@ -124,7 +132,7 @@ class PictureBook:
         dim: bool = False,
         grid: bool = False,
     ) -> Picture:
-        path = "" if patches is None else self._outline(patches)
+        path = "" if patches is None else self.outline(patches)
         labels = self.decomposition.regions.label_map(*self.size)
         return Picture(
             source=name,
@@ -134,10 +142,3 @@ class PictureBook:
             dimmed=surroundings(path, *self.size) if dim else "",
             lines=borders(labels) if grid else "",
         )
-
-    def _outline(self, patches: Bool[Tensor, " patches"]) -> str:
-        key = patches.numpy().tobytes()
-        if key not in self._outlines:
-            mask = self.decomposition.regions.pixel_mask(patches, *self.size)
-            self._outlines[key] = outline(mask)
-        return self._outlines[key]

@@ -108,17 +108,24 @@ class ColourScale:
         """Encode the colours from 0 to the limit as a PNG one pixel high."""
         return self._encode(torch.arange(_LEVELS)[None])
 
+    def palette(self) -> bytes:
+        """Return the colours from 0 to the limit, three bytes each."""
+        with report_extra():
+            import matplotlib
+        colours: bytes = matplotlib.colormaps[COLOUR_MAP](range(_LEVELS), bytes=True)[
+            :, :3
+        ].tobytes()
+        return colours
+
     def ticks(self) -> list[tuple[float, float]]:
         """Return values worth labelling, and where they stand on the bar (0 … 1)."""
         return [(share * self.limit, math.sqrt(share)) for share in (0.0, 0.01, 0.1, 0.2, 0.5, 1.0)]
 
     def _encode(self, places: Int[Tensor, "height width"]) -> bytes:
         with report_extra():
-            import matplotlib
             from PIL import Image
-        colours = matplotlib.colormaps[COLOUR_MAP](range(_LEVELS), bytes=True)[:, :3]
         picture = Image.fromarray(places.to(torch.uint8).numpy())
-        picture.putpalette(colours.tobytes())  # a grey picture becomes one of mode P
+        picture.putpalette(self.palette())  # a grey picture becomes one of mode P
         return _encode(picture)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -42,11 +44,17 @@ def write_report(folder: Path) -> Path:
 
 def render(view: ReportView) -> str:
     """Fill the template; everything that a run brings along is escaped."""
-    return fill_template(REPORT, view, "report.css")
+    return fill_template(
+        REPORT, view, "report.css", "switchboard.css", scripts=("sums.js", "switchboard.js")
+    )
 
 
-def fill_template(name: str, view: object, *styles: str) -> str:
-    """Fill a page's template with its view and its style sheets; all text is escaped."""
+def fill_template(name: str, view: object, *styles: str, scripts: tuple[str, ...] = ()) -> str:
+    """Fill a page's template with its view, style sheets and scripts; all text is escaped.
+
+    The template gets `style`, `script`, and `script_source`: what its policy has to allow, by
+    digest, so that no other script can run.
+    """
     with report_extra():
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     environment = Environment(
@@ -57,7 +65,12 @@ def fill_template(name: str, view: object, *styles: str) -> str:
         lstrip_blocks=True,
     )
     style = "".join((_TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
-    return environment.get_template(name).render(view=view, style=style)
+    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    source = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
+    return environment.get_template(name).render(
+        view=view, style=style, script=script, script_source=source
+    )
 
 
 def _refuse_strangers(folder: Path, decomposition: Decomposition, exhibits: Exhibits) -> None:

@@ -21,6 +21,7 @@ from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 from regional_primitives.show.relation_view import RelationView, relation_view
 from regional_primitives.show.score_table import ScoreGroup, score_groups
+from regional_primitives.show.switchboard import Switchboard, switchboard
 
 __all__ = ["DemandRow", "ReportView", "Step", "report_view"]
 
@@ -63,13 +64,16 @@ class ReportView:
     """Size of small pictures: screen pixels a picture pixel, whole where the picture is small."""
     zoom_large: float
     zoom_narrow: float
-    """The large pictures' on a narrow screen."""
+    """The large pictures' on a narrow screen, and the switchboard's."""
+    zoom_tile: float
+    """The switches'."""
     scale: ScaleBar
     channel_note: str
     patches: str
     chosen: str
     """The chosen patches P of the exact form; empty for the structured form."""
     introduction: tuple[Picture, ...]
+    switchboard: Switchboard | None
     groups: tuple[ScoreGroup, ...]
     baselines: BaselineView | None
     components: str
@@ -135,6 +139,8 @@ def report_view(
         patches=decomposition.regions.description,
         chosen=form.chosen_in_words(decomposition),
         introduction=introduction,
+        zoom_tile=_zoom(book.size[1], 72),
+        switchboard=switchboard(book, exhibits),
         groups=score_groups(scores, decomposition),
         baselines=None if comparison is None else baseline_view(comparison),
         components=numerals.count(form.apart(decomposition).count),
@@ -250,10 +256,8 @@ def _steps(book: PictureBook, exhibits: Exhibits) -> tuple[Step, ...]:
 
 def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
     rows = []
-    exact = form.is_exact(book.decomposition)
     for place, name in enumerate(exhibits.demand_names):
-        if exact:  # its fit keeps no demand of the chosen patches for later
-            name = name.replace("held-out demand", "random demand")
+        name = form.demand_in_words(book.decomposition, name)
         patches = exhibits.demands[place]
         rows.append(
             DemandRow(
