@@ -34,6 +34,7 @@ from regional_primitives.evaluate import (
     evaluate,
     relations,
 )
+from regional_primitives.explore import explore
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
@@ -66,6 +67,7 @@ __all__ = [
     "evaluate",
     "exact_components",
     "explain",
+    "explore",
     "layers",
     "load_generator",
     "minimal_features",

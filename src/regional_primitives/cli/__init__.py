@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regional_primitives.cli import catalogue, fitting, results
+from regional_primitives.cli import catalogue, exploring, fitting, results
 from regional_primitives.cli.application import app, main
 
-__all__ = ["app", "catalogue", "fitting", "main", "results"]
+__all__ = ["app", "catalogue", "exploring", "fitting", "main", "results"]
