@@ -6,6 +6,8 @@ this file, which pytest reads before it collects test modules.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 
 import jaxtyping
@@ -50,3 +52,24 @@ def faces():
 @pytest.fixture(scope="session")
 def planted():
     return rp.load_generator("planted")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start the Chromium of this machine; set CHROMIUM to name another than the one on the path.
+
+    A module's own, since Playwright keeps an event loop running that others would stumble over.
+    """
+    from playwright.sync_api import sync_playwright
+
+    named = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in named if name and (found := shutil.which(name))), None)
+    assert path, "tests of pages need Chromium; on Debian: apt-get install chromium"
+    flags = [
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update",
+    ]  # fmt: skip
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=flags)
+        yield started
+        started.close()

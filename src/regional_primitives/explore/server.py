@@ -133,7 +133,7 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Answer every failure with one clear line; a question's own words are never sent back."""
+    """Answer every failure with one clear line; a question's own words stay out of it."""
 
     def told(status: int, why: str) -> JSONResponse:
         return JSONResponse({"error": why}, status_code=status)
@@ -141,7 +141,9 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        parts = [str(part) for part in first["loc"] if part != "body"]
+        # A name may be the question's own; only plain ones are said again.
+        place = ".".join(part for part in parts if part.replace("_", "").isalnum())
         where = f"{place[:100]}: " if place else ""
         return told(422, f"{where}{first['msg'][:300]}")
 

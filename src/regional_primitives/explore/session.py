@@ -27,6 +27,7 @@ from regional_primitives.explore.pictures import bar_uri, map_uri, picture_uri
 from regional_primitives.explore.renderer import Kept
 from regional_primitives.explore.requests import All, Demand, First, State
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 
@@ -118,7 +119,7 @@ class Session:
             "difference": map_uri(
                 magnitude(image[0] - decomposition.image, origin.image_range), self.scale
             ),
-            "digest": edit.recorded(decomposition, image).picture_digest,
+            "digest": picture_digest(image[0], origin.image_range),
             "cost": _finite(spent / whole.clamp_min(1e-20)),
             "on": int((row != 0).sum()),
             "distance": _finite(

@@ -37,12 +37,20 @@ export class Components {
 
   show(state) {
     this.state = state;
-    if (["meet", "on", "changed"].includes(this.which.value)) this.fill();
+    const asked = this.demand();
+    if (asked !== this.sorted || ["meet", "on", "changed"].includes(this.which.value)) this.fill();
     else for (const k of this.order) this.refresh(k);
+  }
+
+  // The patches asked for, as long as they decide what wakes; those that wake come first then.
+  demand() {
+    const { asked, solo, first } = this.state;
+    return solo.size || first ? "" : [...asked].sort().join();
   }
 
   fill() {
     const { run, state } = this;
+    this.sorted = this.demand();
     const [least, most] = this.size.value.split("-").map((text) => (text ? Number(text) : Infinity));
     const wanted = {
       every: () => true,
@@ -60,13 +68,15 @@ export class Components {
       small: (a, b) => sizes(a) - sizes(b) || a - b,
       wide: (a, b) => sizes(b) - sizes(a) || a - b,
     }[this.sort.value];
-    found.sort(compare);
+    const asleep = (k) => (this.sorted && !state.based(k, run) ? 1 : 0);
+    found.sort((a, b) => asleep(a) - asleep(b) || compare(a, b));
     this.order = found.slice(0, this.shown);
     this.more.hidden = found.length <= this.shown;
     this.more.textContent = `Show ${Math.min(ROWS, found.length - this.shown)} more`;
+    const first = this.sorted ? "awake first; " : "";
     this.count.textContent = found.length > this.shown
-      ? `the first ${this.shown} of ${found.length.toLocaleString("en")}`
-      : `${found.length.toLocaleString("en")} of ${run.fields.length.toLocaleString("en")}`;
+      ? `${first}the first ${this.shown} of ${found.length.toLocaleString("en")}`
+      : `${first}${found.length.toLocaleString("en")} of ${run.fields.length.toLocaleString("en")}`;
     const rows = this.order.map((k) => this.row(k));
     const same = rows.length === this.list.children.length && rows.every((row, i) => row === this.list.children[i]);
     if (!found.length) {

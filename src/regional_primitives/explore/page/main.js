@@ -186,7 +186,7 @@ async function open(name, text) {
   $("before").src = run.before;
   $("baseline").src = run.baseline;
   $("bar").src = run.bar;
-  $("ticks").replaceChildren(...run.ticks.filter((_, i) => i === 0 || i === 2 || i === 5).map(([value, place]) => {
+  $("ticks").replaceChildren(...run.ticks.filter((_, i) => i === 0 || i === 3 || i === 5).map(([value, place]) => {
     const tick = document.createElement("span");
     tick.textContent = percent(value);
     tick.style.left = `${100 * place}%`;
