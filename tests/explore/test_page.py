@@ -34,7 +34,7 @@ class Page:
         self.settle()
 
     def settle(self):
-        self.tab.wait_for_function("document.body.dataset.settled === 'true'")
+        self.tab.locator("body[data-settled='true']").wait_for()
 
     def click_patch(self, patch):
         row, column = divmod(patch, 6)
@@ -183,7 +183,7 @@ def test_the_keyboard_alone_asks_for_patches_and_switches_components(page, face,
     page.tab.keyboard.press("s")
     page.settle()
     _same(page, face, faces, rp.Edit.keep_only([1]))
-    page.tab.wait_for_function("document.querySelector('#live').textContent.startsWith('Solo')")
+    page.tab.locator("#live", has_text="Solo").wait_for(state="attached")
 
 
 def test_hover_lights_the_field(page, face):
@@ -229,7 +229,7 @@ def test_the_build_up_is_chosen_and_played(page, face, faces):
     _same(page, face, faces, rp.Edit.keep_only(range(count + 1)))
     play = page.tab.locator("#play")
     play.click()
-    page.tab.wait_for_function(f"Number(document.querySelector('#build-count').value) > {count + 4}")
+    page.tab.locator("#build-output", has_text=f"{count + 4} of").wait_for()
     assert play.inner_text() == "Pause"
     play.click()
     page.settle()
@@ -314,7 +314,7 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
         page.tab.get_by_role("button", name="Start").click()
         page.tab.locator("#job[data-state=done]").wait_for(timeout=120_000)
         page.tab.get_by_role("button", name="Show it").click()
-        page.tab.wait_for_function("document.title.includes('seed 6')")
+        page.tab.locator("#title", has_text="seed 6").wait_for()
         page.settle()
         made = [path for path in tmp_path.iterdir() if path != folder]
         found = rp.Decomposition.load(made[0])
