@@ -42,6 +42,7 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/primitives sweep faces --layers all --seeds 0:4 --thorough --out runs/sweep-faces
 	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/baselines.py
+	$(BIN)/python benchmarks/editing.py
 	$(BIN)/python benchmarks/method_figures.py
 
 setup: $(VENV)/.installed

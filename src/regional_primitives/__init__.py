@@ -6,7 +6,7 @@ network), regions (the patches), setfunctions (OR interactions), decompose (the 
 evaluate (how far to believe them), apply (edits) and show (pictures and the report).
 """
 
-from regional_primitives.apply import Edit, edit
+from regional_primitives.apply import Edit, EditEffects, edit, edit_effects
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
@@ -44,6 +44,7 @@ __all__ = [
     "CutPoint",
     "Decomposition",
     "Edit",
+    "EditEffects",
     "Evaluation",
     "Exact",
     "Generator",
@@ -64,6 +65,7 @@ __all__ = [
     "baselines",
     "cut",
     "edit",
+    "edit_effects",
     "evaluate",
     "exact_components",
     "explain",

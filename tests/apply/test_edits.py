@@ -23,9 +23,9 @@ def test_removing_keeping_and_scaling_say_what_they_do(planted, result):
 
 
 def test_changed_components_are_those_not_left_alone(result):
-    assert rp.Edit({3: 0.5, 4: 1.0}).changed(result).nonzero().flatten().tolist() == [3]
-    kept = rp.Edit.keep_only([3, 4]).changed(result)
-    assert (~kept).nonzero().flatten().tolist() == [3, 4]
+    assert (rp.Edit({3: 0.5, 4: 1.0}).row(result)[0] != 1).nonzero().flatten().tolist() == [3]
+    kept = rp.Edit.keep_only([3, 4]).row(result)[0] != 0
+    assert kept.nonzero().flatten().tolist() == [3, 4]
 
 
 def test_a_file_holds_the_edit_and_makes_the_same_picture(planted, result, tmp_path):
@@ -128,3 +128,10 @@ def test_bad_input_file_names(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(rp.StorageError, match="not valid JSON"):
         rp.Edit.read(tmp_path / "x.json")
+
+
+def test_a_file_may_leave_out_what_only_swaps_and_blends_need(tmp_path):
+    path = tmp_path / "edit.json"
+    short = {name: GOOD[name] for name in GOOD if name not in ("taken", "other_run", "patches")}
+    path.write_text(json.dumps(short))
+    assert rp.Edit.read(path) == rp.Edit({0: 0.5})

@@ -17,24 +17,30 @@ __all__ = ["edit"]
 
 @torch.no_grad()
 def edit(
-    decomposition: Decomposition, generator: Generator, scales: Edit | Mapping[int, float]
+    decomposition: Decomposition,
+    generator: Generator,
+    scales: Edit | Mapping[int, float],
+    other: Decomposition | None = None,
 ) -> Float[Tensor, "1 channels height width"]:
     """Scale components and generate the picture: 0 removes one, 1 leaves it, others stay at 1.
+
+    What flows past the cut is held as it is in the picture that is edited.
 
     Args:
         decomposition: of the picture.
         generator: that it was made with.
         scales: an `rp.Edit`, or the scales of the components that are to change.
+        other: of the picture from which the edit takes components, if it does.
 
     Returns:
         The edited picture, in the generator's image range, on the CPU.
 
     Raises:
-        InputError: no such component, a scale that is not a finite number, or an edit that belongs
-            to another run.
+        InputError: no such component, a scale that is not a finite number, an edit that belongs to
+            another run, or another picture that is missing or does not go with this one.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     wanted = scales if isinstance(scales, Edit) else Edit(scales)
     decomposition.check_generator(generator)
     generator = generator.at(decomposition.latents)
-    return generator.render(decomposition.combine_units(wanted.row(decomposition)))
+    return generator.render(wanted.units(decomposition, other))

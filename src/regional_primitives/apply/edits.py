@@ -1,14 +1,11 @@
 """An edit as data: a scale for each component, and a JSON file from which it is made again.
 
-Scales and the file are ours; arXiv 2410.04421 switches components on and off.
+arXiv 2410.04421 switches components on and off; scales, swaps, blends and the file are ours.
 """
 
 from __future__ import annotations
 
-import math
-import operator
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,44 +14,28 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.apply.pairs import check_pair, partners, taken_share
+from regional_primitives.apply.records import (
+    EditedRun,
+    finite,
+    read_record,
+    scales_of,
+    signature,
+)
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, StorageError
+from regional_primitives.errors import InputError
 from regional_primitives.runtime.eight_bit import picture_digest
-from regional_primitives.runtime.storage import read_json, tensors_digest, write_json
+from regional_primitives.runtime.storage import write_json
 
 __all__ = ["Edit", "EditedRun"]
-
-SCHEMA_VERSION = 1
-KIND = "edit"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class EditedRun:
-    """By what an edit knows the decomposition whose components it numbers."""
-
-    weights_digest: str
-    """SHA-256 over the generator's weights."""
-    layer: str
-    """Where it was cut."""
-    components_digest: str
-    """SHA-256 over action fields, offsets, units and values of the components."""
-
-    @staticmethod
-    def of(decomposition: Decomposition) -> EditedRun:
-        """Describe a decomposition."""
-        names = ("action_fields", "offsets", "units", "values")
-        tensors = {name: getattr(decomposition, name) for name in names}
-        return EditedRun(
-            weights_digest=decomposition.provenance.weights_digest,
-            layer=decomposition.provenance.layer,
-            components_digest=tensors_digest(tensors),
-        )
 
 
 @dataclass(frozen=True)
 class Edit:
     """What becomes of each component: the picture is G(f0 + Σ_k scale_k Δf_k).
+
+    `remove`, `keep_only`, `swap` and `blend` make the usual ones. Where components are taken from
+    another picture, Σ_j taken_j Δf'_j is added.
 
     Raises:
         InputError: on construction, a component that is no whole number or a scale that is not
@@ -65,22 +46,21 @@ class Edit:
     """The components named, and their scales: 0 removes, 1 leaves, more amplifies."""
     others: float = 1.0
     """The scale of every component not named."""
+    taken: Mapping[int, float] = field(default_factory=dict)
+    """Components of another picture that are put in, and their scales."""
+    patches: tuple[int, ...] | None = None
+    """Where the picture is meant to change; None is the union of the fields of what changes."""
     run: EditedRun | None = None
     """The decomposition that the numbers belong to, where it is known; no other is edited then."""
+    other_run: EditedRun | None = None
+    """That of the other picture, likewise."""
     picture_digest: str | None = None
     """SHA-256 of the 8-bit pixels of the edited picture, where it is known."""
 
     def __post_init__(self) -> None:
-        scales = {_component(k): _finite(scale, f"component {k}") for k, scale in self._items()}
-        object.__setattr__(self, "scales", scales)
-        object.__setattr__(self, "others", _finite(self.others, "the components not named"))
-
-    def _items(self) -> Iterable[tuple[Any, Any]]:
-        if not isinstance(self.scales, Mapping):
-            raise InputError(
-                f"scales name components, as {{3: 0.0}} does; got {type(self.scales).__name__}"
-            )
-        return self.scales.items()
+        object.__setattr__(self, "scales", scales_of(self.scales))
+        object.__setattr__(self, "others", finite(self.others, "the components not named"))
+        object.__setattr__(self, "taken", scales_of(self.taken))
 
     @staticmethod
     def remove(components: Iterable[int]) -> Edit:
@@ -92,56 +72,147 @@ class Edit:
         """Switch all components off but these: what they alone add to the baseline picture."""
         return Edit(dict.fromkeys(components, 1.0), others=0.0)
 
+    @staticmethod
+    def swap(
+        one: Decomposition,
+        other: Decomposition,
+        components: Sequence[int] = (),
+        *,
+        fields: Sequence[Sequence[int]] = (),
+        nearest: bool = False,
+    ) -> Edit:
+        """Take components out of `one`, and put in those of `other` with the same action fields.
+
+        Args:
+            one: the picture that is edited.
+            other: another picture of the same generator, layer and regions.
+            components: of `one`.
+            fields: further action fields, as lists of patches; both pictures must have them.
+            nearest: where `other` has no component with the same field, take the one whose field
+                overlaps it most (intersection over union; of equals the strongest).
+
+        Raises:
+            InputError: pictures that do not go together, nothing named, no such component or field,
+                or `other` lacks a field and `nearest` is false.
+        """
+        check_pair(one, other)
+        pair = partners(one, other, components, fields, nearest)
+        return Edit(dict.fromkeys(pair.out, 0.0), taken=dict.fromkeys(pair.into, 1.0))
+
+    @staticmethod
+    def blend(
+        one: Decomposition,
+        other: Decomposition,
+        patches: Sequence[int],
+        *,
+        rule: str = "shared",
+    ) -> Edit:
+        """Show `other` in these patches and `one` in all others, through their components.
+
+        Components whose field lies in the patches come from `other`, those whose field misses them
+        from `one`. A field that straddles the border goes by the rule: `shared` (by the share of
+        its pixels), `mostly` (to the side with most of its pixels), `touching` (to `other`) or
+        `inside` (to `one`). docs/research/blending.md measures them.
+
+        Raises:
+            InputError: pictures that do not go together, no patch, no such patch or rule.
+        """
+        check_pair(one, other)
+        region = one.regions.demand(patches)
+        if not bool(region.any()):
+            raise InputError("a blend names at least one patch")
+        gone = 1 - taken_share(one, region, rule)
+        come = taken_share(other, region, rule)
+        return Edit(
+            {k: scale for k, scale in enumerate(gone.tolist()) if scale != 1},
+            taken={j: scale for j, scale in enumerate(come.tolist()) if scale != 0},
+            patches=tuple(region.nonzero().flatten().tolist()),
+        )
+
     def row(self, decomposition: Decomposition) -> Float[Tensor, "1 components"]:
         """Return the scale of each component.
 
         Raises:
             InputError: the decomposition lacks a component that is named, or is not the edit's own.
         """
-        self.check_run(decomposition)
+        if self.run is not None:
+            self.run.check(decomposition, "belongs to")
         named = decomposition.scales(self.scales)
         given = torch.zeros(1, decomposition.count, dtype=torch.bool)
         given[0, list(self.scales)] = True
         return torch.where(given, named, torch.tensor(self.others))
 
-    def changed(self, decomposition: Decomposition) -> Bool[Tensor, " components"]:
-        """Tell which components do not stay as they are; raises what `row` raises."""
-        return self.row(decomposition)[0] != 1
+    def units(
+        self, decomposition: Decomposition, other: Decomposition | None = None
+    ) -> Float[Tensor, "1 units"]:
+        """Return the edited feature, flat.
 
-    def check_run(self, decomposition: Decomposition) -> None:
-        """Refuse a decomposition whose components are not those that the edit numbers.
+        Args:
+            decomposition: of the picture.
+            other: of the picture from which components are taken, if any are.
 
         Raises:
-            InputError: the edit belongs to a run, and this is another.
+            InputError: what `row` raises, no other picture where one is needed, or one that does
+                not go with the first or is not the edit's own.
         """
-        if self.run is None:
-            return
-        found = EditedRun.of(decomposition)
-        for what, mine, given in (
-            ("weights", self.run.weights_digest[:12], found.weights_digest[:12]),
-            ("layer", self.run.layer, found.layer),
-            ("components", self.run.components_digest[:12], found.components_digest[:12]),
-        ):
-            if mine != given:
-                raise InputError(
-                    f"this edit belongs to another run: {what} {mine} on record, but {given} here"
-                )
+        units = decomposition.combine_units(self.row(decomposition))
+        if not self.taken:
+            return units
+        donor = self._donor(decomposition, other)
+        row = donor.scales(self.taken)
+        named = torch.zeros(1, donor.count, dtype=torch.bool)
+        named[0, list(self.taken)] = True
+        return units + donor.combine_units(row * named) - donor.baseline_units
+
+    def _donor(self, decomposition: Decomposition, other: Decomposition | None) -> Decomposition:
+        if other is None:
+            raise InputError("this edit takes components from another picture; give that one too")
+        check_pair(decomposition, other)
+        if self.other_run is not None:
+            self.other_run.check(other, "takes from")
+        return other
+
+    def region(
+        self, decomposition: Decomposition, other: Decomposition | None = None
+    ) -> Bool[Tensor, " patches"]:
+        """Return where the picture is meant to change.
+
+        That is `patches`, or the union of the action fields of all components that do not stay as
+        they are or are taken from `other`. Raises what `units` raises.
+        """
+        changed = self.row(decomposition)[0] != 1
+        if self.patches is not None:
+            return decomposition.regions.demand(self.patches)
+        region = decomposition.action_fields[changed].any(0)
+        if not self.taken:
+            return region
+        donor = self._donor(decomposition, other)
+        donor.scales(self.taken)  # refuses what does not exist
+        return region | donor.action_fields[sorted(self.taken)].any(0)
 
     def recorded(
-        self, decomposition: Decomposition, image: Float[Tensor, "1 channels height width"]
+        self,
+        decomposition: Decomposition,
+        image: Float[Tensor, "1 channels height width"],
+        other: Decomposition | None = None,
     ) -> Edit:
         """Return this edit with its run and the digest of the picture that it made.
 
         Args:
             decomposition: what was edited.
             image: what `rp.edit` returned.
+            other: of the picture from which components were taken, if any were.
 
         Raises:
-            InputError: what `row` raises.
+            InputError: what `region` raises.
         """
-        self.row(decomposition)
-        digest = picture_digest(image[0], decomposition.provenance.image_range)
-        return replace(self, run=EditedRun.of(decomposition), picture_digest=digest)
+        self.region(decomposition, other)
+        return replace(
+            self,
+            run=EditedRun.of(decomposition),
+            other_run=EditedRun.of(other) if other is not None and self.taken else None,
+            picture_digest=picture_digest(image[0], decomposition.provenance.image_range),
+        )
 
     def made(
         self, decomposition: Decomposition, image: Float[Tensor, "1 channels height width"]
@@ -155,11 +226,13 @@ class Edit:
     def to_dict(self) -> dict[str, Any]:
         """Return what the file holds."""
         return {
-            "schema_version": SCHEMA_VERSION,
-            "kind": KIND,
+            **signature(),
             "run": None if self.run is None else asdict(self.run),
             "scales": {str(k): scale for k, scale in sorted(self.scales.items())},
             "others": self.others,
+            "taken": {str(k): scale for k, scale in sorted(self.taken.items())},
+            "other_run": None if self.other_run is None else asdict(self.other_run),
+            "patches": None if self.patches is None else list(self.patches),
             "picture_digest": self.picture_digest,
         }
 
@@ -179,63 +252,4 @@ class Edit:
             StorageError: no such file, no JSON, no edit, an unknown schema version, or values
                 that cannot be.
         """
-        return _restore(Path(path), read_json(Path(path)))
-
-
-def _restore(path: Path, content: dict[str, Any]) -> Edit:
-    if content.get("kind") != KIND:
-        raise StorageError(f"{path} is no edit; --save-edit and Edit.write make such files")
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise StorageError(
-            f"{path} has schema version {version}; this release reads {SCHEMA_VERSION}"
-        )
-    try:
-        run = content["run"]
-        return Edit(
-            scales={int(k): scale for k, scale in content["scales"].items()},
-            others=content["others"],
-            run=None if run is None else _run(run),
-            picture_digest=_digest(content["picture_digest"]),
-        )
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise StorageError(f"{path} is corrupt: {missing}") from error
-
-
-def _run(content: Mapping[str, Any]) -> EditedRun:
-    run = EditedRun(**content)
-    if not isinstance(run.layer, str):
-        raise ValueError(f"the layer is a name, not {run.layer!r}")
-    for digest in (run.weights_digest, run.components_digest):
-        if not isinstance(digest, str):
-            raise ValueError(f"a digest is a text, not {digest!r}")
-    return run
-
-
-def _digest(text: Any) -> str | None:
-    if text is None or (isinstance(text, str) and _DIGEST.fullmatch(text)):
-        return text
-    raise ValueError(f"the picture's digest is 64 hexadecimal digits, not {text!r}")
-
-
-def _component(k: Any) -> int:
-    if not isinstance(k, bool):
-        try:
-            return operator.index(k)
-        except TypeError:
-            pass
-    raise InputError(f"components are whole numbers, not {k!r}")
-
-
-def _finite(scale: Any, what: str) -> float:
-    refused = InputError(f"{what} cannot be scaled by {scale}")
-    if isinstance(scale, (bool, str)):
-        raise refused
-    try:
-        value = float(scale)
-    except (TypeError, ValueError, OverflowError):
-        raise refused from None
-    if not math.isfinite(value):
-        raise refused
-    return value
+        return Edit(**read_record(Path(path)))

@@ -16,7 +16,7 @@ from rich.table import Table
 from regional_primitives.evaluate import Comparison, Scores
 from regional_primitives.show.report import REPORT
 
-__all__ = ["has_screen", "open_report", "print_json", "print_pairs", "print_run", "tell"]
+__all__ = ["has_screen", "open_report", "print_json", "print_run", "tell"]
 
 
 def print_run(
@@ -71,15 +71,6 @@ def _print_baselines(compared: Comparison) -> None:
     Console().print(table)
     for name, why in compared.left_out.items():
         tell(f"{name} is left out: {why}")
-
-
-def print_pairs(content: dict[str, Any], as_json: bool) -> None:
-    """Print names and values."""
-    if as_json:
-        print_json(content)
-    else:
-        for name, value in content.items():
-            typer.echo(f"{name}: {value}")
 
 
 def print_json(content: Any) -> None:

@@ -1,0 +1,240 @@
+"""What an edit does where, beside pasting pixels and cropping the feature; the measures are ours.
+
+With x the picture, y the edited one, R the region that is meant to change and M_R its pixels:
+
+- leak of the edit = ‖(1 − M_R)(y − x)‖² / ‖y − x‖², the share of the change that falls outside;
+- seam = root mean square, over the pairs of neighbouring pixels that R's border separates, of the
+  step across the border less the mean of the two steps beside it: how far the colours jump there
+  beyond the slope that leads up to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regional_primitives.apply.editing import edit as edit_picture
+from regional_primitives.apply.edits import Edit
+from regional_primitives.decompose.cells import Choose, mostly, touching, units_under
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.generators.generator import Generator
+
+__all__ = ["WAYS", "EditEffects", "WayEffect", "edit_effects", "edit_ways", "measured_ways", "seam"]
+
+WAYS = {
+    "components": "through components",
+    "pixels": "pixels of the region pasted",
+    "crop, mostly": "feature crop, cells mostly inside",
+    "crop, touching": "feature crop, cells that touch",
+}
+"""The ways to make an edit, in words."""
+_CROPS: dict[str, Choose] = {"crop, mostly": mostly, "crop, touching": touching}
+
+
+@dataclass(frozen=True)
+class WayEffect:
+    """What one way of making the edit does to the picture."""
+
+    way: str
+    """One of `WAYS`."""
+    inside: float
+    """Root mean square change of the region's pixels, as a share of the image range."""
+    outside: float
+    """That of all other pixels; 0 where there are none."""
+    leak: float | None
+    """Share of the change energy that falls outside the region; None if nothing changes."""
+    seam: float | None
+    """The jump across the region's border, as a share of the image range; None without border."""
+    target_error: float | None
+    """Of edits that take components from another picture x' and name their patches (blends):
+    ‖M_R (y − x')‖² / ‖M_R (x − x')‖², where 0 shows the other picture and 1 still the first."""
+
+
+@dataclass(frozen=True)
+class EditEffects:
+    """What an edit does inside and outside the region that it is meant to change."""
+
+    patches: tuple[int, ...]
+    """The region: the edit's own patches, or the union of the action fields of what changes."""
+    pixels: float
+    """Share of the picture's pixels in it."""
+    seam_before: float | None
+    """The jump across the region's border in the unedited picture."""
+    ways: tuple[WayEffect, ...]
+    """The edit itself, then what one would do instead."""
+
+    @property
+    def own(self) -> WayEffect:
+        """The edit through components."""
+        return self.ways[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {**asdict(self), "patches": list(self.patches), "ways": list(map(asdict, self.ways))}
+
+
+@torch.no_grad()
+def edit_ways(
+    decomposition: Decomposition,
+    generator: Generator,
+    edit: Edit | Mapping[int, float],
+    other: Decomposition | None = None,
+) -> dict[str, Float[Tensor, "1 channels height width"]]:
+    """Make the same edit in each of `WAYS`.
+
+    - Pixels: the region's pixels come from the other picture where the edit takes components from
+      one, else from the edited picture; all others stay. Nothing can leak, but the border shows.
+    - Crop: at the region's cells the whole feature comes from the other picture; of an edit that
+      scales, a cell's departure from the baseline is multiplied by the scales of all named
+      components whose field covers it, or by that of the others where none does.
+
+    Raises:
+        InputError, GeneratorError: what `rp.edit` raises.
+    """
+    wanted = edit if isinstance(edit, Edit) else Edit(edit)
+    ways = {"components": edit_picture(decomposition, generator, wanted, other)}
+    region = wanted.region(decomposition, other)
+    mask = _pixels(decomposition, region)
+    source = other.image[None] if other is not None and wanted.taken else ways["components"]
+    ways["pixels"] = torch.where(mask, source, decomposition.image[None])
+    bound = generator.at(decomposition.latents)
+    for way, choose in _CROPS.items():
+        if other is not None and wanted.taken:
+            under = units_under(decomposition, choose)(region[None])
+            units = torch.where(under, other.feature_units, decomposition.feature_units)
+        else:
+            units = _scaled(decomposition, wanted, choose)
+        ways[way] = bound.render(units)
+    return ways
+
+
+def edit_effects(
+    decomposition: Decomposition,
+    generator: Generator,
+    edit: Edit | Mapping[int, float],
+    other: Decomposition | None = None,
+) -> EditEffects:
+    """Measure what an edit does inside and outside its region, beside the other `WAYS`.
+
+    Args:
+        decomposition: of the picture.
+        generator: that it was made with.
+        edit: an `rp.Edit`, or the scales of the components that are to change.
+        other: of the picture from which the edit takes components, if it does.
+
+    Raises:
+        InputError, GeneratorError: what `rp.edit` raises.
+    """
+    wanted = edit if isinstance(edit, Edit) else Edit(edit)
+    pictures = edit_ways(decomposition, generator, wanted, other)
+    return measured_ways(decomposition, wanted, pictures, other)
+
+
+def measured_ways(
+    decomposition: Decomposition,
+    edit: Edit,
+    pictures: Mapping[str, Float[Tensor, "1 channels height width"]],
+    other: Decomposition | None = None,
+) -> EditEffects:
+    """Measure the pictures that `edit_ways` made; raises what `Edit.region` raises."""
+    region = edit.region(decomposition, other)
+    mask = _pixels(decomposition, region)
+    span = decomposition.provenance.image_range
+    aimed = other.image if other is not None and edit.taken and edit.patches is not None else None
+    before = decomposition.image
+    return EditEffects(
+        patches=tuple(region.nonzero().flatten().tolist()),
+        pixels=float(mask.double().mean()),
+        seam_before=seam(before, mask, span),
+        ways=tuple(
+            _measured(way, before, picture[0], mask, span, aimed)
+            for way, picture in pictures.items()
+        ),
+    )
+
+
+def _measured(
+    way: str,
+    before: Float[Tensor, "channels height width"],
+    after: Float[Tensor, "channels height width"],
+    mask: Bool[Tensor, "height width"],
+    image_range: tuple[float, float],
+    aimed: Float[Tensor, "channels height width"] | None,
+) -> WayEffect:
+    energy = (after - before).double().square()  # [channels, height, width]
+    inside, outside = energy[:, mask], energy[:, ~mask]
+    total = float(inside.sum() + outside.sum())
+    span = image_range[1] - image_range[0]
+    error = None
+    if aimed is not None:
+        left = float((after - aimed).double()[:, mask].square().sum())
+        due = float((before - aimed).double()[:, mask].square().sum())
+        error = left / due if due > 0 else None
+    return WayEffect(
+        way=way,
+        inside=_root_mean(inside) / span,
+        outside=_root_mean(outside) / span,
+        leak=float(outside.sum()) / total if total > 0 else None,
+        seam=seam(after, mask, image_range),
+        target_error=error,
+    )
+
+
+def _root_mean(energy: Tensor) -> float:
+    return float(energy.mean().sqrt()) if energy.numel() else 0.0
+
+
+def seam(
+    image: Float[Tensor, "channels height width"],
+    mask: Bool[Tensor, "height width"],
+    image_range: tuple[float, float],
+) -> float | None:
+    """Return how far colours jump across the border of a region, beyond the slope beside it.
+
+    Of each two neighbouring pixels p in and q out of the region, with p' before and q' behind them
+    in the same row or column: (q − p) − ½ ((p − p') + (q' − q)); where the picture ends, the mean
+    is over the one step that there is. The root mean square over pairs and channels, as a share of
+    the image range; None where the region has no border. Ours.
+    """
+    jumps = []
+    for axis in (1, 2):
+        values = image.double().movedim(axis, -1)  # steps run along the last axis
+        held = mask.movedim(axis - 1, -1)
+        steps = values.diff(dim=-1)
+        if steps.shape[-1] == 0:
+            continue
+        left = torch.nn.functional.pad(steps, (1, 0))[..., :-1]
+        right = torch.nn.functional.pad(steps, (0, 1))[..., 1:]
+        places = torch.arange(steps.shape[-1])
+        beside = (places > 0).double() + (places < steps.shape[-1] - 1).double()
+        jump = steps - (left + right) / beside.clamp_min(1)
+        jumps.append(jump[:, held[..., 1:] != held[..., :-1]].flatten())
+    every = torch.cat(jumps) if jumps else torch.zeros(0)
+    if every.numel() == 0:
+        return None
+    return float(every.square().mean().sqrt()) / (image_range[1] - image_range[0])
+
+
+def _pixels(
+    decomposition: Decomposition, region: Bool[Tensor, " patches"]
+) -> Bool[Tensor, "height width"]:
+    return decomposition.regions.pixel_mask(region, *decomposition.image.shape[-2:])
+
+
+def _scaled(decomposition: Decomposition, edit: Edit, choose: Choose) -> Float[Tensor, "1 units"]:
+    """Scale the feature's departure cell by cell, as the edit scales components."""
+    under = units_under(decomposition, choose)
+    scale = torch.ones(1, decomposition.unit_count)
+    named = torch.zeros(1, decomposition.unit_count, dtype=torch.bool)
+    for k, value in edit.scales.items():
+        covered = under(decomposition.action_fields[k : k + 1])
+        scale = torch.where(covered, scale * value, scale)
+        named |= covered
+    scale = torch.where(named, scale, torch.tensor(edit.others))
+    departure = decomposition.feature_units - decomposition.baseline_units
+    return decomposition.baseline_units + scale * departure

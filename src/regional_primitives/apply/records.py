@@ -1,0 +1,171 @@
+"""How an edit knows the decompositions whose components it numbers, and the form of its file."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError, StorageError
+from regional_primitives.runtime.storage import read_json, tensors_digest
+
+__all__ = ["EditedRun", "finite", "read_record", "scales_of", "signature"]
+
+_SCHEMA_VERSION = 1
+_KIND = "edit"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class EditedRun:
+    """By what an edit knows a decomposition."""
+
+    weights_digest: str
+    """SHA-256 over the generator's weights."""
+    layer: str
+    """Where it was cut."""
+    components_digest: str
+    """SHA-256 over action fields, offsets, units and values of the components."""
+
+    @staticmethod
+    def of(decomposition: Decomposition) -> EditedRun:
+        """Describe a decomposition."""
+        names = ("action_fields", "offsets", "units", "values")
+        tensors = {name: getattr(decomposition, name) for name in names}
+        return EditedRun(
+            weights_digest=decomposition.provenance.weights_digest,
+            layer=decomposition.provenance.layer,
+            components_digest=tensors_digest(tensors),
+        )
+
+    def check(self, decomposition: Decomposition, does: str) -> None:
+        """Refuse a decomposition that is another one.
+
+        Args:
+            decomposition: what is at hand.
+            does: what the edit does with it, for the message: belongs to, takes from.
+
+        Raises:
+            InputError: other weights, another layer or other components.
+        """
+        found = EditedRun.of(decomposition)
+        for what, mine, given in (
+            ("weights", self.weights_digest[:12], found.weights_digest[:12]),
+            ("layer", self.layer, found.layer),
+            ("components", self.components_digest[:12], found.components_digest[:12]),
+        ):
+            if mine != given:
+                raise InputError(
+                    f"this edit {does} another run: {what} {mine} on record, but {given} here"
+                )
+
+
+def finite(scale: Any, what: str) -> float:
+    """Return a scale as a number.
+
+    Raises:
+        InputError: it is none, or not finite.
+    """
+    refused = InputError(f"{what} cannot be scaled by {scale}")
+    if isinstance(scale, (bool, str)):
+        raise refused
+    try:
+        value = float(scale)
+    except (TypeError, ValueError, OverflowError):
+        raise refused from None
+    if not math.isfinite(value):
+        raise refused
+    return value
+
+
+def scales_of(scales: Any) -> dict[int, float]:
+    """Return the scales of components that are named.
+
+    Raises:
+        InputError: no mapping, a component that is no whole number, a scale that is not finite.
+    """
+    if not isinstance(scales, Mapping):
+        kind = type(scales).__name__
+        raise InputError(f"scales name components, as {{3: 0.0}} does; got {kind}")
+    named = {whole(k, "components are whole numbers"): scale for k, scale in scales.items()}
+    return {k: finite(scale, f"component {k}") for k, scale in named.items()}
+
+
+def whole(number: Any, wanted: str) -> int:
+    """Return a whole number; `wanted` says what it is for.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(number, bool):
+        try:
+            return operator.index(number)
+        except TypeError:
+            pass
+    raise InputError(f"{wanted}, not {number!r}")
+
+
+def signature() -> dict[str, Any]:
+    """Return what every edit's file begins with."""
+    return {"schema_version": _SCHEMA_VERSION, "kind": _KIND}
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read an edit's file as the arguments of an edit; keys of later ideas may be absent.
+
+    Raises:
+        StorageError: no such file, no JSON, no edit, an unknown schema version, or values that
+            cannot be.
+    """
+    content = read_json(path)
+    if content.get("kind") != _KIND:
+        raise StorageError(f"{path} is no edit; --save-edit and rp.Edit.write make such files")
+    version = content.get("schema_version")
+    if version != _SCHEMA_VERSION:
+        raise StorageError(
+            f"{path} has schema version {version}; this release reads {_SCHEMA_VERSION}"
+        )
+    try:
+        patches = content.get("patches")
+        return {
+            "scales": _numbered(content["scales"]),
+            "others": finite(content["others"], "the components not named"),
+            "taken": _numbered(content.get("taken") or {}),
+            "patches": None if patches is None else tuple(whole(p, _PATCHES) for p in patches),
+            "run": _run(content["run"]),
+            "other_run": _run(content.get("other_run")),
+            "picture_digest": _digest(content["picture_digest"]),
+        }
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise StorageError(f"{path} is corrupt: {missing}") from error
+
+
+_PATCHES = "patches are whole numbers"
+
+
+def _numbered(scales: Any) -> dict[int, float]:
+    return scales_of({int(k): scale for k, scale in scales.items()})
+
+
+def _run(content: Any) -> EditedRun | None:
+    if content is None:
+        return None
+    run = EditedRun(**content)
+    if not isinstance(run.layer, str):
+        raise ValueError(f"the layer is a name, not {run.layer!r}")
+    for digest in (run.weights_digest, run.components_digest):
+        if not isinstance(digest, str):
+            raise ValueError(f"a digest is a text, not {digest!r}")
+    return run
+
+
+def _digest(text: Any) -> str | None:
+    if text is None or (isinstance(text, str) and _DIGEST.fullmatch(text)):
+        return text
+    raise ValueError(f"the picture's digest is 64 hexadecimal digits, not {text!r}")

@@ -1,0 +1,236 @@
+"""The command that edits a run's picture, tells what the edit changes where, and replays edits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from regional_primitives import runs
+from regional_primitives.apply import WAYS, Edit, EditEffects, edit_ways, measured_ways
+from regional_primitives.apply.pairs import RULES
+from regional_primitives.cli.application import app
+from regional_primitives.cli.options import Json
+from regional_primitives.cli.output import print_json, tell
+from regional_primitives.decompose import Decomposition
+from regional_primitives.errors import InputError
+from regional_primitives.runtime.settings import pair
+from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.pixels import write_picture
+
+__all__ = ["edit"]
+
+
+@app.command()
+def edit(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[Path, typer.Option(help="The edited picture, a PNG file.")],
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K=V", help="Scale component K by V: 0 removes it, 2 doubles it; repeatable."
+        ),
+    ] = None,
+    remove: Annotated[
+        list[int] | None,
+        typer.Option(metavar="K", help="Switch component K off; repeatable."),
+    ] = None,
+    keep_only: Annotated[
+        list[int] | None,
+        typer.Option(metavar="K", help="Switch all components off but these; repeatable."),
+    ] = None,
+    swap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OTHER_RUN:K",
+            help="Exchange component K for that of another run with the same action field; "
+            "repeatable.",
+        ),
+    ] = None,
+    nearest: Annotated[
+        bool,
+        typer.Option(
+            "--nearest",
+            help="With --swap: where the other run has no component with that field, take the one "
+            "whose field overlaps it most.",
+        ),
+    ] = False,
+    blend: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OTHER_RUN", help="Show another run's picture in --patches, through components."
+        ),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(metavar="P,P,…", help="With --blend: patch 0 is top left, row by row."),
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(RULES),
+            help="With --blend: whose a component is whose field straddles the border; by share of "
+            "its pixels (shared) unless given.",
+        ),
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Make the picture of an edit's file again.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="OTHER_RUN",
+            help="With --replay: the run from which a swap or a blend takes components.",
+        ),
+    ] = None,
+    save_edit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the edit as JSON, for --replay.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Edit a run's picture through its components, and tell what changes where.
+
+    Beside the edit stand the ways without components: pasting the region's pixels, and cropping
+    the feature. Change is root mean square, in shares of the image range; leak the share of its
+    energy that falls outside the region; seam how far colours jump across the region's border.
+    Of a blend, error inside is what is left of the difference to the other picture.
+    """
+    kinds = {
+        "--scale, --remove or --keep-only": bool(scale or remove or keep_only),
+        "--swap": bool(swap),
+        "--blend": blend is not None,
+        "--replay": replay is not None,
+    }
+    if sum(kinds.values()) != 1:
+        given = "several were given" if any(kinds.values()) else "nothing is edited"
+        raise InputError(f"{given}; give one of {', '.join(kinds)}")
+    for option, value, owner in (
+        ("--nearest", nearest, "--swap"),
+        ("--patches", patches, "--blend"),
+        ("--rule", rule, "--blend"),
+        ("--from", source, "--replay"),
+    ):
+        if value and not kinds[owner]:
+            raise InputError(f"{option} belongs to {owner}")
+    if save_edit is not None and save_edit.absolute() == out.absolute():
+        raise InputError(f"--out and --save-edit are both {out}; choose two files")
+    scaled = _scaled(scale or [], remove or [], keep_only or [])
+    donor, components = _swapped(swap) if swap else (None, [])
+    numbers = None if patches is None else _patches(patches)
+    require_report_extra()
+    one, other = Decomposition.load(folder), None
+    if replay is not None:
+        wanted = Edit.read(replay)
+        other = None if source is None else Decomposition.load(source)
+        if wanted.taken and other is None:
+            raise InputError(f"{replay} takes components from another run; name it with --from")
+    elif donor is not None:
+        other = Decomposition.load(donor)
+        wanted = Edit.swap(one, other, components, nearest=nearest)
+    elif blend is not None:
+        if numbers is None:
+            raise InputError("--blend needs --patches, such as --patches 14,15")
+        other = Decomposition.load(blend)
+        wanted = Edit.blend(one, other, numbers, rule=rule or RULES[0])
+    else:
+        wanted = scaled
+    pictures = edit_ways(one, runs.generator_of(one), wanted, other)
+    picture = pictures["components"]
+    effects = measured_ways(one, wanted, pictures, other)
+    same = wanted.made(one, picture) if replay is not None else None
+    write_picture(out, picture[0], one.provenance.image_range)
+    recorded = wanted.recorded(one, picture, other)
+    if save_edit is not None:
+        recorded.write(save_edit)
+    content = {
+        "picture": str(out),
+        "edit": recorded.to_dict(),
+        "edit_file": None if save_edit is None else str(save_edit),
+        "effects": effects.to_dict(),
+        **({} if replay is None else {"same_picture": same}),
+    }
+    if as_json:
+        print_json(content)
+    else:
+        _print(out, save_edit, effects)
+    if replay is not None:
+        tell(_verdict(replay, same))
+
+
+def _scaled(scale: list[str], remove: list[int], keep_only: list[int]) -> Edit:
+    if remove and keep_only:
+        raise InputError("--keep-only removes all others already; leave --remove out")
+    scales: dict[int, float] = {}
+    named = [
+        *(pair(text, int, float) for text in scale),
+        *((k, 0.0) for k in remove),
+        *((k, 1.0) for k in keep_only),
+    ]
+    for k, value in named:
+        if k in scales:
+            raise InputError(f"component {k} is named twice")
+        scales[k] = value
+    return replace(Edit(scales), others=0.0) if keep_only else Edit(scales)
+
+
+def _swapped(texts: list[str]) -> tuple[Path, list[int]]:
+    folders, components = set(), []
+    for text in texts:
+        folder, sign, k = text.rpartition(":")
+        if not (sign and folder and k.strip().isdecimal()):
+            raise InputError(f"--swap takes OTHER_RUN:K, such as runs/other:3, not {text!r}")
+        folders.add(folder)
+        components.append(int(k))
+    if len(folders) > 1:
+        raise InputError(f"--swap takes components of one other run, not {len(folders)}")
+    return Path(folders.pop()), components
+
+
+def _patches(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--patches takes patch numbers such as 14,15, not {text!r}") from None
+
+
+def _verdict(replay: Path, same: bool | None) -> str:
+    if same is None:
+        return f"{replay} has no digest on record to compare the picture with"
+    if same:
+        return f"the picture is the one that {replay} has on record, pixel by pixel"
+    return (
+        f"the picture is not the one that {replay} has on record; on another device or with "
+        "another version of torch, rounding may move a pixel by one level"
+    )
+
+
+def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
+    count = len(effects.patches)
+    region = f"{count} {'patch' if count == 1 else 'patches'}, {effects.pixels:.0%} of the picture"
+    table = Table(title=f"meant to change: {region}", title_justify="left")
+    aims = any(way.target_error is not None for way in effects.ways)
+    table.add_column("way")
+    for name in ("change\ninside", "change\noutside", "leak", "seam"):
+        table.add_column(name, justify="right")
+    if aims:
+        table.add_column("error\ninside", justify="right")
+    for way in effects.ways:
+        values = [f"{way.inside:.1%}", f"{way.outside:.2%}", _share(way.leak), _share(way.seam)]
+        table.add_row(WAYS[way.way], *values, *([_share(way.target_error)] if aims else []))
+    Console().print(table)
+    if effects.pixels == 1:
+        typer.echo("components of all patches change, so nothing is outside to leak to")
+    if effects.seam_before is not None:
+        typer.echo(f"seam in the unedited picture: {_share(effects.seam_before)}")
+    typer.echo(f"picture: {out}")
+    if save_edit is not None:
+        typer.echo(f"edit: {save_edit}")
+
+
+def _share(value: Any) -> str:
+    return "–" if value is None else f"{value:.1%}"
