@@ -26,6 +26,7 @@ class Page:
             viewport={"width": width, "height": 1000}, color_scheme=scheme, accept_downloads=True
         )
         self.tab = self.context.new_page()
+        self.tab.set_default_timeout(15_000)
         self.said, self.asked = [], []
         self.tab.on("console", lambda message: self.said.append(message.text))
         self.tab.on("pageerror", lambda error: self.said.append(str(error)))
