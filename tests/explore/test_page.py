@@ -144,7 +144,7 @@ def test_components_are_toggled_scaled_muted_and_played_solo(page, face, faces):
     page.row(2).locator(".mute").click()
     page.settle()
     _same(page, face, faces, rp.Edit({0: 0.0, 2: 1.5, 3: -2.5}))
-    for _ in range(6):
+    for _ in range(7):
         page.tab.keyboard.press("Control+z")
     page.settle()
     _same(page, face, faces, rp.Edit())
@@ -246,7 +246,10 @@ def test_a_link_holds_the_state(page, browser, address, face, faces):
     assert other.digest == page.digest
     np.testing.assert_array_equal(other.pixels(), page.pixels())
     other.close()
-    for fragment in ("#scale=1:NaN,x:2,99999:1&ask=99.-1.x&first=name:3&mute=../..", "#run=nothing"):
+    for fragment in (
+        "#scale=1:NaN,x:2,99999:1&ask=99.-1.x&first=name:3&mute=../..",
+        "#run=nothing",
+    ):
         spoilt = Page(browser, address, fragment)
         _same(spoilt, face, faces, rp.Edit())
         spoilt.close()
@@ -321,7 +324,9 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
         found = rp.Decomposition.load(made[0])
         assert found.provenance.picture_seed == 6
         expected = bytes_of(rp.edit(found, planted, {})[0], found.provenance.image_range).numpy()
-        np.testing.assert_array_equal(page.pixels(), np.broadcast_to(expected, (*expected.shape[:2], 3)))
+        np.testing.assert_array_equal(
+            page.pixels(), np.broadcast_to(expected, (*expected.shape[:2], 3))
+        )
         page.close()
 
 

@@ -77,7 +77,10 @@ def test_a_demand_gives_the_picture_of_its_minimal_feature_and_what_it_costs(ask
     assert answer["cost"] == pytest.approx(float(spent), rel=1e-4)
     assert answer["on"] == int(face.action_fields[:, [14, 15]].any(1).sum())
     mask = face.regions.pixel_mask(face.demand_rows([14, 15])[0], 64, 64)
-    squares = (image - face.image).square().sum(0), (face.baseline_image - face.image).square().sum(0)
+    squares = (
+        (image - face.image).square().sum(0),
+        (face.baseline_image - face.image).square().sum(0),
+    )
     assert answer["inside"] == pytest.approx(
         float(squares[0][mask].sum() / squares[1][mask].sum()), rel=1e-3
     )
@@ -87,7 +90,9 @@ def test_a_demand_gives_the_picture_of_its_minimal_feature_and_what_it_costs(ask
     )
 
 
-def test_an_exported_edit_is_replayed_to_the_same_picture(client, explorer, ask, face, faces, tmp_path):
+def test_an_exported_edit_is_replayed_to_the_same_picture(
+    client, explorer, ask, face, faces, tmp_path
+):
     state = {**_demand(7, 8, 13), "scales": {"2": 0.0, "9": 1.75}}
     content = client.post(f"/api/runs/{explorer.first}/edit", json=state).json()
     path = tmp_path / "edit.json"
@@ -280,9 +285,9 @@ def test_it_listens_on_this_machine_only(face_folder):
         with urllib.request.urlopen(address) as answer:
             assert answer.status == 200
         port = int(address.rstrip("/").rsplit(":", 1)[1])
-        with socket.socket() as other, pytest.raises(OSError, match=r".+"):
+        with socket.socket() as other:
             other.settimeout(2)
-            other.connect(("127.0.0.2", port))
+            assert other.connect_ex(("127.0.0.2", port)) != 0
         with pytest.raises(rp.InputError, match=f"port {port} is taken"):
             rp.explore(face_folder, port=port, show=False)
 

@@ -23,9 +23,7 @@ def explore(
     ] = 0,
     show: Annotated[
         bool,
-        typer.Option(
-            "--open/--no-open", help="Open the page in a browser, if there is a screen."
-        ),
+        typer.Option("--open/--no-open", help="Open the page in a browser, if there is a screen."),
     ] = True,
 ) -> None:
     """Open a page on 127.0.0.1 to ask for patches and to scale, solo and play components.

@@ -111,9 +111,7 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
         return JSONResponse(rendered(lambda: session.patterns(component), object(), later=True))
 
     @app.get("/api/runs/{run}/build-up")
-    def build_up(
-        run: str, order: Annotated[str, Query(pattern=r"^(strength|visible)$")]
-    ) -> Any:
+    def build_up(run: str, order: Annotated[str, Query(pattern=r"^(strength|visible)$")]) -> Any:
         session = found(run)
         return JSONResponse(rendered(lambda: session.build_up(order), object(), later=True))
 

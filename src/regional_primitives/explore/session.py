@@ -139,7 +139,9 @@ class Session:
     def edit_file(self, state: State) -> dict[str, Any]:
         """Return the state's edit as `primitives edit --replay` reads it."""
         edit = self.edit(state)
-        image = self.generator.render(self.decomposition.combine_units(edit.row(self.decomposition)))
+        image = self.generator.render(
+            self.decomposition.combine_units(edit.row(self.decomposition))
+        )
         return edit.recorded(self.decomposition, image).to_dict()
 
     @torch.no_grad()
