@@ -284,7 +284,7 @@ def test_the_exported_edit_is_replayed_to_the_same_picture(
 def test_nothing_keeps_anyone_out(browser, address, width, scheme):
     """axe-core finds nothing serious, and a narrow screen needs no sideways scrolling."""
     page = Page(browser, address, "#ask=14.15&mute=1", width, scheme)
-    page.row(5).locator("img[src]").wait_for()
+    page.tab.locator(".part img[src]").first.wait_for()
     assert page.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     for shown in ("page", "dialog"):
         if shown == "dialog":

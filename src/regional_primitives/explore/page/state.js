@@ -1,6 +1,6 @@
 // What the page is set to: kept as text, which is the link, the step of undo, and nothing else.
 
-const numbers = (text) => (text ? text.split(".").map(Number) : []);
+const numbers = (text) => (text ?? "").split(".").filter(Boolean).map(Number);
 
 export class State {
   constructor() {
