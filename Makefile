@@ -46,7 +46,17 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/method_figures.py
 
 setup: $(VENV)/.installed
-setup-dev: $(VENV)/.installed-dev
+setup-dev: $(VENV)/.installed-dev chromium
+
+.PHONY: chromium
+chromium: # The tests of pages need a browser: Debian's own.
+	@for name in "$$CHROMIUM" chromium chromium-browser google-chrome; do \
+		test -n "$$name" && command -v "$$name" >/dev/null && exit 0; done; \
+	if ! command -v apt-get >/dev/null; then echo "error: the tests of pages need Chromium; install it, or set CHROMIUM to it" >&2; exit 1; fi; \
+	if test "$$(id -u)" = 0; then root=; elif sudo -n true 2>/dev/null; then root=sudo; \
+	else echo "error: the tests of pages need Chromium; as root: apt-get install chromium" >&2; exit 1; fi; \
+	echo "Installing Chromium …"; \
+	$$root apt-get -qq update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium >/dev/null
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 or newer with venv found; on Debian: apt-get install python3 python3-venv" >&2; exit 1; }

@@ -37,6 +37,7 @@ from regional_primitives.evaluate import (
     relations,
 )
 from regional_primitives.experiments import PictureComparison, compare
+from regional_primitives.explore import explore
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.rich_display import draw_with
@@ -74,6 +75,7 @@ __all__ = [
     "evaluate",
     "exact_components",
     "explain",
+    "explore",
     "layers",
     "load_generator",
     "minimal_features",

@@ -16,7 +16,7 @@ from rich.table import Table
 from regional_primitives.evaluate import Comparison, Scores
 from regional_primitives.show.report import REPORT
 
-__all__ = ["open_report", "print_json", "print_run", "tell"]
+__all__ = ["has_screen", "open_report", "print_json", "print_run", "tell"]
 
 
 def print_run(
@@ -80,11 +80,15 @@ def print_json(content: Any) -> None:
 
 def open_report(report: Path) -> None:
     """Open a report in a browser if there is a screen."""
-    on_screen = sys.platform in ("darwin", "win32") or any(
+    if has_screen() and report.is_file():
+        webbrowser.open(report.absolute().as_uri())
+
+
+def has_screen() -> bool:
+    """Tell whether a browser could show anything."""
+    return sys.platform in ("darwin", "win32") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-    if on_screen and report.is_file():
-        webbrowser.open(report.absolute().as_uri())
 
 
 def tell(line: str) -> None:

@@ -1,0 +1,158 @@
+"""What can be asked of the explorer: the page's own files, and questions about open runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from regional_primitives.errors import RegionalPrimitivesError
+from regional_primitives.explore.explorer import Explorer
+from regional_primitives.explore.guard import Guard
+from regional_primitives.explore.requests import Explain, PictureRequest, State
+from regional_primitives.explore.session import Session
+
+__all__ = ["application"]
+
+_PAGE = Path(__file__).parent / "page"
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_MOST_PATTERNS = 64
+_SUPERSEDED = 409
+
+
+def application(explorer: Explorer, hosts: frozenset[str]) -> Guard:
+    """Make the application.
+
+    Args:
+        explorer: the open runs.
+        hosts: under which names, with the port, the server may be reached.
+    """
+    app = FastAPI(
+        title="primitives explore",
+        docs_url=None,  # its pages load scripts from other hosts
+        redoc_url=None,
+        openapi_url=None,
+        # FastAPI sends measurements where the environment asks for it; this page sends none.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    _add_page(app)
+    _add_questions(app, explorer)
+    _add_errors(app)
+    return Guard(app, hosts)
+
+
+def _add_page(app: FastAPI) -> None:
+    """Serve the page's files, read once; a name that is none of theirs finds nothing."""
+    files = {
+        path.name: (path.read_bytes(), _KINDS[path.suffix])
+        for path in sorted(_PAGE.iterdir())
+        if path.suffix in _KINDS
+    }
+
+    @app.get("/")
+    def index() -> Response:
+        content, kind = files["index.html"]
+        return Response(content, media_type=kind)
+
+    @app.get("/page/{name}")
+    def page(name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404, "the page has no such file")
+        content, kind = files[name]
+        return Response(content, media_type=kind)
+
+
+def _add_questions(app: FastAPI, explorer: Explorer) -> None:
+    def found(run: str) -> Session:
+        session = explorer.session(run)
+        if session is None:
+            raise HTTPException(404, "no run of that name is open here")
+        return session
+
+    def rendered(work: Callable[[], Any], lane: object, *, later: bool = False) -> Any:
+        return explorer.renderer.submit(work, lane, later=later).result()
+
+    @app.get("/api/runs")
+    def listing() -> dict[str, Any]:
+        return explorer.listing()
+
+    @app.get("/api/runs/{run}")
+    def describe(run: str) -> dict[str, Any]:
+        return explorer.describe(found(run))
+
+    @app.post("/api/runs/{run}/picture")
+    def picture(run: str, asked: PictureRequest) -> Any:
+        session = found(run)
+        answer = rendered(lambda: session.picture(asked.state), ("picture", asked.page))
+        return JSONResponse(answer)
+
+    @app.post("/api/runs/{run}/edit")
+    def edit(run: str, state: Annotated[State, Body()]) -> Any:
+        session = found(run)
+        return rendered(lambda: session.edit_file(state), object())
+
+    @app.get("/api/runs/{run}/patterns")
+    def patterns(
+        run: str,
+        component: Annotated[list[int], Query(min_length=1, max_length=_MOST_PATTERNS)],
+    ) -> Any:
+        session = found(run)
+        return JSONResponse(rendered(lambda: session.patterns(component), object(), later=True))
+
+    @app.get("/api/runs/{run}/build-up")
+    def build_up(run: str, order: Annotated[str, Query(pattern=r"^(strength|visible)$")]) -> Any:
+        session = found(run)
+        return JSONResponse(rendered(lambda: session.build_up(order), object(), later=True))
+
+    @app.post("/api/explanation")
+    def explain(asked: Explain) -> Any:
+        explorer.explain(found(asked.run), asked.seed, asked.layer, asked.quality)
+        return explorer.explanations.status()
+
+    @app.get("/api/explanation")
+    def progress() -> Any:
+        return JSONResponse(explorer.explanations.status())
+
+    @app.post("/api/explanation/cancel")
+    def cancel() -> Any:
+        explorer.explanations.cancel()
+        return JSONResponse(explorer.explanations.status())
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Answer every failure with one clear line; a question's own words stay out of it."""
+
+    def told(status: int, why: str) -> JSONResponse:
+        return JSONResponse({"error": why}, status_code=status)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        parts = [str(part) for part in first["loc"] if part != "body"]
+        # A name may be the question's own; only plain ones are said again.
+        place = ".".join(part for part in parts if part.replace("_", "").isalnum())
+        where = f"{place[:100]}: " if place else ""
+        return told(422, f"{where}{first['msg'][:300]}")
+
+    @app.exception_handler(RegionalPrimitivesError)
+    async def refused(_: Request, error: RegionalPrimitivesError) -> JSONResponse:
+        return told(422, str(error))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def failed(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        return told(error.status_code, str(error.detail))
+
+    @app.exception_handler(CancelledError)
+    async def superseded(_: Request, __: Exception) -> JSONResponse:
+        return told(_SUPERSEDED, "a newer question of the same page took this one's place")

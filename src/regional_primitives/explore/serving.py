@@ -1,0 +1,129 @@
+"""Where the explorer is served and how long: an address on 127.0.0.1, until it is interrupted."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError
+from regional_primitives.explore.extras import require_explore_extra
+from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from regional_primitives.explore.explorer import Explorer
+
+__all__ = ["ADDRESS", "explore", "serving"]
+
+ADDRESS = "127.0.0.1"
+_GRACE_SECONDS = 3
+
+
+def explore(
+    run: Decomposition | str | Path,
+    generator: Generator | None = None,
+    *,
+    port: int = 0,
+    show: bool = True,
+    progress: Progress = silent,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the explorer of a run on 127.0.0.1 until it is interrupted (Ctrl-C).
+
+    The page is reached from this machine only, loads nothing from elsewhere and sends nothing.
+
+    Args:
+        run: a run folder, or a decomposition in memory.
+        generator: that it was made with; needed where the zoo does not know it.
+        port: of the address; any free one for 0.
+        show: open the page in a browser.
+        progress: told of what has to be measured first.
+        tell: told the page's address; it is printed unless given.
+
+    Raises:
+        MissingExtraError: packages that only the explorer needs are not installed.
+        StorageError: no run folder, or a corrupt one.
+        GeneratorError: a generator that the zoo does not know, or another than the run's.
+        InputError: a port that is taken or is none, or something else than a run.
+        KeyboardInterrupt: it was interrupted; all is closed by then.
+    """
+    require_explore_extra()
+    from regional_primitives.explore.explorer import Explorer
+
+    with _listening(port) as door:
+        explorer = Explorer.of(run, generator, progress)
+        try:
+            server, address = _server(explorer, door)
+            (tell or _print)(address)
+            if show:
+                webbrowser.open(address)
+            server.run(sockets=[door])
+        finally:
+            explorer.close()
+
+
+@contextmanager
+def serving(explorer: Explorer, port: int = 0) -> Iterator[str]:
+    """Serve from a thread within this context; yields the page's address.
+
+    Raises:
+        InputError: a port that is taken or is none.
+    """
+    with _listening(port) as door:
+        server, address = _server(explorer, door)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+        thread.start()
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+            explorer.close()
+
+
+def _server(explorer: Explorer, door: socket.socket) -> tuple[Any, str]:
+    import uvicorn
+
+    from regional_primitives.explore.server import application
+
+    port = door.getsockname()[1]
+    hosts = frozenset({f"{ADDRESS}:{port}", f"localhost:{port}"})
+    config = uvicorn.Config(
+        application(explorer, hosts),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return uvicorn.Server(config), f"http://{ADDRESS}:{port}/"
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise InputError(f"a port is a whole number from 0 (any free one) to 65535, not {port}")
+    with socket.socket() as door:
+        if sys.platform != "win32":
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((ADDRESS, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "is taken" if taken else f"cannot be used: {error.strerror or error}"
+            raise InputError(f"port {port} {why}; choose another, or 0 for any free one") from error
+        door.listen(64)  # whoever comes before the server is up waits for it
+        yield door
+
+
+def _print(address: str) -> None:
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
