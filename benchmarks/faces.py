@@ -5,7 +5,8 @@
 Of every picture: the defaults with all scores, a second fit with another random stream (stability),
 two fits at other prices of leak (the frontier), and one of quality `fast`. Writes
 benchmarks/results/faces.json with every picture's scores, machine, versions and date, anew after
-each picture. Takes about five minutes of one core a picture. With --one-stream the pictures are
+each picture, and the README's table between its markers at the end (--table renews only that, from
+the file). Takes about five minutes of one core a picture. With --one-stream the pictures are
 numbers 0, 3, 8, 14, 20, 27 and 33 of one draw, torch.manual_seed(0); torch.randn(40, 100, 1, 1), on
 which the dense form with all 441 rectangles a unit was measured before; the results go to
 faces_one_stream.json.
@@ -59,6 +60,29 @@ SHOWN = (
     ("psnr", "PSNR of demanded patches, dB", "{:.1f}", ""),
     ("ssim", "SSIM of demanded patches", "{:.3f}", ""),
 )
+
+README = Path(__file__).parents[1] / "README.md"
+README_ROWS = (
+    ("inside_error", "inside error", "{:.2%}", "0"),
+    ("free_inside_error", "… of the free bound", "{:.2%}", ""),
+    ("leak", "leak", "{:.1%}", "0"),
+    ("free_leak", "… of the free bound", "{:.1%}", ""),
+    ("leaky_inside_error", "at 0.4 times the price of leak: inside error", "{:.2%}", "0"),
+    ("leaky_leak", "… leak", "{:.1%}", "0"),
+    ("tight_inside_error", "at twice the price of leak: inside error", "{:.2%}", "0"),
+    ("tight_leak", "… leak", "{:.1%}", "0"),
+    ("boundedness", "boundedness", "{:.2f}", "1"),
+    ("consistency", "consistency", "{:.2f}", "1"),
+    ("superposition_error", "superposition error", "{:.2f}", "0"),
+    ("n90", "components for 90 % of the energy", "{:.0f}", "few"),
+    ("stability", "overlap of two seeds: strengths of fields", "{:.2f}", "1"),
+    ("unit_stability", "… unit by unit", "{:.2f}", "1"),
+    ("completeness_gap", "completeness gap", "{:.0e}", "0"),
+    ("overhead_ratio", "overhead ratio", "{:.2f}", "1"),
+    ("fast_inside_error", "`fast` (968 evaluations): inside error", "{:.2%}", "0"),
+    ("fast_leak", "… leak", "{:.1%}", "0"),
+)
+"""Score, label, form and the perfect value."""
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -131,10 +155,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--layer", default="main.5")
     parser.add_argument("--one-stream", action="store_true")
+    parser.add_argument("--table", action="store_true", help="only the README's, from faces.json")
     parser.add_argument("--renew-fast", action="store_true", help="of the pictures in faces.json")
     chosen = parser.parse_args()
     pictures = [0, 3, 8, 14, 20, 27, 33] if chosen.one_stream else range(chosen.pictures)
     out = RESULTS / ("faces_one_stream.json" if chosen.one_stream else "faces.json")
+    if chosen.table:
+        renew_readme(json.loads(out.read_text(encoding="utf-8"))["pictures"])
+        return
     if chosen.renew_fast:
         generator = rp.load_generator("faces", chosen.layer)
         stored = json.loads(out.read_text(encoding="utf-8"))
@@ -157,6 +185,8 @@ def main() -> None:
             print(f"{len(scores)} of {len(tasks)} pictures", flush=True)
             write(out, scores, chosen.layer, threads)
     report(scores)
+    if out.name == "faces.json":
+        renew_readme(scores)
 
 
 def summary(scores: list[dict[str, object]]) -> dict[str, list[float]]:
@@ -179,6 +209,29 @@ def report(scores: list[dict[str, object]]) -> None:
         print("| " + " | ".join(cells) + " |")
     peak = max(float(row["peak_mib"]) for row in scores)  # type: ignore[arg-type]
     print(f"\npeak memory of a process: {peak:,.0f} MiB (asked for: under 2,048)")
+
+
+def renew_readme(scores: list[dict[str, object]]) -> None:
+    """Write the README's table between its markers."""
+    lines = [
+        "",
+        f"Mean over {len(scores)} pictures (seeds from 0 on), the 95 % interval of the mean, and the "
+        "range:",
+        "",
+        "| score | mean | range | perfect |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, label, form, perfect in README_ROWS:
+        values = [float(row[name]) for row in scores]  # type: ignore[arg-type]
+        mean, half = interval(values)
+        low, high = (form.format(end(values)) for end in (min, max))
+        about = f"{form.format(mean)} ± {form.format(half)}"
+        lines.append(f"| {label} | {about} | {low} – {high} | {perfect} |")
+    page = README.read_text(encoding="utf-8")
+    begin, end = "<!-- faces: begin -->\n", "<!-- faces: end -->"
+    before, rest = page.split(begin)
+    text = before + begin + "\n".join([*lines, "", ""]) + end + rest.split(end)[1]
+    README.write_text(text, encoding="utf-8")
 
 
 def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) -> None:
