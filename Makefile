@@ -43,6 +43,7 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/baselines.py
 	$(BIN)/python benchmarks/editing.py
+	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/method_figures.py
 
 setup: $(VENV)/.installed

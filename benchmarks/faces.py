@@ -215,8 +215,7 @@ def renew_readme(scores: list[dict[str, object]]) -> None:
     """Write the README's table between its markers."""
     lines = [
         "",
-        f"Mean over {len(scores)} pictures (seeds from 0 on), the 95 % interval of the mean, and the "
-        "range:",
+        f"Mean over {len(scores)} pictures (seeds from 0 on), its 95 % interval, and the range:",
         "",
         "| score | mean | range | perfect |",
         "| --- | --- | --- | --- |",
