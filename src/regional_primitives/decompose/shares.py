@@ -75,20 +75,23 @@ class _Part:
         layout: Layout,
         places: Int[Tensor, " sites"],
         candidates: Candidates,
-        influence: Float[Tensor, "patches sites"],
+        influence: Float[Tensor, "patches sites channels"],
         units: Float[Tensor, " units"],
         start: Start,
     ) -> _Part:
         """Start from measured influence: a field is likely that holds it and is small; a = b.
 
-        All units of a site start alike: what few probes say of a single one is mostly noise.
+        All units of a place start alike: what few probes say of a single one is mostly noise. A
+        vector has no places, and each of its units starts from its own influence.
         """
+        if layout.sites > 1:
+            influence = influence.sum(-1, keepdim=True)
         share = influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        held = (member @ share.T[..., None])[..., 0]  # [sites, slots]
-        by_site = start.sharpness * held - start.size_penalty * member.sum(-1)
-        by_site.masked_fill_(~candidates.valid, -torch.inf)
-        logits = by_site[..., None].expand(-1, -1, layout.channels)
+        held = member @ share.transpose(0, 1)  # [sites, slots, channels or 1]
+        logits = start.sharpness * held - start.size_penalty * member.sum(-1, keepdim=True)
+        logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
+        logits = logits.expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
         count = 2 if start.give_back else 1
         return _Part(
@@ -179,11 +182,11 @@ class FieldShares:
     ) -> FieldShares:
         """Choose each site's candidates and start from measured influence."""
         layouts = Layout.of(subject.feature_shape)
-        by_site = [layout.by_site(influence).sum(-1) for layout in layouts]
+        by_site = [layout.by_site(influence) for layout in layouts]
         affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
         candidates = candidate_fields(
             subject.regions,
-            torch.cat(by_site, 1),
+            torch.cat([part.sum(-1) for part in by_site], 1),
             start.reach_threshold,
             min(start.most_candidates, affordable),
         )
