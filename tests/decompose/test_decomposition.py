@@ -81,8 +81,8 @@ def test_bad_input_scales(planted_result):
 def test_components_are_stored_sparsely(planted, quick, planted_result):
     assert len(planted_result.values) == int(planted_result.offsets[-1])
     assert bool((planted_result.values != 0).all())
-    # Units that take back have a share in more fields; a soft start needs more steps to decide them.
-    settings = replace(quick, give_back=0.0, influence_sharpness=6.0)
+    # Units that take back have a share in more fields, and few steps leave units undecided.
+    settings = replace(quick, give_back=0.0, steps=rp.Structured().steps)
     result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
     assert len(result.values) < result.count * result.feature.numel() / 2
 
