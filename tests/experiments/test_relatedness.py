@@ -15,11 +15,12 @@ def sets_of(decomposition):
     return [frozenset(field.nonzero().flatten().tolist()) for field in decomposition.action_fields]
 
 
-def slow_groups(sets, asked_share=0.1, least=0.5):
+def slow_groups(sets, merges, asked_share=0.1, least=0.5):
     """Merge the two groups of highest mean togetherness until that is below the least.
 
     Togetherness is by inclusion and exclusion, from the chance that a set of a patches is missed:
-    the product over its patches of one more being missed, under p ~ Beta(1, θ).
+    the product over its patches of one more being missed, under p ~ Beta(1, θ). Of pairs that tie,
+    which can end in another number of groups, the one in `merges` is taken.
     """
     theta = (1 - asked_share) / asked_share
 
@@ -30,19 +31,19 @@ def slow_groups(sets, asked_share=0.1, least=0.5):
         either = hit(one | other)
         return (hit(one) + hit(other) - either) / either
 
-    groups = [[k] for k in range(len(sets))]
-    while len(groups) > 1:
+    groups = {k: [k] for k in range(len(sets))}
+    for row, (one, other, *_) in enumerate(merges):
         means = {
             (a, b): sum(together(sets[k], sets[m]) for k in groups[a] for m in groups[b])
             / (len(groups[a]) * len(groups[b]))
-            for a, b in itertools.combinations(range(len(groups)), 2)
+            for a, b in itertools.combinations(sorted(groups), 2)
         }
-        a, b = max(means, key=means.get)
-        if means[a, b] < least:
+        if max(means.values()) < least:
             break
-        joined = sorted(groups[a] + groups[b])
-        groups = [g for i, g in enumerate(groups) if i not in (a, b)] + [joined]
-    return sorted(groups)
+        pair = tuple(sorted((int(one), int(other))))
+        assert means[pair] == pytest.approx(max(means.values()), abs=1e-6)
+        groups[len(sets) + row] = sorted(groups.pop(pair[0]) + groups.pop(pair[1]))
+    return sorted(groups.values())
 
 
 def slow_leading_share(sets, strengths, patches):
@@ -89,7 +90,7 @@ def test_a_real_fit_against_slow_readings(result, scores):
     assert numbers["longest_chain"] == slow_chain(sets)
     assert numbers["mean_overlap"] == pytest.approx(scores.overlap)
     assert numbers["grouped"] == 40 < result.count
-    groups = slow_groups(sets[:40])
+    groups = slow_groups(sets[:40], found.relations.merges.tolist())
     assert numbers["groups"] == len(groups)
     assert numbers["largest_group"] == max(map(len, groups))
     assert numbers["leading_share"] == pytest.approx(
