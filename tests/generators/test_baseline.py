@@ -100,7 +100,7 @@ def test_second_call_runs_the_head_for_the_key_alone():
 
 def test_batches_are_no_larger_than_what_the_tail_takes_at_once(monkeypatch):
     generator = _cut()
-    monkeypatch.setattr(generator_module, "_MEMORY_BUDGET", 3 * generator.behind.bytes_per_item)
+    monkeypatch.setitem(generator_module._MEMORY_BUDGET, "cpu", 3 * generator.behind.bytes_per_item)
     seen = _counted(generator)
     baseline_feature(generator, 20)
     assert seen == [*_KEY, 3, 3, 3, 3, 3, 3, 2]

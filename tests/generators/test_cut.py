@@ -806,7 +806,7 @@ def test_render_is_the_tail_in_chunks(generator, monkeypatch):
     assert torch.equal(units.unflatten(1, generator.feature_shape), feature)
     size = generator.behind.bytes_per_item
     assert size >= 4 * (6 * 8 * 8 + 3 * 16 * 16)  # at least what the two convolutions give
-    monkeypatch.setattr(generator_module, "_MEMORY_BUDGET", 2 * size + 1)
+    monkeypatch.setitem(generator_module._MEMORY_BUDGET, "cpu", 2 * size + 1)
     assert generator.chunk == 2
     batches = []
     run = type(generator.behind).__call__
@@ -822,7 +822,7 @@ def test_render_is_the_tail_in_chunks(generator, monkeypatch):
 
 
 def test_a_batch_that_exceeds_memory_still_goes_one_by_one(generator, monkeypatch):
-    monkeypatch.setattr(generator_module, "_MEMORY_BUDGET", 1)
+    monkeypatch.setitem(generator_module._MEMORY_BUDGET, "cpu", 1)
     assert generator.chunk == 1
 
 

@@ -44,20 +44,38 @@ class Evaluations:
             units: flat features; their own graph, if any, is left alone.
             loss: maps images [batch, C, H, W] to a scalar and figures.
         """
+
+        def slope(images: Tensor) -> tuple[Tensor, _Figures]:
+            free = images.requires_grad_(True)
+            value, figures = loss(free)
+            return torch.autograd.grad(value, free)[0], figures
+
+        return self.pulled_back(units, slope)
+
+    def pulled_back(
+        self,
+        units: Float[Tensor, "batch units"],
+        slope: Callable[[Tensor], tuple[Tensor, _Figures]],
+    ) -> tuple[Float[Tensor, "batch units"], _Figures]:
+        """Return a loss's slope along flat features, given that along images, and figures.
+
+        Args:
+            units: flat features; their own graph, if any, is left alone.
+            slope: maps images [batch, C, H, W] to the loss's slope along them and figures.
+        """
         leaf = units.detach().requires_grad_(True)
-        began = self._now()
+        began = _now(leaf.device)
         images = self.generator.tail(units_as(leaf, self.generator.feature_shape))
-        self.seconds += self._now() - began
-        free = images.detach().float().requires_grad_(True)
-        value, figures = loss(free)
-        (at_images,) = torch.autograd.grad(value, free)
-        began = self._now()
+        self.seconds += _now(leaf.device) - began
+        at_images, figures = slope(images.detach().float())
+        began = _now(leaf.device)
         (at_units,) = torch.autograd.grad(images, leaf, at_images.to(images.dtype))
-        self.seconds += self._now() - began
+        self.seconds += _now(leaf.device) - began
         self.count += len(units)
         return at_units, figures
 
-    def _now(self) -> float:
-        if self.generator.device.type == "cuda":
-            torch.cuda.synchronize(self.generator.device)
-        return time.perf_counter()
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

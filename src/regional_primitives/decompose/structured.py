@@ -241,8 +241,8 @@ def _step(
 ) -> Float[Tensor, " figures"]:
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
-    Only the tail and the loss on its images are differentiated by autograd: all else is linear
-    algebra whose adjoint is as short (docs/research/overhead.md). A batch that would not fit the
+    Only the tail is differentiated by autograd: all else has an adjoint that is as short
+    (docs/research/overhead.md). A batch that would not fit the
     generator's memory budget goes through in chunks.
     """
     device = subject.units.device
@@ -258,19 +258,23 @@ def _step(
         on = torch.cat([model.asked(asked), tried.on])
         units = model.switched(now, on)
 
-        def loss(
+        def pricing(
             images: Tensor, asked: Tensor = asked, tried: Trials = tried
         ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            errors = subject.errors.of_demands(images[: len(asked)], asked)
-            inside, leak = (error.sum() / batch for error in errors)
-            value = inside + settings.outside_weight * leak
+            slope, inside, leak = subject.errors.slope_of_demands(
+                images[: len(asked)], asked, settings.outside_weight
+            )
+            slope.div_(batch)
             if len(tried):
-                stray, change = tried.losses(images[len(asked) :], subject.errors)
-                unlike = settings.boundedness_weight * stray + settings.consistency_weight * change
-                value = value + unlike.sum() / settings.trials
-            return value, (inside.detach(), leak.detach())
+                weights = (
+                    weight / settings.trials
+                    for weight in (settings.boundedness_weight, settings.consistency_weight)
+                )
+                at_trials = tried.slope(images[len(asked) :], subject.errors, *weights)
+                slope = torch.cat([slope, at_trials])
+            return slope, (inside.sum() / batch, leak.sum() / batch)
 
-        slope, (inside, leak) = evaluations.gradient(subject.baseline_units + units, loss)
+        slope, (inside, leak) = evaluations.pulled_back(subject.baseline_units + units, pricing)
         switched_on = units[: len(asked)]
         cost = switched_on.abs().sum() / whole / batch
         slope[: len(asked)].add_(

@@ -70,14 +70,50 @@ class PatchErrors:
         The first is 0 where its patches are generated exactly, the second where all other pixels
         stay at the baseline image.
         """
-        asked = torch.nn.functional.pad(demands, (0, 1))  # the last bin is never asked for
-        pixels = asked[:, self.labels]
-        wanted = pixels.unflatten(1, images.shape[-2:])[:, None]
-        # Every pixel has one picture to agree with, so that one pass over the images does.
-        squared = (images - torch.where(wanted, self.image, self.baseline_image)).square()
-        wrong = squared.sum(1).flatten(1)
-        inside, leak = ((wrong * counted).sum(1) for counted in (pixels, ~pixels))
+        asked, pixels, off = self._astray(images, demands)
+        wrong = off.square().sum(1)
+        inside, leak = ((wrong * counted).sum((1, 2)) for counted in (pixels, ~pixels))
         return inside / self._whole(asked), leak / self._whole(~asked)
+
+    def slope_of_demands(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        demands: Bool[Tensor, "batch patches"],
+        outside_weight: float,
+    ) -> tuple[
+        Float[Tensor, "batch channels height width"],
+        Float[Tensor, " batch"],
+        Float[Tensor, " batch"],
+    ]:
+        """Return the slope of Σ_S inside(S) + outside_weight · leak(S) along the images, and both.
+
+        The same errors as of `of_demands`.
+        """
+        asked, pixels, off = self._astray(images, demands)
+        inside_unit, leak_unit = self._whole(asked), self._whole(~asked)
+        wrong = torch.linalg.vecdot(off, off, dim=1)
+        inside = torch.linalg.vecdot(wrong.flatten(1), pixels.to(wrong).flatten(1))
+        leak = wrong.sum((1, 2)) - inside
+        price = torch.where(
+            pixels, (2 / inside_unit)[:, None, None], (2 * outside_weight / leak_unit)[:, None, None]
+        )
+        return off.mul_(price[:, None]), inside / inside_unit, leak / leak_unit
+
+    def _astray(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        demands: Bool[Tensor, "batch patches"],
+    ) -> tuple[
+        Bool[Tensor, "batch bins"],
+        Bool[Tensor, "batch height width"],
+        Float[Tensor, "batch channels height width"],
+    ]:
+        """Mark the bins and pixels that are asked for, and subtract what each pixel should be."""
+        asked = torch.nn.functional.pad(demands, (0, 1))  # the last bin is never asked for
+        pixels = asked[:, self.labels].unflatten(1, images.shape[-2:])
+        # Every pixel has one picture to agree with, so that one pass over the images does.
+        off = images - torch.where(pixels[:, None], self.image, self.baseline_image)
+        return asked, pixels, off
 
     def inside(
         self,

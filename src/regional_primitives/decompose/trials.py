@@ -24,6 +24,8 @@ __all__ = ["Trials"]
 
 _SMALLEST = 1e-12
 """A pattern of no energy divides by this."""
+_SHORTEST = _SMALLEST**0.5
+"""And one of no length by this."""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -80,11 +82,46 @@ class Trials:
 
         Both are 0 where the axioms hold.
         """
-        alone, without = images.chunk(2)
-        patterns = torch.stack([alone - errors.baseline_image, errors.image - without])
-        inside = torch.nn.functional.pad(self.action_fields.to(images), (0, 1))
-        inside = inside[:, errors.labels].unflatten(1, images.shape[-2:])[:, None]
+        patterns, inside = self._patterns(images, errors)
         energy = patterns.square().sum((2, 3, 4)).clamp_min(_SMALLEST)
         stray = (patterns.square() * (1 - inside)).sum((2, 3, 4)) / energy
         one, other = (patterns * inside).flatten(2)
         return stray.mean(0), 1 - torch.nn.functional.cosine_similarity(one, other, dim=1)
+
+    def slope(
+        self,
+        images: Float[Tensor, "twice_trials channels height width"],
+        errors: PatchErrors,
+        boundedness_weight: float,
+        consistency_weight: float,
+    ) -> Float[Tensor, "twice_trials channels height width"]:
+        """Return the slope along the images of the weighted sum of what `losses` returns."""
+        patterns, inside = self._patterns(images, errors)
+        within = (patterns * inside).flatten(2)
+        energy = patterns.flatten(2).square().sum(2)
+        kept = within.square().sum(2)
+        # stray = 1 − kept / energy of each of the two patterns, and the mean of both counts.
+        share, scale = kept / energy.clamp_min(_SMALLEST), 1 / energy.clamp_min(_SMALLEST)
+        share, scale = (figure[..., None, None, None] for figure in (share, scale))
+        slope = (share - inside) * patterns * scale
+        slope.mul_(boundedness_weight)
+        # cos = ⟨a, b⟩ / (‖a‖ ‖b‖): its slope along a is (b/‖b‖ − cos · a/‖a‖) / ‖a‖.
+        lengths = kept.sqrt().clamp_min(_SHORTEST)[..., None]
+        directions = within / lengths
+        cosine = (directions[0] * directions[1]).sum(1, keepdim=True)
+        turn = (directions.flip(0) - cosine * directions) / lengths
+        slope.sub_(turn.view_as(slope), alpha=consistency_weight)
+        # Δx grows with the image of the component alone, Δx' falls with that of all but it.
+        slope[1].neg_()
+        return slope.flatten(0, 1)
+
+    def _patterns(
+        self, images: Float[Tensor, "twice_trials channels height width"], errors: PatchErrors
+    ) -> tuple[
+        Float[Tensor, "2 trials channels height width"], Float[Tensor, "trials 1 height width"]
+    ]:
+        """Return both patterns of each trial, and the pixels of its action field."""
+        alone, without = images.chunk(2)
+        patterns = torch.stack([alone - errors.baseline_image, errors.image - without])
+        inside = torch.nn.functional.pad(self.action_fields.to(images), (0, 1))
+        return patterns, inside[:, errors.labels].unflatten(1, images.shape[-2:])[:, None]

@@ -50,8 +50,10 @@ from regional_primitives.runtime.streams import stream
 
 __all__ = ["Generator", "Latents"]
 
-_MEMORY_BUDGET = 512 * 2**20
-"""Bytes that the values of one batch through the tail may take up; larger batches go in chunks."""
+_MEMORY_BUDGET = {"cpu": 128 * 2**20, "cuda": 512 * 2**20}
+"""Bytes that the values of one batch through the tail may take up, by device; larger batches go in
+chunks. On a CPU, tensors that the allocator can use again are faster than a larger batch is
+(docs/research/overhead.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +275,8 @@ class Generator:
     def chunk(self) -> int:
         """How many items go through the tail at once, so that memory stays bounded."""
         size = self.behind.bytes_per_item if self.behind is not None else 0
-        return max(1, _MEMORY_BUDGET // max(size, 1))
+        budget = _MEMORY_BUDGET.get(self.device.type, _MEMORY_BUDGET["cuda"])
+        return max(1, budget // max(size, 1))
 
     @torch.no_grad()
     def render(

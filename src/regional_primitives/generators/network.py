@@ -94,9 +94,8 @@ class Network:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        for tensor in (*self.module.parameters(), *self.module.buffers()):
-            return tensor.device
-        return torch.device("cpu")
+        weights = chain(self.module.parameters(), self.module.buffers())
+        return next((tensor.device for tensor in weights), torch.device("cpu"))
 
     def run(self, latents: Latents) -> Float[Tensor, "batch channels height width"]:
         """Run the whole network; gradients are followed if the caller's context does.
