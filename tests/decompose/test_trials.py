@@ -48,7 +48,7 @@ def test_patterns_that_differ_in_company_are_inconsistent():
 def test_a_component_without_a_pattern_lacks_nothing_outside_and_gives_finite_slopes():
     image, baseline = torch.ones(1, 2, 2), torch.zeros(1, 2, 2)
     images = torch.stack([baseline, image])
-    stray, change = _trial(1).losses(images, _errors(image, baseline))
+    stray, _ = _trial(1).losses(images, _errors(image, baseline))
     assert stray.tolist() == [0.0]
     assert _trial(1).slope(images, _errors(image, baseline), 1.0, 1.0).isfinite().all()
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.generators.generator import Generator
@@ -50,23 +51,21 @@ def optimise_freely(
     difference = feature - baseline
     scale = difference.square().mean().sqrt()
     size = difference.abs().sum()
-    departure = ((start - baseline) / scale).detach().requires_grad_(True)
-    optimizer = torch.optim.Adam([departure], lr=learning_rate, betas=(0.9, 0.99))
+    departure = ((start - baseline) / scale).detach()
+    descent = Descent([departure], learning_rate, steps)
     evaluations = Evaluations(generator)
     places = torch.arange(len(demands), device=start.device).split(generator.chunk)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
-        units = (baseline + scale * departure).detach()
+        units = baseline + scale * departure
         gradients = []
         for chunk in places:
 
-            def loss(images: Tensor, asked: Tensor = demands[chunk]) -> tuple[Tensor, None]:
-                inside, outside = errors.inside(images, asked), errors.outside(images, asked)
-                return (inside + outside_weight * outside).sum(), None
+            def slope(images: Tensor, asked: Tensor = demands[chunk]) -> tuple[Tensor, None]:
+                return errors.slope_of_demands(images, asked, outside_weight)[0], None
 
-            gradients.append(evaluations.gradient(units[chunk], loss)[0])
-        price = (cost_weight * scale / size) * departure.detach().sign()
+            gradients.append(evaluations.pulled_back(units[chunk], slope)[0])
+        price = (cost_weight * scale / size) * departure.sign()
         departure.grad = scale * torch.cat(gradients) + price
-        optimizer.step()
+        descent.step()
         progress("free bound", step + 1, steps)
-    return (baseline + scale * departure).detach()
+    return baseline + scale * departure

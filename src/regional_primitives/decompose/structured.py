@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.demands import draw_demands
+from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
 from regional_primitives.decompose.shares import FieldShares, Start
@@ -199,20 +200,16 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         give_back=settings.give_back,
     )
     model = FieldShares.start(subject, influence, start)
-    optimizer = torch.optim.Adam(
-        model.unknowns, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True
-    )
+    descent = Descent(model.unknowns, settings.learning_rate, settings.steps)
     history: list[Tensor] = []
     checked = model.divide()
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * (1 - step / settings.steps)
         history.append(_step(subject, evaluations, model, settings, step))
         if not bool(history[-1].isfinite().all()):
             raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
-        optimizer.step()
+        descent.step()
         if len(history) % _CHECK_EVERY == 0:
             now = model.divide()
             # Late steps are small by themselves; what counts is what full steps would move.

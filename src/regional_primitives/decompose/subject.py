@@ -95,7 +95,9 @@ class PatchErrors:
         inside = torch.linalg.vecdot(wrong.flatten(1), pixels.to(wrong).flatten(1))
         leak = wrong.sum((1, 2)) - inside
         price = torch.where(
-            pixels, (2 / inside_unit)[:, None, None], (2 * outside_weight / leak_unit)[:, None, None]
+            pixels,
+            (2 / inside_unit)[:, None, None],
+            (2 * outside_weight / leak_unit)[:, None, None],
         )
         return off.mul_(price[:, None]), inside / inside_unit, leak / leak_unit
 

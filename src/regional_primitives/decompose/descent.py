@@ -1,0 +1,54 @@
+"""Adam (Kingma and Ba, arXiv 1412.6980) with a step size that falls linearly to zero.
+
+This is torch's own kernel without the optimiser class around it, which imports torch's compiler:
+a second at the first fit of every process, for nothing that is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+__all__ = ["Descent"]
+
+_DECAYS = (0.9, 0.99)
+_SMALLEST = 1e-8
+
+
+class Descent:
+    """Moves unknowns down the slopes in their `grad`."""
+
+    def __init__(self, unknowns: Sequence[Tensor], learning_rate: float, steps: int) -> None:
+        self.unknowns = list(unknowns)
+        self.learning_rate = learning_rate
+        self.steps = steps
+        self.taken = 0
+        self._means = [torch.zeros_like(one) for one in self.unknowns]
+        self._squares = [torch.zeros_like(one) for one in self.unknowns]
+        # The fused kernel counts steps on the unknowns' device.
+        self._counts = [torch.zeros((), device=one.device) for one in self.unknowns]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take the next of `steps` steps."""
+        slopes = [one.grad for one in self.unknowns if one.grad is not None]
+        adam(
+            self.unknowns,
+            slopes,
+            self._means,
+            self._squares,
+            [],
+            self._counts,
+            fused=True,
+            amsgrad=False,
+            beta1=_DECAYS[0],
+            beta2=_DECAYS[1],
+            lr=self.learning_rate * (1 - self.taken / self.steps),
+            weight_decay=0.0,
+            eps=_SMALLEST,
+            maximize=False,
+        )
+        self.taken += 1
