@@ -47,7 +47,7 @@ QUALITIES: dict[str, dict[str, Any]] = {
         "sparsity_weight": 0.001,
     },
     "balanced": {},
-    "best": {"steps": 1600},
+    "best": {"steps": 1600, "learning_rate": 0.06, "probes": 16},
 }
 """Settings that differ from the defaults, by name of a quality.
 
