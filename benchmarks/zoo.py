@@ -1,12 +1,14 @@
-"""The table of docs/generators.md: every zoo generator scored alike, beside `faces` at its budget.
+"""The tables of docs/generators.md: zoo generators with the defaults, beside `faces`.
 
-    .venv/bin/python benchmarks/zoo.py photos-64 [--pictures 10]
+    .venv/bin/python benchmarks/zoo.py CASE [--pictures N] [--quality balanced]
 
-Cases are photos-64, photos-128 and terrain. Their tails cost 20 to 200 times what the tail of
-`faces` costs, so that they are fitted with fewer evaluations; `faces` is fitted once more with the
-same settings, so that two rows of one case differ in the generator alone. Writes
-benchmarks/results/zoo_CASE.json after every picture. `photos` needs its weights: see
-`primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+Cases are photos-64, photos-128 and terrain; no setting is tuned to any of them. One evaluation of
+their tails costs about 10, 40 and 50 times one of `faces` at main.5: a picture takes 6, 25 and 35
+minutes of one core with the defaults. Every picture is scored like those of `faces`
+(benchmarks/faces.py, without refits), and beside it stand the baselines that need no fit, on the
+same demands. Writes benchmarks/results/zoo_CASE[_QUALITY].json after every picture; a run with the
+same settings goes on where one stopped. `photos` needs its weights: see `primitives models`, and
+name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import resource
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -26,11 +29,13 @@ from regional_primitives.evaluate.spread import Spread
 
 RESULTS = Path(__file__).parent / "results"
 CASES = {
-    "photos-64": ("photos", 64, "10", rp.Structured(steps=30, batch=8, probes=1), 64),
-    "photos-128": ("photos", 128, "10", rp.Structured(steps=20, batch=6, probes=1), 24),
-    "terrain": ("terrain", 128, "output_blocks.14", rp.Structured(steps=16, batch=4, probes=1), 16),
+    "photos-64": ("photos", 64, "10"),
+    "photos-128": ("photos", 128, "10"),
+    "terrain": ("terrain", 128, "output_blocks.14"),
 }
-"""Generator, size, layer, settings, and held-out demands a picture."""
+"""Generator, size, layer."""
+WITHOUT_FIT = ("spatial crop", "influence alone", "gradient × activation")
+EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=8)
 SHOWN = (
     "inside_error",
     "leak",
@@ -45,26 +50,28 @@ SHOWN = (
     "evaluations",
     "overhead_ratio",
     "mean_field_size",
+    "free_inside_error",
+    "free_leak",
     "psnr",
     "ssim",
+    "peak_mib",
 )
 
 
 def rows(
-    generator: rp.Generator,
-    settings: rp.Structured,
-    evaluation: rp.Evaluation,
-    pictures: range,
+    generator: rp.Generator, settings: rp.Structured, pictures: range
 ) -> Iterator[dict[str, object]]:
     """Score pictures of a generator, by their seeds."""
     for seed in pictures:
         latents = generator.sample_latents(1, seed=seed)
         d = rp.explain(generator, latents, rp.Regions.grid(6, 6), settings, picture_seed=seed)
-        scores = rp.evaluate(d, generator, evaluation)
+        scores = rp.evaluate(d, generator, EVALUATION)
         size = sum(size * share for size, share in scores.field_sizes.items())
+        others = rp.baselines(d, generator, WITHOUT_FIT, EVALUATION).baselines
         print(
             f"{generator.name} {seed}: inside {scores.inside_error:.2%}, leak {scores.leak:.1%}, "
-            f"boundedness {scores.boundedness:.2f}, consistency {scores.consistency:.2f}",
+            f"boundedness {scores.boundedness:.2f}, consistency {scores.consistency:.2f}, "
+            f"{d.provenance.wall_seconds:.0f} s",
             flush=True,
         )
         origin = d.provenance
@@ -75,64 +82,69 @@ def rows(
             "flows_past": len(origin.flows_past),
             "whole_network": origin.whole_network,
             "mean_field_size": size,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "baselines": {
+                other.name: [
+                    {"setting": point.setting, "inside_error": point.inside_error,
+                     "leak": point.leak}
+                    for point in other.points
+                ]
+                for other in others
+            },
             **scores.to_dict(),
-        }
+        }  # fmt: skip
 
 
-def standing(out: Path, label: str, result: dict[str, object]) -> list[dict[str, object]]:
+def standing(out: Path, result: dict[str, object]) -> list[dict[str, object]]:
     """Read the pictures that an interrupted run with the same settings has scored already."""
     if not out.is_file():
         return []
     before = json.loads(out.read_text(encoding="utf-8"))
     same = all(before.get(key) == result[key] for key in ("settings", "evaluation", "grid"))
-    if same and label in before:
-        result[label] = before[label]
-        return list(before[label]["pictures"])
-    return []
+    return list(before["pictures"]) if same else []
 
 
 def main() -> None:
-    """Score one case and `faces` beside it; print the table, write the results."""
+    """Score one case; print the table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--pictures", type=int, default=10)
+    parser.add_argument("--quality", default="balanced")
+    parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
-    name, size, layer, settings, demands = CASES[chosen.case]
-    evaluation = rp.Evaluation(demands=demands, components=8, contexts=4, free_demands=0)
-    out = RESULTS / f"zoo_{chosen.case}.json"
-    generators = {
-        "faces": rp.load_generator("faces", "main.5"),
-        chosen.case: rp.load_generator(name, layer, size=size),
-    }
+    torch.set_num_threads(chosen.threads)
+    name, size, layer = CASES[chosen.case]
+    settings = rp.Structured.of_quality(chosen.quality)
+    suffix = "" if chosen.quality == "balanced" else f"_{chosen.quality}"
+    out = RESULTS / f"zoo_{chosen.case}{suffix}.json"
+    generator = rp.load_generator(name, layer, size=size)
     result: dict[str, object] = {
+        "generator": name,
+        "layer": layer,
         "grid": "6x6",
+        "quality": chosen.quality,
+        "baseline_count": generator.baseline_count,
         "date": datetime.date.today().isoformat(),
-        "threads": torch.get_num_threads(),
+        "threads": chosen.threads,
         "versions": current_versions(),
         "settings": asdict(settings),
-        "evaluation": asdict(evaluation),
+        "evaluation": asdict(EVALUATION),
     }
-    for label, generator in generators.items():
-        found: list[dict[str, object]] = standing(out, label, result)
-        todo = range(len(found), chosen.pictures)
-        for row in rows(generator, settings, evaluation, todo):
-            found.append(row)
-            summary = {key: Spread.over([float(one[key]) for one in found]) for key in SHOWN}  # type: ignore[arg-type]
-            result[label] = {
-                "layer": generator.layer,
-                "baseline_count": generator.baseline_count,
-                "summary": {key: asdict(value) for key, value in summary.items()},
-                "pictures": found,
-            }
-            out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        print(f"\n| {label}, {generator.layer} | mean of {len(found)} pictures | range |")
-        print("| --- | --- | --- |")
-        for key in SHOWN:
-            values = [float(one[key]) for one in found]  # type: ignore[arg-type]
-            value = Spread.over(values)
-            half = value.half_interval_95
-            told = f"{value.mean:.4g}" + ("" if half is None else f" ± {half:.2g}")
-            print(f"| {key} | {told} | {min(values):.4g} – {max(values):.4g} |")
+    found = standing(out, result)
+    for row in rows(generator, settings, range(len(found), chosen.pictures)):
+        found.append(row)
+        summary = {key: Spread.over([float(one[key]) for one in found]) for key in SHOWN}  # type: ignore[arg-type]
+        result["summary"] = {key: asdict(value) for key, value in summary.items()}
+        result["pictures"] = found
+        out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(f"\n| {chosen.case}, {layer} | mean of {len(found)} pictures | range |")
+    print("| --- | --- | --- |")
+    for key in SHOWN:
+        values = [float(one[key]) for one in found]  # type: ignore[arg-type]
+        value = Spread.over(values)
+        half = value.half_interval_95
+        told = f"{value.mean:.4g}" + ("" if half is None else f" ± {half:.2g}")
+        print(f"| {key} | {told} | {min(values):.4g} – {max(values):.4g} |")
 
 
 if __name__ == "__main__":

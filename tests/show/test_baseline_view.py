@@ -52,6 +52,16 @@ def test_all_points_are_drawn_in_percent():
     assert axes.get_xscale() == axes.get_yscale() == "log"
 
 
+def test_a_decomposition_fitted_at_several_prices_has_a_frontier_of_its_own():
+    points = [
+        {"outside_weight": 0.1, "inside_error": 0.002, "leak": 0.2},
+        {"outside_weight": 0.2, "inside_error": 0.004, "leak": 0.1},
+    ]
+    (axes,) = plot_baselines(COMPARISON, frontier=points).axes
+    joined = [line for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata()) > 1]
+    assert joined[0].get_xydata().flatten().tolist() == pytest.approx([0.2, 20.0, 0.4, 10.0])
+
+
 def test_methods_are_told_apart():
     many = tuple(replace(MASKS, name=str(n)) for n in range(8))
     (axes,) = plot_baselines(replace(COMPARISON, baselines=many)).axes

@@ -6,6 +6,7 @@ leak against inside error as the price of leak varies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -38,15 +39,18 @@ def second_fit(
 
 
 def frontier_fits(
-    decomposition: Decomposition, generator: Generator, progress: Progress = silent
+    decomposition: Decomposition,
+    generator: Generator,
+    progress: Progress = silent,
+    factors: Sequence[float] = _PRICES,
 ) -> list[tuple[float, Decomposition]]:
     """Fit the same picture at other prices of leak; return each price with its result.
 
-    The decomposition itself is one of them; prices ascend.
+    The decomposition itself is one of them; prices ascend. `factors` are multiples of its own.
     """
     settings = _settings(decomposition)
     found = [(settings.outside_weight, decomposition)]
-    for factor in _PRICES:
+    for factor in factors:
         changed = replace(settings, outside_weight=factor * settings.outside_weight)
         found.append((changed.outside_weight, _fit(decomposition, generator, changed, progress)))
     return sorted(found, key=lambda point: point[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.evaluate import Comparison
@@ -24,8 +24,19 @@ _LEAST = 0.01
 """Errors below this percentage are drawn there, so that a logarithm exists."""
 
 
-def plot_baselines(comparison: Comparison, axes: Axes | None = None) -> Figure:
-    """Draw every method's frontier, and settings that it beats itself unjoined; lower is better."""
+def plot_baselines(
+    comparison: Comparison,
+    axes: Axes | None = None,
+    *,
+    frontier: Sequence[Mapping[str, float]] | None = None,
+) -> Figure:
+    """Draw every method's frontier, and settings that it beats itself unjoined; lower is better.
+
+    Args:
+        comparison: from `rp.baselines`.
+        axes: where to draw; a figure of its own unless given.
+        frontier: the decomposition's own, as in `Scores.frontier`; else it is a single star.
+    """
     with report_extra():
         from matplotlib.ticker import FuncFormatter, NullFormatter
     if axes is None:
@@ -43,6 +54,10 @@ def plot_baselines(comparison: Comparison, axes: Axes | None = None) -> Figure:
         axes.plot(
             *_places(method.frontier), linestyle=dash, linewidth=1.4, label=method.name, **dress
         )
+    if frontier:
+        inside, leak = ([one[name] for one in frontier] for name in ("inside_error", "leak"))
+        own = (_percent(inside), _percent(leak))
+        axes.plot(*own, "-*", color=LIGHT.ink, linewidth=1.8, markersize=9)
     axes.plot(
         *_places(comparison.own.points), "*", markersize=17, color=LIGHT.ink,
         label=comparison.own.name, linestyle="none",
@@ -63,7 +78,9 @@ def plot_baselines(comparison: Comparison, axes: Axes | None = None) -> Figure:
 
 def _places(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     """Return inside errors and leaks in percent."""
-    return (
-        [max(100 * point.inside_error, _LEAST) for point in points],
-        [max(100 * point.leak, _LEAST) for point in points],
-    )
+    inside, leak = ([getattr(one, name) for one in points] for name in ("inside_error", "leak"))
+    return _percent(inside), _percent(leak)
+
+
+def _percent(shares: Sequence[float]) -> list[float]:
+    return [max(100 * share, _LEAST) for share in shares]

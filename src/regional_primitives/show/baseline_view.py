@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from regional_primitives.evaluate import Comparison
@@ -46,13 +47,15 @@ class BaselineView:
     """CSS pixels at which the figure's text has the size that it was drawn with."""
 
 
-def baseline_view(comparison: Comparison) -> BaselineView:
-    """Tell a comparison.
+def baseline_view(
+    comparison: Comparison, frontier: Sequence[Mapping[str, float]] | None = None
+) -> BaselineView:
+    """Tell a comparison; `frontier` is the decomposition's own, as in `Scores.frontier`.
 
     Raises:
         MissingExtraError: a package that only the report needs is not installed.
     """
-    figure = plot_baselines(comparison)
+    figure = plot_baselines(comparison, frontier=frontier)
     drawing = plots.svg(figure).encode("utf-8")
     dark = plots.darkened(drawing.decode("utf-8")).encode("utf-8")
     return BaselineView(

@@ -46,7 +46,7 @@ def draw_figures(
     if scores.frontier:
         figures["frontier"] = plots.plot_frontier(scores)
     if comparison is not None:
-        figures["baselines"] = plot_baselines(comparison)
+        figures["baselines"] = plot_baselines(comparison, frontier=scores.frontier)
     return {**figures, **relation_figures(decomposition)}
 
 

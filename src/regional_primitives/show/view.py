@@ -142,7 +142,7 @@ def report_view(
         zoom_tile=_zoom(book.size[1], 72),
         switchboard=switchboard(book, exhibits),
         groups=score_groups(scores, decomposition),
-        baselines=None if comparison is None else baseline_view(comparison),
+        baselines=None if comparison is None else baseline_view(comparison, scores.frontier),
         components=numerals.count(form.apart(decomposition).count),
         numbering=_numbering(decomposition),
         rankings=cards,
