@@ -230,6 +230,11 @@ def test_bugs_keep_their_traceback(primitives, monkeypatch):
         cli.main()
 
 
+def _heed_interrupts():
+    """A shell starts background jobs deaf to interrupts, and so would be what the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_leaves_nothing_behind(tmp_path):
     folder = tmp_path / "runs" / "interrupted"
     words = ["explain", "planted", "--grid", "4x4", "--out", str(folder), "--set", "steps=100000"]
@@ -239,6 +244,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "COLUMNS": "120"},
+        preexec_fn=_heed_interrupts,
     )
     for _ in range(600):
         if folder.parent.is_dir() and any(folder.parent.iterdir()):
@@ -321,6 +327,7 @@ def test_an_interrupted_sweep_keeps_finished_runs_and_no_debris(swept_folder, tm
         text=True,
         env={**os.environ, "COLUMNS": "120"},
         start_new_session=True,
+        preexec_fn=_heed_interrupts,
     )
     for _ in range(600):
         if any(folder.glob("express/.*")):  # a run has begun

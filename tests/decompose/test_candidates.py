@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.decompose.candidates import Layout, candidate_fields
+from regional_primitives.decompose.candidates import Layout, _grown, candidate_fields
 
 
 def test_layouts_put_the_channels_of_a_place_together():
@@ -87,3 +88,33 @@ def test_sites_with_about_as_many_candidates_go_together():
         counts = some.valid.sum(1)
         assert int(counts.max()) == some.index.shape[1]
         assert int(counts.min()) * 5 > int(counts.max()) * 4
+
+
+def _grown_one_by_one(reach, share, neighbours):
+    found = set()
+    for seed in reach.nonzero().flatten().tolist():
+        row = {seed}
+        while True:
+            found.add(frozenset(row))
+            beside = {
+                patch
+                for patch in reach.nonzero().flatten().tolist()
+                if patch not in row and any(neighbours[patch, other] for other in row)
+            }
+            if not beside:
+                break
+            row.add(max(sorted(beside), key=lambda patch: float(share[patch])))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fields_that_grow_together_are_those_that_grow_one_by_one(seed):
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.arange(30).view(5, 6)
+    neighbours = rp.Regions.from_labels(labels).neighbours()
+    reach = torch.rand(30, generator=rng) < 0.5
+    share = torch.rand(30, generator=rng)
+    rows = _grown(reach, share, neighbours)
+    fields = [frozenset(row.nonzero().flatten().tolist()) for row in rows]
+    assert len(set(fields)) == len(fields)
+    assert set(fields) == _grown_one_by_one(reach, share, neighbours)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from regional_primitives.generators.feature import FeatureShape, tensor_shapes
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.streams import stream
 
 __all__ = ["Candidates", "Layout", "candidate_fields"]
 
@@ -171,15 +172,29 @@ def _grown(
     share: Float[Tensor, " patches"],
     neighbours: Bool[Tensor, "patches patches"],
 ) -> Bool[Tensor, "fields patches"]:
-    """Grow a field from each patch in reach, always by the most influenced neighbour in reach."""
-    found: dict[bytes, Tensor] = {}
-    for seed in reach.nonzero().flatten().tolist():
-        row = torch.zeros_like(reach)
-        row[seed] = True
-        while True:
-            found.setdefault(row.numpy().tobytes(), row.clone())
-            frontier = neighbours[row].any(0) & reach & ~row
-            if not bool(frontier.any()):
-                break
-            row[int(share.where(frontier, torch.tensor(-1.0)).argmax())] = True
-    return torch.stack(list(found.values()))
+    """Grow a field from each patch in reach, always by the most influenced neighbour in reach.
+
+    All grow together, a patch a round; those that have become equal go on as one. They are told
+    apart by the sum of their patches' random keys (Zobrist hashing).
+    """
+    places = reach.nonzero().flatten()
+    beside = neighbours[places][:, places].float()
+    worth = share[places]
+    keys = torch.randint(2**62, (len(places),), generator=stream(0, "keys of patches"))
+    rows = torch.eye(len(places), dtype=torch.bool)
+    names = keys
+    rounds = [rows]
+    while len(rows):
+        frontier = (rows.float() @ beside > 0) & ~rows
+        growing = frontier.any(1)
+        best = worth.where(frontier, worth.new_tensor(-1.0)).argmax(1)
+        rows, names = rows.scatter(1, best[:, None], True), names + keys[best]
+        order = names.argsort(stable=True)
+        first = torch.ones_like(growing)
+        first[order[1:]] = names[order].diff() != 0
+        kept = growing & first
+        rows, names = rows[kept], names[kept]
+        rounds.append(rows)
+    fields = torch.zeros(sum(map(len, rounds)), len(reach), dtype=torch.bool)
+    fields[:, places] = torch.cat(rounds)
+    return fields

@@ -85,10 +85,14 @@ def _connected(
         return rectangles[int(torch.randint(len(rectangles), (), generator=rng))]
     size = int(torch.randint(1, regions.count + 1, (), generator=rng))
     row = torch.zeros(regions.count, dtype=torch.bool)
-    row[int(torch.randint(regions.count, (), generator=rng))] = True
+    newest = int(torch.randint(regions.count, (), generator=rng))
+    reached = torch.zeros_like(row)
+    row[newest] = True
     for _ in range(size - 1):
-        frontier = (neighbours[row].any(0) & ~row).nonzero().flatten()
+        reached |= neighbours[newest]
+        frontier = (reached & ~row).nonzero().flatten()
         if len(frontier) == 0:
             break
-        row[frontier[int(torch.randint(len(frontier), (), generator=rng))]] = True
+        newest = int(frontier[int(torch.randint(len(frontier), (), generator=rng))])
+        row[newest] = True
     return row
