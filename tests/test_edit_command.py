@@ -174,6 +174,13 @@ def test_an_edit_of_another_run_is_refused_and_writes_nothing(edit, folders, tmp
     assert not (tmp_path / "2.png").exists()
 
 
+def test_bad_input_names_a_file_of_another_kind(edit, folders, tmp_path):
+    status, out, err = edit(folders / "one", "--remove", 0, "--out", tmp_path / "x.jpg")
+    assert (status, out) == (2, "")
+    assert err == "error: --out is written as a PNG file; name it x.png, not x.jpg\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -164,6 +164,21 @@ def test_a_scale_that_cannot_be_is_refused_in_words(page, face, faces):
     _same(page, face, faces, rp.Edit())
 
 
+def test_a_number_box_shows_the_scale_that_holds(page):
+    """Also after a refusal, and after an undo while it had the focus."""
+    number = page.row(1).locator("input[type=number]")
+    number.fill("99")
+    number.press("Enter")
+    assert number.input_value() == "1"
+    number.fill("0.12345")
+    number.press("Enter")
+    page.settle()
+    assert number.input_value() == "0.123"
+    page.tab.get_by_role("button", name="Undo").click()
+    page.settle()
+    assert number.input_value() == "1"
+
+
 def test_the_keyboard_alone_asks_for_patches_and_switches_components(page, face, faces):
     page.tab.locator("[role=gridcell][tabindex='0']").focus()
     for key in ("ArrowDown", "ArrowRight", "Space", "Shift+ArrowRight"):

@@ -34,6 +34,24 @@ def test_bar_ends_with_the_work_that_fails(capsys):
     assert "2/2" in capsys.readouterr().err
 
 
+def test_nothing_is_drawn_where_nothing_was_reported(capsys):
+    with pytest.raises(ValueError, match="bad input"), progress_bar():
+        raise ValueError("bad input")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_stage_is_one_line_of_a_narrow_screen(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress_bar() as report:
+        report(
+            "free bound", 112, 112, "inside error 0.47%, leak 15.4%, of the 128 demands held out"
+        )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "112/112" in line
+    assert "ETA 0:00:00 inside error 0.47%" in line
+    assert line.rstrip().endswith("…")
+
+
 def test_silence_is_a_progress_too(capsys):
     assert isinstance(silent, Progress)
     silent("fit", 1, 2, "note")

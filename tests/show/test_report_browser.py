@@ -364,6 +364,11 @@ def test_paper_is_light_and_whole_and_has_no_controls(report, scheme):
     assert all(card.is_visible() for card in cards.all())
     breaks = cards.evaluate_all("(all) => all.map((one) => getComputedStyle(one).breakInside)")
     assert set(breaks) == {"avoid"}
+    tab.set_viewport_size({"width": 710, "height": 1000})  # what A4 leaves between the margins
+    cut = tab.locator(".wide").evaluate_all(
+        "(all) => all.filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    )
+    assert cut == 0
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
     assert tab.locator("details[open]").count() == 0
     tab.close()

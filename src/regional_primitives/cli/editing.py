@@ -117,6 +117,8 @@ def edit(
     ):
         if value and not kinds[owner]:
             raise InputError(f"{option} belongs to {owner}")
+    if out.suffix.lower() not in ("", ".png"):
+        raise InputError(f"--out is written as a PNG file; name it {out.stem}.png, not {out.name}")
     if save_edit is not None and save_edit.absolute() == out.absolute():
         raise InputError(f"--out and --save-edit are both {out}; choose two files")
     scaled = _scaled(scale or [], remove or [], keep_only or [])

@@ -30,6 +30,10 @@ def explore(
 
     Its address is printed. It serves this machine only, and only until it is interrupted (Ctrl-C).
     """
-    tell("the explorer runs until it is interrupted (Ctrl-C)")
+
+    def opened(address: str) -> None:
+        typer.echo(address)
+        tell("the explorer runs until it is interrupted (Ctrl-C)")
+
     with progress_bar() as progress:
-        serve(folder, port=port, show=show and has_screen(), progress=progress, tell=typer.echo)
+        serve(folder, port=port, show=show and has_screen(), progress=progress, tell=opened)

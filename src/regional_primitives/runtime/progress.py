@@ -33,6 +33,7 @@ def progress_bar(overall: str = "") -> Iterator[Progress]:
     """
     from rich import progress as rich_progress
     from rich.console import Console
+    from rich.table import Column
     from rich.text import Text
 
     class Remaining(rich_progress.ProgressColumn):
@@ -41,13 +42,22 @@ def progress_bar(overall: str = "") -> Iterator[Progress]:
         def render(self, task: rich_progress.Task) -> Text:
             return Text(_eta(task))
 
+    class Note(rich_progress.ProgressColumn):
+        """What is told beside; what a narrow screen cannot hold of it is left out."""
+
+        def render(self, task: rich_progress.Task) -> Text:
+            return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
+
+    def whole() -> Column:
+        return Column(no_wrap=True)
+
     columns = (
-        rich_progress.TextColumn("{task.description:<10}", markup=False),
-        rich_progress.BarColumn(bar_width=24),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TimeElapsedColumn(),
-        Remaining(),
-        rich_progress.TextColumn("{task.fields[note]}", markup=False),
+        rich_progress.TextColumn("{task.description:<10}", markup=False, table_column=whole()),
+        rich_progress.BarColumn(bar_width=10, table_column=whole()),
+        rich_progress.MofNCompleteColumn(table_column=whole()),
+        rich_progress.TimeElapsedColumn(table_column=whole()),
+        Remaining(table_column=whole()),
+        Note(),
     )
     console = Console(stderr=True)
     bar = rich_progress.Progress(*columns, console=console)
@@ -68,7 +78,8 @@ def progress_bar(overall: str = "") -> Iterator[Progress]:
     try:
         yield report
     finally:
-        bar.stop()
+        if bar.live.is_started:  # else it would print an empty line
+            bar.stop()
 
 
 def _eta(task: Any) -> str:

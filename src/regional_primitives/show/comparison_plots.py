@@ -88,7 +88,7 @@ def plot_transfer_matrix(comparison: PictureComparison, axes: Axes | None = None
         spine.set_visible(False)
     shown = 100 * comparison.transfer
     drawn = axes.imshow(shown.numpy(), cmap=shades(0.8), vmin=0, vmax=100, interpolation="none")
-    colour_bar(axes, drawn, f"of the {comparison.a} strongest, among the {comparison.b} (%)")
+    colour_bar(axes, drawn, "found in the other (%)")
     if count <= _MOST_NUMBERS:
         _write_numbers(axes, shown)
     if count > _MOST_NAMES:

@@ -6,11 +6,15 @@ import { MOST_SCALE } from "/page/state.js";
 import { percent, plural } from "/page/words.js";
 
 const ROWS = 40;
+const PATTERNS = 4; // asked for at once
 
 export class Components {
-  // act(kind, k, value, time) for every change; light(field or null) on hover and focus.
-  constructor(elements, { act, light, failed }) {
-    Object.assign(this, { ...elements, act, light, failed });
+  // act(kind, k, value, time) for every change; light(field or null) on hover and focus;
+  // idle() resolves when no picture is under way.
+  constructor(elements, { act, light, idle, failed }) {
+    Object.assign(this, { ...elements, act, light, idle, failed });
+    this.fetching = null;
+    this.stale = false;
     this.shown = ROWS;
     this.patterns = new Map();
     for (const choice of [this.sort, this.size, this.which]) {
@@ -35,11 +39,16 @@ export class Components {
     this.fill();
   }
 
+  // Follow the state. Where the list has other rows then, it waits for `settle`: laying rows out
+  // takes longer than a picture, and would hold it up.
   show(state) {
     this.state = state;
-    const asked = this.demand();
-    if (asked !== this.sorted || ["meet", "on", "changed"].includes(this.which.value)) this.fill();
-    else for (const k of this.order) this.refresh(k);
+    this.stale = this.demand() !== this.sorted || ["meet", "on", "changed"].includes(this.which.value);
+    if (!this.stale) for (const k of this.order) this.refresh(k);
+  }
+
+  settle() {
+    if (this.stale) this.fill();
   }
 
   // The patches asked for, as long as they decide what wakes; those that wake come first then.
@@ -50,6 +59,7 @@ export class Components {
 
   fill() {
     const { run, state } = this;
+    this.stale = false;
     this.sorted = this.demand();
     const [least, most] = this.size.value.split("-").map((text) => (text ? Number(text) : Infinity));
     const wanted = {
@@ -128,6 +138,7 @@ export class Components {
     row.querySelector(".solo").setAttribute("aria-label", `Solo component ${k}`);
     row.querySelector(".mute").setAttribute("aria-label", `Mute component ${k}`);
     const thumb = row.querySelector(".thumb");
+    thumb.title = "Switch on or off";
     thumb.addEventListener("click", (event) => this.act("toggle", k, null, event.timeStamp));
     row.querySelector(".mute").addEventListener("click", (event) => this.act("mute", k, null, event.timeStamp));
     row.querySelector(".solo").addEventListener("click", (event) => this.act("solo", k, null, event.timeStamp));
@@ -137,11 +148,12 @@ export class Components {
       const value = number.value.trim() === "" ? NaN : Number(number.value);
       if (!Number.isFinite(value) || Math.abs(value) > MOST_SCALE) {
         this.failed(`A scale is a number from −${MOST_SCALE} to ${MOST_SCALE}.`);
-        this.refresh(k);
       } else {
         this.act("scale", k, value, event.timeStamp);
       }
+      number.value = this.state.wanted(k);
     });
+    number.addEventListener("blur", () => { number.value = this.state.wanted(k); });
     row.addEventListener("pointerenter", () => this.light(field));
     row.addEventListener("pointerleave", () => this.light(null));
     row.addEventListener("focusin", () => this.light(field));
@@ -156,9 +168,12 @@ export class Components {
     const row = this.row(k);
     const scale = state.scale(k, run);
     const on = scale !== 0;
+    const asking = state.asked.size && !state.first && !state.solo.size;
+    const now = [scale, state.wanted(k), asking, state.scales.has(k), state.muted.has(k), state.solo.has(k)].join();
+    if (row.now === now) return;
+    row.now = now;
     row.classList.toggle("off", !on);
     const tag = row.querySelector(".tag");
-    const asking = state.asked.size && !state.first && !state.solo.size;
     const word = state.muted.has(k) ? "muted"
       : state.solo.has(k) ? "solo"
         : state.scales.has(k) && scale !== 1 ? `× ${scale}`
@@ -185,23 +200,29 @@ export class Components {
     row.querySelectorAll(".marks > span:nth-child(3n)")[2].textContent = percent(bounded);
   }
 
+  // Patterns of the rows that are listed, a few at a time, so that a click waits for few of them.
   async fetch() {
-    const run = this.run;
-    const missing = this.order.filter((k) => !this.patterns.has(k));
-    for (let start = 0; start < missing.length; start += 8) {
-      const some = missing.slice(start, start + 8);
-      const query = some.map((k) => `component=${k}`).join("&");
-      try {
+    const { run } = this;
+    if (this.fetching === run) return;
+    this.fetching = run;
+    try {
+      for (;;) {
+        await this.idle();
+        if (run !== this.run) return;
+        const some = this.order.filter((k) => !this.patterns.has(k)).slice(0, PATTERNS);
+        if (!some.length) return;
+        const query = some.map((k) => `component=${k}`).join("&");
         const found = await ask(`/api/runs/${run.name}/patterns?${query}`);
         if (run !== this.run) return;
         for (const pattern of found) {
           this.patterns.set(pattern.component, pattern);
           this.paint(pattern.component);
         }
-      } catch (error) {
-        this.failed(error.message);
-        return;
       }
+    } catch (error) {
+      this.failed(error.message);
+    } finally {
+      if (this.fetching === run) this.fetching = null;
     }
   }
 

@@ -15,7 +15,10 @@ let state = new State();
 let answer = null;
 let comparing = false;
 
-const pictures = new Pictures(showAnswer, (error) => failed(error.message));
+const pictures = new Pictures(showAnswer, (error) => {
+  components.settle();
+  failed(error.message);
+});
 
 const grid = new Grid($("patches"), $("overlay"), {
   changed: (asked, time) => {
@@ -41,6 +44,7 @@ const components = new Components(
       if (kind !== "slide") settle();
     },
     light: (field) => grid.light(field),
+    idle: () => pictures.idle(),
     failed,
   },
 );
@@ -70,15 +74,15 @@ const explain = new Explain(
   { opened: (name) => open(name, ""), failed, told: (text) => say(text) },
 );
 
-// Ask for the picture of the state, and show at once what needs no answer.
+// Ask for the picture of the state, and show what needs no answer while it is made.
 function update(time = performance.now()) {
   $("alert").hidden = true;
   document.body.dataset.settled = "false";
+  pictures.ask({ run: run.name, state: state.question(), text: state.text(), time });
   grid.show(state.asked);
   components.show(state);
   buildUp.show(state.first);
   $("clear").disabled = !state.asked.size;
-  pictures.ask({ run: run.name, state: state.question(), text: state.text(), time });
 }
 
 // One step of undo ends here; the link follows.
@@ -113,7 +117,10 @@ async function showAnswer(found, asked) {
   $("speed").textContent = `New picture after ${Math.max(1, Math.round(milliseconds))} ms`;
   $("shown").dataset.digest = found.digest;
   $("shown").dataset.milliseconds = milliseconds;
-  document.body.dataset.settled = String(asked.text === state.text());
+  if (asked.text === state.text()) {
+    components.settle();
+    document.body.dataset.settled = "true";
+  }
   window.dispatchEvent(new CustomEvent("explorer:picture", { detail: { milliseconds, digest: found.digest } }));
 }
 

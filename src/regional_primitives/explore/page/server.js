@@ -32,6 +32,12 @@ export class Pictures {
     this.failed = failed;
     this.busy = false;
     this.next = null;
+    this.waiting = [];
+  }
+
+  // Wait until no picture is under way: what is less urgent comes after.
+  async idle() {
+    while (this.busy) await new Promise((resolve) => this.waiting.push(resolve));
   }
 
   async ask(question) {
@@ -52,6 +58,7 @@ export class Pictures {
       }
     } finally {
       this.busy = false;
+      for (const resume of this.waiting.splice(0)) resume();
     }
   }
 }

@@ -1,0 +1,64 @@
+"""`primitives explore` as a process of its own: what it prints, refuses, and how it ends."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "regional_primitives", "explore"]
+
+
+def _started(*words):
+    source = str(Path(__file__).parents[2] / "src")
+    return subprocess.Popen(
+        [*COMMAND, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def test_it_tells_its_address_serves_the_run_and_ends_with_130(face_folder):
+    process = _started(face_folder, "--no-open")
+    try:
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{address}api/runs") as answer:
+            assert b"faces" in answer.read()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert "until it is interrupted (Ctrl-C)" in err
+
+
+@pytest.mark.parametrize("case", ["missing", "no run", "corrupt", "taken"])
+def test_bad_input_is_one_line_and_status_two(face_folder, tmp_path, case):
+    words, message = [tmp_path / "missing"], "is not a run folder"
+    with socket.socket() as door:
+        if case == "no run":
+            words = [tmp_path]
+        elif case == "corrupt":
+            words, message = [shutil.copytree(face_folder, tmp_path / "run")], "is corrupt"
+            (words[0] / "tensors.safetensors").write_bytes(b"spoilt")
+        elif case == "taken":
+            door.bind(("127.0.0.1", 0))
+            door.listen()
+            port = door.getsockname()[1]
+            words, message = [face_folder, "--port", port], f"port {port} is taken"
+        process = _started(*words)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
