@@ -35,7 +35,7 @@ CASES = {
 }
 """Generator, size, layer."""
 WITHOUT_FIT = ("spatial crop", "influence alone", "gradient × activation")
-EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=8)
+EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=4)
 SHOWN = (
     "inside_error",
     "leak",

@@ -34,7 +34,7 @@ class Descent:
     @torch.no_grad()
     def step(self) -> None:
         """Take the next of `steps` steps."""
-        slopes = [one.grad for one in self.unknowns if one.grad is not None]
+        slopes = [_laid_out_like(one) for one in self.unknowns]
         adam(
             self.unknowns,
             slopes,
@@ -52,3 +52,12 @@ class Descent:
             maximize=False,
         )
         self.taken += 1
+
+
+def _laid_out_like(unknown: Tensor) -> Tensor:
+    """Return the slope with the unknown's strides: the kernel goes through memory, not places."""
+    slope = unknown.grad
+    assert slope is not None
+    if slope.stride() == unknown.stride():
+        return slope
+    return torch.empty_like(unknown).copy_(slope)
