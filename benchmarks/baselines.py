@@ -2,11 +2,12 @@
 
     .venv/bin/python benchmarks/baselines.py [--pictures 20] [--workers 2]
 
-Explains pictures by seeds from 0 on with the structured form's defaults and scores every baseline
-on the same 128 held-out demands. Writes benchmarks/results/baselines_faces.json after each picture,
+Explains pictures by seeds from 0 on with the structured form's defaults, scores every baseline
+on the same 128 held-out demands, and fits each picture at two further prices of leak. Writes
+benchmarks/results/baselines_faces.json after each picture and goes on from there if interrupted;
 at the end the table between the markers of docs/baselines.md and docs/images/baselines.png, the
-means of all pictures at each setting; the decomposition's own frontier in it is that of
-benchmarks/results/faces.json. About three minutes of one core a picture.
+means of all pictures at each setting. The middle of the decomposition's own frontier is that of
+benchmarks/results/faces.json. About four minutes of one core a picture.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.baselines import Compared, Comparison, Point
+from regional_primitives.evaluate.refits import frontier_fits
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.baseline_plots import plot_baselines
@@ -48,10 +51,25 @@ NUMBERS = (
 )
 
 
-def compared(seed: int) -> Comparison:
-    """Explain one picture and score every baseline on it."""
+ENDS = (0.05, 6.0)
+"""Prices of leak, multiples of the default, at the ends of the decomposition's own frontier."""
+LIGHT = rp.Evaluation(components=1, contexts=2, free_demands=0)
+
+
+def compared(seed: int) -> dict[str, object]:
+    """Explain one picture, score every baseline on it, and fit it at the ends of the frontier."""
     generator = rp.load_generator("faces")
-    return rp.baselines(rp.explain(generator, generator.sample_latents(1, seed=seed)), generator)
+    result = rp.explain(generator, generator.sample_latents(1, seed=seed))
+    fits = frontier_fits(result, generator, factors=ENDS)
+    scores = [(price, rp.evaluate(fit, generator, LIGHT)) for price, fit in fits]
+    return {
+        "comparison": rp.baselines(result, generator).to_dict(),
+        "frontier": [
+            {"outside_weight": price, "inside_error": one.inside_error, "leak": one.leak}
+            for price, one in scores
+        ],
+        "overhead_ratios": [one.overhead_ratio for _, one in scores],
+    }
 
 
 def main() -> None:
@@ -61,30 +79,41 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     chosen = parser.parse_args()
     threads = max(1, torch.get_num_threads() // chosen.workers)
-    found: dict[int, Comparison] = {}
+    settings = asdict(rp.Structured())
+    found = standing(settings)
+    todo = [seed for seed in range(chosen.pictures) if str(seed) not in found]
     with ProcessPoolExecutor(
         chosen.workers, get_context("spawn"), torch.set_num_threads, (threads,)
     ) as pool:
-        tasks = {pool.submit(compared, seed): seed for seed in range(chosen.pictures)}
+        tasks = {pool.submit(compared, seed): seed for seed in todo}
         for task in as_completed(tasks):
-            found[tasks[task]] = task.result()
+            found[str(tasks[task])] = task.result()
             print(f"{len(found)} of {chosen.pictures} pictures", flush=True)
             content = {
                 "date": datetime.date.today().isoformat(),
+                "threads": threads,
                 "versions": current_versions(),
-                "pictures": {str(seed): found[seed].to_dict() for seed in sorted(found)},
+                "settings": settings,
+                "pictures": {seed: found[seed] for seed in sorted(found, key=int)},
             }
             write_json(RESULTS, content)
-    renew_page([found[seed] for seed in sorted(found)])
+    renew_page([found[seed] for seed in sorted(found, key=int)])
 
 
-def renew_page(found: Sequence[Comparison]) -> None:
+def standing(settings: dict[str, Any]) -> dict[str, Any]:
+    """Read the pictures that an interrupted run with the same settings has compared already."""
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    return dict(before["pictures"]) if before.get("settings") == settings else {}
+
+
+def renew_page(rows: Sequence[dict[str, Any]]) -> None:
     """Write the table and the figure."""
+    found = [Comparison.from_dict(row["comparison"]) for row in rows]
     columns = zip(*([one.own, *one.baselines] for one in found), strict=True)
-    rows = [_row(list(column)) for column in columns]
+    told_rows = [_row(list(column)) for column in columns]
     header = ("method", "inside error", "leak", "objective", "boundedness", "consistency",
               "n90", "evaluations")  # fmt: skip
-    lines = ["| " + " | ".join(header) + " |", "| --- " * len(header) + "|", *rows]
+    lines = ["| " + " | ".join(header) + " |", "| --- " * len(header) + "|", *told_rows]
     page = PAGE.read_text(encoding="utf-8")
     renewed = re.sub(
         r"(?<=<!-- table: begin -->\n).*(?=<!-- table: end -->)",
@@ -93,7 +122,7 @@ def renew_page(found: Sequence[Comparison]) -> None:
         flags=re.DOTALL,
     )
     PAGE.write_text(renewed, encoding="utf-8")
-    figure = plot_baselines(mean_of(found), frontier=own_frontier(len(found)))
+    figure = plot_baselines(mean_of(found), frontier=own_frontier(rows))
     write_figure(ROOT / "docs" / "images" / "baselines.png", figure)
 
 
@@ -114,12 +143,16 @@ def _mean(points: Sequence[Point]) -> Point:
     return replace(points[0], **means)
 
 
-def own_frontier(pictures: int) -> list[dict[str, float]]:
+def own_frontier(rows: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     """Average the decomposition's own frontier over the same pictures."""
-    rows = json.loads(FACES.read_text(encoding="utf-8"))["pictures"][:pictures]
-    same_price = zip(*(row["wide_frontier"] for row in rows), strict=True)
+    middle = json.loads(FACES.read_text(encoding="utf-8"))["pictures"][: len(rows)]
+    curves = [
+        {point["outside_weight"]: point for point in (*one["frontier"], *row["frontier"])}
+        for one, row in zip(middle, rows, strict=True)
+    ]
     return [
-        {name: fmean(one[name] for one in points) for name in points[0]} for points in same_price
+        {name: fmean(curve[price][name] for curve in curves) for name in curves[0][price]}
+        for price in sorted(curves[0])
     ]
 
 

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/faces.py [--pictures 20] [--workers 2] [--one-stream]
 
 Of every picture: the defaults with all scores, a second fit with another random stream (stability),
-four fits at other prices of leak (the frontier), and one of quality `fast`. Writes
+two fits at other prices of leak (the frontier), and one of quality `fast`. Writes
 benchmarks/results/faces.json with every picture's scores, machine, versions and date, anew after
 each picture, and the README's table between its markers at the end (--table renews only that, from
 the file). Takes about five minutes of one core a picture. With --one-stream the pictures are
@@ -30,12 +30,9 @@ from scipy import stats
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.evaluate.refits import frontier_fits
 
 RESULTS = Path(__file__).parent / "results"
 EVALUATION = rp.Evaluation(refits=True)
-ENDS = (0.05, 6.0)
-"""Further prices of leak, multiples of the default, so that the frontier spans the baselines'."""
 SHOWN = (
     ("inside_error", "inside error", "{:.2%}", "≤ 0.5 %"),
     ("leak", "leak", "{:.1%}", "≤ 7 %"),
@@ -125,21 +122,6 @@ def measured(number: int, one_stream: bool, layer: str) -> dict[str, object]:
     found = rp.evaluate(result, generator, EVALUATION)
     assert found.frontier is not None
     leaky, _, tight = found.frontier
-    ends = [
-        (
-            price,
-            rp.evaluate(fit, generator, rp.Evaluation(components=1, contexts=2, free_demands=0)),
-        )
-        for price, fit in frontier_fits(result, generator, factors=ENDS)
-        if price != result.provenance.settings["outside_weight"]
-    ]
-    wide = [
-        *found.frontier,
-        *(
-            {"outside_weight": price, "inside_error": end.inside_error, "leak": end.leak}
-            for price, end in ends
-        ),
-    ]
     return {
         "picture": number,
         "wall_seconds": result.provenance.wall_seconds,
@@ -148,7 +130,6 @@ def measured(number: int, one_stream: bool, layer: str) -> dict[str, object]:
         "leaky_leak": leaky["leak"],
         "tight_inside_error": tight["inside_error"],
         "tight_leak": tight["leak"],
-        "wide_frontier": sorted(wide, key=lambda point: point["outside_weight"]),
         **found.to_dict(),
         **measured_fast(generator, latents),
     }

@@ -3,10 +3,9 @@
     .venv/bin/python benchmarks/patches.py [CASE …]
 
 Each case runs in a process of its own, so that its peak of memory is its own. `faces` cases are
-fitted with the defaults and scored; `photos` cases (128 px) take four steps only, since one
-evaluation of that tail costs as much as fifty of `faces`: their wall time is that of four steps,
-and `evaluations_of_the_defaults` is what a whole fit would take. Label maps are Voronoi cells of
-random points.
+fitted with the defaults, `photos` cases (128 px) with quality `fast`, since one evaluation of that
+tail costs as much as forty of `faces`: `evaluations_of_the_defaults` is what those would take. All
+are scored. Label maps are Voronoi cells of random points.
 Writes benchmarks/results/patches.json after every case. `photos` needs its weights: see
 `primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
@@ -27,6 +26,7 @@ import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.runtime.storage import write_json
 
+EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=0)
 RESULTS = Path(__file__).parent / "results" / "patches.json"
 CASES = {
     "faces 6x6": ("faces", 64, 6),
@@ -57,7 +57,7 @@ def measured(name: str) -> dict[str, object]:
     regions = rp.Regions.grid(cells, cells) if isinstance(cells, int) else None
     regions = regions or rp.Regions.from_labels(voronoi(size, 200))
     whole = rp.Structured()
-    settings = whole if model == "faces" else rp.Structured(steps=4, probes=1, baseline_count=64)
+    settings = whole if model == "faces" else rp.Structured.of_quality("fast")
     d = rp.explain(generator, generator.sample_latents(1, seed=0), regions, settings)
     origin = d.provenance
     row: dict[str, object] = {
@@ -74,8 +74,7 @@ def measured(name: str) -> dict[str, object]:
         "overhead_ratio": origin.overhead_ratio,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    if model == "faces":
-        row["scores"] = rp.evaluate(d, generator, rp.Evaluation(free_demands=8)).to_dict()
+    row["scores"] = rp.evaluate(d, generator, EVALUATION).to_dict()
     return row
 
 
@@ -92,6 +91,7 @@ def main() -> None:
         row = rows[name]
         print(
             f"{name}: {row['components']} components, {row['evaluations']} evaluations, "
+            f"inside {row['scores']['inside_error']:.2%}, leak {row['scores']['leak']:.1%}, "
             f"{row['wall_seconds']:.0f} s, overhead {row['overhead_ratio']:.2f}, "
             f"{row['peak_mib']:,.0f} MiB",
             flush=True,

@@ -144,18 +144,26 @@ class Comparison(RichResult):
         path = folder / BASELINES_FILE
         if not path.is_file():
             return None
-        content = read_json(path)
         try:
-            _refuse_strange_names(content)
-            return Comparison(
-                **{
-                    **content,
-                    "own": _compared(content["own"]),
-                    "baselines": tuple(_compared(one) for one in content["baselines"]),
-                }
-            )
+            return Comparison.from_dict(read_json(path))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{path} is corrupt: {error}") from error
+
+    @staticmethod
+    def from_dict(content: dict[str, Any]) -> Comparison:
+        """Undo `to_dict`, also after JSON.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is not what `to_dict` gives.
+        """
+        _refuse_strange_names(content)
+        return Comparison(
+            **{
+                **content,
+                "own": _compared(content["own"]),
+                "baselines": tuple(_compared(one) for one in content["baselines"]),
+            }
+        )
 
 
 def _compared(content: dict[str, Any]) -> Compared:
