@@ -53,3 +53,15 @@ def test_public_names_are_sorted_and_said_once():
 @pytest.mark.parametrize("name", ["explain", "cut", "load_generator", "Regions", "Decomposition"])
 def test_names_that_others_script_against_stay(name):
     assert name in rp.__all__
+
+
+def test_a_fit_imports_neither_a_compiler_nor_symbolic_algebra():
+    code = (
+        "import sys, regional_primitives as rp; generator = rp.load_generator('planted'); "
+        "settings = rp.Structured(steps=2, batch=4, probes=1, baseline_count=8); "
+        "d = rp.explain(generator, generator.sample_latents(1), rp.Regions.grid(4, 4), settings); "
+        "rp.evaluate(d, generator, rp.Evaluation(demands=4, components=2, free_steps=2)); "
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout.strip() == "[]", process.stderr

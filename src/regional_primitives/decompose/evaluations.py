@@ -69,7 +69,9 @@ class Evaluations:
         self.seconds += _now(leaf.device) - began
         at_images, figures = slope(images.detach().float())
         began = _now(leaf.device)
-        (at_units,) = torch.autograd.grad(images, leaf, at_images.to(images.dtype))
+        # A slope given to autograd as such would make it import symbolic algebra, for a second.
+        product = torch.linalg.vecdot(images.flatten(), at_images.to(images.dtype).flatten())
+        (at_units,) = torch.autograd.grad(product, leaf)
         self.seconds += _now(leaf.device) - began
         self.count += len(units)
         return at_units, figures
