@@ -23,6 +23,15 @@ def test_tokens_are_sites_and_vectors_are_one_site():
     assert torch.equal(tokens.flat(tokens.by_site(units)), units)
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 5), (7, 5), (11,)])
+def test_sites_come_first_and_go_back(shape):
+    layout = Layout(shape, start=4)
+    units = torch.randn(2, 4 + layout.units + 3)
+    first = layout.sites_first(units)
+    assert torch.equal(first, layout.by_site(units).transpose(0, 1))
+    assert torch.equal(layout.flat_of_sites(first), units[:, 4 : 4 + layout.units])
+
+
 def test_a_site_gets_exactly_the_rectangles_within_its_reach():
     regions = rp.Regions.grid(3, 3)
     influence = torch.zeros(9, 2)

@@ -73,10 +73,24 @@ class Layout:
             return mine.unflatten(-1, (self.channels, self.sites)).transpose(-1, -2)
         return mine.unflatten(-1, (self.sites, self.channels))
 
+    def sites_first(self, units: Shaped[Tensor, "batch units"]) -> Tensor:
+        """Take the tensor's units out of all of the feature's, as [sites, batch, channels]."""
+        if not self.channels_first:
+            return self.by_site(units).transpose(0, 1)
+        # Matrices are turned by blocks, several times as fast as tensors of more axes.
+        mine = units[:, self.start : self.start + self.units].reshape(-1, self.sites)
+        return mine.T.contiguous().view(self.sites, len(units), self.channels)
+
     def flat(self, arranged: Shaped[Tensor, "*batch sites channels"]) -> Tensor:
         """Bring [..., sites, channels] back into the tensor's own order, flat."""
         ordered = arranged.transpose(-1, -2) if self.channels_first else arranged
         return ordered.flatten(-2)
+
+    def flat_of_sites(self, arranged: Shaped[Tensor, "sites batch channels"]) -> Tensor:
+        """Bring what `sites_first` arranges back into the tensor's own order, [batch, units]."""
+        if not self.channels_first:
+            return arranged.transpose(0, 1).flatten(1)
+        return arranged.flatten(1).T.contiguous().view(arranged.shape[1], self.units)
 
 
 @dataclass(frozen=True)

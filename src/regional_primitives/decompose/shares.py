@@ -231,7 +231,7 @@ class FieldShares:
             made = on.new_empty(layout.sites, len(on), layout.channels)
             for part in parts:
                 made.index_copy_(0, part.places, part.switched(next(divisions).shares, on))
-            units.append(layout.flat(made.transpose(0, 1)))
+            units.append(layout.flat_of_sites(made))
         return torch.cat(units, 1)
 
     def pulled_back(
@@ -243,7 +243,7 @@ class FieldShares:
         """
         slopes = []
         for layout, parts in zip(self.layouts, self.parts, strict=True):
-            by_site = layout.by_site(slope).transpose(0, 1)
+            by_site = layout.sites_first(slope)
             slopes += [part.pulled_back(on, by_site[part.places]) for part in parts]
         return slopes
 
