@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -25,6 +24,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from pages import renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
@@ -111,17 +111,8 @@ def renew_page(rows: Sequence[dict[str, Any]]) -> None:
     found = [Comparison.from_dict(row["comparison"]) for row in rows]
     columns = zip(*([one.own, *one.baselines] for one in found), strict=True)
     told_rows = [_row(list(column)) for column in columns]
-    header = ("method", "inside error", "leak", "objective", "boundedness", "consistency",
-              "n90", "evaluations")  # fmt: skip
-    lines = ["| " + " | ".join(header) + " |", "| --- " * len(header) + "|", *told_rows]
-    page = PAGE.read_text(encoding="utf-8")
-    renewed = re.sub(
-        r"(?<=<!-- table: begin -->\n).*(?=<!-- table: end -->)",
-        lambda _: "\n".join(lines) + "\n",
-        page,
-        flags=re.DOTALL,
-    )
-    PAGE.write_text(renewed, encoding="utf-8")
+    header = ("method", *(name.replace("_", " ") for name, _ in NUMBERS))
+    renew(PAGE, "table", table(header, told_rows))
     figure = plot_baselines(mean_of(found), frontier=own_frontier(rows))
     write_figure(ROOT / "docs" / "images" / "baselines.png", figure)
 
@@ -156,13 +147,13 @@ def own_frontier(rows: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     ]
 
 
-def _row(methods: list[Compared]) -> str:
+def _row(methods: list[Compared]) -> list[str]:
     """Tell a method's means over the pictures, each at the setting that serves it best."""
     cells = [methods[0].name]
     for name, form in NUMBERS:
         values = [getattr(one.best if hasattr(one.best, name) else one, name) for one in methods]
         cells.append("" if None in values else told(Spread.over(values), form))
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
 if __name__ == "__main__":

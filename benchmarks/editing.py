@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import re
 import statistics
 import tempfile
 from itertools import permutations
 from pathlib import Path
 
 import torch
+from pages import renew, table
 
 import regional_primitives as rp
 from regional_primitives.apply import WAYS, edit_effects, edit_ways, measured_ways
@@ -77,8 +77,8 @@ def main() -> None:
         "blends": [blends(one, two, generator) for one, two in permutations(found.values(), 2)],
     }
     write_json(RESULTS, result)
-    _renew("edits", _edits_table(result))
-    _renew("blends", _blends_table(result))
+    renew(PAGE, "edits", _edits_table(result))
+    renew(PAGE, "blends", _blends_table(result))
 
 
 def _explained(generator: rp.Generator, seed: int, folder: Path) -> rp.Decomposition:
@@ -256,42 +256,35 @@ def draw(one: rp.Decomposition, other: rp.Decomposition, generator: rp.Generator
     write_figure(IMAGE, figure)
 
 
-def _renew(name: str, lines: list[str]) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    marked = rf"(?<=<!-- {name}: begin -->\n).*(?=<!-- {name}: end -->)"
-    text = "\n".join(lines) + "\n"
-    PAGE.write_text(re.sub(marked, lambda _: text, page, flags=re.DOTALL), encoding="utf-8")
-
-
 def _told(values: list[float], form: str = "{:.1%}") -> str:
     least, most = form.format(min(values)), form.format(max(values))
     return f"{form.format(statistics.fmean(values))} ({least} – {most})"
 
 
 def _edits_table(result: dict) -> list[str]:
-    lines = ["| way | removal: leak | seam | swap: leak | seam |", "| --- " * 5 + "|"]
+    rows = []
     for way, words in WAYS.items():
         cells = [
             _told([one["ways"][way][score] for one in result[kind]])
             for kind in ("removals", "swaps")
             for score in ("leak", "seam")
         ]
-        lines.append(f"| {words} | " + " | ".join(cells) + " |")
+        rows.append([words, *cells])
     before = [_told([one["seam_before"] for one in result[kind]]) for kind in ("removals", "swaps")]
-    return [*lines, f"| unedited picture |  | {before[0]} |  | {before[1]} |"]
+    rows.append(["unedited picture", "", before[0], "", before[1]])
+    return table(("way", "removal: leak", "seam", "swap: leak", "seam"), rows)
 
 
 def _blends_table(result: dict) -> list[str]:
     scores = ("inside", "outside", "together", "leak", "seam")
-    header = (
-        "| a field across the border goes | inside error | outside error | both | leak | seam |"
-    )
-    lines = [header, "| --- " * 6 + "|"]
+    header = ("a field across the border goes", "inside error", "outside error", "both")
+    rows = []
     for way in result["blends"][0]["ways"]:
         cells = [_told([one["ways"][way][score] for one in result["blends"]]) for score in scores]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+        rows.append([way, *cells])
     before = _told([one["seam_before"] for one in result["blends"]])
-    return [*lines, f"| unedited picture |  |  |  |  | {before} |"]
+    rows.append(["unedited picture", "", "", "", "", before])
+    return table((*header, "leak", "seam"), rows)
 
 
 if __name__ == "__main__":

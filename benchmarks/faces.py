@@ -26,6 +26,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from pages import renew, table
 from scipy import stats
 
 import regional_primitives as rp
@@ -213,24 +214,16 @@ def report(scores: list[dict[str, object]]) -> None:
 
 def renew_readme(scores: list[dict[str, object]]) -> None:
     """Write the README's table between its markers."""
-    lines = [
-        "",
-        f"Mean over {len(scores)} pictures (seeds from 0 on), its 95 % interval, and the range:",
-        "",
-        "| score | mean | range | perfect |",
-        "| --- | --- | --- | --- |",
-    ]
+    lead = f"Mean over {len(scores)} pictures (seeds from 0 on), its 95 % interval, and the range:"
+    rows = []
     for name, label, form, perfect in README_ROWS:
         values = [float(row[name]) for row in scores]  # type: ignore[arg-type]
         mean, half = interval(values)
         low, high = (form.format(end(values)) for end in (min, max))
         about = f"{form.format(mean)} ± {form.format(half)}"
-        lines.append(f"| {label} | {about} | {low} – {high} | {perfect} |")
-    page = README.read_text(encoding="utf-8")
-    begin, end = "<!-- faces: begin -->\n", "<!-- faces: end -->"
-    before, rest = page.split(begin)
-    text = before + begin + "\n".join([*lines, "", ""]) + end + rest.split(end)[1]
-    README.write_text(text, encoding="utf-8")
+        rows.append([label, about, f"{low} – {high}", perfect])
+    shown = table(("score", "mean", "range", "perfect"), rows)
+    renew(README, "faces", ["", lead, "", *shown, ""])
 
 
 def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) -> None:

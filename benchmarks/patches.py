@@ -1,12 +1,13 @@
 """What many patches cost, case by case.
 
-    .venv/bin/python benchmarks/patches.py [CASE …]
+    .venv/bin/python benchmarks/patches.py [CASE …] [--table]
 
 Each case runs in a process of its own, so that its peak of memory is its own. `faces` cases are
 fitted with the defaults, `photos` cases (128 px) with quality `fast`, since one evaluation of that
 tail costs as much as forty of `faces`: `evaluations_of_the_defaults` is what those would take. All
 are scored. Label maps are Voronoi cells of random points.
-Writes benchmarks/results/patches.json after every case. `photos` needs its weights: see
+Writes benchmarks/results/patches.json after every case, and at the end the table between its
+markers in docs/generators.md (--table renews only that). `photos` needs its weights: see
 `primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
@@ -16,11 +17,14 @@ import argparse
 import datetime
 import json
 import resource
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
+from pages import renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
@@ -28,6 +32,20 @@ from regional_primitives.runtime.storage import write_json
 
 EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=0)
 RESULTS = Path(__file__).parent / "results" / "patches.json"
+PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
+HEADER = (
+    "regions",
+    "quality",
+    "components",
+    "evaluations",
+    "wall time over the first of its kind",
+    "inside error",
+    "leak",
+    "boundedness",
+    "consistency",
+    "overhead",
+    "peak memory",
+)
 CASES = {
     "faces 6x6": ("faces", 64, 6),
     "faces 16x16": ("faces", 64, 16),
@@ -82,7 +100,9 @@ def main() -> None:
     """Run the cases one after another, and print and write what they cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
-    names = parser.parse_args().cases or list(CASES)
+    parser.add_argument("--table", action="store_true", help="only the page's, from the results")
+    chosen = parser.parse_args()
+    names = chosen.cases or ([] if chosen.table else list(CASES))
     known = json.loads(RESULTS.read_text(encoding="utf-8"))["cases"] if RESULTS.is_file() else []
     rows = {row["case"]: row for row in known}
     for name in names:
@@ -102,6 +122,31 @@ def main() -> None:
             "cases": [rows[case] for case in CASES if case in rows],
         }
         write_json(RESULTS, content)
+    renew_page(rows)
+
+
+def renew_page(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the page's table, of the cases that were measured."""
+    lines = []
+    for case in CASES:
+        if case not in rows:
+            continue
+        row, first = rows[case], rows.get(f"{case.split()[0]} 6x6")
+        cells = (
+            f"`{case.split()[0]}`, {case.split(maxsplit=1)[1].replace('x', ' × ')}",
+            "balanced" if CASES[case][0] == "faces" else "fast",
+            f"{row['components']:,}",
+            f"{row['evaluations']:,}",
+            f"{row['wall_seconds'] / first['wall_seconds']:.2f}" if first else "",
+            f"{row['scores']['inside_error']:.2%}",
+            f"{row['scores']['leak']:.1%}",
+            f"{row['scores']['boundedness']:.2f}",
+            f"{row['scores']['consistency']:.2f}",
+            f"{row['overhead_ratio']:.2f}",
+            f"{row['peak_mib']:,.0f} MiB",
+        )
+        lines.append(cells)
+    renew(PAGE, "patches", table(HEADER, lines))
 
 
 if __name__ == "__main__":

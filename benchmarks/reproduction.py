@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pages import renew, table
 from PIL import Image
 
 from regional_primitives.reproduction import reproduce
@@ -40,14 +41,8 @@ def main() -> None:
     with progress_bar() as progress:
         result = reproduce("faces", folder, progress=progress)
     write_json(RESULTS, summaries(result.to_dict()))
-    page = PAGE.read_text(encoding="utf-8")
-    renewed = re.sub(
-        r"(?<=<!-- table: begin -->\n).*(?=<!-- table: end -->)",
-        lambda _: table(reproduction_lines(result)),
-        page,
-        flags=re.DOTALL,
-    )
-    PAGE.write_text(renewed, encoding="utf-8")
+    header = ("experiment", "number", "structured", "exact")
+    renew(PAGE, "table", table(header, rows(reproduction_lines(result))))
     for name in SHOWN:
         drawn = Image.open(folder / FIGURES / f"{name}.png").convert("RGB")
         small = drawn.quantize(COLOURS, dither=Image.Dither.NONE)
@@ -61,14 +56,12 @@ def summaries(content: Any) -> Any:
     return content
 
 
-def table(lines: list[Line]) -> str:
-    """Write the lines as Markdown, each experiment's name once."""
-    rows = ["| experiment | number | structured | exact |", "| --- | --- | --- | --- |"]
+def rows(lines: list[Line]) -> Iterator[tuple[str, ...]]:
+    """Lay out the lines, each experiment's name once."""
     for name, group in itertools.groupby(lines, lambda line: line.experiment):
         for number, line in enumerate(group):
             told = f"**{name}**" if number == 0 else ""
-            rows.append(f"| {told} | {line.score} | {line.structured} | {line.exact} |")
-    return "\n".join(rows) + "\n"
+            yield told, line.score, line.structured, line.exact
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ a picture takes 6, 25 and 35 minutes of one core with the defaults. Every pictur
 those of benchmarks/faces.py, without refits, and beside it stand the baselines that need no fit, on
 the same demands. With --second-seed every picture is fitted once more with another random stream,
 and the overlap of the two stands with the scores. Writes benchmarks/results/zoo_CASE[_QUALITY].json
-after every picture; a run with the same settings goes on where one stopped. `photos` needs its
-weights: see `primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+after every picture, and at the end the tables between the markers of docs/generators.md; a run
+with the same settings goes on where one stopped, and --table renews only the tables. `photos` needs
+its weights: see `primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
 from __future__ import annotations
@@ -21,15 +22,21 @@ import resource
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import torch
+from pages import renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.decompose.structured import QUALITIES
 from regional_primitives.evaluate.refits import stability
 from regional_primitives.evaluate.spread import Spread
+from regional_primitives.show.reproduction_table import told
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
 CASES: dict[str, tuple[str, int | None, str]] = {
     "faces": ("faces", None, "main.5"),
     "photos-64": ("photos", 64, "10"),
@@ -60,6 +67,30 @@ SHOWN = (
     "peak_mib",
 )
 OF_TWO_SEEDS = ("stability", "unit_stability")
+COLUMNS = (
+    ("evaluations", "evaluations", "{:,.0f}"),
+    ("inside_error", "inside error", "{:.2%}"),
+    ("leak", "leak", "{:.1%}"),
+    ("boundedness", "boundedness", "{:.2f}"),
+    ("boundedness_in_context", "… in context", "{:.2f}"),
+    ("consistency", "consistency", "{:.2f}"),
+    ("superposition_error", "superposition error", "{:.2f}"),
+    ("n90", "n90", "{:.0f}"),
+    ("psnr", "PSNR", "{:.1f} dB"),
+    ("overhead_ratio", "overhead", "{:.2f}"),
+    ("stability", "two seeds", "{:.2f}"),
+)
+"""Of the page's first table: score, header, form."""
+ROWS = (
+    ("`faces`, 64 px", "faces"),
+    ("… `best`", "zoo_faces_best"),
+    ("`photos`, 64 px", "zoo_photos-64"),
+    ("`photos`, 128 px", "zoo_photos-128"),
+    ("… `fast`", "zoo_photos-128_fast"),
+    ("`terrain`, 128 px", "zoo_terrain"),
+    ("… `fast`", "zoo_terrain_fast"),
+)
+"""Label and file of results; a line for each file that is there."""
 
 
 def rows(
@@ -115,14 +146,24 @@ def standing(out: Path, result: dict[str, object]) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Score one case; print the table, write the results."""
+    """Score one case, and renew the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=CASES)
+    parser.add_argument("case", choices=CASES, nargs="?")
     parser.add_argument("--pictures", type=int, default=10)
     parser.add_argument("--quality", default="balanced")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--second-seed", action="store_true")
+    parser.add_argument("--table", action="store_true", help="only the page's, from the files")
     chosen = parser.parse_args()
+    if chosen.case:
+        measure(chosen)
+    elif not chosen.table:
+        parser.error("name a case, or --table")
+    renew_page()
+
+
+def measure(chosen: argparse.Namespace) -> None:
+    """Score one case's pictures, and write them one after another."""
     torch.set_num_threads(chosen.threads)
     name, size, layer = CASES[chosen.case]
     settings = rp.Structured.of_quality(chosen.quality)
@@ -151,14 +192,58 @@ def main() -> None:
         result["summary"] = {key: asdict(value) for key, value in summary.items()}
         result["pictures"] = found
         out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"\n| {chosen.case}, {layer} | mean of {len(found)} pictures | range |")
-    print("| --- | --- | --- |")
-    for key in shown:
-        values = [float(one[key]) for one in found]  # type: ignore[arg-type]
-        value = Spread.over(values)
-        half = value.half_interval_95
-        told = f"{value.mean:.4g}" + ("" if half is None else f" ± {half:.2g}")
-        print(f"| {key} | {told} | {min(values):.4g} – {max(values):.4g} |")
+
+
+def renew_page() -> None:
+    """Write the page's tables, of all cases that were measured with the settings of today."""
+    measured = []
+    for label, name in ROWS:
+        file = RESULTS / f"{name}.json"
+        if file.is_file():
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            quality = name.rsplit("_", 1)[-1]
+            today = rp.Structured.of_quality(quality if quality in QUALITIES else "balanced")
+            if stored["settings"] == asdict(today):
+                measured.append((label, stored))
+    renew(PAGE, "scores", scores_table(measured))
+    renew(PAGE, "crude", crude_table(measured))
+
+
+def scores_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Lay out means over pictures of every score, a line a case."""
+    header = ["generator", "layer", "pictures", *(label for _, label, _ in COLUMNS)]
+    lines = []
+    for label, stored in measured:
+        pictures = stored["pictures"]
+        cells = [label, stored["layer"], str(len(pictures))]
+        for name, _, form in COLUMNS:
+            values = [one.get(name) for one in pictures]
+            cells.append("" if None in values else told(Spread.over(values), form))
+        lines.append(cells)
+    return table(header, lines)
+
+
+def crude_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Lay out what needs no fit, each at the setting with the least inside error + price · leak."""
+    header = ["generator", "this decomposition", *WITHOUT_FIT]
+    lines = []
+    for label, stored in measured:
+        pictures = stored["pictures"]
+        if "baselines" not in pictures[0]:
+            continue
+        price = stored["settings"]["outside_weight"]
+        own = [fmean(one[name] for one in pictures) for name in ("inside_error", "leak")]
+        best = [own]
+        for method in WITHOUT_FIT:
+            points = zip(*(one["baselines"][method] for one in pictures), strict=True)
+            means = [
+                [fmean(one[name] for one in same) for name in ("inside_error", "leak")]
+                for same in points
+            ]
+            best.append(min(means, key=lambda mean: mean[0] + price * mean[1]))
+        cells = [f"{inside:.2%}, {leak:.1%}" for inside, leak in best]
+        lines.append([label, *cells])
+    return table(header, lines)
 
 
 if __name__ == "__main__":
