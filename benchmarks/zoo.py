@@ -76,7 +76,7 @@ COLUMNS = (
     ("consistency", "consistency", "{:.2f}"),
     ("superposition_error", "superposition error", "{:.2f}"),
     ("n90", "n90", "{:.0f}"),
-    ("psnr", "PSNR", "{:.1f} dB"),
+    ("psnr", "PSNR, dB", "{:.1f}"),
     ("overhead_ratio", "overhead", "{:.2f}"),
     ("stability", "two seeds", "{:.2f}"),
 )
@@ -218,7 +218,12 @@ def scores_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
         cells = [label, stored["layer"], str(len(pictures))]
         for name, _, form in COLUMNS:
             values = [one.get(name) for one in pictures]
-            cells.append("" if None in values else told(Spread.over(values), form))
+            if None in values:
+                cells.append("")
+            elif min(values) == max(values):
+                cells.append(form.format(values[0]))
+            else:
+                cells.append(told(Spread.over(values), form))
         lines.append(cells)
     return table(header, lines)
 
@@ -227,7 +232,7 @@ def crude_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
     """Lay out what needs no fit, each at the setting with the least inside error + price · leak."""
     header = ["generator", "this decomposition", *WITHOUT_FIT]
     lines = []
-    for label, stored in measured:
+    for _, stored in measured:
         pictures = stored["pictures"]
         if "baselines" not in pictures[0]:
             continue
@@ -242,7 +247,7 @@ def crude_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
             ]
             best.append(min(means, key=lambda mean: mean[0] + price * mean[1]))
         cells = [f"{inside:.2%}, {leak:.1%}" for inside, leak in best]
-        lines.append([label, *cells])
+        lines.append([f"`{stored['generator']}`, {stored['quality']}", *cells])
     return table(header, lines)
 
 
