@@ -36,6 +36,7 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/faces.py --one-stream
 	$(BIN)/python benchmarks/tails.py
+	$(BIN)/python benchmarks/zoo.py faces --quality best --second-seed --pictures 4
 	$(BIN)/python benchmarks/zoo.py photos-64
 	$(BIN)/python benchmarks/zoo.py photos-128
 	$(BIN)/python benchmarks/zoo.py terrain

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from multiprocessing import get_context
@@ -97,7 +97,7 @@ def main() -> None:
                 "pictures": {seed: found[seed] for seed in sorted(found, key=int)},
             }
             write_json(RESULTS, content)
-    renew_page([found[seed] for seed in sorted(found, key=int)])
+    renew_page({int(seed): found[seed] for seed in sorted(found, key=int)})
 
 
 def standing(settings: dict[str, Any]) -> dict[str, Any]:
@@ -106,14 +106,14 @@ def standing(settings: dict[str, Any]) -> dict[str, Any]:
     return dict(before["pictures"]) if before.get("settings") == settings else {}
 
 
-def renew_page(rows: Sequence[dict[str, Any]]) -> None:
+def renew_page(by_seed: Mapping[int, dict[str, Any]]) -> None:
     """Write the table and the figure."""
-    found = [Comparison.from_dict(row["comparison"]) for row in rows]
+    found = [Comparison.from_dict(row["comparison"]) for row in by_seed.values()]
     columns = zip(*([one.own, *one.baselines] for one in found), strict=True)
     told_rows = [_row(list(column)) for column in columns]
     header = ("method", *(name.replace("_", " ") for name, _ in NUMBERS))
     renew(PAGE, "table", table(header, told_rows))
-    figure = plot_baselines(mean_of(found), frontier=own_frontier(rows))
+    figure = plot_baselines(mean_of(found), frontier=own_frontier(by_seed))
     write_figure(ROOT / "docs" / "images" / "baselines.png", figure)
 
 
@@ -134,12 +134,13 @@ def _mean(points: Sequence[Point]) -> Point:
     return replace(points[0], **means)
 
 
-def own_frontier(rows: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
+def own_frontier(by_seed: Mapping[int, dict[str, Any]]) -> list[dict[str, float]]:
     """Average the decomposition's own frontier over the same pictures."""
-    middle = json.loads(FACES.read_text(encoding="utf-8"))["pictures"][: len(rows)]
+    rows = json.loads(FACES.read_text(encoding="utf-8"))["pictures"]
+    middle = {row["picture"]: row["frontier"] for row in rows}
     curves = [
-        {point["outside_weight"]: point for point in (*one["frontier"], *row["frontier"])}
-        for one, row in zip(middle, rows, strict=True)
+        {point["outside_weight"]: point for point in (*middle[seed], *row["frontier"])}
+        for seed, row in by_seed.items()
     ]
     return [
         {name: fmean(curve[price][name] for curve in curves) for name in curves[0][price]}

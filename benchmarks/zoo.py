@@ -30,7 +30,6 @@ from pages import renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.decompose.structured import QUALITIES
 from regional_primitives.evaluate.refits import stability
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.show.reproduction_table import told
@@ -201,8 +200,7 @@ def renew_page() -> None:
         file = RESULTS / f"{name}.json"
         if file.is_file():
             stored = json.loads(file.read_text(encoding="utf-8"))
-            quality = name.rsplit("_", 1)[-1]
-            today = rp.Structured.of_quality(quality if quality in QUALITIES else "balanced")
+            today = rp.Structured.of_quality(stored.get("quality", "balanced"))
             if stored["settings"] == asdict(today):
                 measured.append((label, stored))
     renew(PAGE, "scores", scores_table(measured))
