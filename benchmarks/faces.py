@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import platform
 import resource
 import statistics
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from machine import processor
 from pages import renew, table
 from scipy import stats
 
@@ -93,15 +93,6 @@ def interval(values: list[float]) -> tuple[float, float]:
         return mean, float("nan")
     quantile = stats.t.ppf(0.975, len(values) - 1)
     return mean, float(quantile * statistics.stdev(values) / len(values) ** 0.5)
-
-
-def processor() -> str:
-    """Name the processor as the system does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
 
 
 def latents_of(generator: rp.Generator, number: int, one_stream: bool) -> torch.Tensor:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import shapiq
 import torch
+from machine import processor
 
 from regional_primitives.setfunctions import or_harsanyi, or_values
 
@@ -103,7 +104,7 @@ def main() -> None:
             {
                 "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
                 "machine": {
-                    "cpu": cpu_name(),
+                    "cpu": processor(),
                     "cores": os.cpu_count(),
                     "threads": threads,
                     "load_average_at_end": os.getloadavg()[0],
@@ -173,16 +174,6 @@ def summary(figures: list[float]) -> dict[str, float]:
 def ratio(seconds: dict[str, list[float]], upper: str, lower: str) -> dict[str, float]:
     """Median and range of the ratio of two calls of the same round."""
     return summary([a / b for a, b in zip(seconds[upper], seconds[lower], strict=True)])
-
-
-def cpu_name() -> str:
-    """The processor's name where Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -19,19 +19,23 @@ import argparse
 import datetime
 import json
 import resource
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
+from machine import device_name
 from pages import renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.evaluate.refits import stability
+from regional_primitives.evaluate.baselines import BASELINES
 from regional_primitives.evaluate.spread import Spread
+from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.reproduction_table import told
 
 RESULTS = Path(__file__).parent / "results"
@@ -65,7 +69,7 @@ SHOWN = (
     "ssim",
     "peak_mib",
 )
-OF_TWO_SEEDS = ("stability", "unit_stability")
+OF_REFITS = ("stability", "unit_stability")
 COLUMNS = (
     ("evaluations", "evaluations", "{:,.0f}"),
     ("inside_error", "inside error", "{:.2%}"),
@@ -92,66 +96,65 @@ ROWS = (
 """Label and file of results; a line for each file that is there."""
 
 
-def rows(
-    generator: rp.Generator, settings: rp.Structured, pictures: range, second_seed: bool
-) -> Iterator[dict[str, object]]:
-    """Score pictures of a generator, by their seeds."""
-    for seed in pictures:
-        latents = generator.sample_latents(1, seed=seed)
-        regions = rp.Regions.grid(6, 6)
-        d = rp.explain(generator, latents, regions, settings, picture_seed=seed)
-        scores = rp.evaluate(d, generator, EVALUATION)
-        if second_seed:
-            other = replace(settings, seed=settings.seed + 1)
-            by_field, by_unit = stability(d, rp.explain(generator, latents, regions, other))
-            scores = replace(scores, stability=by_field, unit_stability=by_unit)
-        size = sum(size * share for size, share in scores.field_sizes.items())
-        others = rp.baselines(d, generator, WITHOUT_FIT, EVALUATION).baselines
-        print(
-            f"{generator.name} {seed}: inside {scores.inside_error:.2%}, leak {scores.leak:.1%}, "
-            f"boundedness {scores.boundedness:.2f}, consistency {scores.consistency:.2f}, "
-            f"{d.provenance.wall_seconds:.0f} s",
-            flush=True,
-        )
-        origin = d.provenance
-        yield {
-            "picture": seed,
-            "wall_seconds": origin.wall_seconds,
-            "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
-            "flows_past": len(origin.flows_past),
-            "whole_network": origin.whole_network,
-            "mean_field_size": size,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "baselines": {
-                other.name: [
-                    {"setting": point.setting, "inside_error": point.inside_error,
-                     "leak": point.leak}
-                    for point in other.points
-                ]
-                for other in others
-            },
-            **scores.to_dict(),
-        }  # fmt: skip
+@cache
+def _generator(case: str, device: str) -> rp.Generator:
+    name, size, layer = CASES[case]
+    return rp.load_generator(name, layer, size=size, device=device)
 
 
-def standing(out: Path, result: dict[str, object]) -> list[dict[str, object]]:
+def scored(
+    case: str, device: str, settings: rp.Structured, seed: int, refits: bool
+) -> dict[str, object]:
+    """Explain and score one picture, by its seed, and score what one would do instead."""
+    generator = _generator(case, device)
+    d = rp.explain(
+        generator, generator.sample_latents(1, seed=seed), rp.Regions.grid(6, 6), settings,
+        picture_seed=seed,
+    )  # fmt: skip
+    scores = rp.evaluate(d, generator, replace(EVALUATION, refits=refits))
+    names = list(BASELINES) if refits else WITHOUT_FIT
+    others = rp.baselines(d, generator, names, EVALUATION).baselines
+    origin = d.provenance
+    return {
+        "picture": seed,
+        "wall_seconds": origin.wall_seconds,
+        "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
+        "flows_past": len(origin.flows_past),
+        "whole_network": origin.whole_network,
+        "mean_field_size": sum(size * share for size, share in scores.field_sizes.items()),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "baselines": {
+            other.name: [
+                {"setting": point.setting, "inside_error": point.inside_error, "leak": point.leak}
+                for point in other.points
+            ]
+            for other in others
+        },
+        **scores.to_dict(),
+    }
+
+
+def standing(out: Path, result: dict[str, object]) -> dict[int, dict[str, Any]]:
     """Read the pictures that an interrupted run with the same settings has scored already."""
     if not out.is_file():
-        return []
+        return {}
     before = json.loads(out.read_text(encoding="utf-8"))
     same = all(before.get(key) == result[key] for key in ("settings", "evaluation", "grid"))
-    told = not result["second_seed"] or before.get("second_seed")
-    return list(before["pictures"]) if same and told else []
+    told = not result["refits"] or before.get("refits")
+    return {one["picture"]: one for one in before["pictures"]} if same and told else {}
 
 
 def main() -> None:
     """Score one case, and renew the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=CASES, nargs="?")
-    parser.add_argument("--pictures", type=int, default=10)
+    parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--quality", default="balanced")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--second-seed", action="store_true")
+    parser.add_argument(
+        "--refits", action="store_true", help="see above; four to six times the work"
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="only the page's, from the files")
     chosen = parser.parse_args()
     if chosen.case:
@@ -162,35 +165,48 @@ def main() -> None:
 
 
 def measure(chosen: argparse.Namespace) -> None:
-    """Score one case's pictures, and write them one after another."""
-    torch.set_num_threads(chosen.threads)
-    name, size, layer = CASES[chosen.case]
+    """Score one case's pictures, and write them as they come."""
     settings = rp.Structured.of_quality(chosen.quality)
     suffix = "" if chosen.quality == "balanced" else f"_{chosen.quality}"
     out = RESULTS / f"zoo_{chosen.case}{suffix}.json"
-    generator = rp.load_generator(name, layer, size=size)
+    name, _, layer = CASES[chosen.case]
     result: dict[str, object] = {
         "generator": name,
         "layer": layer,
         "grid": "6x6",
         "quality": chosen.quality,
-        "baseline_count": generator.baseline_count,
+        "baseline_count": _generator(chosen.case, "cpu").baseline_count,
         "date": datetime.date.today().isoformat(),
-        "threads": chosen.threads,
-        "second_seed": chosen.second_seed,
+        "device": device_name(chosen.device),
+        "threads": 1,
+        "workers": chosen.workers,
+        "refits": chosen.refits,
         "versions": current_versions(),
         "settings": asdict(settings),
         "evaluation": asdict(EVALUATION),
     }
-    shown = (*SHOWN, *(OF_TWO_SEEDS if chosen.second_seed else ()))
+    shown = (*SHOWN, *(OF_REFITS if chosen.refits else ()))
     found = standing(out, result)
-    todo = range(len(found), chosen.pictures)
-    for row in rows(generator, settings, todo, chosen.second_seed):
-        found.append(row)
-        summary = {key: Spread.over([float(one[key]) for one in found]) for key in shown}  # type: ignore[arg-type]
-        result["summary"] = {key: asdict(value) for key, value in summary.items()}
-        result["pictures"] = found
-        out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    todo = [seed for seed in range(chosen.pictures) if seed not in found]
+    with ProcessPoolExecutor(
+        chosen.workers, get_context("spawn"), torch.set_num_threads, (1,)
+    ) as pool:
+        asked = (chosen.case, chosen.device, settings)
+        tasks = [pool.submit(scored, *asked, seed, chosen.refits) for seed in todo]
+        for task in as_completed(tasks):
+            row = task.result()
+            found[row["picture"]] = row
+            print(
+                f"{chosen.case} {row['picture']}: inside {row['inside_error']:.2%}, "
+                f"leak {row['leak']:.1%}, boundedness {row['boundedness']:.2f}, "
+                f"consistency {row['consistency']:.2f}, {row['wall_seconds']:.0f} s",
+                flush=True,
+            )
+            pictures = [found[seed] for seed in sorted(found)]
+            summary = {key: Spread.over([float(one[key]) for one in pictures]) for key in shown}
+            result["summary"] = {key: asdict(value) for key, value in summary.items()}
+            result["pictures"] = pictures
+            write_json(out, result)
 
 
 def renew_page() -> None:

@@ -1,0 +1,161 @@
+"""How near a fit comes to what the tail alone can do: the table of docs/research/overhead.md.
+
+    .venv/bin/python benchmarks/speed.py [CASE …] [--device cpu] [--table]
+
+Of each generator (the cases of benchmarks/zoo.py): evaluations a second, forward and backward, of
+the tail alone at the batch of a fit's step and at the best of some larger batches, both without
+any work around them; and of a fit of 60 steps, the second of the process. On a GPU the tail
+alone is timed in other arithmetic, too: without TF32, channels last, in bfloat16. Medians over
+rounds, all of one run. Writes benchmarks/results/speed.json, one row a device and case.
+`photos` needs its weights: see `primitives models`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import device_name
+from pages import renew, table
+from zoo import CASES
+
+import regional_primitives as rp
+from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.generators.feature import as_units, units_as
+from regional_primitives.runtime.storage import write_json
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+PAGE = Path(__file__).parents[1] / "docs" / "research" / "overhead.md"
+STEPS = 60
+LARGER = {"cpu": (1, 4), "cuda": (48, 192, 768)}
+"""Batches besides that of a step."""
+ROUNDS = {"cpu": 5, "cuda": 20}
+HEADER = (
+    "device",
+    "generator",
+    "tail alone, a step's batch",
+    "tail alone, best batch",
+    "a fit",
+    "fit / tail at a step's batch",
+    "overhead ratio",
+    "peak memory",
+)
+
+
+def now(device: torch.device) -> float:
+    """Return the time, once the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def per_second(generator: rp.Generator, units: torch.Tensor, count: int) -> float:
+    """Time the tail alone at a batch, forward and backward: evaluations a second."""
+    batch = units.expand(count, -1).contiguous()
+    slope = torch.ones_like(generator.tail(units_as(batch, generator.feature_shape)))
+    seconds = []
+    for round_ in range(2 + ROUNDS[generator.device.type]):
+        leaf = batch.clone().requires_grad_(True)
+        began = now(leaf.device)
+        images = generator.tail(units_as(leaf, generator.feature_shape))
+        torch.autograd.grad(images, leaf, slope)
+        if round_ >= 2:
+            seconds.append(now(leaf.device) - began)
+    return count / statistics.median(seconds)
+
+
+@contextmanager
+def arithmetic(name: str, network: torch.nn.Module) -> Iterator[None]:
+    """Run the tail in another arithmetic, where torch has a switch for it."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = name != "float32"
+    try:
+        if name == "channels last":
+            network.to(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=name == "bfloat16"):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+        network.to(memory_format=torch.contiguous_format)
+
+
+def measured(case: str, device: str) -> dict[str, Any]:
+    """Measure one generator on one device."""
+    name, size, layer = CASES[case]
+    generator = rp.load_generator(name, layer, size=size, device=device)
+    latents = generator.sample_latents(1, seed=0)
+    settings = replace(rp.Structured(), steps=STEPS)
+    fits = [rp.explain(generator, latents, rp.Regions.grid(6, 6), settings) for _ in range(2)]
+    bound = generator.at(latents)
+    units = as_units(bound.head(latents))
+    kind, step = generator.device.type, settings.batch + 2 * settings.trials
+    batches = {count: per_second(bound, units, count) for count in (step, *LARGER[kind])}
+    origin = fits[1].provenance
+    row = {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "case": case,
+        "tail_per_second": batches,
+        "step": step,
+        "fit_per_second": origin.evaluations / origin.wall_seconds,
+        "first_overhead_ratio": fits[0].provenance.overhead_ratio,
+        "overhead_ratio": origin.overhead_ratio,
+        "date": datetime.date.today().isoformat(),
+        "versions": current_versions(),
+    }
+    if kind == "cuda":
+        row["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        best = max(batches, key=lambda count: batches[count])
+        row["arithmetic"] = {}
+        for other in ("TF32", "float32", "channels last", "bfloat16"):
+            with arithmetic(other, generator.network.module):
+                row["arithmetic"][other] = {c: per_second(bound, units, c) for c in (step, best)}
+    return row
+
+
+def main() -> None:
+    """Measure the cases asked for, print and write them, and renew the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--table", action="store_true", help="only the page's, from the results")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.is_file() else []
+    rows = {(row["device"], row["case"]): row for row in known}
+    for case in chosen.cases or ([] if chosen.table else list(CASES)):
+        row = measured(case, chosen.device)
+        rows[row["device"], row["case"]] = row
+        print(json.dumps(row), flush=True)
+        write_json(RESULTS, {"rows": list(rows.values())})
+    renew(PAGE, "speed", table(HEADER, map(told, rows.values())))
+
+
+def told(row: Mapping[str, Any]) -> list[str]:
+    """Lay out one row."""
+    batches = {int(count): value for count, value in row["tail_per_second"].items()}
+    best = max(batches, key=lambda count: batches[count])
+    step = batches[row["step"]]
+    return [
+        row["device"],
+        f"`{row['case']}`",
+        f"{step:,.0f} / s",
+        f"{batches[best]:,.0f} / s at {best}",
+        f"{row['fit_per_second']:,.0f} / s",
+        f"{row['fit_per_second'] / step:.2f}",
+        f"{row['overhead_ratio']:.2f}",
+        f"{row['peak_mib']:,.0f} MiB" if "peak_mib" in row else "",
+    ]
+
+
+if __name__ == "__main__":
+    main()
