@@ -1,6 +1,6 @@
 """The tables and pictures of docs/reproduction.md: every experiment of the paper on eight faces.
 
-    .venv/bin/python benchmarks/reproduction.py [--run runs/reproduce-faces]
+    .venv/bin/python benchmarks/reproduction.py [--run runs/reproduce-faces] [--device cpu]
 
 Runs `primitives reproduce faces` with its defaults into the folder, which goes on where it stood
 (about two hours on two cores from nothing), then writes benchmarks/results/reproduce_faces.json,
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from machine import device_name
 from pages import renew, table
 from PIL import Image
 
@@ -37,10 +38,13 @@ def main() -> None:
     """Reproduce, and renew what the documentation shows of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "reproduce-faces")
-    folder = parser.parse_args().run
+    parser.add_argument("--device", default="cpu")
+    chosen = parser.parse_args()
+    folder = chosen.run
     with progress_bar() as progress:
-        result = reproduce("faces", folder, progress=progress)
-    write_json(RESULTS, summaries(result.to_dict()))
+        result = reproduce("faces", folder, progress=progress, device=chosen.device)
+    machine = {"device": device_name(chosen.device)}
+    write_json(RESULTS, {**machine, **summaries(result.to_dict())})
     header = ("experiment", "number", "structured", "exact")
     renew(PAGE, "table", table(header, rows(reproduction_lines(result))))
     for name in SHOWN:

@@ -33,6 +33,7 @@ from regional_primitives.generators.latents import (
 )
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network, refuse_no_image
+from regional_primitives.generators.precision import full_precision
 from regional_primitives.generators.program import SideInput
 from regional_primitives.generators.tail import (
     ROUNDING,
@@ -175,6 +176,7 @@ class Generator:
         self.last[key] = tail
         return bound
 
+    @full_precision()
     def for_every_picture(self, other: Latents) -> Generator:
         """Drop the picture if none of it flows past the cut; checked on another picture."""
         tail = self.behind
@@ -291,6 +293,7 @@ class Generator:
         return torch.cat(chunks)
 
     @torch.no_grad()
+    @full_precision()
     def verify_network(self, latents: Latents) -> None:
         """Check that the uncut network gives finite images, the same ones for the same latents.
 

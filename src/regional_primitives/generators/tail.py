@@ -21,6 +21,7 @@ from regional_primitives.generators.feature import Feature, FeatureShape, tensor
 from regional_primitives.generators.latents import Latents, concatenate, map_latents
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network
+from regional_primitives.generators.precision import full_precision
 from regional_primitives.generators.program import Program, tail_program
 from regional_primitives.generators.recording import Recording, record
 from regional_primitives.runtime.streams import stream
@@ -145,6 +146,7 @@ def repeated(latents: Latents, count: int) -> Latents:
     return map_latents(lambda part: part.repeat(count, *[1] * (part.ndim - 1)), latents)
 
 
+@full_precision()
 def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Tail:
     """Make the tail of one picture, recorded if that can be.
 
@@ -238,6 +240,7 @@ def _mixes(tail: Tail, probes: Feature, together: Tensor) -> bool:
     return not relative_gap(alone, together) <= 100 * tolerance(tail.parts)
 
 
+@full_precision()
 def parts_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Parts:
     """Find how a feature is laid out, from one picture repeated two and three times.
 

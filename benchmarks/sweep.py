@@ -1,0 +1,74 @@
+"""The table and the figure of "Layers compared" in docs/generators.md: `faces` at four layers.
+
+    .venv/bin/python benchmarks/sweep.py [--run runs/sweep-faces] [--device cpu] [--workers 1]
+
+Runs `primitives sweep faces --layers all --seeds 0:4 --thorough` into the folder, which goes on
+where it stood (about an hour of one core from nothing), then writes
+benchmarks/results/sweep_faces.json, the table between the page's markers and
+docs/images/sweep_faces.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from machine import device_name
+from pages import renew, table
+from PIL import Image
+
+import regional_primitives as rp
+from regional_primitives.evaluate.sweep_scores import LayerScores
+from regional_primitives.runtime.progress import progress_bar
+from regional_primitives.runtime.storage import write_json
+from regional_primitives.show.reproduction_table import told
+from regional_primitives.show.sweep_report import SWEEP_FIGURE
+from regional_primitives.sweeps import sweep
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "generators.md"
+RESULTS = ROOT / "benchmarks" / "results" / "sweep_faces.json"
+PICTURE = ROOT / "docs" / "images" / "sweep_faces.png"
+COLUMNS = (
+    ("field_patches", "patches a field", "{:.2f}"),
+    ("boundedness", "bounded, alone", "{:.1%}"),
+    ("boundedness_in_context", "bounded, in context", "{:.1%}"),
+    ("consistency", "consistency", "{:.2f}"),
+    ("n90", "n90", "{:.0f}"),
+    ("inside_error", "inside error", "{:.2%}"),
+    ("leak", "leak", "{:.1%}"),
+    ("stability", "two seeds", "{:.2f}"),
+)
+COLOURS = 128
+"""Kept of the figure, to hold the repository small."""
+
+
+def main() -> None:
+    """Sweep, and renew what the documentation shows of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=ROOT / "runs" / "sweep-faces")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1)
+    chosen = parser.parse_args()
+    with progress_bar() as progress:
+        found = sweep(
+            "faces", range(4), "all", chosen.run, evaluation=rp.Evaluation(refits=True),
+            workers=chosen.workers, progress=progress, device=chosen.device,
+        )  # fmt: skip
+    write_json(RESULTS, {"device": device_name(chosen.device), **found.to_dict()})
+    header = ("layer", "feature", *(label for _, label, _ in COLUMNS))
+    renew(PAGE, "layers", table(header, map(row, found.layers)))
+    drawn = next(chosen.run.rglob(SWEEP_FIGURE))
+    small = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(PICTURE, optimize=True)
+
+
+def row(layer: LayerScores) -> list[str]:
+    """Tell one layer's means over the pictures."""
+    shape = "×".join(map(str, layer.feature_shape))
+    cells = [told(layer.summary[name], form) for name, _, form in COLUMNS]
+    return [layer.layer, shape, *cells]
+
+
+if __name__ == "__main__":
+    main()
