@@ -36,11 +36,12 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/faces.py --one-stream
 	$(BIN)/python benchmarks/tails.py
-	$(BIN)/python benchmarks/zoo.py faces --quality best --second-seed --pictures 4
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/zoo.py faces --quality best --refits
 	$(BIN)/python benchmarks/zoo.py photos-64
 	$(BIN)/python benchmarks/zoo.py photos-128
 	$(BIN)/python benchmarks/zoo.py terrain
-	$(BIN)/primitives sweep faces --layers all --seeds 0:4 --thorough --out runs/sweep-faces
+	$(BIN)/python benchmarks/sweep.py --workers 2
 	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/baselines.py
 	$(BIN)/python benchmarks/editing.py

@@ -1,16 +1,18 @@
 """The tables of docs/generators.md: zoo generators with the defaults, beside `faces`.
 
-    .venv/bin/python benchmarks/zoo.py CASE [--pictures N] [--quality balanced] [--second-seed]
+    .venv/bin/python benchmarks/zoo.py CASE [--pictures 20] [--quality balanced] [--refits]
+                                            [--device cpu] [--workers 1]
 
 Cases are faces, photos-64, photos-128 and terrain; no setting is tuned to any of them. One
 evaluation of the tails of the last three costs about 10, 40 and 50 times one of `faces` at main.5:
 a picture takes 6, 25 and 35 minutes of one core with the defaults. Every picture is scored like
-those of benchmarks/faces.py, without refits, and beside it stand the baselines that need no fit, on
-the same demands. With --second-seed every picture is fitted once more with another random stream,
-and the overlap of the two stands with the scores. Writes benchmarks/results/zoo_CASE[_QUALITY].json
-after every picture, and at the end the tables between the markers of docs/generators.md; a run
-with the same settings goes on where one stopped, and --table renews only the tables. `photos` needs
-its weights: see `primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+those of benchmarks/faces.py, and beside it stand the baselines that need no fit, on the same
+demands. With --refits every picture is fitted three more times, with another random stream and at
+two further prices of leak, and beside all baselines. Writes
+benchmarks/results/zoo_CASE[_QUALITY].json after every picture, and at the end the tables between
+the markers of docs/generators.md; pictures that stand with the same settings are not measured
+again, and --table renews only the tables. `photos` needs its weights: see `primitives models`, and
+name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import argparse
 import datetime
 import json
 import resource
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from functools import cache
@@ -65,11 +68,11 @@ SHOWN = (
     "mean_field_size",
     "free_inside_error",
     "free_leak",
+    "stability",
+    "unit_stability",
     "psnr",
     "ssim",
-    "peak_mib",
 )
-OF_REFITS = ("stability", "unit_stability")
 COLUMNS = (
     ("evaluations", "evaluations", "{:,.0f}"),
     ("inside_error", "inside error", "{:.2%}"),
@@ -80,10 +83,10 @@ COLUMNS = (
     ("superposition_error", "superposition error", "{:.2f}"),
     ("n90", "n90", "{:.0f}"),
     ("psnr", "PSNR, dB", "{:.1f}"),
-    ("overhead_ratio", "overhead", "{:.2f}"),
     ("stability", "two seeds", "{:.2f}"),
 )
 """Of the page's first table: score, header, form."""
+PRICES = ("0.4 times the", "the default", "twice the")
 ROWS = (
     ("`faces`, 64 px", "faces"),
     ("… `best`", "zoo_faces_best"),
@@ -117,6 +120,8 @@ def scored(
     origin = d.provenance
     return {
         "picture": seed,
+        "device": device_name(device),
+        "versions": current_versions(),
         "wall_seconds": origin.wall_seconds,
         "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
         "flows_past": len(origin.flows_past),
@@ -134,14 +139,15 @@ def scored(
     }
 
 
-def standing(out: Path, result: dict[str, object]) -> dict[int, dict[str, Any]]:
-    """Read the pictures that an interrupted run with the same settings has scored already."""
+def standing(out: Path, result: dict[str, object], refits: bool) -> dict[int, dict[str, Any]]:
+    """Read the pictures that an earlier run with the same settings has scored already."""
     if not out.is_file():
         return {}
     before = json.loads(out.read_text(encoding="utf-8"))
-    same = all(before.get(key) == result[key] for key in ("settings", "evaluation", "grid"))
-    told = not result["refits"] or before.get("refits")
-    return {one["picture"]: one for one in before["pictures"]} if same and told else {}
+    if any(before.get(key) != result[key] for key in ("settings", "evaluation", "grid")):
+        return {}
+    pictures = before["pictures"]
+    return {one["picture"]: one for one in pictures if one.get("frontier") or not refits}
 
 
 def main() -> None:
@@ -150,9 +156,7 @@ def main() -> None:
     parser.add_argument("case", choices=CASES, nargs="?")
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--quality", default="balanced")
-    parser.add_argument(
-        "--refits", action="store_true", help="see above; four to six times the work"
-    )
+    parser.add_argument("--refits", action="store_true", help="five times the work")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="only the page's, from the files")
@@ -177,16 +181,11 @@ def measure(chosen: argparse.Namespace) -> None:
         "quality": chosen.quality,
         "baseline_count": _generator(chosen.case, "cpu").baseline_count,
         "date": datetime.date.today().isoformat(),
-        "device": device_name(chosen.device),
         "threads": 1,
-        "workers": chosen.workers,
-        "refits": chosen.refits,
-        "versions": current_versions(),
         "settings": asdict(settings),
         "evaluation": asdict(EVALUATION),
     }
-    shown = (*SHOWN, *(OF_REFITS if chosen.refits else ()))
-    found = standing(out, result)
+    found = standing(out, result, chosen.refits)
     todo = [seed for seed in range(chosen.pictures) if seed not in found]
     with ProcessPoolExecutor(
         chosen.workers, get_context("spawn"), torch.set_num_threads, (1,)
@@ -203,10 +202,19 @@ def measure(chosen: argparse.Namespace) -> None:
                 flush=True,
             )
             pictures = [found[seed] for seed in sorted(found)]
-            summary = {key: Spread.over([float(one[key]) for one in pictures]) for key in shown}
-            result["summary"] = {key: asdict(value) for key, value in summary.items()}
+            result["summary"] = summary(pictures)
             result["pictures"] = pictures
             write_json(out, result)
+
+
+def summary(pictures: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Average every score over the pictures that have it."""
+    told = {}
+    for name in SHOWN:
+        values = [float(one[name]) for one in pictures if one.get(name) is not None]
+        if values:
+            told[name] = asdict(Spread.over(values))
+    return told
 
 
 def renew_page() -> None:
@@ -220,7 +228,8 @@ def renew_page() -> None:
             if stored["settings"] == asdict(today):
                 measured.append((label, stored))
     renew(PAGE, "scores", scores_table(measured))
-    renew(PAGE, "crude", crude_table(measured))
+    renew(PAGE, "frontier", frontier_table(measured))
+    renew(PAGE, "instead", instead_table(measured))
 
 
 def scores_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
@@ -229,40 +238,64 @@ def scores_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
     lines = []
     for label, stored in measured:
         pictures = stored["pictures"]
-        cells = [label, stored["layer"], str(len(pictures))]
-        for name, _, form in COLUMNS:
-            values = [one.get(name) for one in pictures]
-            if None in values:
-                cells.append("")
-            elif min(values) == max(values):
-                cells.append(form.format(values[0]))
-            else:
-                cells.append(told(Spread.over(values), form))
-        lines.append(cells)
+        cells = (_cell(pictures, name, form) for name, _, form in COLUMNS)
+        lines.append([label, stored["layer"], str(len(pictures)), *cells])
     return table(header, lines)
 
 
-def crude_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    """Lay out what needs no fit, each at the setting with the least inside error + price · leak."""
-    header = ["generator", "this decomposition", *WITHOUT_FIT]
+def _cell(pictures: Sequence[Mapping[str, Any]], name: str, form: str) -> str:
+    """Tell a mean, and over how many pictures if not over all."""
+    values = [one[name] for one in pictures if one.get(name) is not None]
+    if not values:
+        return ""
+    some = f" ({len(values)})" if len(values) < len(pictures) else ""
+    if min(values) == max(values):
+        return form.format(values[0]) + some
+    return told(Spread.over(values), form) + some
+
+
+def frontier_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Lay out what less leak costs, over the pictures that were fitted at other prices of it."""
+    header = ["generator", "pictures", *(f"at {factor} price of leak" for factor in PRICES)]
     lines = []
-    for _, stored in measured:
-        pictures = stored["pictures"]
-        if "baselines" not in pictures[0]:
+    for label, stored in measured:
+        curves = [one["frontier"] for one in stored["pictures"] if one.get("frontier")]
+        if curves:
+            points = [_mean_point(same) for same in zip(*curves, strict=True)]
+            lines.append([label, str(len(curves)), *map(_told_point, points)])
+    return table(header, lines)
+
+
+def instead_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Lay out the baselines, each at the setting with the least inside error + price · leak."""
+    header = ["generator", "this decomposition", *BASELINES]
+    lines = []
+    for label, stored in measured:
+        pictures = [one for one in stored["pictures"] if one.get("baselines")]
+        if not pictures:
             continue
         price = stored["settings"]["outside_weight"]
-        own = [fmean(one[name] for one in pictures) for name in ("inside_error", "leak")]
-        best = [own]
-        for method in WITHOUT_FIT:
-            points = zip(*(one["baselines"][method] for one in pictures), strict=True)
-            means = [
-                [fmean(one[name] for one in same) for name in ("inside_error", "leak")]
-                for same in points
-            ]
-            best.append(min(means, key=lambda mean: mean[0] + price * mean[1]))
-        cells = [f"{inside:.2%}, {leak:.1%}" for inside, leak in best]
-        lines.append([f"`{stored['generator']}`, {stored['quality']}", *cells])
+        cells = [_told_point(_mean_point(pictures))]
+        for method in BASELINES:
+            known = [one["baselines"][method] for one in pictures if method in one["baselines"]]
+            if not known:
+                cells.append("")
+                continue
+            points = [_mean_point(same) for same in zip(*known, strict=True)]
+            best = min(points, key=lambda point: point[0] + price * point[1])
+            some = f" ({len(known)})" if len(known) < len(pictures) else ""
+            cells.append(_told_point(best) + some)
+        lines.append([label, *cells])
     return table(header, lines)
+
+
+def _mean_point(points: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    inside, leak = (fmean(one[name] for one in points) for name in ("inside_error", "leak"))
+    return inside, leak
+
+
+def _told_point(point: tuple[float, float]) -> str:
+    return f"{point[0]:.2%}, {point[1]:.1%}"
 
 
 if __name__ == "__main__":

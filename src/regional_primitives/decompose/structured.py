@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -239,25 +239,25 @@ def _step(
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
     Only the tail is differentiated by autograd: all else has an adjoint that is as short
-    (docs/research/overhead.md). A batch that would not fit the
-    generator's memory budget goes through in chunks.
+    (docs/research/overhead.md). A batch that would not fit the generator's memory budget goes
+    through the tail in chunks; the shares, of which a large feature has many, are gone over once.
     """
     device = subject.units.device
     batch = settings.batch
     demands = draw_demands(subject.regions, batch, settings.seed, "fit", start=step * batch)
+    demands = demands.to(device)
     now = model.divide()
     energies = model.energies(now)
     trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
-    slopes: list[Tensor] = []
-    figures = torch.zeros(3, device=device)
-    whole = subject.difference.abs().sum()
-    for asked, tried in _chunks(demands.to(device), trials, subject.generator.chunk):
-        on = torch.cat([model.asked(asked), tried.on])
-        units = model.switched(now, on)
+    on = torch.cat([model.asked(demands), trials.on])
+    units = model.switched(now, on)
+    slope = torch.empty_like(units)
+    figures = torch.zeros(2, device=device)
+    for rows, asked, tried in _chunks(demands, trials, subject.generator.chunk):
 
         def pricing(
             images: Tensor, asked: Tensor = asked, tried: Trials = tried
-        ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        ) -> tuple[Tensor, Tensor]:
             slope, inside, leak = subject.errors.slope_of_demands(
                 images[: len(asked)], asked, settings.outside_weight
             )
@@ -269,31 +269,36 @@ def _step(
                 )
                 at_trials = tried.slope(images[len(asked) :], subject.errors, *weights)
                 slope = torch.cat([slope, at_trials])
-            return slope, (inside.sum() / batch, leak.sum() / batch)
+            return slope, torch.stack([inside.sum(), leak.sum()]) / batch
 
-        slope, (inside, leak) = evaluations.pulled_back(subject.baseline_units + units, pricing)
-        switched_on = units[: len(asked)]
-        cost = switched_on.abs().sum() / whole / batch
-        slope[: len(asked)].add_(
-            switched_on.sign(), alpha=settings.cost_weight / batch / float(whole)
-        )
-        back = model.pulled_back(on, slope)
-        slopes = list(map(torch.Tensor.add_, slopes, back)) or back
-        figures += torch.stack([inside, leak, cost])
+        slope[rows], errors = evaluations.pulled_back(subject.baseline_units + units[rows], pricing)
+        figures += errors
+    whole = subject.difference.abs().sum()
+    cost = units[:batch].abs().sum() / whole / batch
+    slope[:batch].add_(units[:batch].sign(), alpha=settings.cost_weight / batch / float(whole))
+    slopes = model.pulled_back(on, slope)
     strengths = (energies + _SMALLEST_ENERGY).sqrt()
     price = settings.sparsity_weight / subject.difference.norm()
     model.descend(now, slopes, price / (2 * strengths))
-    return figures
+    return torch.cat([figures, cost[None]])
 
 
 def _chunks(
     demands: Bool[Tensor, "batch patches"], trials: Trials, size: int
-) -> list[tuple[Bool[Tensor, "some patches"], Trials]]:
-    """Split a step's work so that no more than `size` images are at work, or a trial's two."""
-    if len(demands) + 2 * len(trials) <= size:
-        return [(demands, trials)]
-    none = Trials(trials.chosen[:0], trials.action_fields[:0])
-    parts = [(part, none) for part in demands.split(size)]
-    if len(trials):
-        parts += [(demands[:0], part) for part in trials.split(max(1, size // 2))]
-    return parts
+) -> Iterator[tuple[slice | Tensor, Bool[Tensor, "some patches"], Trials]]:
+    """Split a step's work so that no more than `size` images are at work, or a trial's two.
+
+    Yields:
+        The rows of the step's batch (demands, trials alone, trials left out), and what they are.
+    """
+    batch, count = len(demands), len(trials)
+    if batch + 2 * count <= size:
+        yield slice(None), demands, trials
+        return
+    for start in range(0, batch, size):
+        rows = slice(start, min(start + size, batch))
+        yield rows, demands[rows], trials[:0]
+    for start in range(0, count, max(1, size // 2)):
+        some = slice(start, start + max(1, size // 2))
+        places = torch.arange(count)[some] + batch
+        yield torch.cat([places, places + count]), demands[:0], trials[some]

@@ -19,6 +19,7 @@ from regional_primitives.generators.baseline import baseline_feature
 from regional_primitives.generators.feature import Feature, FeatureShape, as_units, shape_of
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size
+from regional_primitives.generators.precision import full_precision
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import Progress, silent
 
@@ -183,6 +184,7 @@ class Subject:
         return (self.units - self.baseline_units)[0]
 
 
+@full_precision()
 def prepare(
     generator: Generator,
     latents: Latents,

@@ -65,10 +65,8 @@ class Trials:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def split(self, size: int) -> list[Trials]:
-        """Take them apart, `size` at a time."""
-        parts = zip(self.chosen.split(size), self.action_fields.split(size), strict=True)
-        return [Trials(*part) for part in parts]
+    def __getitem__(self, some: slice) -> Trials:
+        return Trials(self.chosen[some], self.action_fields[some])
 
     @property
     def on(self) -> Float[Tensor, "twice_trials fields"]:

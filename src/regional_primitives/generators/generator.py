@@ -51,10 +51,11 @@ from regional_primitives.runtime.streams import stream
 
 __all__ = ["Generator", "Latents"]
 
-_MEMORY_BUDGET = {"cpu": 128 * 2**20, "cuda": 512 * 2**20}
+_MEMORY_BUDGET = {"cpu": 128 * 2**20, "other": 512 * 2**20}
 """Bytes that the values of one batch through the tail may take up, by device; larger batches go in
-chunks. On a CPU, tensors that the allocator can use again are faster than a larger batch is
-(docs/research/overhead.md)."""
+chunks. On a CPU, tensors that the allocator can use again are faster than a larger batch is; a GPU
+with more memory than most takes more (docs/research/overhead.md)."""
+_SHARE_OF_GPU = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,10 +278,10 @@ class Generator:
     def chunk(self) -> int:
         """How many items go through the tail at once, so that memory stays bounded."""
         size = self.behind.bytes_per_item if self.behind is not None else 0
-        budget = _MEMORY_BUDGET.get(self.device.type, _MEMORY_BUDGET["cuda"])
-        return max(1, budget // max(size, 1))
+        return max(1, _memory_budget(self.device) // max(size, 1))
 
     @torch.no_grad()
+    @full_precision()
     def render(
         self, units: Float[Tensor, "batch units"]
     ) -> Float[Tensor, "batch channels height width"]:
@@ -315,6 +316,13 @@ class Generator:
                 f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
                 "input before it is explained"
             )
+
+
+def _memory_budget(device: torch.device) -> int:
+    least = _MEMORY_BUDGET.get(device.type, _MEMORY_BUDGET["other"])
+    if device.type != "cuda":
+        return least
+    return max(least, int(_SHARE_OF_GPU * torch.cuda.get_device_properties(device).total_memory))
 
 
 def _copied(latents: Latents) -> Latents:
