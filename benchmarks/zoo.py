@@ -105,6 +105,11 @@ def _generator(case: str, device: str) -> rp.Generator:
     return rp.load_generator(name, layer, size=size, device=device)
 
 
+def peak_mib() -> float:
+    """Return the most memory that this process has held so far, in earlier pictures too."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def scored(
     case: str, device: str, settings: rp.Structured, seed: int, refits: bool
 ) -> dict[str, object]:
@@ -114,7 +119,9 @@ def scored(
         generator, generator.sample_latents(1, seed=seed), rp.Regions.grid(6, 6), settings,
         picture_seed=seed,
     )  # fmt: skip
+    peaks = {"fit": peak_mib()}
     scores = rp.evaluate(d, generator, replace(EVALUATION, refits=refits))
+    peaks["scores"] = peak_mib()
     names = list(BASELINES) if refits else WITHOUT_FIT
     others = rp.baselines(d, generator, names, EVALUATION).baselines
     origin = d.provenance
@@ -127,7 +134,7 @@ def scored(
         "flows_past": len(origin.flows_past),
         "whole_network": origin.whole_network,
         "mean_field_size": sum(size * share for size, share in scores.field_sizes.items()),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peaks_mib": {**peaks, "baselines": peak_mib()},
         "baselines": {
             other.name: [
                 {"setting": point.setting, "inside_error": point.inside_error, "leak": point.leak}

@@ -260,7 +260,7 @@ def _figures(
     subject: Subject, demands: Bool[Tensor, "batch patches"], found: Minimum
 ) -> Float[Tensor, "batch figures"]:
     """Return the numbers of `_FIGURES` for each demand."""
-    images = subject.generator.render(found.units)
+    images = subject.generator.render(found.units).to(found.units.device)
     cost = (found.units - subject.baseline_units).abs().sum(1) / subject.difference.abs().sum()
     columns = (
         found.value,

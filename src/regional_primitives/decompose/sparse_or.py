@@ -140,7 +140,7 @@ def fit_jointly(
     if not len(alive):
         return JointFit(components, float("nan"), float("nan"), float("nan"))
     held = components[alive] != 0
-    masks = torch.arange(1, count)
+    masks = torch.arange(1, count, device=components.device)
     asks = ((masks[:, None] & alive) > 0).to(components)
     # A component that many demands ask for is steeper; this evens the curvatures out.
     scale = asks.sum(0).rsqrt()[:, None]

@@ -114,14 +114,15 @@ def strongest(components: ExactComponents, count: int) -> Float[Tensor, "demands
 
 def _measured(features: MinimalFeatures, units: Float[Tensor, "demands units"]) -> Prediction:
     subject = features.subject
+    errors, device = subject.errors, subject.image.device
     baseline = subject.baseline_units.cpu()
-    inside, leak = [], []
+    inside: list[Tensor] = []
+    leak: list[Tensor] = []
     for rows in torch.arange(len(units)).split(_BATCH):
-        images = subject.generator.render(units[rows])
-        asked = features.demands[rows].to(images.device)
-        errors = subject.errors
-        inside.append(errors.inside(images.to(errors.image.device), asked).cpu())
-        leak.append(errors.outside(images.to(errors.image.device), asked).cpu())
+        images = subject.generator.render(units[rows]).to(device)
+        found = errors.of_demands(images, features.demands[rows].to(device))
+        for kept, some in zip((inside, leak), found, strict=True):
+            kept.append(some.cpu())
     departure = subject.difference.cpu().abs().sum()
     free = (features.units - baseline).norm(dim=1).clamp_min(1e-12)
     return Prediction(
