@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -84,19 +86,30 @@ def test_fields_on_a_label_map_are_connected_and_within_reach():
     assert (fields == whole).all(1).any()
 
 
-def test_sites_with_about_as_many_candidates_go_together():
+@pytest.mark.parametrize("price", [0, 3, 40, 10**6])
+def test_sites_with_about_as_many_candidates_go_together_at_the_least_price(price):
     generator = torch.Generator().manual_seed(0)
     influence = torch.rand(16, 40, generator=generator) ** 12  # reaches of all sizes
-    found = candidate_fields(rp.Regions.grid(4, 4), influence, threshold=1e-2, most=99)
-    groups = found.alike()
-    assert len(groups) > 2
+    found = candidate_fields(rp.Regions.grid(4, 4), influence, threshold=1e-2, most=20)
+    groups = found.alike(price)
     places = torch.cat([places for places, _ in groups])
     assert places.sort().values.tolist() == list(range(40))
     for places, some in groups:
         assert torch.equal(some.index[some.valid], found.index[places][found.valid[places]])
-        counts = some.valid.sum(1)
-        assert int(counts.max()) == some.index.shape[1]
-        assert int(counts.min()) * 5 > int(counts.max()) * 4
+        assert int(some.valid.sum(1).max()) == some.index.shape[1]
+    paid = sum(price + some.index.numel() for _, some in groups)
+    counts = found.valid.sum(1)
+    sizes = counts.unique().tolist()
+    assert 4 < len(sizes) < 15
+    # Every way to cut the ascending sizes into groups, as a set of places after which one ends.
+    ways = itertools.chain.from_iterable(
+        itertools.combinations(sizes[:-1], ends) for ends in range(len(sizes))
+    )
+    prices = []
+    for ends in ways:
+        tops = torch.tensor([*ends, sizes[-1]])
+        prices.append(len(tops) * price + int(tops[torch.searchsorted(tops, counts)].sum()))
+    assert paid == min(prices)
 
 
 def _grown_one_by_one(reach, share, neighbours):

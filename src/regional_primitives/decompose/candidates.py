@@ -113,22 +113,35 @@ class Candidates:
             parts.append(Candidates(self.fields, index[:, :slots], valid[:, :slots]))
         return parts
 
-    def alike(self) -> list[tuple[Int[Tensor, " some"], Candidates]]:
-        """Group the sites by how many candidates they have, so that few slots stay empty.
+    def alike(self, group_price: int) -> list[tuple[Int[Tensor, " some"], Candidates]]:
+        """Group the sites by how many candidates they have, at the least price.
+
+        Args:
+            group_price: what one more group costs, in slots that stay empty.
 
         Returns:
-            The sites of each group, and their candidates; a group's most are fewer than 1.25 times
-            its fewest.
+            The sites of each group, and their candidates.
         """
         counts = self.valid.sum(1)
+        sizes, sites = (found.tolist() for found in counts.unique(return_counts=True))
+        # least[i] is the price of the i smallest sizes; the last group among them begins at first.
+        least, first = [0], [0]
+        for end in range(1, len(sizes) + 1):
+            inside, prices = 0, []
+            for begin in reversed(range(end)):
+                inside += sites[begin]
+                prices.append((least[begin] + group_price + sizes[end - 1] * inside, begin))
+            price, begin = min(prices)
+            least.append(price)
+            first.append(begin)
         groups = []
-        left = torch.ones_like(counts, dtype=torch.bool)
-        while bool(left.any()):
-            most = int(counts[left].max())
-            places = (left & (counts * 5 > most * 4)).nonzero().flatten()
-            left[places] = False
+        end = len(sizes)
+        while end:
+            fewest, most = sizes[first[end]], sizes[end - 1]
+            places = ((counts >= fewest) & (counts <= most)).nonzero().flatten()
             some = Candidates(self.fields, self.index[places, :most], self.valid[places, :most])
             groups.append((places, some))
+            end = first[end]
         return groups
 
 

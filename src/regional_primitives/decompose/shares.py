@@ -21,11 +21,13 @@ from torch import Tensor
 from regional_primitives.decompose.candidates import Candidates, Layout, candidate_fields
 from regional_primitives.decompose.subject import Subject
 
-__all__ = ["FieldShares", "Start"]
+__all__ = ["Division", "FieldShares", "Start"]
 
 _MOST_UNKNOWNS = 24 * 2**20
 """Shares of one fit; a larger feature gets fewer candidate fields a site."""
 _FEWEST_CANDIDATES = 16
+_PART_PRICE = 2**13
+"""What the calls for one more part cost, in shares that are computed for nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Division:
 
     distributions: tuple[Float[Tensor, "sites slots channels"], ...]
     """a, and b unless nothing is given back."""
-    shares: Float[Tensor, "sites slots channels"]
-    """w, over each site's candidates."""
+    components: Float[Tensor, "sites slots channels"]
+    """Δf_T = w_T ⊙ (f − f0), over each site's candidates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +106,18 @@ class _Part:
         )
 
     def divide(self) -> Division:
-        kept = self.logits[0].softmax(1)
-        if len(self.logits) == 1:
-            return Division((kept,), kept)
-        returned = self.logits[1].softmax(1)
-        return Division((kept, returned), torch.lerp(returned, kept, 1 + self.give_back))
+        distributions = tuple(logits.softmax(1) for logits in self.logits)
+        return Division(distributions, self._shares(distributions).mul_(self.difference[:, None]))
+
+    def _shares(self, distributions: tuple[Tensor, ...]) -> Tensor:
+        if len(distributions) == 1:
+            return distributions[0].clone()
+        kept, returned = distributions
+        return torch.lerp(returned, kept, 1 + self.give_back)
 
     def descend(self, division: Division, slope: Float[Tensor, "sites slots channels"]) -> None:
-        """Leave the loss's slope along the logits, from that along the shares, for an optimiser."""
+        """Leave the loss's slope along the logits, from that along the components (used up)."""
+        slope.mul_(self.difference[:, None])
         factors = (1 + self.give_back, -self.give_back)
         for logits, of, factor in zip(self.logits, division.distributions, factors, strict=False):
             logits.grad = torch.ops.aten._softmax_backward_data(slope, of, 1, of.dtype).mul_(factor)
@@ -120,37 +126,26 @@ class _Part:
         """Mark which of each site's candidates are on."""
         return on.T[self.candidates.index].transpose(1, 2)
 
-    def switched(
-        self, shares: Float[Tensor, "sites slots channels"], on: Float[Tensor, "batch fields"]
-    ) -> Float[Tensor, "sites batch channels"]:
-        """Return p ⊙ (f − f0) where the given fields are on."""
-        return (self.on_site(on) @ shares).mul_(self.difference[:, None])
-
-    def pulled_back(
-        self, on: Float[Tensor, "batch fields"], slope: Float[Tensor, "sites batch channels"]
-    ) -> Float[Tensor, "sites slots channels"]:
-        """Return the slope along the shares, given that along what `switched` returned."""
-        return self.on_site(on).transpose(1, 2) @ (slope * self.difference[:, None])
-
-    def energies(self, shares: Float[Tensor, "sites slots channels"]) -> Float[Tensor, " fields"]:
-        """Return ‖Δf_T‖² of every field in the dictionary, within this tensor."""
-        energy = shares.square() @ self.difference.square()[..., None]
+    def energies(
+        self, components: Float[Tensor, "sites slots channels"]
+    ) -> Float[Tensor, " fields"]:
+        """Return ‖Δf_T‖² of every field in the dictionary, within these sites."""
+        energy = torch.linalg.vecdot(components, components)
         fields = energy.new_zeros(len(self.candidates.fields))
         return fields.index_add(0, self.candidates.index.flatten(), energy.flatten())
 
     def add_energy_slope(
         self,
         slope: Float[Tensor, "sites slots channels"],
-        shares: Float[Tensor, "sites slots channels"],
+        components: Float[Tensor, "sites slots channels"],
         at_energies: Float[Tensor, " fields"],
     ) -> None:
-        """Add the slope along the shares, given that along what `energies` returned."""
-        at_shares = 2 * at_energies[self.candidates.index][..., None]
-        slope.addcmul_(shares * at_shares, self.difference.square()[:, None])
+        """Add the slope along the components, given that along what `energies` returned."""
+        slope.addcmul_(components, at_energies[self.candidates.index][..., None], value=2)
 
     def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
         """Drop shares below `smallest` and list the rest as (field, unit, share)."""
-        shares = self.divide().shares
+        shares = self._shares(self.divide().distributions)
         # Every unit keeps its largest share even where all are small.
         largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
         kept = shares * ((shares.abs() >= smallest) | (largest > 0))
@@ -193,7 +188,7 @@ class FieldShares:
         parts = [
             [
                 _Part.start(layout, places, some, mine[:, places], subject.difference, start)
-                for places, some in candidates.alike()
+                for places, some in candidates.alike(_PART_PRICE // layout.channels)
             ]
             for layout, candidates, mine in zip(
                 layouts,
@@ -230,26 +225,26 @@ class FieldShares:
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             made = on.new_empty(layout.sites, len(on), layout.channels)
             for part in parts:
-                made.index_copy_(0, part.places, part.switched(next(divisions).shares, on))
+                made.index_copy_(0, part.places, part.on_site(on) @ next(divisions).components)
             units.append(layout.flat_of_sites(made))
         return torch.cat(units, 1)
 
     def pulled_back(
         self, on: Float[Tensor, "batch fields"], slope: Float[Tensor, "batch units"]
     ) -> list[Tensor]:
-        """Return a loss's slope along the shares, given that along what `switched` returned.
+        """Return a loss's slope along the components, given that along what `switched` returned.
 
         One tensor [sites, slots, channels] a part.
         """
         slopes = []
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             by_site = layout.sites_first(slope)
-            slopes += [part.pulled_back(on, by_site[part.places]) for part in parts]
+            slopes += [part.on_site(on).mT @ by_site[part.places] for part in parts]
         return slopes
 
     def energies(self, now: list[Division]) -> Float[Tensor, " fields"]:
         """Return ‖Δf_T‖² of every field in the dictionary."""
-        parts = [part.energies(mine.shares) for part, mine in zip(self._all, now, strict=True)]
+        parts = [part.energies(mine.components) for part, mine in zip(self._all, now, strict=True)]
         return torch.stack(parts).sum(0)
 
     def descend(
@@ -262,21 +257,17 @@ class FieldShares:
 
         Args:
             now: where the slopes were taken.
-            slopes: along the shares, [sites, slots, channels] a part; used up.
+            slopes: along the components, [sites, slots, channels] a part; used up.
             at_energies: along what `energies` returned, which adds to them.
         """
         for part, mine, slope in zip(self._all, now, slopes, strict=True):
-            part.add_energy_slope(slope, mine.shares, at_energies)
+            part.add_energy_slope(slope, mine.components, at_energies)
             part.descend(mine, slope)
 
     def moved(self, before: list[Division], after: list[Division]) -> float:
         """Return which share of ‖f − f0‖₁ changed its field between two moments."""
-        moved = torch.stack(
-            [
-                ((b.shares - a.shares).abs().sum(1) * part.difference.abs()).sum()
-                for part, a, b in zip(self._all, before, after, strict=True)
-            ]
-        )
+        pairs = zip(before, after, strict=True)
+        moved = torch.stack([(b.components - a.components).abs().sum() for a, b in pairs])
         whole = torch.stack([part.difference.abs().sum() for part in self._all])
         return float(moved.sum() / whole.sum()) / 2
 

@@ -22,7 +22,7 @@ from regional_primitives.decompose.demands import draw_demands
 from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
-from regional_primitives.decompose.shares import FieldShares, Start
+from regional_primitives.decompose.shares import Division, FieldShares, Start
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.decompose.trials import Trials
 from regional_primitives.errors import GeneratorError, InputError, require_whole
@@ -202,16 +202,16 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     model = FieldShares.start(subject, influence, start)
     descent = Descent(model.unknowns, settings.learning_rate, settings.steps)
     history: list[Tensor] = []
-    checked = model.divide()
+    checked = now = model.divide()
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
-        history.append(_step(subject, evaluations, model, settings, step))
+        history.append(_step(subject, evaluations, model, now, settings, step))
         if not bool(history[-1].isfinite().all()):
             raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
         descent.step()
+        now = model.divide()
         if len(history) % _CHECK_EVERY == 0:
-            now = model.divide()
             # Late steps are small by themselves; what counts is what full steps would move.
             stillness = model.moved(checked, now) / (1 - step / settings.steps)
             converged = stillness < settings.tolerance
@@ -234,7 +234,12 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
 
 
 def _step(
-    subject: Subject, evaluations: Evaluations, model: FieldShares, settings: Structured, step: int
+    subject: Subject,
+    evaluations: Evaluations,
+    model: FieldShares,
+    now: list[Division],
+    settings: Structured,
+    step: int,
 ) -> Float[Tensor, " figures"]:
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
@@ -246,7 +251,6 @@ def _step(
     batch = settings.batch
     demands = draw_demands(subject.regions, batch, settings.seed, "fit", start=step * batch)
     demands = demands.to(device)
-    now = model.divide()
     energies = model.energies(now)
     trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
     on = torch.cat([model.asked(demands), trials.on])

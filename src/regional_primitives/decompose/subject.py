@@ -113,7 +113,8 @@ class PatchErrors:
     ]:
         """Mark the bins and pixels that are asked for, and subtract what each pixel should be."""
         asked = torch.nn.functional.pad(demands, (0, 1))  # the last bin is never asked for
-        pixels = asked[:, self.labels].unflatten(1, images.shape[-2:])
+        # Picked as numbers, which is several times as fast as picking truth values.
+        pixels = asked.float().index_select(1, self.labels).bool().unflatten(1, images.shape[-2:])
         # Every pixel has one picture to agree with, so that one pass over the images does.
         off = images - torch.where(pixels[:, None], self.image, self.baseline_image)
         return asked, pixels, off

@@ -122,4 +122,5 @@ class Trials:
         alone, without = images.chunk(2)
         patterns = torch.stack([alone - errors.baseline_image, errors.image - without])
         inside = torch.nn.functional.pad(self.action_fields.to(images), (0, 1))
-        return patterns, inside[:, errors.labels].unflatten(1, images.shape[-2:])[:, None]
+        inside = inside.index_select(1, errors.labels)
+        return patterns, inside.unflatten(1, images.shape[-2:])[:, None]
