@@ -47,7 +47,6 @@ HEADER = (
     "a fit",
     "fit / tail at a step's batch",
     "overhead ratio",
-    "peak memory",
 )
 
 
@@ -113,7 +112,6 @@ def measured(case: str, device: str) -> dict[str, Any]:
         "versions": current_versions(),
     }
     if kind == "cuda":
-        row["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
         best = max(batches, key=lambda count: batches[count])
         row["arithmetic"] = {}
         for other in ("TF32", "float32", "channels last", "bfloat16"):
@@ -153,7 +151,6 @@ def told(row: Mapping[str, Any]) -> list[str]:
         f"{row['fit_per_second']:,.0f} / s",
         f"{row['fit_per_second'] / step:.2f}",
         f"{row['overhead_ratio']:.2f}",
-        f"{row['peak_mib']:,.0f} MiB" if "peak_mib" in row else "",
     ]
 
 

@@ -38,6 +38,7 @@ import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.baselines import BASELINES
 from regional_primitives.evaluate.spread import Spread
+from regional_primitives.generators import ZOO
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.reproduction_table import told
 
@@ -186,7 +187,7 @@ def measure(chosen: argparse.Namespace) -> None:
         "layer": layer,
         "grid": "6x6",
         "quality": chosen.quality,
-        "baseline_count": _generator(chosen.case, "cpu").baseline_count,
+        "baseline_count": ZOO[name].baseline_count,
         "date": datetime.date.today().isoformat(),
         "threads": 1,
         "settings": asdict(settings),
