@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/sweep.py [--run runs/sweep-faces] [--device cpu] [--workers 1]
 
-Runs `primitives sweep faces --layers all --seeds 0:4 --thorough` into the folder, which goes on
-where it stood (about an hour of one core from nothing), then writes
+Runs `primitives sweep faces --layers all --seeds 0:4` into the folder, which goes on
+where it stood (about half an hour of one core from nothing), then writes
 benchmarks/results/sweep_faces.json, the table between the page's markers and
 docs/images/sweep_faces.png.
 """
@@ -17,7 +17,6 @@ from machine import device_name
 from pages import renew, table
 from PIL import Image
 
-import regional_primitives as rp
 from regional_primitives.evaluate.sweep_scores import LayerScores
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.storage import write_json
@@ -37,7 +36,6 @@ COLUMNS = (
     ("n90", "n90", "{:.0f}"),
     ("inside_error", "inside error", "{:.2%}"),
     ("leak", "leak", "{:.1%}"),
-    ("stability", "two seeds", "{:.2f}"),
 )
 COLOURS = 128
 """Kept of the figure, to hold the repository small."""
@@ -52,7 +50,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with progress_bar() as progress:
         found = sweep(
-            "faces", range(4), "all", chosen.run, evaluation=rp.Evaluation(refits=True),
+            "faces", range(4), "all", chosen.run,
             workers=chosen.workers, progress=progress, device=chosen.device,
         )  # fmt: skip
     write_json(RESULTS, {"device": device_name(chosen.device), **found.to_dict()})

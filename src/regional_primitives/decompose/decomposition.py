@@ -276,9 +276,11 @@ class Decomposition(RichResult):
         component = torch.repeat_interleave(torch.arange(self.count), self.offsets.diff())
         place = torch.stack([self.units.long(), component])
         size = (self.unit_count, self.count)
-        matrix = torch.sparse_coo_tensor(place, self.values, size, check_invariants=False)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            # torch 2.11 says so even though the checks are switched off right here.
+            warnings.filterwarnings("ignore", "Sparse invariant checks are implicitly disabled")
+            matrix = torch.sparse_coo_tensor(place, self.values, size, check_invariants=False)
             return matrix.coalesce().to_sparse_csr()
 
     def _check_component(self, k: int) -> None:
