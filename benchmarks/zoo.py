@@ -90,12 +90,12 @@ COLUMNS = (
 PRICES = ("0.4 times the", "the default", "twice the")
 ROWS = (
     ("`faces`, 64 px", "faces"),
-    ("… `best`", "zoo_faces_best"),
+    ("`faces`, 64 px, `best`", "zoo_faces_best"),
     ("`photos`, 64 px", "zoo_photos-64"),
     ("`photos`, 128 px", "zoo_photos-128"),
-    ("… `fast`", "zoo_photos-128_fast"),
+    ("`photos`, 128 px, `fast`", "zoo_photos-128_fast"),
     ("`terrain`, 128 px", "zoo_terrain"),
-    ("… `fast`", "zoo_terrain_fast"),
+    ("`terrain`, 128 px, `fast`", "zoo_terrain_fast"),
 )
 """Label and file of results; a line for each file that is there."""
 
