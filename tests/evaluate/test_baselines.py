@@ -165,3 +165,16 @@ def test_bad_input_a_missing_package(result, planted, monkeypatch):
     left = rp.baselines(result, planted, settings=settings)
     assert left.left_out.keys() == {"NMF", "free optimum"}
     assert len(left.baselines) == len(BASELINES) - 2
+
+
+def test_no_baseline_takes_more_at_once_than_the_tail_can(result, planted, monkeypatch):
+    monkeypatch.setattr(type(planted), "chunk", property(lambda self: 5))
+    taken = []
+    tail = type(planted).tail
+    monkeypatch.setattr(
+        type(planted),
+        "tail",
+        lambda self, feature: [taken.append(len(feature)), tail(self, feature)][1],
+    )
+    rp.baselines(result, planted, settings=SETTINGS)
+    assert max(taken) == 5

@@ -43,19 +43,27 @@ def gradient_masks(scene: Scene) -> Iterator[Way]:
         # Every setting asks for the same demands; they are evaluated once.
         key = demands.numpy().tobytes()
         if key not in known:
-            known[key] = torch.cat([_attribution(scene, some) for some in demands.split(_BATCH)])
+            together = min(_BATCH, scene.generator.chunk)
+            known[key] = torch.cat([_attribution(scene, some) for some in demands.split(together)])
         return known[key]
 
     for kept in _KEPT_SHARES:
 
         def answer(demands: Tensor, kept: float = kept) -> Float[Tensor, "demands units"]:
-            products = attributions(demands).abs()
-            values, order = products.sort(dim=1, descending=True)
-            before = values.cumsum(1) - values
-            on = (before < kept * values.sum(1, keepdim=True)) & (values > 0)
-            return scene.switched(torch.zeros_like(products).scatter(1, order, on.float()))
+            some = attributions(demands).abs().split(_BATCH)
+            return torch.cat([scene.switched(_largest(products, kept)) for products in some])
 
         yield Way(f"the units with {kept:.0%} of the attribution", answer)
+
+
+def _largest(
+    products: Float[Tensor, "demands units"], kept: float
+) -> Float[Tensor, "demands units"]:
+    """Mark the largest, as many as hold a share of each row's sum."""
+    values, order = products.sort(dim=1, descending=True)
+    before = values.cumsum(1) - values
+    on = (before < kept * values.sum(1, keepdim=True)) & (values > 0)
+    return torch.zeros_like(products).scatter(1, order, on.float())
 
 
 def _attribution(
