@@ -7,42 +7,59 @@ differ in the third digit, and a check that compares them would blame the networ
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 __all__ = ["full_precision"]
 
+_lock = threading.Lock()
+_inside = 0
+"""How many checks are under way: torch's switches are one for all threads, so that the first to
+come sets them and the last to go sets them back."""
+_before: list[tuple[Any, str, Any]] = []
+
 
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Compute float32 in float32 on every device; the user's own choice stands again after."""
-    switches = _switches()
-    before = [getattr(place, name) for place, name, _ in switches]
+    global _inside
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _before[:] = _set_all()
     try:
-        for place, name, value in switches:
-            setattr(place, name, value)
         yield
     finally:
-        for (place, name, _), value in zip(switches, before, strict=True):
-            setattr(place, name, value)
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                for place, name, value in _before:
+                    setattr(place, name, value)
 
 
-def _switches() -> list[tuple[object, str, object]]:
-    """Name torch's switches and what they must be.
+def _set_all() -> list[tuple[Any, str, Any]]:
+    """Set torch's switches, and return how they stood, in the order in which to set them back.
 
-    torch 2.9 has newer ones. Whoever has set those can no longer read the older, and the reverse
-    would be true of what a network reads within the check, so that the older come first.
+    torch 2.9 has newer ones beside the older. Whoever has set those differently from each other can
+    no longer read the older, and a network that reads the older within the check could not after
+    we had set the newer. So the older are set where they can be read.
     """
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    older: list[tuple[object, str, object]] = [
-        (place, "allow_tf32", False) for place in (cudnn, matmul)
-    ]
+    cudnn: Any = torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
+    newer = []
+    if hasattr(cudnn, "conv"):
+        places = (cudnn.conv, cudnn.rnn, matmul)
+        newer = [(place, "fp32_precision", place.fp32_precision) for place in places]
     try:
-        for place, name, _ in older:
-            getattr(place, name)
+        older = [(place, "allow_tf32", place.allow_tf32) for place in (cudnn, matmul)]
     except RuntimeError:
-        places = (getattr(cudnn, "conv"), getattr(cudnn, "rnn"), matmul)  # noqa: B009
-        return [(place, "fp32_precision", "ieee") for place in places]
-    return older
+        for place, name, _ in newer:
+            setattr(place, name, "ieee")
+        return newer
+    for place, name, _ in older:
+        setattr(place, name, False)
+    return older + newer
