@@ -113,7 +113,8 @@ def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
 ):
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
-    words = ["evaluate", folder, "--set", "demands=8"]
+    small = [f"--set={name}" for name in ("components=4", "contexts=2", "free_steps=5")]
+    words = ["evaluate", folder, *small, "--set", "demands=8"]
     asked = ["--baselines", "spatial crop, random fields"]
     status, out, _ = primitives(*words, *asked, "--json")
     assert status == 0
@@ -129,7 +130,7 @@ def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
     assert status == 0
     assert "baselines" not in json.loads(out)
     assert 'id="baselines"' in (folder / "report.html").read_text()
-    assert primitives("evaluate", folder, "--set", "demands=9")[0] == 0
+    assert primitives("evaluate", folder, *small, "--set", "demands=9")[0] == 0
     assert not (folder / "baselines.json").exists()
     assert not (folder / "figures" / "baselines.png").exists()
     assert 'id="baselines"' not in (folder / "report.html").read_text()
