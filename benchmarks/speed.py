@@ -45,7 +45,6 @@ HEADER = (
     "tail alone, a step's batch",
     "tail alone, best batch",
     "a fit",
-    "fit / tail at a step's batch",
     "overhead ratio",
 )
 
@@ -135,7 +134,8 @@ def main() -> None:
         rows[row["device"], row["case"]] = row
         print(json.dumps(row), flush=True)
         write_json(RESULTS, {"rows": list(rows.values())})
-    renew(PAGE, "speed", table(HEADER, map(told, rows.values())))
+    ordered = sorted(rows.values(), key=lambda row: (row["device"], list(CASES).index(row["case"])))
+    renew(PAGE, "speed", table(HEADER, map(told, ordered)))
 
 
 def told(row: Mapping[str, Any]) -> list[str]:
@@ -146,12 +146,15 @@ def told(row: Mapping[str, Any]) -> list[str]:
     return [
         row["device"],
         f"`{row['case']}`",
-        f"{step:,.0f} / s",
-        f"{batches[best]:,.0f} / s at {best}",
-        f"{row['fit_per_second']:,.0f} / s",
-        f"{row['fit_per_second'] / step:.2f}",
+        _told(step),
+        f"{_told(batches[best])} at {best}",
+        _told(row["fit_per_second"]),
         f"{row['overhead_ratio']:.2f}",
     ]
+
+
+def _told(rate: float) -> str:
+    return f"{rate:,.0f} / s" if rate >= 100 else f"{rate:.1f} / s"
 
 
 if __name__ == "__main__":
