@@ -1,9 +1,9 @@
-"""How near a fit comes to what the tail alone can do: the table of docs/research/overhead.md.
+"""How near a fit comes to what the tail alone can do: two tables of docs/research/overhead.md.
 
     .venv/bin/python benchmarks/speed.py [CASE …] [--device cpu] [--table]
 
 Of each generator (the cases of benchmarks/zoo.py): evaluations a second, forward and backward, of
-the tail alone at the batch of a fit's step and at the best of some larger batches, both without
+the tail alone at the batch of a fit's step and at the best of some other batches, both without
 any work around them; and of a fit of 60 steps, the second of the process. On a GPU the tail
 alone is timed in other arithmetic, too: without TF32, channels last, in bfloat16. Medians over
 rounds, all of one run. Writes benchmarks/results/speed.json, one row a device and case.
@@ -39,6 +39,8 @@ STEPS = 60
 LARGER = {"cpu": (1, 4), "cuda": (48, 192)}
 """Batches besides that of a step."""
 ROUNDS = {"cpu": 5, "cuda": 10}
+ARITHMETIC = ("TF32", "float32", "channels last", "bfloat16")
+"""TF32 is torch's default, also with channels last."""
 HEADER = (
     "device",
     "generator",
@@ -113,7 +115,7 @@ def measured(case: str, device: str) -> dict[str, Any]:
     if kind == "cuda":
         best = max(batches, key=lambda count: batches[count])
         row["arithmetic"] = {}
-        for other in ("TF32", "float32", "channels last", "bfloat16"):
+        for other in ARITHMETIC:
             with arithmetic(other, generator.network.module):
                 row["arithmetic"][other] = {c: per_second(bound, units, c) for c in (step, best)}
     return row
@@ -136,6 +138,19 @@ def main() -> None:
         write_json(RESULTS, {"rows": list(rows.values())})
     ordered = sorted(rows.values(), key=lambda row: (row["device"], list(CASES).index(row["case"])))
     renew(PAGE, "speed", table(HEADER, map(told, ordered)))
+    tried = [row for row in ordered if "arithmetic" in row]
+    header = ("arithmetic", *(f"`{row['case']}`, {row['device']}" for row in tried))
+    lines = [
+        [
+            name,
+            *(
+                "; ".join(f"{rate:,.0f}" for rate in row["arithmetic"][name].values())
+                for row in tried
+            ),
+        ]
+        for name in ARITHMETIC
+    ]
+    renew(PAGE, "arithmetic", table(header, lines))
 
 
 def told(row: Mapping[str, Any]) -> list[str]:

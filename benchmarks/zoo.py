@@ -147,15 +147,14 @@ def scored(
     }
 
 
-def standing(out: Path, result: dict[str, object], refits: bool) -> dict[int, dict[str, Any]]:
+def standing(out: Path, result: dict[str, object]) -> dict[int, dict[str, Any]]:
     """Read the pictures that an earlier run with the same settings has scored already."""
     if not out.is_file():
         return {}
     before = json.loads(out.read_text(encoding="utf-8"))
     if any(before.get(key) != result[key] for key in ("settings", "evaluation", "grid")):
         return {}
-    pictures = before["pictures"]
-    return {one["picture"]: one for one in pictures if one.get("frontier") or not refits}
+    return {one["picture"]: one for one in before["pictures"]}
 
 
 def main() -> None:
@@ -193,8 +192,10 @@ def measure(chosen: argparse.Namespace) -> None:
         "settings": asdict(settings),
         "evaluation": asdict(EVALUATION),
     }
-    found = standing(out, result, chosen.refits)
-    todo = [seed for seed in range(chosen.pictures) if seed not in found]
+    found = standing(out, result)
+    # What stands without refits stays until the picture has been measured with them.
+    enough = {seed for seed, one in found.items() if one.get("frontier") or not chosen.refits}
+    todo = [seed for seed in range(chosen.pictures) if seed not in enough]
     with ProcessPoolExecutor(
         chosen.workers, get_context("spawn"), torch.set_num_threads, (1,)
     ) as pool:

@@ -5,7 +5,12 @@ import threading
 import pytest
 import torch
 
+import regional_primitives as rp
+from regional_primitives.decompose.subject import prepare
+from regional_primitives.generators.generator import _memory_budget
+from regional_primitives.generators.network import Network
 from regional_primitives.generators.precision import full_precision
+from regional_primitives.generators.tail import RecordedTail
 
 CUDNN, MATMUL = torch.backends.cudnn, torch.backends.cuda.matmul
 NEWER = (CUDNN.conv, CUDNN.rnn, MATMUL) if hasattr(CUDNN, "conv") else ()
@@ -66,3 +71,35 @@ def test_checks_in_several_threads_leave_no_trace(chosen):
     leave.set()
     thread.join()
     assert CUDNN.allow_tf32 is chosen
+
+
+def test_checks_and_pictures_are_in_full_precision_and_fits_as_chosen(planted, monkeypatch):
+    monkeypatch.setattr(CUDNN, "allow_tf32", True)
+    seen = []
+
+    def told(kind, name):
+        run = getattr(kind, name)
+        monkeypatch.setattr(
+            kind, name, lambda *given: [seen.append(CUDNN.allow_tf32), run(*given)][1]
+        )
+
+    for kind, name in ((RecordedTail, "__call__"), (Network, "run")):
+        told(kind, name)
+    latents = planted.sample_latents(1, seed=1)
+    planted.verify_network(latents)
+    subject = prepare(planted, latents, rp.Regions.grid(4, 4), baseline_count=16)
+    planted.at(latents).render(subject.units)
+    assert len(seen) > 4
+    assert not any(seen)
+    subject.generator.tail(subject.feature)
+    assert seen[-1]
+
+
+@pytest.mark.parametrize(("total", "budget"), [(2**32, 512 * 2**20), (2**37, 2**33)])
+def test_a_gpu_takes_a_sixteenth_of_its_memory_or_half_a_gibibyte(total, budget, monkeypatch):
+    class Properties:
+        total_memory = total
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
+    assert _memory_budget(torch.device("cuda")) == budget
+    assert _memory_budget(torch.device("cpu")) == 128 * 2**20
