@@ -329,6 +329,7 @@ def _copied(latents: Latents) -> Latents:
     return map_latents(lambda part: part.clone(), latents)
 
 
+@full_precision()
 def _refuse_no_gradient(generator: Generator, latents: Latents) -> None:
     """Refuse a tail through which no gradient flows."""
     feature = generator.head(latents)
