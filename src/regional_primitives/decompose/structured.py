@@ -42,12 +42,13 @@ QUALITIES: dict[str, dict[str, Any]] = {
         "trials": 0,
         "probes": 2,
         "learning_rate": 0.3,
-        "influence_sharpness": 10.0,
+        "influence_sharpness": 8.0,
+        "size_penalty": 0.35,
         "outside_weight": 0.08,
         "sparsity_weight": 0.001,
     },
     "balanced": {},
-    "best": {"steps": 1600, "learning_rate": 0.06, "probes": 16},
+    "best": {"steps": 1600, "learning_rate": 0.08},
 }
 """Settings that differ from the defaults, by name of a quality.
 
@@ -55,6 +56,8 @@ QUALITIES: dict[str, dict[str, Any]] = {
 the start matters more, and a sharper one makes the demanded patches exact sooner.
 """
 
+_MOST_PRODUCTS = 720
+_FEWEST_PROBES = 4
 _SMALLEST_ENERGY = 1e-12
 """Keeps the slope of a component's strength finite where it has none."""
 
@@ -63,34 +66,35 @@ _SMALLEST_ENERGY = 1e-12
 class Structured:
     """Settings of the structured form. The defaults cost about 4,900 evaluations on 36 patches."""
 
-    steps: int = 400
+    steps: int = 350
     """Most optimisation steps."""
     batch: int = 8
     """Fresh random demands a step, each one forward-and-backward evaluation of the tail."""
     trials: int = 2
     """Components a step that are tried alone and left out, each two evaluations."""
-    learning_rate: float = 0.15
+    learning_rate: float = 0.13
     """Adam's first step size on the logits; falls linearly to zero over `steps`."""
     outside_weight: float = 0.2
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
     cost_weight: float = 0.02
     """Price of the share of the feature that a demand switches on."""
-    boundedness_weight: float = 0.12
+    boundedness_weight: float = 0.24
     """Price of what a tried component changes outside its action field."""
-    consistency_weight: float = 0.04
+    consistency_weight: float = 0.03
     """Price of how much a tried component's pattern depends on its company."""
     sparsity_weight: float = 0.003
     """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components."""
     give_back: float = 0.6
     """The most of itself that a unit may take back where its neighbours spill over; 0 lets units
     only switch on, leaks more, and has patterns that add up better."""
-    probes: int = 4
-    """Vector–Jacobian products a patch that measure influence before the fit."""
+    probes: int = 20
+    """Vector–Jacobian products a patch that measure influence before the fit; fewer where that
+    would be more than 720 in all, but not below 4."""
     influence_sharpness: float = 3.0
     """How much the start favours fields that hold a site's influence."""
-    size_penalty: float = 0.35
+    size_penalty: float = 0.5
     """How much the start disfavours each further patch of a field."""
-    reach_threshold: float = 1e-3
+    reach_threshold: float = 4e-3
     """A site reaches the patches that get at least this share of its influence."""
     most_candidates: int = 512
     """No site chooses among more fields than this."""
@@ -149,6 +153,10 @@ class Structured:
             )
         return Structured(**stored)
 
+    def probes_a_patch(self, patches: int) -> int:
+        """Return how many products measure the influence on each of so many patches."""
+        return min(self.probes, max(_FEWEST_PROBES, _MOST_PRODUCTS // patches))
+
     def settled(self, generator: Generator) -> Structured:
         """Fill in what is left to the generator."""
         if self.baseline_count:
@@ -189,9 +197,8 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     """
     began = time.perf_counter()
     evaluations = Evaluations(subject.generator)
-    influence = measure_influence(
-        subject, evaluations, settings.probes, settings.seed, settings.batch
-    )
+    probes = settings.probes_a_patch(subject.errors.count)
+    influence = measure_influence(subject, evaluations, probes, settings.seed, settings.batch)
     start = Start(
         sharpness=settings.influence_sharpness,
         size_penalty=settings.size_penalty,
