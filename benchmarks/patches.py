@@ -84,7 +84,7 @@ def measured(name: str) -> dict[str, object]:
         "grid": grid,
         "components": d.count,
         "entries": len(d.values),
-        "evaluations_of_the_defaults": whole.probes * regions.count
+        "evaluations_of_the_defaults": whole.probes_a_patch(regions.count) * regions.count
         + whole.steps * (whole.batch + 2 * whole.trials),
         "evaluations": origin.evaluations,
         "wall_seconds": origin.wall_seconds,

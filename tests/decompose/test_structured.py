@@ -32,7 +32,8 @@ def test_planted_components_are_found_and_no_others(planted, seed):
 
 
 def test_the_fit_stops_once_nothing_moves(planted):
-    result = rp.explain(planted, planted.sample_latents(1, 1), rp.Regions.grid(4, 4), EXACT)
+    patient = dataclasses.replace(EXACT, tolerance=3e-3)
+    result = rp.explain(planted, planted.sample_latents(1, 1), rp.Regions.grid(4, 4), patient)
     assert result.provenance.converged
     assert len(result.history) < EXACT.steps
     endless = dataclasses.replace(EXACT, steps=60, tolerance=0.0)
@@ -181,6 +182,15 @@ def test_a_quality_is_a_budget():
     assert evaluations(best) > 3 * evaluations(balanced)
     with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not 'superb'"):
         rp.Structured.of_quality("superb")
+
+
+def test_many_patches_are_probed_less_each(planted):
+    default, sparse = rp.Structured(), rp.Structured(probes=2)
+    assert [default.probes_a_patch(patches) for patches in (9, 36, 64, 256)] == [20, 20, 11, 4]
+    assert [sparse.probes_a_patch(patches) for patches in (9, 256)] == [2, 2]
+    short = rp.Structured(steps=1, batch=2, trials=0)
+    result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(16, 16), short)
+    assert result.provenance.evaluations == 4 * 256 + 2
 
 
 def test_settings_of_an_earlier_release_are_refused_clearly():

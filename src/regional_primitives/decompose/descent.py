@@ -15,9 +15,8 @@ from torch.optim.adam import adam
 __all__ = ["Descent"]
 
 _DECAYS = (0.6, 0.75)
-"""Both moments remember three or four steps: slopes of random demands have heavy tails, and a
-coordinate's step is bounded by what its own last slopes agree on (docs/research/structured-form.md).
-"""
+"""Both moments remember few steps: slopes of random demands have heavy tails, and what one demand
+says should not slow a unit down for a hundred steps (docs/research/structured-form.md)."""
 _SMALLEST = 1e-8
 
 
