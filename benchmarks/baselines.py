@@ -7,7 +7,9 @@ on the same 128 held-out demands, and fits each picture at two further prices of
 benchmarks/results/baselines_faces.json after each picture and goes on from there if interrupted;
 at the end the table between the markers of docs/baselines.md and docs/images/baselines.png, the
 means of all pictures at each setting. The middle of the decomposition's own frontier is that of
-benchmarks/results/faces.json. About four minutes of one core a picture.
+benchmarks/results/faces.json. About four minutes of one core a picture, and two where the file
+knows the picture from a fit with other settings: only what is made of the fit is measured again,
+unless its prices, by which all methods are compared, have changed (--all measures all).
 """
 
 from __future__ import annotations
@@ -56,14 +58,27 @@ ENDS = (0.05, 6.0)
 LIGHT = rp.Evaluation(components=1, contexts=2, free_demands=0)
 
 
-def compared(seed: int) -> dict[str, object]:
-    """Explain one picture, score every baseline on it, and fit it at the ends of the frontier."""
+MADE_OF_THE_FIT = ("random fields",)
+PRICES = ("outside_weight", "cost_weight")
+
+
+def compared(seed: int, known: dict[str, Any] | None) -> dict[str, object]:
+    """Explain one picture, score every baseline on it, and fit it at the ends of the frontier.
+
+    What another fit's comparison, if known, says of baselines that no fit is part of, is kept.
+    """
     generator = rp.load_generator("faces")
     result = rp.explain(generator, generator.sample_latents(1, seed=seed))
     fits = frontier_fits(result, generator, factors=ENDS)
     scores = [(price, rp.evaluate(fit, generator, LIGHT)) for price, fit in fits]
+    comparison = rp.baselines(result, generator, MADE_OF_THE_FIT if known else "all")
+    if known:
+        again = {one.name: one for one in comparison.baselines}
+        before = Comparison.from_dict(known).baselines
+        every = tuple(again.get(one.name, one) for one in before)
+        comparison = replace(comparison, baselines=every, free_demands=known["free_demands"])
     return {
-        "comparison": rp.baselines(result, generator).to_dict(),
+        "comparison": comparison.to_dict(),
         "frontier": [
             {"outside_weight": price, "inside_error": one.inside_error, "leak": one.leak}
             for price, one in scores
@@ -77,15 +92,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--all", action="store_true", help="every baseline anew")
     chosen = parser.parse_args()
     threads = max(1, torch.get_num_threads() // chosen.workers)
     settings = asdict(rp.Structured())
-    found = standing(settings)
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    found = standing(before, settings)
+    known = {} if chosen.all else comparisons(before, settings)
     todo = [seed for seed in range(chosen.pictures) if str(seed) not in found]
     with ProcessPoolExecutor(
         chosen.workers, get_context("spawn"), torch.set_num_threads, (threads,)
     ) as pool:
-        tasks = {pool.submit(compared, seed): seed for seed in todo}
+        tasks = {pool.submit(compared, seed, known.get(str(seed))): seed for seed in todo}
         for task in as_completed(tasks):
             found[str(tasks[task])] = task.result()
             print(f"{len(found)} of {chosen.pictures} pictures", flush=True)
@@ -95,15 +113,25 @@ def main() -> None:
                 "versions": current_versions(),
                 "settings": settings,
                 "pictures": {seed: found[seed] for seed in sorted(found, key=int)},
+                "comparisons_of_other_settings": {
+                    seed: one for seed, one in known.items() if seed not in found
+                },
             }
             write_json(RESULTS, content)
     renew_page({int(seed): found[seed] for seed in sorted(found, key=int)})
 
 
-def standing(settings: dict[str, Any]) -> dict[str, Any]:
-    """Read the pictures that an interrupted run with the same settings has compared already."""
-    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+def standing(before: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Take the pictures that an interrupted run with the same settings has compared already."""
     return dict(before["pictures"]) if before.get("settings") == settings else {}
+
+
+def comparisons(before: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Take the comparisons of earlier fits, if those had the same prices."""
+    if any(before.get("settings", {}).get(price) != settings[price] for price in PRICES):
+        return {}
+    kept = before.get("comparisons_of_other_settings", {})
+    return {**kept, **{seed: row["comparison"] for seed, row in before["pictures"].items()}}
 
 
 def renew_page(by_seed: Mapping[int, dict[str, Any]]) -> None:
