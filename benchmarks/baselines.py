@@ -58,7 +58,8 @@ ENDS = (0.05, 6.0)
 LIGHT = rp.Evaluation(components=1, contexts=2, free_demands=0)
 
 
-MADE_OF_THE_FIT = ("random fields",)
+MADE_OF_THE_FIT = ("random fields", "free optimum")
+"""Of its components, or by its optimiser."""
 PRICES = ("outside_weight", "cost_weight")
 
 
