@@ -14,7 +14,7 @@ from regional_primitives.show import experiment_plots as plots
 @pytest.fixture(scope="module")
 def runs(planted):
     """Two pictures, quickly made."""
-    settings = rp.Structured(steps=4, batch=4, probes=1, baseline_count=64)
+    settings = rp.Structured(steps=4, batch=4, probes=1, baseline_count=64, size_penalty=0.0)
     return [
         rp.explain(planted, planted.sample_latents(1, seed=seed), rp.Regions.grid(4, 4), settings)
         for seed in (3, 4)
