@@ -32,8 +32,8 @@ def test_planted_components_are_found_and_no_others(planted, seed):
 
 
 def test_the_fit_stops_once_nothing_moves(planted):
-    patient = dataclasses.replace(EXACT, tolerance=3e-3)
-    result = rp.explain(planted, planted.sample_latents(1, 1), rp.Regions.grid(4, 4), patient)
+    hasty = dataclasses.replace(EXACT, tolerance=3e-3)
+    result = rp.explain(planted, planted.sample_latents(1, 1), rp.Regions.grid(4, 4), hasty)
     assert result.provenance.converged
     assert len(result.history) < EXACT.steps
     endless = dataclasses.replace(EXACT, steps=60, tolerance=0.0)

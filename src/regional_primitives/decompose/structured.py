@@ -57,6 +57,7 @@ the start matters more, and a sharper one makes the demanded patches exact soone
 """
 
 _MOST_PRODUCTS = 720
+"""Of influence in all: few patches are probed more often each, many not below the next."""
 _FEWEST_PROBES = 4
 _SMALLEST_ENERGY = 1e-12
 """Keeps the slope of a component's strength finite where it has none."""
