@@ -199,9 +199,23 @@ class Regions:
         Raises:
             InputError: the patches are not a grid.
         """
+        return self._rectangles.clone()
+
+    def draw_rectangle(self, rng: torch.Generator) -> Bool[Tensor, " patches"]:
+        """Draw one of `rectangles`, each as likely as any other.
+
+        Raises:
+            InputError: the patches are not a grid.
+        """
+        known = self._rectangles
+        return known[int(torch.randint(len(known), (), generator=rng))].clone()
+
+    @property
+    def _rectangles(self) -> Bool[Tensor, "rectangles patches"]:
+        """All rectangles, known to all grids alike: not to be written to."""
         if self.rows is None or self.columns is None:
             raise InputError("only a grid has rectangles; these patches are a label map")
-        return _rectangles(self.rows, self.columns).clone()
+        return _rectangles(self.rows, self.columns)
 
     def foreground(
         self, mask: Bool[Tensor, "height width"], coverage: float = 0.5

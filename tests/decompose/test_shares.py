@@ -27,7 +27,7 @@ def model(subject, request):
 
 
 def test_shares_of_a_unit_sum_to_one_and_are_bounded(model):
-    give_back = 0.7 if len(model.unknowns) == 2 * len(model.divide()) else 0.0
+    give_back = 0.7 if len(model.unknowns[0]) == 2 else 0.0
     parts = [part for parts in model.parts for part in parts]
     for mine, division in zip(parts, model.divide(), strict=True):
         moves = mine.difference != 0
@@ -40,7 +40,7 @@ def test_shares_of_a_unit_sum_to_one_and_are_bounded(model):
 def test_what_is_switched_on_is_the_sum_of_the_components_that_are_on(model, subject):
     rng = torch.Generator().manual_seed(1)
     on = (torch.rand(5, len(model.fields), generator=rng) < 0.3).float()
-    units = model.switched(model.divide(), on)
+    units = model.switched(model.divide(), model.on_sites(on))
     components = torch.zeros(len(model.fields), subject.units.shape[1])
     field_of, unit_of, share = model.kept_shares(0.0)
     components[field_of, unit_of] = share * subject.difference[unit_of]
@@ -56,12 +56,12 @@ def test_the_slope_is_that_of_autograd_through_the_definition(model, subject):
     at_units = torch.randn(5, subject.units.shape[1], generator=rng)
     at_energies = torch.rand(len(model.fields), generator=rng)
     now = model.divide()
-    model.descend(now, model.pulled_back(on, at_units), at_energies)
+    model.descend(now, model.pulled_back(model.on_sites(on), at_units), at_energies)
     found = [logits.grad for logits in model.unknowns]
     wanted = []
     for layout, parts in zip(model.layouts, model.parts, strict=True):
         for part in parts:
-            logits = [mine.clone().requires_grad_(True) for mine in part.logits]
+            logits = part.logits.clone().requires_grad_(True)
             shares = logits[0].softmax(1)
             if len(logits) == 2:
                 shares = 1.7 * shares - 0.7 * logits[1].softmax(1)

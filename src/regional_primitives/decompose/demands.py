@@ -68,11 +68,10 @@ def _draw(
     regions: Regions, neighbours: Bool[Tensor, "patches patches"] | None, rng: torch.Generator
 ) -> Bool[Tensor, " patches"]:
     while True:
-        if torch.rand((), generator=rng) < 0.5:
-            row = _connected(regions, neighbours, rng)
-        else:
-            share = torch.rand((), generator=rng)
-            row = torch.rand(regions.count, generator=rng) < share
+        if torch.rand((), generator=rng).item() < 0.5:
+            return _connected(regions, neighbours, rng)
+        drawn = torch.rand(1 + regions.count, generator=rng)
+        row = drawn[1:] < drawn[0]
         if bool(row.any()):
             return row
 
@@ -81,8 +80,7 @@ def _connected(
     regions: Regions, neighbours: Bool[Tensor, "patches patches"] | None, rng: torch.Generator
 ) -> Bool[Tensor, " patches"]:
     if neighbours is None:
-        rectangles = regions.rectangles()
-        return rectangles[int(torch.randint(len(rectangles), (), generator=rng))]
+        return regions.draw_rectangle(rng)
     size = int(torch.randint(1, regions.count + 1, (), generator=rng))
     row = torch.zeros(regions.count, dtype=torch.bool)
     newest = int(torch.randint(regions.count, (), generator=rng))

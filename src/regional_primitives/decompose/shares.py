@@ -50,7 +50,7 @@ class Start:
 class Division:
     """How the units of a part divide themselves at one moment."""
 
-    distributions: tuple[Float[Tensor, "sites slots channels"], ...]
+    distributions: Float[Tensor, "distributions sites slots channels"]
     """a, and b unless nothing is given back."""
     components: Float[Tensor, "sites slots channels"]
     """Δf_T = w_T ⊙ (f − f0), over each site's candidates."""
@@ -60,7 +60,7 @@ class Division:
 class _Part:
     """The unknowns of some sites of one tensor, all with about as many candidate fields.
 
-    For each of a site's candidates there are two logits a unit.
+    For each of a site's candidates there are two logits a unit, or one if nothing is given back.
     """
 
     layout: Layout
@@ -68,8 +68,10 @@ class _Part:
     """Which sites of the tensor these are."""
     candidates: Candidates
     difference: Float[Tensor, "sites channels"]
+    by_distribution: Float[Tensor, "distributions sites 1 channels"]
+    """(1 + g) · (f − f0), by which a is multiplied, and −g · (f − f0) of b."""
     give_back: float
-    logits: tuple[Float[Tensor, "sites slots channels"], ...]
+    logits: Float[Tensor, "distributions sites slots channels"]
     """Of a, and of b unless nothing is given back."""
 
     @staticmethod
@@ -95,32 +97,34 @@ class _Part:
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         logits = logits.expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
-        count = 2 if start.give_back else 1
+        factors = [1 + start.give_back, -start.give_back] if start.give_back else [1.0]
         return _Part(
             layout,
             places,
             candidates,
             difference,
+            torch.stack([difference * factor for factor in factors])[:, :, None],
             start.give_back,
-            tuple(logits.clone(memory_format=torch.contiguous_format) for _ in range(count)),
+            torch.stack([logits] * len(factors)),
         )
 
     def divide(self) -> Division:
-        distributions = tuple(logits.softmax(1) for logits in self.logits)
+        distributions = self.logits.softmax(2)
         return Division(distributions, self._shares(distributions).mul_(self.difference[:, None]))
 
-    def _shares(self, distributions: tuple[Tensor, ...]) -> Tensor:
+    def _shares(
+        self, distributions: Float[Tensor, "distributions sites slots channels"]
+    ) -> Float[Tensor, "sites slots channels"]:
         if len(distributions) == 1:
             return distributions[0].clone()
         kept, returned = distributions
         return torch.lerp(returned, kept, 1 + self.give_back)
 
     def descend(self, division: Division, slope: Float[Tensor, "sites slots channels"]) -> None:
-        """Leave the loss's slope along the logits, from that along the components (used up)."""
-        slope.mul_(self.difference[:, None])
-        factors = (1 + self.give_back, -self.give_back)
-        for logits, of, factor in zip(self.logits, division.distributions, factors, strict=False):
-            logits.grad = torch.ops.aten._softmax_backward_data(slope, of, 1, of.dtype).mul_(factor)
+        """Leave the loss's slope along the logits, from that along the components."""
+        of = division.distributions
+        at_distributions = slope * self.by_distribution
+        self.logits.grad = torch.ops.aten._softmax_backward_data(at_distributions, of, 2, of.dtype)
 
     def on_site(self, on: Float[Tensor, "batch fields"]) -> Float[Tensor, "sites batch slots"]:
         """Mark which of each site's candidates are on."""
@@ -202,7 +206,7 @@ class FieldShares:
     @property
     def unknowns(self) -> list[Tensor]:
         """The tensors that are fitted."""
-        return [logits for part in self._all for logits in part.logits]
+        return [part.logits for part in self._all]
 
     @property
     def _all(self) -> list[_Part]:
@@ -216,30 +220,34 @@ class FieldShares:
         """Mark the fields that each demand switches on: those with a patch in S."""
         return (demands.float() @ self.fields.float().T > 0).float()
 
-    def switched(
-        self, now: list[Division], on: Float[Tensor, "batch fields"]
-    ) -> Float[Tensor, "batch units"]:
-        """Return p ⊙ (f − f0) where the given fields are on."""
+    def on_sites(self, on: Float[Tensor, "batch fields"]) -> list[Tensor]:
+        """Mark which of each site's candidates are on: one [sites, batch, slots] a part."""
+        return [part.on_site(on) for part in self._all]
+
+    def switched(self, now: list[Division], on: list[Tensor]) -> Float[Tensor, "batch units"]:
+        """Return p ⊙ (f − f0) where the fields are on that `on_sites` marked."""
         units = []
-        divisions = iter(now)
+        divisions = zip(on, now, strict=True)
         for layout, parts in zip(self.layouts, self.parts, strict=True):
-            made = on.new_empty(layout.sites, len(on), layout.channels)
-            for part in parts:
-                made.index_copy_(0, part.places, part.on_site(on) @ next(divisions).components)
+            made = on[0].new_empty(layout.sites, on[0].shape[1], layout.channels)
+            for part, (marked, division) in zip(parts, divisions, strict=False):
+                made.index_copy_(0, part.places, marked @ division.components)
             units.append(layout.flat_of_sites(made))
         return torch.cat(units, 1)
 
-    def pulled_back(
-        self, on: Float[Tensor, "batch fields"], slope: Float[Tensor, "batch units"]
-    ) -> list[Tensor]:
+    def pulled_back(self, on: list[Tensor], slope: Float[Tensor, "batch units"]) -> list[Tensor]:
         """Return a loss's slope along the components, given that along what `switched` returned.
 
         One tensor [sites, slots, channels] a part.
         """
-        slopes = []
+        slopes: list[Tensor] = []
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             by_site = layout.sites_first(slope)
-            slopes += [part.on_site(on).mT @ by_site[part.places] for part in parts]
+            marked = on[len(slopes) :]
+            slopes += [
+                mine.mT @ by_site.index_select(0, part.places)
+                for part, mine in zip(parts, marked, strict=False)
+            ]
         return slopes
 
     def energies(self, now: list[Division]) -> Float[Tensor, " fields"]:

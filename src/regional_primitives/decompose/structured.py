@@ -34,6 +34,8 @@ __all__ = ["QUALITIES", "Fit", "Structured", "fit_structured"]
 
 _CHECK_EVERY = 10
 """Steps between two looks at whether the components still move."""
+_DRAWN_TOGETHER = 10
+"""Steps whose demands are drawn at once."""
 
 QUALITIES: dict[str, dict[str, Any]] = {
     "fast": {
@@ -209,12 +211,13 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     )
     model = FieldShares.start(subject, influence, start)
     descent = Descent(model.unknowns, settings.learning_rate, settings.steps)
+    drawn = _demands_of_steps(subject, settings)
     history: list[Tensor] = []
     checked = now = model.divide()
     converged = False
     while len(history) < settings.steps and not converged:
         step = len(history)
-        history.append(_step(subject, evaluations, model, now, settings, step))
+        history.append(_step(subject, evaluations, model, now, settings, step, next(drawn)))
         if not bool(history[-1].isfinite().all()):
             raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
         descent.step()
@@ -241,6 +244,17 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     )
 
 
+def _demands_of_steps(
+    subject: Subject, settings: Structured
+) -> Iterator[Bool[Tensor, "batch patches"]]:
+    """Draw every step's demands, those of some steps at a time, which is faster than one by one."""
+    for first in range(0, settings.steps, _DRAWN_TOGETHER):
+        count = min(_DRAWN_TOGETHER, settings.steps - first) * settings.batch
+        start = first * settings.batch
+        drawn = draw_demands(subject.regions, count, settings.seed, "fit", start=start)
+        yield from drawn.to(subject.units.device).split(settings.batch)
+
+
 def _step(
     subject: Subject,
     evaluations: Evaluations,
@@ -248,6 +262,7 @@ def _step(
     now: list[Division],
     settings: Structured,
     step: int,
+    demands: Bool[Tensor, "batch patches"],
 ) -> Float[Tensor, " figures"]:
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
@@ -257,11 +272,9 @@ def _step(
     """
     device = subject.units.device
     batch = settings.batch
-    demands = draw_demands(subject.regions, batch, settings.seed, "fit", start=step * batch)
-    demands = demands.to(device)
     energies = model.energies(now)
     trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
-    on = torch.cat([model.asked(demands), trials.on])
+    on = model.on_sites(torch.cat([model.asked(demands), trials.on]))
     units = model.switched(now, on)
     slope = torch.empty_like(units)
     figures = torch.zeros(2, device=device)
