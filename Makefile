@@ -41,6 +41,7 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/zoo.py photos-64
 	$(BIN)/python benchmarks/zoo.py photos-128
 	$(BIN)/python benchmarks/zoo.py terrain
+	$(BIN)/python benchmarks/normalisation.py --fits 5
 	$(BIN)/python benchmarks/sweep.py --workers 2
 	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/baselines.py

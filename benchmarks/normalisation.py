@@ -1,0 +1,272 @@
+"""What group normalisation does to demands: the tables of docs/research/normalisation.md.
+
+    .venv/bin/python benchmarks/normalisation.py [--maps 6] [--fits SEED …] [--table]
+
+Behind the cut of `terrain` 23 group normalisations divide by statistics of the whole map. Here
+they are held at what they are for the picture that is explained (its image stays the same, and the
+baseline feature too), and what answers demands is compared with the network as it is: spatial crops
+on the first maps, and with --fits the decomposition itself, on the maps named (40 minutes of one
+core each, twice; with a picture of `faces` beside them). Decompositions are kept in
+runs/normalisation and not fitted again. Writes benchmarks/results/normalisation.json after every
+picture, and the page's tables at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import processor
+from pages import renew, table
+from torch import Tensor, nn
+
+import regional_primitives as rp
+from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.decompose.subject import prepare
+from regional_primitives.evaluate.demand_errors import demand_errors
+from regional_primitives.generators.latents import Latents
+from regional_primitives.generators.zoo.terrain import sample_latents
+from regional_primitives.runtime.storage import write_json
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "research" / "normalisation.md"
+RESULTS = ROOT / "benchmarks" / "results" / "normalisation.json"
+RUNS = ROOT / "runs" / "normalisation"
+GRID = rp.Regions.grid(6, 6)
+LAYER = "output_blocks.14"
+KINDS = ("as it is", "held")
+SIZES = ((1, 3), (4, 9), (10, 18), (19, 27), (28, 35))
+"""Patches of a demand; that of all 36 leaves nothing to leak into."""
+FACE = 0
+_PLACES = torch.cartesian_prod(torch.arange(6.0), torch.arange(6.0))
+TOUCHING = (torch.cdist(_PLACES, _PLACES, p=torch.inf) <= 1).float()
+"""Patches and those that share an edge or a corner with them."""
+
+
+class Held(nn.Module):
+    """A group normalisation whose mean and variance are those of one input."""
+
+    def __init__(self, norm: nn.GroupNorm, example: Tensor) -> None:
+        super().__init__()
+        groups = example.unflatten(1, (norm.num_groups, -1)).flatten(2)
+        mean, variance = groups.mean(2)[0], groups.var(2, unbiased=False)[0]
+        each = norm.num_channels // norm.num_groups
+        scale = norm.weight * (variance + norm.eps).rsqrt().repeat_interleave(each)
+        shift = norm.bias - scale * mean.repeat_interleave(each)
+        self.scale = nn.Parameter(scale[:, None, None])
+        self.shift = nn.Parameter(shift[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale and shift every channel, whatever the map."""
+        return x * self.scale + self.shift
+
+
+def behind_the_cut(name: str) -> bool:
+    """Tell whether a part of `terrain` lies behind the cut."""
+    first, *rest = name.split(".")
+    return first == "out" or (
+        first == "output_blocks" and int(rest[0]) > int(LAYER.rpartition(".")[2])
+    )
+
+
+def terrain(seed: int, kind: str) -> tuple[rp.Generator, Latents]:
+    """Load the network as it is, or with the statistics behind the cut held at one map's.
+
+    Raises:
+        ValueError: the held network does not make the same map.
+    """
+    generator = rp.load_generator("terrain", LAYER, size=128)
+    latents = generator.sample_latents(1, seed=seed)
+    if kind == "as it is":
+        return generator, latents
+    module = generator.network.module
+    norms = {
+        name: part
+        for name, part in module.named_modules()
+        if isinstance(part, nn.GroupNorm) and behind_the_cut(name)
+    }
+    examples: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _, arguments: examples.update({name: arguments[0].detach()})
+
+    hooks = [part.register_forward_pre_hook(keep(name)) for name, part in norms.items()]
+    image = generator.image(latents)
+    for hook in hooks:
+        hook.remove()
+    baseline = prepare(generator, latents, GRID).baseline
+    for name, part in norms.items():
+        parent, _, own = name.rpartition(".")
+        setattr(module.get_submodule(parent), own, Held(part, examples[name]))
+    held = rp.cut(module, LAYER, sample_latents=sample_latents, baseline=baseline, name="terrain")
+    gap = float((held.image(latents) - image).abs().max())
+    if gap > 1e-4:
+        raise ValueError(f"with its statistics held the network makes another map, by {gap:.1e}")
+    return held, latents
+
+
+def crop(seed: int, kind: str) -> dict[str, Any]:
+    """Switch on the cells under each held-out demand, and score what comes of it."""
+    generator, latents = terrain(seed, kind)
+    subject = prepare(generator, latents, GRID)
+    demands = held_out_demands(GRID)
+    cells = GRID.label_map(*subject.feature_shape[-2:])
+    inside, leak = [], []
+    for some in demands.split(16):
+        on = some[:, cells].flatten(1).repeat(1, subject.feature_shape[0])
+        units = subject.baseline_units + on * subject.difference
+        images = subject.generator.render(units)
+        errors = subject.errors.of_demands(images, some)
+        inside.append(errors[0])
+        leak.append(errors[1][~some.all(1)])
+    return {
+        "map": seed,
+        "kind": kind,
+        "inside_error": float(torch.cat(inside).mean()),
+        "leak": float(torch.cat(leak).mean()),
+        "departure": float((subject.image - subject.baseline_image).square().mean().sqrt()),
+    }
+
+
+def fitted(name: str, seed: int, kind: str) -> dict[str, Any]:
+    """Explain one picture with the defaults, and tell its errors by the demand's size."""
+    if name == "faces":
+        generator = rp.load_generator("faces")
+        latents: Latents = generator.sample_latents(1, seed=seed)
+    else:
+        generator, latents = terrain(seed, kind)
+    run = RUNS / f"{name}-{seed}-{kind.replace(' ', '-')}"
+    if run.is_dir():
+        d = rp.Decomposition.load(run)
+    else:
+        d = rp.explain(generator, latents, GRID, picture_seed=seed)
+        d.save(run)
+    generator = generator.at(latents)
+    demands = held_out_demands(GRID)
+    errors = demand_errors(d, generator, demands, d.minimal_units(demands))
+    scores = rp.evaluate(d, generator, rp.Evaluation(components=20, contexts=8, free_demands=4))
+    return {
+        "generator": name,
+        "picture": seed,
+        "kind": kind,
+        "scores": scores.to_dict(),
+        "by_size": [by_size(d, demands, errors.images, sizes) for sizes in SIZES],
+    }
+
+
+def by_size(
+    d: rp.Decomposition, demands: Tensor, images: Tensor, sizes: tuple[int, int]
+) -> dict[str, Any]:
+    """Tell errors of the demands of some sizes, the amplitude inside, and how far leaks go."""
+    least, most = sizes
+    chosen = (demands.sum(1) >= least) & (demands.sum(1) <= most)
+    demands, images = demands[chosen], images[chosen]
+    masks = GRID.masks(*images.shape[-2:])  # [patches, height, width]
+    wanted = d.image - d.baseline_image
+    got = images - d.baseline_image
+
+    def per_patch(values: Tensor) -> Tensor:
+        return torch.einsum("bhw,phw->bp", values.sum(1), masks.to(values))
+
+    whole = per_patch(wanted[None].square())
+    inside = (per_patch((got - wanted).square()) * demands).sum(1) / (whole * demands).sum(1)
+    spilt = per_patch(got.square()) * ~demands
+    leak = spilt.sum(1) / (whole * ~demands).sum(1)
+    gain = (per_patch(got * wanted) * demands).sum(1) / (whole * demands).sum(1)
+    near = demands.float() @ TOUCHING > 0
+    far = (spilt * ~near).sum(1) / spilt.sum(1)
+    figures = {"inside_error": inside, "leak": leak, "gain": gain, "far": far}
+    return {
+        "sizes": list(sizes),
+        "demands": len(demands),
+        **{name: float(values.mean()) for name, values in figures.items()},
+    }
+
+
+def main() -> None:
+    """Measure, and renew the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--maps", type=int, default=6)
+    parser.add_argument("--fits", type=int, nargs="*", default=[])
+    parser.add_argument("--table", action="store_true", help="only the page's, from the results")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    found = {"crops": known.get("crops", []), "fits": known.get("fits", [])}
+    todo: list[tuple[str, Callable[[], dict[str, Any]]]] = []
+    if not chosen.table:
+        todo += [
+            ("crops", lambda seed=seed, kind=kind: crop(seed, kind))  # type: ignore[misc]
+            for seed in range(chosen.maps)
+            for kind in KINDS
+            if not any(one["map"] == seed and one["kind"] == kind for one in found["crops"])
+        ]
+        asked = [("terrain", seed, kind) for seed in chosen.fits for kind in KINDS]
+        if asked:
+            asked.append(("faces", FACE, "as it is"))
+        todo += [("fits", lambda one=one: fitted(*one)) for one in asked]  # type: ignore[misc]
+    for part, measure in todo:
+        row = measure()
+        same = [one for one in found[part] if not _same(one, row)]
+        found[part] = [*same, row]
+        print(json.dumps({key: value for key, value in row.items() if key != "scores"}), flush=True)
+        write_json(
+            RESULTS,
+            {
+                "date": datetime.date.today().isoformat(),
+                "machine": processor(),
+                "versions": current_versions(),
+                **found,
+            },
+        )
+    renew_page(found)
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("generator", "picture", "map", "kind"))
+
+
+def renew_page(found: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Write the page's tables."""
+    lines = []
+    for seed in sorted({one["map"] for one in found["crops"]}):
+        cells = [str(seed)]
+        for kind in KINDS:
+            (row,) = (one for one in found["crops"] if one["map"] == seed and one["kind"] == kind)
+            cells += [_told(row), f"{row['departure']:.2f}"]
+        lines.append(cells)
+    header = ("map", *(f"{kind}: {what}" for kind in KINDS for what in ("crop", "x − x0")))
+    renew(PAGE, "crops", table(header, lines))
+    lines = []
+    for row in found["fits"]:
+        scores = row["scores"]
+        name = f"`{row['generator']}` {row['picture']}, {row['kind']}"
+        free = {key: scores[f"free_{key}"] for key in ("inside_error", "leak")}
+        numbers = (scores["boundedness"], scores["consistency"])
+        told = (f"{value:.2f}" for value in numbers)
+        lines.append([name, _told(scores), _told(free), *told, f"{scores['n90']:.0f}"])
+    header = ("", "inside error, leak", "free bound", "boundedness", "consistency", "n90")
+    renew(PAGE, "fits", table(header, lines))
+    lines = []
+    for row in found["fits"]:
+        cells = [
+            f"{one['inside_error']:.2%}, {one['gain']:.2f}, {one['far']:.0%}"
+            for one in row["by_size"]
+        ]
+        lines.append([f"`{row['generator']}` {row['picture']}, {row['kind']}", *cells])
+    header = ("", *(f"{least} to {most} patches" for least, most in SIZES))
+    renew(PAGE, "sizes", table(header, lines))
+
+
+def _told(point: Mapping[str, float]) -> str:
+    return f"{point['inside_error']:.2%}, {point['leak']:.1%}"
+
+
+if __name__ == "__main__":
+    main()
