@@ -181,6 +181,7 @@ async function open(name, text) {
   found.rank = { strength: all, visible: ranks([...all].sort((a, b) => found.visible[b] - found.visible[a] || a - b)) };
   run = found;
   answer = null;
+  document.body.dataset.settled = "false"; // what is shown is the run before's, until update()
   state = State.parse(text, run);
   history.begin(state.text());
   document.title = `${run.title}: explorer`;
