@@ -227,9 +227,22 @@ def test_rectangles_given_out_are_the_callers_own():
     assert Regions.grid(2, 2).rectangles().any()
 
 
+def test_a_drawn_rectangle_is_one_of_them_and_the_callers_own():
+    regions = Regions.grid(2, 3)
+    known = {tuple(row.tolist()) for row in regions.rectangles()}
+    rng = torch.Generator().manual_seed(0)
+    drawn = [regions.draw_rectangle(rng) for _ in range(400)]
+    assert {tuple(row.tolist()) for row in drawn} == known
+    for row in drawn:
+        row.zero_()
+    assert regions.rectangles().any(1).all()
+
+
 def test_label_maps_have_no_rectangles():
     with pytest.raises(InputError, match="only a grid has rectangles"):
         Regions.from_labels(LABELS).rectangles()
+    with pytest.raises(InputError, match="only a grid has rectangles"):
+        Regions.from_labels(LABELS).draw_rectangle(torch.Generator())
 
 
 def test_demand_marks_the_patches_named():
