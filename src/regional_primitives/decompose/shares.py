@@ -227,11 +227,13 @@ class FieldShares:
     def switched(self, now: list[Division], on: list[Tensor]) -> Float[Tensor, "batch units"]:
         """Return p ⊙ (f − f0) where the fields are on that `on_sites` marked."""
         units = []
-        divisions = zip(on, now, strict=True)
+        made_of_parts = (
+            marked @ division.components for marked, division in zip(on, now, strict=True)
+        )
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             made = on[0].new_empty(layout.sites, on[0].shape[1], layout.channels)
-            for part, (marked, division) in zip(parts, divisions, strict=False):
-                made.index_copy_(0, part.places, marked @ division.components)
+            for part in parts:
+                made.index_copy_(0, part.places, next(made_of_parts))
             units.append(layout.flat_of_sites(made))
         return torch.cat(units, 1)
 
@@ -240,14 +242,11 @@ class FieldShares:
 
         One tensor [sites, slots, channels] a part.
         """
-        slopes: list[Tensor] = []
+        slopes = []
+        marked = iter(on)
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             by_site = layout.sites_first(slope)
-            marked = on[len(slopes) :]
-            slopes += [
-                mine.mT @ by_site.index_select(0, part.places)
-                for part, mine in zip(parts, marked, strict=False)
-            ]
+            slopes += [next(marked).mT @ by_site.index_select(0, part.places) for part in parts]
         return slopes
 
     def energies(self, now: list[Division]) -> Float[Tensor, " fields"]:
