@@ -11,7 +11,7 @@ import pytest
 
 import regional_primitives as rp
 from regional_primitives import cli
-from regional_primitives.runtime.storage import MANIFEST
+from regional_primitives.runtime.staging import MANIFEST
 
 QUICK = ["--set", "steps=6", "--set", "batch=8", "--set", "probes=1", "--set", "baseline_count=64"]
 

@@ -13,7 +13,8 @@ from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import Generator
 from regional_primitives.runs import generator_of
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.storage import MANIFEST, write_json
+from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.comparison_report import COMPARISON_REPORT, write_comparison_report
 from regional_primitives.show.comparison_view import shown_components
 

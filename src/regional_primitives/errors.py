@@ -9,7 +9,6 @@ __all__ = [
     "RegionalPrimitivesError",
     "StorageError",
     "WholeRunWarning",
-    "require_whole",
 ]
 
 
@@ -41,13 +40,3 @@ class MissingExtraError(RegionalPrimitivesError, ImportError):
 
 class WholeRunWarning(UserWarning):
     """A network could not be recorded, so that every change runs all of it."""
-
-
-def require_whole(name: str, value: object, least: int) -> None:
-    """Refuse a setting that is not a whole number of at least `least`.
-
-    Raises:
-        InputError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {value}")

@@ -23,12 +23,13 @@ from regional_primitives.decompose.exact import ExactComponents, exact_component
 from regional_primitives.decompose.explain import decomposition_of
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import Subject, prepare
-from regional_primitives.errors import InputError, MissingExtraError, StorageError, require_whole
+from regional_primitives.errors import InputError, MissingExtraError, StorageError
 from regional_primitives.experiments import AcrossPictures, Additivity, ObviousCost, obvious_cost
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.settings import check_settings
 from regional_primitives.runtime.storage import read_json, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.show.figures import FIGURES
@@ -61,9 +62,8 @@ class Protocol:
     """Random stream of the draws of patches."""
 
     def __post_init__(self) -> None:
-        for name, least in {"images": 1, "first_seed": 0, "patches": 1, "redrawn": 0}.items():
-            require_whole(name, getattr(self, name), least)
-        require_whole("strongest", self.strongest, 1)
+        least = {"images": 1, "first_seed": 0, "patches": 1, "redrawn": 0, "strongest": 1}
+        check_settings(self, least)
 
 
 @dataclass(frozen=True, eq=False)

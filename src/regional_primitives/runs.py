@@ -21,12 +21,8 @@ from regional_primitives.generators import ZOO, Generator, Latents, load_generat
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.storage import (
-    MANIFEST,
-    read_json,
-    staged_folder,
-    write_json,
-)
+from regional_primitives.runtime.staging import MANIFEST, staged_folder
+from regional_primitives.runtime.storage import read_json, write_json
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT, write_report
 

@@ -26,7 +26,6 @@ from regional_primitives.errors import (
     InputError,
     MissingExtraError,
     StorageError,
-    require_whole,
 )
 from regional_primitives.evaluate import Evaluation, Scores
 from regional_primitives.evaluate.sweep_scores import (
@@ -38,8 +37,10 @@ from regional_primitives.evaluate.sweep_scores import (
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.storage import MANIFEST, read_json
+from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.storage import read_json
 from regional_primitives.runtime.workers import in_workers, threads_per_worker
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT
@@ -142,7 +143,7 @@ def sweep(
             fails.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    require_whole("workers", workers, 1)
+    whole("workers", workers, 1)
     if not seeds:
         raise InputError("a sweep needs at least one seed")
     regions = regions or Regions.grid()

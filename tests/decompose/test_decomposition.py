@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 
 import regional_primitives as rp
 from regional_primitives.decompose.stored import TENSORS
-from regional_primitives.runtime.storage import MANIFEST, file_digest
+from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.storage import file_digest
 
 
 def assert_same(one, other):

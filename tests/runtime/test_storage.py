@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from regional_primitives import StorageError
-from regional_primitives.runtime import storage
+from regional_primitives.runtime import staging, storage
+from regional_primitives.runtime.staging import MANIFEST, staged_file, staged_folder
 from regional_primitives.runtime.storage import (
-    MANIFEST,
     file_digest,
     read_json,
     read_tensors,
-    staged_file,
-    staged_folder,
     tensors_digest,
     write_json,
     write_tensors,
@@ -367,7 +365,7 @@ def test_full_disk_inside_the_block(tmp_path):
 
 
 def test_full_disk_before_the_block(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage.tempfile, "mkdtemp", _full_disk)
+    monkeypatch.setattr(staging.tempfile, "mkdtemp", _full_disk)
     with pytest.raises(StorageError, match="No space left"), staged_folder(tmp_path / "run"):
         pytest.fail("the block ran")
     assert _listing(tmp_path) == []

@@ -28,7 +28,7 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.runtime.storage import staged_folder
+from regional_primitives.runtime.staging import staged_folder
 
 __all__ = ["Decomposition"]
 

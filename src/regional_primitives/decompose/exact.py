@@ -10,9 +10,10 @@ own, the remainder, that acts on the other patches, so that the components sum t
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,7 +25,7 @@ from regional_primitives.decompose.minimal import MinimalFeatures, find_minimal,
 from regional_primitives.decompose.objective import DemandObjective, Minimal
 from regional_primitives.decompose.sparse_or import JointFit, fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
 
@@ -59,6 +60,12 @@ class Exact(Minimal):
     """Independent searches for the minimal features, whose mean a fit takes: the noise floor falls
     (by 40 % with four, on one face), and evaluations grow with it."""
 
+    _least: ClassVar[Mapping[str, int | float]] = {
+        "sparse_steps": 1,
+        "joint_steps": 0,
+        "searches": 1,
+    }
+
     def independent(self, fits: int = 1) -> Exact:
         """Return the settings of another fit, none of whose demands starts where these start.
 
@@ -71,9 +78,6 @@ class Exact(Minimal):
         super().__post_init__()
         if self.noise_floor and not self.start_noise:
             raise InputError("the noise floor needs fits that differ: start_noise must be above 0")
-        require_whole("sparse_steps", self.sparse_steps, 1)
-        require_whole("joint_steps", self.joint_steps, 0)
-        require_whole("searches", self.searches, 1)
         if self.searches > 1 and not self.start_noise:
             raise InputError("several searches must differ: start_noise must be above 0")
         if self.smallest_strength >= 1:

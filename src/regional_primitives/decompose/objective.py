@@ -12,10 +12,9 @@ is strictly convex: of all features that generate S equally well, one is the lea
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeVar, get_args, get_type_hints
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,9 +22,11 @@ from torch import Tensor
 
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.subject import Subject
-from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.numbers import wholes
+from regional_primitives.runtime.settings import check_settings
 
 __all__ = ["DemandObjective", "Minimal"]
 
@@ -69,22 +70,13 @@ class Minimal:
     seed: int = 0
     """Random stream of starts away from the usual one."""
 
+    _least: ClassVar[Mapping[str, int | float]] = {}
+    """The least values of what a subclass adds."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "patches", _patches(self.patches))
-        at_least = {"steps": 1, "starts": 1, "batch": 1, "memory_mib": 1, "baseline_count": 0}
-        for name, least in at_least.items():
-            require_whole(name, getattr(self, name), least)
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value, kind = getattr(self, field.name), hints[field.name]
-            if kind is float and not (
-                isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
-            ):
-                raise InputError(f"{field.name} must be a number of at least 0, not {value}")
-            choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
-            if choices and value not in choices:
-                allowed = " or ".join(map(repr, choices))
-                raise InputError(f"{field.name} must be {allowed}, not {value!r}")
+        least = {"steps": 1, "starts": 1, "batch": 1, "memory_mib": 1, "baseline_count": 0}
+        check_settings(self, {**least, **self._least})
         for name in ("cost_weight", "tolerance"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0")
@@ -110,9 +102,7 @@ class Minimal:
 
 
 def _patches(given: Sequence[int]) -> tuple[int, ...]:
-    patches = tuple(given.tolist() if isinstance(given, Tensor) else given)
-    for patch in patches:
-        require_whole("every patch", patch, 0)
+    patches = wholes("every patch", given, 0)
     if len(set(patches)) < len(patches):
         raise InputError(f"a patch is named twice in {list(patches)}")
     return tuple(sorted(patches))

@@ -14,13 +14,8 @@ from regional_primitives.errors import StorageError
 from regional_primitives.generators.feature import Feature, shape_of
 from regional_primitives.generators.latents import Latents, parts
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.storage import (
-    MANIFEST,
-    read_json,
-    read_tensors,
-    write_json,
-    write_tensors,
-)
+from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
 
 if TYPE_CHECKING:
     from regional_primitives.decompose.decomposition import Decomposition

@@ -8,7 +8,6 @@ from measured influence are ours; it takes all patches where the paper's 2ⁿ su
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -25,9 +24,10 @@ from regional_primitives.decompose.influence import measure_influence
 from regional_primitives.decompose.shares import Division, FieldShares, Start
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.decompose.trials import Trials
-from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.settings import check_settings
 
 __all__ = ["QUALITIES", "Fit", "Structured", "fit_structured"]
 
@@ -114,16 +114,8 @@ class Structured:
     """Random stream of demands, trials and influence probes."""
 
     def __post_init__(self) -> None:
-        at_least = {"steps": 1, "batch": 1, "trials": 0, "probes": 1, "most_candidates": 1}
-        at_least["baseline_count"] = 0
-        for name, least in at_least.items():
-            require_whole(name, getattr(self, name), least)
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "float" and not (
-                isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
-            ):
-                raise InputError(f"{field.name} must be a number of at least 0, not {value}")
+        least = {"steps": 1, "batch": 1, "trials": 0, "probes": 1, "most_candidates": 1}
+        check_settings(self, {**least, "baseline_count": 0})
         if not self.learning_rate > 0:
             raise InputError("learning_rate must be above 0")
         if self.smallest_share >= 0.5 or self.reach_threshold >= 0.5:

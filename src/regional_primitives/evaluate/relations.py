@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, MissingExtraError, require_whole
+from regional_primitives.errors import InputError, MissingExtraError
+from regional_primitives.runtime.numbers import whole
 
 __all__ = [
     "Relations",
@@ -209,7 +210,7 @@ def relations(
             f"got {type(decomposition).__name__}"
         )
     if strongest is not None:
-        require_whole("strongest", strongest, 1)
+        whole("strongest", strongest, 1)
     if not 0 <= asked_share < 1:
         raise InputError(f"asked_share is a share of the patches in [0, 1), not {asked_share}")
     if weigh not in ("strength", "energy"):

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from regional_primitives.errors import InputError, StorageError, require_whole
+from regional_primitives.errors import InputError, StorageError
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.runtime.settings import check_settings
 from regional_primitives.runtime.storage import read_json, write_json
 
 __all__ = ["SCORES", "Evaluation", "Scores"]
@@ -37,8 +38,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         least = {"demands": 1, "components": 1, "contexts": 2, "free_demands": 0, "free_steps": 1}
-        for name, minimum in least.items():
-            require_whole(name, getattr(self, name), minimum)
+        check_settings(self, least)
 
 
 @dataclass(frozen=True)

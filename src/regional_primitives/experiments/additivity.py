@@ -17,8 +17,9 @@ from torch import Tensor
 
 from regional_primitives.decompose.exact import ExactComponents
 from regional_primitives.decompose.minimal import MinimalFeatures
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.setfunctions import or_values
 
 __all__ = ["Additivity", "Prediction", "additivity", "strongest"]
@@ -106,7 +107,7 @@ def strongest(components: ExactComponents, count: int) -> Float[Tensor, "demands
     Raises:
         InputError: a count below 1.
     """
-    require_whole("count", count, 1)
+    whole("count", count, 1)
     kept = components.components.clone()
     kept[components.strengths.argsort(descending=True)[count:]] = 0
     return components.features.subject.baseline_units.cpu() + or_values(kept)[1:]

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.errors import require_whole
 from regional_primitives.evaluate.components import bounded_share, component_patterns, field_masks
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean, selected
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.numbers import whole
 
 __all__ = ["Agreement", "Boundedness", "boundedness"]
 
@@ -133,7 +133,7 @@ def boundedness(
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     for name, value in {"components": components, "contexts": contexts, "shown": shown}.items():
-        require_whole(name, value, 1)
+        whole(name, value, 1)
     decomposition.check_generator(generator)
     generator = generator.at(decomposition.latents)
     kept = counted_components(decomposition, leave_out)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.evaluate.agreement import numbered, side_by_side
 from regional_primitives.experiments.common_fields import (
     all_rectangles,
@@ -32,6 +32,7 @@ from regional_primitives.experiments.shared import (
     SharedField,
     Span,
 )
+from regional_primitives.runtime.numbers import whole
 
 __all__ = ["compare"]
 
@@ -64,7 +65,7 @@ def compare(
             feature, other patches, another number of names, or counts below 1.
     """
     for name, value in {"a": a, "b": b, "draws": draws}.items():
-        require_whole(name, value, 1)
+        whole(name, value, 1)
     decompositions = _of_one_generator(decompositions)
     called = _called(decompositions, names)
     counted = comparable_components(decompositions, leave_out)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.evaluate.components import (
     ComponentEffects,
     component_patterns,
@@ -25,6 +25,7 @@ from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean, selected
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.numbers import whole
 
 __all__ = ["Consistency", "consistency"]
 
@@ -108,8 +109,8 @@ def consistency(
         InputError: a component that does not exist or is not measured, none left, bad counts.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    require_whole("components", components, 1)
-    require_whole("contexts", contexts, 2)
+    whole("components", components, 1)
+    whole("contexts", contexts, 2)
     decomposition.check_generator(generator)
     generator = generator.at(decomposition.latents)
     kept = counted_components(decomposition, leave_out)

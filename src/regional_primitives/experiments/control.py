@@ -18,12 +18,13 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.evaluate.random_fields import grow
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["SCALES", "SELECTIONS", "Control", "Edit", "Effect", "control", "random_blocks"]
@@ -147,7 +148,7 @@ def control(
         InputError: an empty region, a patch or a component that does not exist, none left.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    require_whole("draws", draws, 1)
+    whole("draws", draws, 1)
     decomposition.check_generator(generator)
     generator = generator.at(decomposition.latents)
     counted = torch.zeros(decomposition.count, dtype=torch.bool)

@@ -18,9 +18,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
 from regional_primitives.experiments.counted import counted_components, same_patches
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["Likeness", "Redraw", "redraw", "restricted"]
@@ -104,7 +105,7 @@ def redraw(
     Raises:
         InputError: no patch in common, another picture, layer or other patches, bad components.
     """
-    require_whole("draws", draws, 1)
+    whole("draws", draws, 1)
     _check_pair(one, other)
     patches = one.patches if patches is None else patches
     other_patches = other.patches if other_patches is None else other_patches

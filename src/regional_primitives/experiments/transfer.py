@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, require_whole
+from regional_primitives.errors import InputError
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.common_fields import (
@@ -27,6 +27,7 @@ from regional_primitives.experiments.common_fields import (
     random_alike,
     shares_of,
 )
+from regional_primitives.runtime.numbers import whole
 
 __all__ = ["PAPER_COUNTS", "PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]
 
@@ -123,7 +124,7 @@ def transfer(
             below 1.
     """
     for name, value in {"a": a, "b": b, "draws": draws}.items():
-        require_whole(name, value, 1)
+        whole(name, value, 1)
     counted = comparable_components(decompositions, leave_out)
     fields = [d.action_fields[own] for d, own in zip(decompositions, counted, strict=True)]
     least = min(map(len, fields))

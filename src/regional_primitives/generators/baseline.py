@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.feature import (
     Feature,
     FeatureShape,
@@ -17,6 +17,7 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
 from regional_primitives.runtime.cache import cached_tensors
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.storage import tensors_digest
 
@@ -42,7 +43,7 @@ def baseline_feature(
         GeneratorError: the mean is not finite.
     """
     count = generator.baseline_count if count is None else count
-    require_whole("the number of latents for the baseline", count, 1)
+    whole("the number of latents for the baseline", count, 1)
     shape = generator.feature_shape
     if generator.baseline is not None:
         return _on(generator, fit_baseline(generator.baseline, shape))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
-from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import Feature
@@ -21,6 +21,7 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, same_latents
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, frozen_twin
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.storage import tensors_digest
 
 __all__ = ["cut"]
@@ -87,7 +88,7 @@ def cut(
     image_range = _black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
     image = known.image_of if image is None else image
-    require_whole("baseline_count", baseline_count, 1)
+    whole("baseline_count", baseline_count, 1)
     if sample_latents is None and baseline is None and baseline_latents is None:
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
     if not callable(getattr(module, call, None)):

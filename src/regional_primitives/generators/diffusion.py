@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, InputError, require_whole
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf
+from regional_primitives.runtime.numbers import whole
 
 __all__ = ["Adaptation", "DiffusionSampler", "adapt"]
 
@@ -219,7 +220,7 @@ def _started(scheduler: Any, steps: int | None, timesteps: Sequence[int] | None)
         if timesteps is not None:
             started.set_timesteps(timesteps=list(timesteps))
         else:
-            require_whole("steps", steps, 1)
+            whole("steps", steps, 1)
             started.set_timesteps(steps)
     except InputError:
         raise

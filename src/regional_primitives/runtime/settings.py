@@ -1,14 +1,58 @@
-"""Settings told as texts: NAME=VALUE becomes a field of a settings dataclass, defaults its own."""
+"""Settings: dataclasses whose fields are checked in one place, and told as texts NAME=VALUE."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.numbers import real, whole
 
-__all__ = ["changed", "pair", "settings_help", "settings_list"]
+__all__ = ["changed", "check_settings", "pair", "settings_help", "settings_list", "settings_or"]
+
+_Settings = TypeVar("_Settings")
+
+
+def settings_or(
+    given: Any, kind: type[_Settings] | tuple[type[_Settings], ...], default: _Settings
+) -> _Settings:
+    """Return the settings that a caller gave, or the default where that is None.
+
+    Raises:
+        InputError: something else than None and settings of that kind.
+    """
+    if given is None:
+        return default
+    if not isinstance(given, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        names = " or ".join(f"rp.{one.__name__}" for one in kinds)
+        raise InputError(f"settings are {names}, not {type(given).__name__}")
+    return given
+
+
+def check_settings(settings: Any, least: Mapping[str, int | float] | None = None) -> None:
+    """Check every field of a frozen dataclass by its type, and make numbers Python's own.
+
+    Whole numbers and real numbers are at least what `least` says of them; real numbers that it
+    does not name are at least 0, whole ones anything. A `Literal` is one of its choices.
+
+    Raises:
+        InputError: a value of another type or out of range.
+    """
+    hints, bounds = get_type_hints(type(settings)), least or {}
+    for field in fields(settings):
+        name, kind, value = field.name, hints[field.name], getattr(settings, field.name)
+        if kind is bool and not isinstance(value, bool):
+            raise InputError(f"{name} must be True or False, not {value!r}")
+        if kind is int:
+            value = whole(name, value, bounds.get(name))  # type: ignore[arg-type]
+        elif kind is float:
+            value = real(name, value, bounds.get(name, 0))
+        elif get_origin(kind) is Literal and value not in get_args(kind):
+            allowed = " or ".join(map(repr, get_args(kind)))
+            raise InputError(f"{name} must be {allowed}, not {value!r}")
+        object.__setattr__(settings, name, value)
 
 
 def settings_help(kind: type) -> str:

@@ -15,7 +15,8 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.experiments import PictureComparison
-from regional_primitives.runtime.storage import MANIFEST, read_json
+from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.storage import read_json
 from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.comparison_table import NumberRow, number_rows

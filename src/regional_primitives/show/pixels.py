@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from regional_primitives.runtime.eight_bit import bytes_of
-from regional_primitives.runtime.storage import staged_file
+from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.extras import report_extra
 
 __all__ = [

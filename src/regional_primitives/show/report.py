@@ -9,7 +9,8 @@ from pathlib import Path
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import StorageError
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
-from regional_primitives.runtime.storage import MANIFEST, read_json, staged_file
+from regional_primitives.runtime.staging import MANIFEST, staged_file
+from regional_primitives.runtime.storage import read_json
 from regional_primitives.show.extras import report_extra, require_report_extra
 from regional_primitives.show.figures import write_figures
 from regional_primitives.show.view import ReportView, report_view

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.experiments import Relatedness
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
-from regional_primitives.runtime.storage import staged_file
+from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show import experiment_pictures, experiment_plots, relation_plots
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import FIGURES, write_figure

@@ -23,8 +23,8 @@ from regional_primitives.errors import (
     InputError,
     MissingExtraError,
     StorageError,
-    require_whole,
 )
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def require_size(size: int) -> None:
     Raises:
         InputError: not a multiple of 8 from 32 to 512.
     """
-    require_whole("size", size, SMALLEST_SIZE)
+    whole("size", size, SMALLEST_SIZE)
     if size % PIXELS_PER_CELL or size > LARGEST_SIZE:
         raise InputError(
             f"size must be a multiple of {PIXELS_PER_CELL} from {SMALLEST_SIZE} to {LARGEST_SIZE} "
@@ -105,7 +105,7 @@ def crops(count: int, size: int, seed: int = 0) -> Float[Tensor, "count 3 size s
         MissingExtraError: scikit-image or Pillow is not installed.
         StorageError: this scikit-image does not carry a photograph.
     """
-    require_whole("count", count, 1)
+    whole("count", count, 1)
     return torch.cat([draw_crop(stream(seed, "photographs", i), size) for i in range(count)])
 
 
