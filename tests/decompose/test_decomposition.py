@@ -1,4 +1,8 @@
+import copy
 import json
+import pickle
+import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -194,3 +198,31 @@ def test_bad_input_a_broken_manifest(planted_result, tmp_path, text):
     (folder / MANIFEST).write_text(text)
     with pytest.raises(rp.StorageError):
         rp.Decomposition.load(folder)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d)), replace],
+    ids=["copy", "deepcopy", "pickle", "replace"],
+)
+def test_a_decomposition_that_was_used_can_be_copied(planted_result, copied):
+    expected = planted_result.minimal_feature([2, 5])
+    again = copied(planted_result)
+    assert_same(again, planted_result)
+    assert torch.equal(again.minimal_feature([2, 5]), expected)
+    assert torch.equal(planted_result.minimal_feature([2, 5]), expected)
+
+
+def test_using_a_decomposition_warns_of_nothing(planted_result):
+    with warnings.catch_warnings(), torch_warns_always():
+        warnings.simplefilter("error")
+        replace(planted_result).minimal_feature([2, 5])
+
+
+@contextmanager
+def torch_warns_always():
+    torch.set_warn_always(True)
+    try:
+        yield
+    finally:
+        torch.set_warn_always(False)

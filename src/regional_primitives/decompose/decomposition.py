@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from regional_primitives.decompose import stored
 from regional_primitives.decompose.provenance import Provenance
@@ -268,20 +268,22 @@ class Decomposition(RichResult):
             raise InputError(f"scales are [batch, {self.count}], not {list(scales.shape)}")
         if not bool(scales.isfinite().all()):
             raise InputError("scales must be finite numbers")
-        return self.baseline_units + torch.sparse.mm(self._by_unit, scales.float().T).T
+        component, first, values = self._by_unit
+        # A bag a unit, of the scales of the components that change it, weighted by how much.
+        rows = scales.float().T.contiguous()
+        change = embedding_bag(component, rows, first, mode="sum", per_sample_weights=values)
+        return self.baseline_units + change.T
 
     @cached_property
-    def _by_unit(self) -> Tensor:
-        """Return Δ as a sparse [D, K] matrix, by rows, which multiplies ten times as fast."""
+    def _by_unit(self) -> tuple[Int[Tensor, " entries"], Int[Tensor, " units"], Tensor]:
+        """Return the entries unit by unit: component, where each unit's begin, and value.
+
+        Plain tensors, since torch's sparse ones can be neither copied deeply nor pickled.
+        """
         component = torch.repeat_interleave(torch.arange(self.count), self.offsets.diff())
-        place = torch.stack([self.units.long(), component])
-        size = (self.unit_count, self.count)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            # torch 2.11 says so even though the checks are switched off right here.
-            warnings.filterwarnings("ignore", "Sparse invariant checks are implicitly disabled")
-            matrix = torch.sparse_coo_tensor(place, self.values, size, check_invariants=False)
-            return matrix.coalesce().to_sparse_csr()
+        order = self.units.argsort(stable=True)
+        counts = torch.bincount(self.units, minlength=self.unit_count)
+        return component[order], counts.cumsum(0) - counts, self.values[order]
 
     def _check_component(self, k: int) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < self.count:
