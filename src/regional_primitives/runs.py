@@ -13,6 +13,7 @@ import torch
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
+from regional_primitives.decompose.stored import TENSORS
 from regional_primitives.errors import GeneratorError, MissingExtraError
 from regional_primitives.evaluate import Comparison, Evaluation, Scores, evaluate, exhibit
 from regional_primitives.evaluate import baselines as compare
@@ -20,10 +21,10 @@ from regional_primitives.evaluate.baselines import BASELINES_FILE
 from regional_primitives.generators import ZOO, Generator, Latents, load_generator
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.staging import MANIFEST, staged_folder
+from regional_primitives.runtime.staging import MANIFEST, recover, staged_folder
 from regional_primitives.runtime.storage import read_json, write_json
-from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT, write_report
 
 __all__ = ["explain_to_folder", "generator_of", "rescore"]
@@ -32,7 +33,7 @@ __all__ = ["explain_to_folder", "generator_of", "rescore"]
 def explain_to_folder(
     generator: Generator,
     picture: int | Path,
-    folder: Path,
+    folder: AnyPath,
     *,
     regions: Regions,
     settings: Structured | Exact,
@@ -65,6 +66,8 @@ def explain_to_folder(
         StorageError: the folder holds something else, or the disk refuses.
     """
     settings = settings.settled(generator)
+    folder = path_of(folder, "the run folder")
+    recover(folder.resolve().parent)
     latents = (
         generator.sample_latents(1, seed=picture)
         if isinstance(picture, int)
@@ -93,15 +96,15 @@ def explain_to_folder(
 
 
 def rescore(
-    folder: Path,
+    folder: AnyPath,
     evaluation: Evaluation,
     progress: Progress = silent,
     baselines: Sequence[str] | str | None = None,
 ) -> tuple[Scores, Comparison | None]:
     """Measure a run of a zoo generator anew, and renew its scores, figures and report.
 
-    Whatever else lies in the folder stays, but for a comparison with baselines that was measured
-    otherwise.
+    Whatever else lies in the folder stays, also if it comes there meanwhile, but for a comparison
+    with baselines that was measured otherwise.
 
     Args:
         folder: the run folder.
@@ -117,14 +120,11 @@ def rescore(
         StorageError: no run, or a corrupt one.
         GeneratorError: a generator that the zoo does not know, or whose weights have changed.
     """
+    folder = path_of(folder, "the run folder")
+    recover(folder.resolve().parent)
     decomposition = Decomposition.load(folder)
     generator = generator_of(decomposition)
-    compared = (
-        None
-        if baselines is None
-        else compare(decomposition, generator, baselines, evaluation, progress=progress)
-    )
-    scores = _measure_again(decomposition, generator, folder, evaluation, progress, compared)
+    scores = _measure_again(decomposition, generator, folder, evaluation, progress, baselines)
     return scores, Comparison.read(folder)
 
 
@@ -134,17 +134,18 @@ def _measure_again(
     folder: Path,
     evaluation: Evaluation,
     progress: Progress,
-    compared: Comparison | None = None,
+    baselines: Sequence[str] | str | None = None,
 ) -> Scores:
     with staged_folder(folder, overwrite=True) as staging:
-        shutil.copytree(folder, staging, dirs_exist_ok=True)
-        if compared is not None:
+        measured_otherwise = read_json(folder / MANIFEST).get("evaluation") != asdict(evaluation)
+        kept = [MANIFEST, TENSORS]
+        if baselines is not None:
+            compared = compare(decomposition, generator, baselines, evaluation, progress=progress)
             compared.write(staging)
-        elif read_json(folder / MANIFEST).get("evaluation") != asdict(evaluation):
-            (staging / BASELINES_FILE).unlink(missing_ok=True)
-        # An older report must not stand beside newer scores, should the new one be left out.
-        shutil.rmtree(staging / FIGURES, ignore_errors=True)
-        (staging / REPORT).unlink(missing_ok=True)
+        elif not measured_otherwise and (folder / BASELINES_FILE).is_file():
+            kept.append(BASELINES_FILE)
+        for name in kept:
+            shutil.copy2(folder / name, staging)
         return _score(decomposition, generator, evaluation, staging, progress)
 
 

@@ -27,6 +27,7 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.staging import staged_folder
 
@@ -303,13 +304,15 @@ class Decomposition(RichResult):
             row[0, k] = scale
         return row
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+    def save(self, folder: AnyPath, *, overwrite: bool = False) -> None:
         """Write run.json and tensors.safetensors; the folder appears whole or not at all.
+
+        With `overwrite` a run that stands there is replaced; what else lies in its folder stays.
 
         Raises:
             StorageError: the folder holds something already, or the disk refuses.
         """
-        with staged_folder(Path(folder), overwrite=overwrite) as staging:
+        with staged_folder(folder, overwrite=overwrite) as staging:
             self.write(staging)
 
     def write(self, folder: Path) -> None:
@@ -317,10 +320,10 @@ class Decomposition(RichResult):
         stored.write(self, folder)
 
     @staticmethod
-    def load(folder: str | Path) -> Decomposition:
+    def load(folder: AnyPath) -> Decomposition:
         """Read what `save` wrote.
 
         Raises:
             StorageError: not a run folder, an unknown schema version, missing or corrupt files.
         """
-        return stored.read(Path(folder), Decomposition)
+        return stored.read(path_of(folder, "the run folder"), Decomposition)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from regional_primitives.errors import InputError
 
-__all__ = ["path_of"]
+__all__ = ["AnyPath", "path_of"]
+
+AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+"""What names a file or folder."""
 
 
 def path_of(name: Any, what: str = "a path") -> Path:

@@ -1,105 +1,505 @@
-"""Folders and files that are whole or absent: staged beside their place, then put there at once."""
+"""Folders and files that are whole or absent: staged beside their place, then put there at once.
+
+What is being made for NAME lies beside it as `.NAME.primitives-…`, locked while its process lives.
+Whoever stages something next to what an ended process left there clears that away first.
+"""
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import re
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
 
 from regional_primitives.errors import StorageError
+from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.renames import exchange, rename_to_free
+from regional_primitives.runtime.run_files import MANIFEST, is_run_file, is_run_folder
 
-__all__ = ["MANIFEST", "staged_file", "staged_folder"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-MANIFEST = "run.json"
-"""The file whose presence makes a folder a run folder."""
+__all__ = [
+    "MANIFEST",
+    "check_file",
+    "check_folder",
+    "recover",
+    "staged_file",
+    "staged_folder",
+    "visible",
+]
+
+_log = logging.getLogger(__name__)
+
+_HIDDEN = re.compile(r"\.(?P<name>.+)\.primitives-(?P<state>new|old|[a-z0-9_]{8})", re.DOTALL)
+_NEW, _OLD = "new", "old"
+"""Of a folder: what is being made; what was exchanged for it, or is about to be."""
+_NO_LOCK = -1
+_PATIENCE = 1.0  # seconds in which another process has cleared away what a third one left
 
 
 @contextmanager
-def staged_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def staged_folder(folder: AnyPath, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a hidden sibling of `folder` that takes its name only if the block succeeds.
 
-    An interrupt, a full disk or any other exception leaves `folder` as it was and no debris.
+    An interrupt, a full disk or any other exception leaves `folder` as it was and no debris; what
+    a killed process leaves is cleared away by the next that writes there. A symbolic link stays,
+    and its target is written. A run folder that is replaced loses the files that we write, and
+    nothing else: whatever lies beside them is carried over, also if it came during the block.
 
     Raises:
-        StorageError: `folder` holds something already (a run folder may be replaced with
-            `overwrite`; anything else never is), or the disk refuses.
+        StorageError: before the block, if `folder` holds something already (a run folder may be
+            replaced with `overwrite`; anything else never is), is being written by another
+            process or cannot be replaced; after it, if something has come to stand there meanwhile
+            (the message says where the result lies) or the disk refuses.
     """
-    folder = folder.expanduser().absolute()
+    folder = _resolved(path_of(folder, "the folder"))
+    recover(folder.parent)
     _refuse_occupied(folder, overwrite=overwrite)
+    missing = _missing_parents(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
-    try:
-        yield staging
-        staging.chmod(_ordinary_mode(0o777))
-        _swap_in(staging, folder)
+        staging, lock = _claimed(folder)
+        made = staging.stat()
+        try:
+            yield staging
+            staging.chmod(_mode(folder, 0o777))
+            _put(staging, folder, overwrite=overwrite)
+        finally:
+            # By now another process may have begun under the same hidden name.
+            with suppress(OSError):
+                if os.path.samestat(made, staging.lstat()):
+                    shutil.rmtree(staging, ignore_errors=True)
+            _release(lock)
+            recover(folder.parent)
+            if os.path.lexists(_sibling(folder, _OLD)):
+                _log.warning("%s could not be cleared away", _sibling(folder, _OLD))
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _drop_empty(missing)
 
 
-def _ordinary_mode(mode: int) -> int:
-    """Lift the privacy of what tempfile makes: the permissions that new files get anyway."""
+@contextmanager
+def staged_file(path: AnyPath) -> Iterator[Path]:
+    """Yield a temporary neighbour of `path` that replaces it only if the block succeeds.
+
+    A symbolic link stays, and its target is written; a device or pipe is written into.
+
+    Raises:
+        StorageError: `path` is a folder or write-protected, or the disk refuses.
+    """
+    path = check_file(path)
+    written_into = _is_written_into(path)
+    parent = Path(tempfile.gettempdir()) if written_into else path.parent
+    recover(parent)
+    missing = _missing_parents(parent / path.name)
+    try:
+        temporary, lock = _temporary(parent, path.name)
+        try:
+            yield temporary
+            if written_into:
+                with temporary.open("rb") as source, path.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+            else:
+                temporary.chmod(_mode(path, 0o666))
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            _release(lock)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        _drop_empty(missing)
+
+
+def check_file(path: AnyPath) -> Path:
+    """Return where a file that is named for output is written; links are followed.
+
+    Raises:
+        InputError: no path.
+        StorageError: nothing can be written there, as far as can be told beforehand.
+    """
+    path = path_of(path, "the file")
+    if _is_stream(path):
+        return path
+    path = _resolved(path)
+    try:
+        if path.is_dir():
+            raise StorageError(f"cannot write {path}: it is a folder; name a file in it")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StorageError(f"cannot write {path}: it is write-protected; choose another name")
+        if not _is_written_into(path):
+            _refuse_unwritable(path, f".{path.name}.primitives-xxxxxxxx")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def check_folder(folder: AnyPath) -> Path:
+    """Return where a folder is that files are to be written into; links are followed.
+
+    Raises:
+        InputError: no path.
+        StorageError: it is a file, or nothing can be written there.
+    """
+    folder = _resolved(path_of(folder, "the folder"))
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"{folder} is a file; choose a folder")
+    try:
+        _refuse_unwritable(folder / MANIFEST, folder.name)
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def recover(folder: Path) -> None:
+    """Clear a folder of what ended processes left there, and put back what they had moved aside.
+
+    Nothing is touched that a living process holds, or that has no name of ours.
+    """
+    try:
+        left = [path for path in folder.iterdir() if _HIDDEN.fullmatch(path.name)]
+    except OSError:
+        return
+    for path in left:
+        with suppress(OSError):
+            _clear(path)
+
+
+def visible(folder: Path) -> list[Path]:
+    """List what a folder holds but for hidden files, such as those of file managers and ours.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise StorageError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+# Before the work: what cannot be written is refused
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # links that go in a circle
+        raise StorageError(f"cannot write {path}: {error}") from error
+
+
+def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that may not, or cannot, be replaced by another."""
+    try:
+        _refuse_unwritable(folder, _sibling(folder, _NEW).name)
+        if not os.path.lexists(folder):
+            return
+        if folder.is_symlink() or not folder.is_dir():
+            raise StorageError(f"{folder} is a file; choose a folder")
+        inside = list(folder.iterdir())
+        is_run = (folder / MANIFEST).is_file()
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    if inside and not is_run:
+        raise StorageError(f"{folder} exists and is not a run folder; choose a new or empty folder")
+    if inside and not overwrite:
+        raise StorageError(f"{folder} holds a run already; overwrite it or choose another")
+    if os.path.ismount(folder) or any(folder in (at, *at.parents) for at in _mounts()):
+        raise StorageError(
+            f"{folder} is or holds a mount point and cannot be replaced; choose a folder in it"
+        )
+    here = _working_folder()
+    if here is not None and folder in (here, *here.parents):
+        raise StorageError(
+            f"{folder} is where this process works and cannot be replaced; change to another "
+            "folder, or choose a new one in it"
+        )
+    # What lies inside is removed or moved; moving a folder takes the right to write into it.
+    for place in (folder, *(p for p in inside if p.is_dir() and not p.is_symlink())):
+        if inside and not os.access(place, os.W_OK | os.X_OK):
+            raise StorageError(f"{place} is write-protected; choose another folder")
+
+
+def _mounts() -> list[Path]:
+    """List where file systems and bound folders are mounted; Linux alone tells."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return []
+    # Blanks and the like are told as octal numbers of three digits.
+    return [
+        Path(os.fsdecode(re.sub(rb"\\(\d{3})", lambda m: bytes([int(m[1], 8)]), line.split()[4])))
+        for line in lines
+    ]
+
+
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd().resolve()
+    except OSError:  # it has been removed
+        return None
+
+
+def _refuse_unwritable(path: Path, hidden: str) -> None:
+    """Ask whether a file or folder can be made at a path; raises OSError as making it would."""
+    parent = path.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        raise NotADirectoryError(f"{parent} is a file")
+    with suppress(FileNotFoundError):
+        os.lstat(parent / hidden)  # a name that is too long is told here
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{parent} takes no new files")
+
+
+def _is_stream(path: Path) -> bool:
+    """Tell a name of this process's own streams, which lead to whatever they were sent to."""
+    return str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+
+
+def _is_written_into(path: Path) -> bool:
+    """Tell a stream, device, pipe or mounted file: what a rename cannot or must not replace."""
+    return _is_stream(path) or (path.exists() and not path.is_file()) or path in _mounts()
+
+
+# Hidden siblings and their locks
+
+
+def _sibling(folder: Path, state: str) -> Path:
+    return folder.parent / f".{folder.name}.primitives-{state}"
+
+
+def _claimed(folder: Path) -> tuple[Path, int]:
+    """Make the hidden sibling that nobody else can have while this process lives; lock it.
+
+    Raises:
+        StorageError: another process has it.
+        OSError: the disk refuses.
+    """
+    staging = _sibling(folder, _NEW)
+    deadline = time.monotonic() + _PATIENCE
+    while (lock := _claim(folder)) is None:
+        if time.monotonic() > deadline:
+            no_locks = (
+                "" if fcntl else f", or was ended while it did and left {staging}, to be moved away"
+            )
+            raise StorageError(
+                f"another process is writing {folder}{no_locks}; wait for it, or choose another "
+                "folder"
+            )
+        time.sleep(_PATIENCE / 20)
+    return staging, lock
+
+
+def _claim(folder: Path) -> int | None:
+    """Try once; None where another process has it, or is just clearing away what a third left."""
+    staging, old = _sibling(folder, _NEW), _sibling(folder, _OLD)
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        staging.mkdir(mode=0o700)
+        fresh = True
+    except FileExistsError:
+        fresh = False
+    try:
+        lock = _locked(staging)
+    except (BlockingIOError, FileNotFoundError):
+        return None
+    if fresh or lock != _NO_LOCK:
+        _empty(staging)
+        with suppress(BlockingIOError, FileNotFoundError):
+            _clear(old)
+        if not os.path.lexists(old):
+            return lock
+        staging.rmdir()
+    _release(lock)
+    return None
+
+
+def _temporary(parent: Path, name: str) -> tuple[Path, int]:
+    """Make a hidden file beside the one that it is for; lock it."""
+    while True:
+        parent.mkdir(parents=True, exist_ok=True)
+        handle, path = tempfile.mkstemp(prefix=f".{name}.primitives-", dir=parent)
+        os.close(handle)
+        with suppress(BlockingIOError, FileNotFoundError):  # just being cleared away
+            return Path(path), _locked(Path(path))
+
+
+def _locked(path: Path) -> int:
+    """Lock a file or folder until it is released or the process ends, however it ends.
+
+    Returns:
+        What `_release` takes; _NO_LOCK where the system or the file system has no locks.
+
+    Raises:
+        BlockingIOError: somebody holds it.
+        FileNotFoundError: it is gone.
+    """
+    if fcntl is None:
+        return _NO_LOCK
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), os.lstat(path)):
+            raise FileNotFoundError
+    except (BlockingIOError, FileNotFoundError):
+        os.close(handle)
+        raise
+    except OSError:
+        os.close(handle)
+        return _NO_LOCK
+    return handle
+
+
+def _release(lock: int) -> None:
+    if lock != _NO_LOCK:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # which a forked process would hold on to
+        os.close(lock)
+
+
+# After the work: put in place, and what was there cleared away
+
+
+def _put(staging: Path, folder: Path, *, overwrite: bool) -> None:
+    """Give what was made its name; where that cannot be, keep it under a visible one.
+
+    Raises:
+        StorageError: something has come to stand under the name, or the disk refuses.
+    """
+    try:
+        try:
+            if os.name == "nt" and folder.is_dir():
+                folder.rmdir()
+            staging.rename(folder)  # takes a free name or that of an empty folder, no other
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            _refuse_occupied(folder, overwrite=overwrite)
+            _replace(staging, folder)
+    except (OSError, StorageError) as error:
+        reason = error if isinstance(error, StorageError) else f"cannot write {folder}: {error}"
+        kept = _kept_beside(staging, folder)
+        raise StorageError(f"{reason}; the finished result lies in {kept}") from error
+
+
+def _replace(staging: Path, folder: Path) -> None:
+    """Exchange what was made for what stands there, which `recover` then clears away."""
+    old = _sibling(folder, _OLD)
+    staging.rename(old)
+    try:
+        exchanged = exchange(old, folder)
+    except OSError:
+        old.rename(staging)
+        raise
+    if exchanged:
+        return
+    old.rename(staging)
+    lock = _NO_LOCK
+    with suppress(BlockingIOError):
+        lock = _locked(folder)
+    try:
+        folder.rename(old)
+        staging.rename(folder)  # if this is not reached, `recover` puts the old one back
+    finally:
+        _release(lock)
+
+
+def _kept_beside(staging: Path, folder: Path) -> Path:
+    return _renamed_free(staging, folder.with_name(f"{folder.name}-2"), folder.name, "")
+
+
+def _clear(path: Path) -> None:
+    """Clear away one hidden sibling of an ended process.
+
+    Raises:
+        BlockingIOError: its process lives.
+        OSError: it is gone, or cannot be cleared away.
+    """
+    found = _HIDDEN.fullmatch(path.name)
+    if found is None:
+        return
+    lock = _locked(path)
+    if lock == _NO_LOCK:
+        return
+    try:
+        folder, state = path.with_name(found["name"]), found["state"]
+        if state == _NEW and path.is_dir():
+            shutil.rmtree(path)
+        elif state == _OLD and path.is_dir():
+            if not os.path.lexists(folder) and (path / MANIFEST).is_file():
+                rename_to_free(path, folder)
+            else:
+                _retire(path, folder)
+        elif path.is_file():
+            path.unlink()
+    finally:
+        _release(lock)
+
+
+def _retire(old: Path, folder: Path, inside: str = "") -> None:
+    """Carry over into `folder` whatever in `old` is not ours, and remove the rest."""
+    # A run that has lost its manifest is never put back.
+    for path in sorted(old.iterdir(), key=lambda path: path.name != MANIFEST):
+        name = PurePath(inside, path.name)
+        is_folder = path.is_dir() and not path.is_symlink()
+        with suppress(OSError):  # if another process writes it into the run, it is carried over
+            _clear(path)
+            if not os.path.lexists(path):
+                continue
+        if is_folder and is_run_folder(name):
+            _retire(path, folder / path.name, str(name))
+        elif not is_folder and is_run_file(name):
+            path.unlink()
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            _renamed_free(path, folder / path.name, path.stem, path.suffix)
+    old.rmdir()
+
+
+def _renamed_free(path: Path, target: Path, stem: str, suffix: str) -> Path:
+    """Rename to `target`, or where that is taken to STEM-2, STEM-3, …; return the new name."""
+    number = 1
+    while True:
+        try:
+            rename_to_free(path, target)
+            return target
+        except FileExistsError:
+            number += 1
+            target = target.with_name(f"{stem}-{number}{suffix}")
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _mode(path: Path, mode: int) -> int:
+    """Return the permissions of what is replaced, or those that new files get anyway."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
     umask = os.umask(0)
     os.umask(umask)
     return mode & ~umask
 
 
-def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
-    if folder.is_dir():
-        occupied = any(folder.iterdir())
-        is_run = (folder / MANIFEST).is_file()
-        if occupied and not is_run:
-            raise StorageError(
-                f"{folder} exists and is not a run folder; choose a new or empty folder"
-            )
-        if occupied and not overwrite:
-            raise StorageError(f"{folder} holds a run already; overwrite it or choose another")
-    elif folder.exists():
-        raise StorageError(f"{folder} is a file; choose a folder")
+def _missing_parents(path: Path) -> list[Path]:
+    return [parent for parent in path.parents if not parent.exists()]
 
 
-def _swap_in(staging: Path, folder: Path) -> None:
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    try:
-        folder.rename(retired / "run")
-        try:
-            staging.rename(folder)
-        except BaseException:
-            (retired / "run").rename(folder)
-            raise
-    finally:
-        shutil.rmtree(retired, ignore_errors=True)
-
-
-@contextmanager
-def staged_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of `path` that replaces it only if the block succeeds.
-
-    Raises:
-        StorageError: the disk refuses.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(_ordinary_mode(0o666))
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+def _drop_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
