@@ -30,7 +30,7 @@ from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.settings import check_settings
-from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.reproduction_report import (
@@ -41,6 +41,7 @@ from regional_primitives.show.reproduction_report import (
 __all__ = ["REPRODUCTION", "Protocol", "Reproduction", "reproduce"]
 
 REPRODUCTION = "reproduction.json"
+_MEASURED = "picture.json"
 PICTURES = "pictures"
 """The stage that counts finished pictures; all other stages are part of one."""
 
@@ -73,6 +74,15 @@ class _Picture:
     structured: Decomposition
     exact: list[Decomposition]
     """One a draw of patches."""
+    additivity: Additivity
+    cost: ObviousCost
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What is kept of one picture beside its fits."""
+
+    key: str
     additivity: Additivity
     cost: ObviousCost
 
@@ -228,27 +238,23 @@ class _Task:
     def fitted(self, folder: Path, progress: Progress) -> _Picture:
         """Fit the picture, or read what stands."""
         place = folder / str(self.picture_seed)
-        manifest = place / "picture.json"
+        manifest = place / _MEASURED
         if manifest.is_file() and read_json(manifest).get("key") == self.key:
             return self._read(place)
         picture = self._fit(place, progress)
-        write_json(
-            manifest,
-            {
-                "key": self.key,
-                "additivity": asdict(picture.additivity),
-                "cost": asdict(picture.cost),
-            },
-        )
+        write_json(manifest, asdict(_Measured(self.key, picture.additivity, picture.cost)))
         return picture
 
     def _read(self, place: Path) -> _Picture:
-        content = read_json(place / "picture.json")
+        try:
+            measured = typed(read_json(place / _MEASURED), _Measured)
+        except ValueError as error:
+            raise StorageError(f"{place / _MEASURED} is corrupt: {error}") from error
         return _Picture(
             Decomposition.load(place / STRUCTURED),
             [Decomposition.load(place / f"{EXACT}-{draw}") for draw in range(self.draws)],
-            Additivity.from_dict(content["additivity"]),
-            ObviousCost(**content["cost"]),
+            measured.additivity,
+            measured.cost,
         )
 
     def _fit(self, place: Path, progress: Progress) -> _Picture:

@@ -13,12 +13,12 @@ import torch
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
-from regional_primitives.decompose.stored import TENSORS
+from regional_primitives.decompose.stored import TENSORS, read_manifest
 from regional_primitives.errors import GeneratorError, MissingExtraError
 from regional_primitives.evaluate import Comparison, Evaluation, Scores, evaluate, exhibit
 from regional_primitives.evaluate import baselines as compare
 from regional_primitives.evaluate.baselines import BASELINES_FILE
-from regional_primitives.generators import ZOO, Generator, Latents, load_generator
+from regional_primitives.generators import ZOO, Generator, Latents, load_recorded
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.paths import AnyPath, path_of
@@ -76,7 +76,7 @@ def explain_to_folder(
     if not overwrite and (folder / MANIFEST).is_file():
         found = Decomposition.load(folder)
         if _is_run(found, generator, latents, regions, settings):
-            measured = read_json(folder / MANIFEST).get("evaluation")
+            measured = read_manifest(folder).evaluation
             if measured == asdict(evaluation) and (folder / REPORT).is_file():
                 return Scores.read(folder), True
             return _measure_again(found, generator, folder, evaluation, progress), True
@@ -137,7 +137,7 @@ def _measure_again(
     baselines: Sequence[str] | str | None = None,
 ) -> Scores:
     with staged_folder(folder, overwrite=True) as staging:
-        measured_otherwise = read_json(folder / MANIFEST).get("evaluation") != asdict(evaluation)
+        measured_otherwise = read_manifest(folder).evaluation != asdict(evaluation)
         kept = [MANIFEST, TENSORS]
         if baselines is not None:
             compared = compare(decomposition, generator, baselines, evaluation, progress=progress)
@@ -184,7 +184,7 @@ def generator_of(decomposition: Decomposition) -> Generator:
             f"this run was made with {origin.generator!r}, which is not in the zoo; "
             "load the network in Python and pass it to rp.evaluate or rp.edit"
         )
-    generator = load_generator(origin.generator, origin.layer, **origin.options)
+    generator = load_recorded(origin.generator, origin.layer, origin.options)
     decomposition.check_generator(generator)
     return generator
 

@@ -18,8 +18,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import to_builtins
+
 from regional_primitives import runs
 from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.errors import (
     GeneratorError,
@@ -262,31 +265,31 @@ def _stands(asked: _Asked, task: _Task) -> bool:
     """Tell whether a run stands, measured as asked; a run of something else is refused."""
     if not (task.folder / MANIFEST).is_file():
         return False
-    manifest = read_json(task.folder / MANIFEST)
+    manifest = read_manifest(task.folder)
+    origin = manifest.provenance
     expected = {
-        "other generator weights": ("weights_digest", task.cut.digest),
-        "another layer": ("layer", task.cut.layer),
-        "another picture seed": ("picture_seed", task.seed),
-        "other patches": ("regions", asked.regions.to_dict()),
+        "other generator weights": (origin.weights_digest, task.cut.digest),
+        "another layer": (origin.layer, task.cut.layer),
+        "another picture seed": (origin.picture_seed, task.seed),
+        "other patches": (to_builtins(manifest.regions), asked.regions.to_dict()),
     }
-    for what, (name, value) in expected.items():
-        if manifest.get(name) != value:
+    for what, (found, wanted) in expected.items():
+        if found != wanted:
             raise StorageError(
-                f"{task.folder} holds a run with {what} ({manifest.get(name)}, not {value}); "
+                f"{task.folder} holds a run with {what} ({found!r}, not {wanted!r}); "
                 "choose another folder"
             )
-    found, wanted = manifest.get("settings"), asdict(task.cut.settings)
-    if found != wanted:
-        other = {} if not isinstance(found, dict) else found
+    settings = asdict(task.cut.settings)
+    if origin.settings != settings:
         differing = ", ".join(
-            f"{name}={other.get(name)}, not {value}"
-            for name, value in wanted.items()
-            if other.get(name) != value
+            f"{name}={origin.settings.get(name)}, not {value}"
+            for name, value in settings.items()
+            if origin.settings.get(name) != value
         )
         raise StorageError(
             f"{task.folder} holds a run with other settings ({differing}); choose another folder"
         )
-    measured = manifest.get("evaluation") == asdict(asked.evaluation)
+    measured = manifest.evaluation == asdict(asked.evaluation)
     return measured and (task.folder / REPORT).is_file()
 
 
@@ -376,13 +379,13 @@ def _collect(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) -> S
 
 
 def _picture(folder: Path, task: _Task) -> PictureScores:
-    manifest = read_json(task.folder / MANIFEST)
+    origin = read_manifest(task.folder).provenance
     run = task.folder.relative_to(folder).as_posix()
     return PictureScores(
         seed=task.seed,
         run=run,
         report=f"{run}/{REPORT}" if (task.folder / REPORT).is_file() else None,
-        converged=bool(manifest["converged"]),
-        wall_seconds=float(manifest["wall_seconds"]),
+        converged=origin.converged,
+        wall_seconds=origin.wall_seconds,
         scores=Scores.read(task.folder),
     )

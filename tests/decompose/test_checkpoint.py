@@ -1,20 +1,23 @@
 """Checkpoints: finished batches come back; other work, corrupt files and full disks do no harm."""
 
 import logging
+import math
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from regional_primitives.decompose import checkpoint
 from regional_primitives.decompose.checkpoint import Checkpoint
 from regional_primitives.errors import StorageError
+from regional_primitives.runtime.storage import write_sealed
 
 
 def test_finished_batches_come_back(tmp_path):
     kept = Checkpoint.of(tmp_path / "kept", "work")
     kept.save(torch.tensor([3, 4]), units=torch.ones(2, 5))
     kept.save(torch.tensor([0]), units=torch.zeros(1, 5))
-    found = list(Checkpoint.of(tmp_path / "kept", "work").saved())
+    found = list(Checkpoint.of(tmp_path / "kept", "work").saved(5, {"units": (5,)}))
     assert [rows.tolist() for rows, _ in found] == [[0], [3, 4]]
     assert torch.equal(found[1][1]["units"], torch.ones(2, 5))
 
@@ -22,7 +25,7 @@ def test_finished_batches_come_back(tmp_path):
 def test_without_a_folder_nothing_is_kept():
     kept = Checkpoint.of(None, "work")
     kept.save(torch.tensor([0]), units=torch.zeros(1))
-    assert list(kept.saved()) == []
+    assert list(kept.saved(1, {})) == []
 
 
 def test_other_work_is_refused(tmp_path):
@@ -37,24 +40,59 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
         Checkpoint.of(tmp_path, "work")
 
 
-def test_a_corrupt_batch_is_done_again(tmp_path, caplog):
+def sealed(path, rows, units, key="work"):
+    write_sealed(path, key, {"rows": rows, "units": units})
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"torn"),
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x40"),
+        lambda path: save_file({"rows": torch.tensor([0]), "units": torch.ones(1)}, path),
+        lambda path: sealed(path, torch.tensor([0]), torch.ones(1), "other work"),
+        lambda path: sealed(path, torch.tensor([0]), torch.tensor([math.nan])),
+        lambda path: sealed(path, torch.tensor([0]), torch.ones(2)),
+        lambda path: sealed(path, torch.tensor([0]), torch.ones(1, dtype=torch.float64)),
+        lambda path: sealed(path, torch.tensor([2]), torch.ones(1)),
+        lambda path: sealed(path, torch.tensor([-1]), torch.ones(1)),
+        lambda path: sealed(path, torch.tensor([0, 0]), torch.ones(2)),
+        lambda path: sealed(path, torch.tensor([0.0]), torch.ones(1)),
+        lambda path: write_sealed(path, "work", {"units": torch.ones(1)}),
+    ],
+    ids=[
+        "torn",
+        "bit",
+        "unsealed",
+        "key",
+        "nan",
+        "shape",
+        "dtype",
+        "range",
+        "sign",
+        "twice",
+        "real",
+        "rowless",
+    ],
+)
+def test_a_batch_that_is_not_what_was_kept_is_done_again(tmp_path, caplog, spoil):
     kept = Checkpoint.of(tmp_path / "kept", "work")
-    kept.save(torch.tensor([0]), units=torch.zeros(1))
-    kept.save(torch.tensor([1]), units=torch.zeros(1))
-    (tmp_path / "kept" / "000000.safetensors").write_bytes(b"torn")
+    kept.save(torch.tensor([0]), units=torch.ones(1))
+    kept.save(torch.tensor([1]), units=torch.ones(1))
+    spoil(tmp_path / "kept" / "000000.safetensors")
     with caplog.at_level(logging.WARNING):
-        found = [rows.tolist() for rows, _ in Checkpoint.of(tmp_path / "kept", "work").saved()]
-    assert found == [[1]]
+        found = list(Checkpoint.of(tmp_path / "kept", "work").saved(2, {"units": ()}))
+    assert [rows.tolist() for rows, _ in found] == [[1]]
     assert "done again" in caplog.text
 
 
 def test_a_full_disk_costs_the_checkpoint_only(tmp_path, monkeypatch, caplog):
     kept = Checkpoint.of(tmp_path / "kept", "work")
 
-    def full(path, tensors):
+    def full(path, key, tensors):
         raise StorageError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_tensors", full)
+    monkeypatch.setattr(checkpoint, "write_sealed", full)
     with caplog.at_level(logging.WARNING):
         kept.save(torch.tensor([0]), units=torch.zeros(1))
         kept.save(torch.tensor([1]), units=torch.zeros(1))

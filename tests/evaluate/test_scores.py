@@ -168,7 +168,7 @@ def test_scores_survive_json(scores):
 def test_bad_input_foreign_scores_are_refused(scores):
     content = scores.to_dict()
     content["quality"] = content.pop("leak")
-    with pytest.raises(rp.InputError, match="differ in: leak, quality"):
+    with pytest.raises(rp.InputError, match="differ in: 'leak', 'quality'"):
         rp.Scores.from_dict(content)
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from regional_primitives.runtime.cache import Recent, cache_folder, cached_tensors
+from regional_primitives.runtime.storage import write_sealed
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ class Compute:
 
 
 def _get(key, compute, kind="test"):
-    return float(cached_tensors(kind, key, compute)["value"])
+    return float(cached_tensors(kind, key, {"value": ()}, compute)["value"])
 
 
 def test_computed_once_a_key_and_kind(folder):
@@ -54,6 +57,50 @@ def test_corrupt_entry_is_computed_anew_and_repaired(folder, caplog):
     assert compute.calls == 2
 
 
+def sealed(entry, tensors, key="a"):
+    write_sealed(entry, key, tensors)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda entry: entry.write_bytes(entry.read_bytes()[:-1] + b"\x40"),
+        lambda entry: save_file({"value": torch.tensor(1.5)}, entry),
+        lambda entry: sealed(entry, {"value": torch.tensor(1.5)}, "b"),
+        lambda entry: sealed(entry, {"value": torch.tensor(math.nan)}),
+        lambda entry: sealed(entry, {"value": torch.tensor(math.inf)}),
+        lambda entry: sealed(entry, {"value": torch.tensor(3e38)}),
+        lambda entry: sealed(entry, {"value": torch.ones(1)}),
+        lambda entry: sealed(entry, {"value": torch.ones(0)}),
+        lambda entry: sealed(entry, {"value": torch.tensor(1.5, dtype=torch.float64)}),
+        lambda entry: sealed(entry, {"other": torch.tensor(1.5)}),
+        lambda entry: (entry.unlink(), entry.mkdir()),
+    ],
+    ids=[
+        "bit",
+        "unsealed",
+        "key",
+        "nan",
+        "inf",
+        "huge",
+        "shape",
+        "empty",
+        "dtype",
+        "name",
+        "folder",
+    ],
+)
+def test_an_entry_that_is_not_what_was_computed_is_computed_anew(folder, caplog, spoil):
+    compute = Compute(1.5)
+    _get("a", compute)
+    (entry,) = folder.rglob("*.safetensors")
+    spoil(entry)
+    with caplog.at_level(logging.WARNING):
+        assert _get("a", compute) == 1.5
+    assert "computed anew" in caplog.text
+    assert compute.calls == 2
+
+
 def test_unwritable_folder_costs_the_cache_not_the_result(folder, caplog):
     folder.write_text("a file where the folder should be")
     compute = Compute(1.5)
@@ -68,7 +115,7 @@ def test_failed_computation_leaves_no_entry(folder):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached_tensors("test", "a", fail)
+        cached_tensors("test", "a", {}, fail)
     assert not list(folder.rglob("*"))
 
 

@@ -186,10 +186,10 @@ def foreign_exhibits(folder):
         (lambda folder: (folder / "tensors.safetensors").write_bytes(b"x"), "is corrupt"),
         (lambda folder: (folder / "scores.json").write_text("{"), "not valid JSON"),
         (lambda folder: (folder / "scores.json").write_text("{}"), "scores of this release"),
-        (spoil_json("scores.json", leak="much"), "leak is 'much', not a number"),
-        (spoil_json("scores.json", field_sizes={}), r"field_sizes is \{\}"),
+        (spoil_json("scores.json", leak="much"), r"Expected `float`, got `str` - at `\$\.leak`"),
+        (spoil_json("scores.json", field_sizes={}), "field_sizes share out nothing"),
         (spoil_json("scores.json", field_sizes=3), r"scores\.json is corrupt"),
-        (foreign_exhibits, "pictures do not belong to its components"),
+        (foreign_exhibits, "is corrupt: its tensors cannot be"),
     ],
 )
 def test_a_spoiled_run_gives_one_clear_error_and_no_page(own_folder, spoil, message):

@@ -3,6 +3,7 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 import regional_primitives as rp
+from regional_primitives.decompose.stored import Grid, Manifest
 from regional_primitives.evaluate import Exhibits
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.show import numerals
@@ -155,7 +156,14 @@ def test_settings_that_differ_are_marked(view):
 
 
 def test_what_the_manifest_adds_is_told(decomposition, scores, exhibits):
-    manifest = {"evaluation": {"demands": 16}, "evaluation_seconds": 2.5}
+    manifest = Manifest(
+        decomposition.provenance,
+        Grid(4, 4),
+        "Tensor",
+        "0" * 64,
+        {"demands": 16},
+        evaluation_seconds=2.5,
+    )
     origin = dict(report_view(decomposition, scores, exhibits, manifest).origin)
     assert origin["Scores measured with"] == "demands 16"
     assert origin["Time of the scores"].startswith("2.5")

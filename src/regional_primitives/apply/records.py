@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, StorageError
-from regional_primitives.runtime.storage import read_json, tensors_digest
+from regional_primitives.runtime.storage import Count, Digest, read_json, tensors_digest, typed
 
 __all__ = ["EditedRun", "finite", "read_record", "scales_of", "signature"]
 
 _SCHEMA_VERSION = 1
 _KIND = "edit"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -130,42 +128,21 @@ def read_record(path: Path) -> dict[str, Any]:
         raise StorageError(
             f"{path} has schema version {version}; this release reads {_SCHEMA_VERSION}"
         )
+    own = {field.name: content[field.name] for field in fields(_Record) if field.name in content}
     try:
-        patches = content.get("patches")
-        return {
-            "scales": _numbered(content["scales"]),
-            "others": finite(content["others"], "the components not named"),
-            "taken": _numbered(content.get("taken") or {}),
-            "patches": None if patches is None else tuple(whole(p, _PATCHES) for p in patches),
-            "run": _run(content["run"]),
-            "other_run": _run(content.get("other_run")),
-            "picture_digest": _digest(content["picture_digest"]),
-        }
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise StorageError(f"{path} is corrupt: {missing}") from error
+        return vars(typed(own, _Record))
+    except ValueError as error:
+        raise StorageError(f"{path} is corrupt: {error}") from error
 
 
-_PATCHES = "patches are whole numbers"
+@dataclass(frozen=True)
+class _Record:
+    """What the file holds beside its signature; what came with later ideas has a default."""
 
-
-def _numbered(scales: Any) -> dict[int, float]:
-    return scales_of({int(k): scale for k, scale in scales.items()})
-
-
-def _run(content: Any) -> EditedRun | None:
-    if content is None:
-        return None
-    run = EditedRun(**content)
-    if not isinstance(run.layer, str):
-        raise ValueError(f"the layer is a name, not {run.layer!r}")
-    for digest in (run.weights_digest, run.components_digest):
-        if not isinstance(digest, str):
-            raise ValueError(f"a digest is a text, not {digest!r}")
-    return run
-
-
-def _digest(text: Any) -> str | None:
-    if text is None or (isinstance(text, str) and _DIGEST.fullmatch(text)):
-        return text
-    raise ValueError(f"the picture's digest is 64 hexadecimal digits, not {text!r}")
+    scales: dict[int, float]
+    others: float
+    run: EditedRun | None
+    picture_digest: Digest | None
+    taken: dict[int, float] = field(default_factory=dict)
+    other_run: EditedRun | None = None
+    patches: tuple[Count, ...] | None = None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from regional_primitives.errors import StorageError
-from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
+from regional_primitives.runtime.cache import expected
+from regional_primitives.runtime.storage import read_json, read_sealed, write_json, write_sealed
 
 __all__ = ["Checkpoint"]
 
@@ -24,6 +26,8 @@ class Checkpoint:
     """A folder with one file for each batch of rows that is done; without a folder, nothing."""
 
     folder: Path | None
+    key: str = ""
+    """Names the work; every file is sealed with it."""
 
     @staticmethod
     def of(folder: Path | None, key: str) -> Checkpoint:
@@ -43,7 +47,7 @@ class Checkpoint:
                     f"{folder} is a checkpoint of another picture or of other settings; "
                     "choose another folder, or delete this one"
                 )
-            return Checkpoint(folder)
+            return Checkpoint(folder, key)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StorageError(f"{folder} holds something that is no checkpoint; choose another")
         try:
@@ -51,17 +55,27 @@ class Checkpoint:
         except StorageError as error:
             _log.warning("nothing is kept for a later run: %s", error)
             return Checkpoint(None)
-        return Checkpoint(folder)
+        return Checkpoint(folder, key)
 
-    def saved(self) -> Iterator[tuple[Int[Tensor, " rows"], dict[str, Tensor]]]:
-        """Yield the rows of each finished batch, and its tensors; corrupt files are left out."""
+    def saved(
+        self, count: int, shapes: Mapping[str, tuple[int, ...]]
+    ) -> Iterator[tuple[Int[Tensor, " rows"], dict[str, Tensor]]]:
+        """Yield the rows of each finished batch, and its tensors; other files are left out.
+
+        Args:
+            count: how many rows there are in all.
+            shapes: of one row of each tensor.
+        """
         if self.folder is None:
             return
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
-                tensors = read_tensors(path)
-                yield tensors.pop("rows"), tensors
-            except (StorageError, KeyError) as error:
+                tensors = read_sealed(path, self.key)
+                rows = tensors.pop("rows", torch.empty(0))
+                if not _fits(rows, tensors, count, shapes):
+                    raise StorageError("it holds no batch of this work")
+                yield rows, tensors
+            except StorageError as error:
                 _log.warning("%s is done again: %s", path.name, error)
 
     def save(self, rows: Int[Tensor, " rows"], **tensors: Tensor) -> None:
@@ -69,9 +83,20 @@ class Checkpoint:
         if self.folder is None:
             return
         try:
-            write_tensors(
-                self.folder / f"{int(rows[0]):06d}.safetensors", {"rows": rows, **tensors}
-            )
+            path = self.folder / f"{int(rows[0]):06d}.safetensors"
+            write_sealed(path, self.key, {"rows": rows, **tensors})
         except StorageError as error:
             _log.warning("nothing more is kept for a later run: %s", error)
             self.folder = None
+
+
+def _fits(
+    rows: Tensor, tensors: Mapping[str, Tensor], count: int, shapes: Mapping[str, tuple[int, ...]]
+) -> bool:
+    return (
+        rows.dtype == torch.int64
+        and rows.ndim == 1
+        and bool(((rows >= 0) & (rows < count)).all())
+        and len(rows.unique()) == len(rows) > 0
+        and expected(tensors, {name: (len(rows), *shape) for name, shape in shapes.items()})
+    )

@@ -127,7 +127,8 @@ class Decomposition(RichResult):
     @property
     def patches(self) -> tuple[int, ...]:
         """P, the patches that were demanded: all of the regions, or those of the exact form."""
-        chosen = self.provenance.settings.get("patches")
+        origin = self.provenance
+        chosen = origin.settings.get("patches") if origin.method == "exact" else ()
         return tuple(chosen) if chosen else tuple(range(self.regions.count))
 
     @property

@@ -173,9 +173,10 @@ def find_minimal(
     figures = torch.zeros(count, len(_FIGURES))
     done = torch.zeros(count, dtype=torch.bool)
     earlier = 0
-    for rows, saved in kept.saved():
+    shapes = {"units": (size,), "figures": (len(_FIGURES),), "evaluations": ()}
+    for rows, saved in kept.saved(count, shapes):
         units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
-        earlier += int(saved["evaluations"])
+        earlier += max(0, round(float(saved["evaluations"].sum())))
     lattice = Lattice(demands)
     for rows in lattice.batches(batch, done, settings.starts):
         start = lattice.start(
@@ -198,7 +199,7 @@ def find_minimal(
             rows,
             units=units[rows],
             figures=figures[rows],
-            evaluations=torch.tensor(evaluations.count - before),
+            evaluations=torch.full((len(rows),), (evaluations.count - before) / len(rows)),
         )
         inside = figures[done, _FIGURES.index("inside_error")].mean()
         progress("minimal features", int(done.sum()), count, f"inside error {inside:.2%}")

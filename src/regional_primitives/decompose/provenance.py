@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from regional_primitives.runtime.storage import AtLeastZero, Count
+
 __all__ = ["Provenance", "current_versions"]
 
 
@@ -24,10 +26,10 @@ class Provenance:
     settings: dict[str, Any]
     picture_seed: int | None
     """The seed that `sample_latents` drew the picture with, where it is known."""
-    evaluations: int
+    evaluations: Count
     """Forward-and-backward evaluations of the tail."""
-    wall_seconds: float
-    tail_seconds: float
+    wall_seconds: AtLeastZero
+    tail_seconds: AtLeastZero
     converged: bool
     versions: dict[str, str]
     picture_file: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -22,7 +22,15 @@ from regional_primitives.evaluate.components import (
 from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
+from regional_primitives.runtime.storage import (
+    Digest,
+    measurable,
+    read_json,
+    read_tensors,
+    typed,
+    write_json,
+    write_tensors,
+)
 
 __all__ = ["EXHIBITS", "Exhibits", "exhibit", "named_demands"]
 
@@ -73,18 +81,81 @@ class Exhibits:
         )
 
     @staticmethod
-    def read(folder: Path) -> Exhibits:
+    def read(folder: Path, of: Decomposition | None = None) -> Exhibits:
         """Read what `write` wrote.
 
+        Args:
+            folder: the run folder.
+            of: the decomposition that the pictures must belong to.
+
         Raises:
-            StorageError: missing or corrupt files.
+            StorageError: missing or corrupt files, or the pictures of another run.
         """
-        names = read_json(folder / _NAMES)
         try:
-            tensors = read_tensors(folder / EXHIBITS, digest=names["exhibits_digest"])
-            return Exhibits(**tensors, demand_names=tuple(names["demand_names"]))
-        except (KeyError, TypeError) as error:
-            raise StorageError(f"{folder / EXHIBITS} is corrupt: {error}") from error
+            names = typed(read_json(folder / _NAMES), _Names)
+        except ValueError as error:
+            raise StorageError(f"{folder / _NAMES} is corrupt: {error}") from error
+        tensors = read_tensors(folder / EXHIBITS, names.exhibits_digest)
+        known = {field.name for field in fields(Exhibits)} - {"demand_names"}
+        if tensors.keys() != known:
+            odd = ", ".join(map(repr, sorted(tensors.keys() ^ known)))[:200]
+            raise StorageError(f"{folder / EXHIBITS} is corrupt: its tensors differ in: {odd}")
+        found = Exhibits(**tensors, demand_names=names.demand_names)
+        if not found._is_sound():
+            raise StorageError(f"{folder / EXHIBITS} is corrupt: its tensors cannot be")
+        if of is not None and not found._belong_to(of):
+            raise StorageError(f"{folder} is corrupt: its pictures do not belong to its components")
+        return found
+
+    def _is_sound(self) -> bool:
+        shown, steps, demands = len(self.shown), len(self.steps), len(self.demand_names)
+        picture = self.patterns.shape[1:]
+        expected: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
+            "visible_change": (torch.float32, (len(self.visible_change),)),
+            "shown": (torch.int64, (shown,)),
+            "patterns": (torch.float32, (shown, *picture)),
+            "removals": (torch.float32, (shown, *picture)),
+            "boundedness": (torch.float32, (shown,)),
+            "steps": (torch.int64, (steps,)),
+            "build_up": (torch.float32, (steps, *picture)),
+            "build_up_error": (torch.float32, (steps,)),
+            "demands": (torch.bool, (demands, *self.demands.shape[1:])),
+            "demanded": (torch.float32, (demands, *picture)),
+            "inside": (torch.float32, (demands,)),
+            "leak": (torch.float32, (demands,)),
+        }
+        tensors = {name: getattr(self, name) for name in expected}
+        return (
+            all((tensors[name].dtype, tensors[name].shape) == expected[name] for name in expected)
+            and all(map(measurable, tensors.values()))
+            and len(picture) == 3
+            and self.demands.ndim == 2
+            and _ascending(self.shown, len(self.visible_change) - 1)
+            and _ascending(self.steps, len(self.visible_change))
+            and all(bool((tensors[name] >= 0).all()) for name in _AT_LEAST_0)
+        )
+
+    def _belong_to(self, decomposition: Decomposition) -> bool:
+        return (
+            len(self.visible_change) == decomposition.count
+            and self.patterns.shape[1:] == decomposition.image.shape
+            and self.demands.shape[1] == decomposition.regions.count
+        )
+
+
+_AT_LEAST_0 = ("boundedness", "build_up_error", "inside", "leak")
+
+
+@dataclass(frozen=True)
+class _Names:
+    demand_names: tuple[str, ...]
+    exhibits_digest: Digest
+
+
+def _ascending(numbers: Int[Tensor, " numbers"], most: int) -> bool:
+    """Tell whether these are numbers from 0 to `most`, none twice and the smallest first."""
+    within = bool(((numbers >= 0) & (numbers <= most)).all())
+    return within and bool((numbers.diff() > 0).all())
 
 
 def exhibit(

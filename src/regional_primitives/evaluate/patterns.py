@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import GeneratorError, StorageError
+from regional_primitives.errors import GeneratorError
 from regional_primitives.evaluate.components import component_patterns
 from regional_primitives.evaluate.exhibits import EXHIBITS, Exhibits
 from regional_primitives.generators.generator import Generator
@@ -49,9 +49,7 @@ def patterns_of(
     """
     changes: dict[int, Tensor] = {}
     if folder is not None and (folder / EXHIBITS).is_file():
-        exhibits = Exhibits.read(folder)
-        if exhibits.patterns.shape != (len(exhibits.shown), *decomposition.image.shape):
-            raise StorageError(f"{folder} is corrupt: its pictures do not belong to its components")
+        exhibits = Exhibits.read(folder, decomposition)
         held = dict(zip(exhibits.shown.tolist(), exhibits.patterns, strict=True))
         changes = {k: held[k] for k in components if k in held}
     kept = frozenset(changes)

@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from regional_primitives.errors import InputError, StorageError
+from regional_primitives.runtime.paths import path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.settings import check_settings
-from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.runtime.storage import (
+    AtLeastZero,
+    Count,
+    read_json,
+    typed,
+    write_json,
+)
 
 __all__ = ["SCORES", "Evaluation", "Scores"]
 
@@ -54,7 +61,7 @@ class Scores(RichResult):
     structured_inside_error: float | None
     """Inside error of u(S) on the demands that were also optimised freely."""
     structured_leak: float | None
-    free_demands: int
+    free_demands: Count
     """How many demands those are."""
     free_inside_error: float | None
     """Inside error of u*(S) on those demands: the bound."""
@@ -65,16 +72,16 @@ class Scores(RichResult):
     consistency: float
     inconsistency: float
     superposition_error: float
-    n50: int
-    n90: int
-    n95: int
-    components: int
+    n50: Count
+    n90: Count
+    n95: Count
+    components: Count
     """K."""
     overlap: float
     """Strength-weighted mean IoU of pairs of action fields."""
-    field_sizes: dict[int, float]
+    field_sizes: dict[Count, AtLeastZero]
     """Share of Σ‖Δf_k‖² by the number of patches in the field."""
-    top_inside_error: dict[int, float]
+    top_inside_error: dict[Count, AtLeastZero]
     """Inside error on the held-out demands when only the K strongest components are kept."""
     stability: float | None
     """Σ min / Σ max of the fields' strengths in two fits with different random streams."""
@@ -86,14 +93,14 @@ class Scores(RichResult):
     """Peak signal-to-noise ratio in decibels over the demanded patches, mean over demands."""
     ssim: float | None
     """Structural similarity over the demanded patches, mean over demands."""
-    evaluations: int
+    evaluations: Count
     """Forward-and-backward evaluations of the tail that the fit took."""
     overhead_ratio: float
     inside_error_spread: float
     """Standard deviation over demands."""
     leak_spread: float
-    demands: int
-    measured_components: int
+    demands: Count
+    measured_components: Count
     measured_share: float
     """Share of Σ‖Δf_k‖² in the components that were measured in contexts."""
 
@@ -106,42 +113,39 @@ class Scores(RichResult):
         write_json(folder / SCORES, self.to_dict())
 
     @staticmethod
-    def read(folder: Path) -> Scores:
+    def read(folder: str | Path) -> Scores:
         """Read what `write` wrote.
 
         Raises:
             StorageError: missing, corrupt, or of another release.
         """
-        content = read_json(folder / SCORES)
+        path = path_of(folder, "the run folder") / SCORES
+        content = read_json(path)
         try:
-            _refuse_no_numbers(content)
             return Scores.from_dict(content)
         except InputError as error:
-            raise StorageError(f"{folder / SCORES}: {error}") from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StorageError(f"{folder / SCORES} is corrupt: {error}") from error
+            raise StorageError(f"{path} is corrupt: {error}") from error
 
     @staticmethod
-    def from_dict(content: dict[str, Any]) -> Scores:
+    def from_dict(content: Mapping[str, Any]) -> Scores:
         """Undo `to_dict`, also after JSON has turned the keys of tables into text.
 
         Raises:
-            InputError: names are missing or unknown.
+            InputError: names are missing or unknown, or values that no score has.
         """
         known = {field.name for field in fields(Scores)}
         if set(content) != known:
-            odd = ", ".join(sorted(set(content) ^ known))
+            odd = ", ".join(map(repr, sorted(set(content) ^ known)))[:500]
             raise InputError(f"these are not the scores of this release; they differ in: {odd}")
-        tables = {
-            name: {int(key): value for key, value in content[name].items()}
-            for name in ("field_sizes", "top_inside_error")
-        }
-        return Scores(**{**content, **tables})
+        try:
+            scores = typed(dict(content), Scores)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        if not sum(scores.field_sizes.values()) > 0:
+            raise InputError("field_sizes share out nothing")
+        if not all(point.keys() == _POINT for point in scores.frontier or ()):
+            raise InputError(f"every point of frontier tells {', '.join(sorted(_POINT))}")
+        return scores
 
 
-def _refuse_no_numbers(content: Mapping[str, Any]) -> None:
-    for name, value in content.items():
-        tables = value if isinstance(value, list) else [value]
-        numbers = [v for one in tables for v in (one.values() if isinstance(one, dict) else [one])]
-        if not numbers or not all(v is None or isinstance(v, (int, float)) for v in numbers):
-            raise ValueError(f"{name} is {value!r}, not a number or a table of numbers")
+_POINT = {"outside_weight", "inside_error", "leak"}

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from regional_primitives.errors import RegionalPrimitivesError, StorageError
+from msgspec import Meta
+
+from regional_primitives.decompose.stored import Grid, Side
+from regional_primitives.errors import StorageError
 from regional_primitives.evaluate.scores import Scores
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators.feature import FeatureShape, unit_count
-from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.runtime.storage import AtLeastZero, read_json, typed, write_json
 
 __all__ = ["SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
 
@@ -21,18 +24,26 @@ SWEEP = "sweep.json"
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True)
-class PictureScores:
-    """One picture at one layer."""
+_Link = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*\Z")]
+"""A path below a folder, of the names that `sweep` gives."""
 
+
+@dataclass(frozen=True)
+class _Picture:
     seed: int
-    run: str
+    run: _Link
     """Its run folder, below the sweep's."""
-    report: str | None
+    report: _Link | None
     """Its report, below the sweep's folder; None where it was left out."""
     converged: bool
-    wall_seconds: float
+    wall_seconds: AtLeastZero
     """Time of the fit."""
+
+
+@dataclass(frozen=True)
+class PictureScores(_Picture):
+    """One picture at one layer."""
+
     scores: Scores
 
     def numbers(self, patches: int, units: int) -> dict[str, float]:
@@ -146,23 +157,27 @@ class LayerScores:
 
 
 @dataclass(frozen=True)
-class SweepScores:
-    """A sweep: the same pictures at each layer, and what was asked for."""
-
+class _Sweep:
     generator: str
     weights_digest: str
     options: dict[str, Any]
     """What `rp.load_generator` was asked for besides name, layer and device."""
     regions: dict[str, Any]
     """As run.json has them: a grid's rows and columns."""
-    patches: int
-    seeds: tuple[int, ...]
+    patches: Side
+    seeds: Annotated[tuple[int, ...], Meta(min_length=1)]
     settings: dict[str, Any]
     evaluation: dict[str, Any]
     versions: dict[str, str]
     machine: dict[str, Any]
     date: str
     """Day of writing, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class SweepScores(_Sweep):
+    """A sweep: the same pictures at each layer, and what was asked for."""
+
     layers: tuple[LayerScores, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,34 +199,49 @@ class SweepScores:
         """
         content = read_json(folder / SWEEP)
         version = content.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION or isinstance(version, bool):
             raise StorageError(
-                f"{folder / SWEEP} has schema version {version}; this release reads "
+                f"{folder / SWEEP} has schema version {str(version)[:20]}; this release reads "
                 f"{SCHEMA_VERSION}"
             )
         try:
-            layers = tuple(_layer(layer, content["patches"]) for layer in content["layers"])
-            seeds = tuple(content["seeds"])
-            return SweepScores(**{**content, "seeds": seeds, "layers": layers})
-        except (RegionalPrimitivesError, AttributeError, KeyError, TypeError, ValueError) as error:
+            told = typed(content.pop("layers", None), _Dictionaries)
+            asked = typed(content, _Sweep)
+            typed(asked.regions, Grid)
+            layers = tuple(_layer(layer, asked.patches) for layer in told)
+            return SweepScores(**vars(asked), layers=layers)
+        except ValueError as error:
             raise StorageError(f"{folder / SWEEP} is corrupt: {error}") from error
 
 
+_Dictionaries = Annotated[list[dict[str, Any]], Meta(min_length=1)]
+_Shape = Annotated[list[Side | list[Side]], Meta(min_length=1)]
+_OF_A_PICTURE = {field.name for field in fields(_Picture)}
+_OF_SCORES = {field.name for field in fields(Scores)}
+
+
 def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
-    shape = content["feature_shape"]
-    bundle = bool(shape) and isinstance(shape[0], list)
+    """Take out of a layer what is not worked out anew.
+
+    Raises:
+        ValueError: names are missing, or values of another type or out of range.
+    """
+    shape: Any = typed(content.get("feature_shape"), _Shape)
+    if isinstance(shape[0], list):
+        shape = [tuple(one) for one in typed(shape, list[list[Side]])]
+    else:
+        shape = typed(shape, list[Side])
     return LayerScores(
-        layer=content["layer"],
-        feature_shape=tuple(map(tuple, shape)) if bundle else tuple(shape),
+        layer=typed(content.get("layer"), str),
+        feature_shape=tuple(shape),
         patches=patches,
-        pictures=tuple(_picture(picture) for picture in content["pictures"]),
+        pictures=tuple(map(_picture, typed(content.get("pictures"), _Dictionaries))),
     )
 
 
 def _picture(content: Mapping[str, Any]) -> PictureScores:
-    known = [field.name for field in fields(Scores)]
-    own = ("seed", "run", "report", "converged", "wall_seconds")
-    return PictureScores(
-        **{name: content[name] for name in own},
-        scores=Scores.from_dict({name: content[name] for name in known}),
+    own, measured = (
+        {name: content[name] for name in names & content.keys()}
+        for names in (_OF_A_PICTURE, _OF_SCORES)
     )
+    return PictureScores(**vars(typed(own, _Picture)), scores=Scores.from_dict(measured))

@@ -53,12 +53,6 @@ class Additivity:
         """Collect several pictures; raises what `AcrossPictures.of` raises."""
         return AcrossPictures.of(results)
 
-    @staticmethod
-    def from_dict(content: Mapping[str, Any]) -> Additivity:
-        """Undo `dataclasses.asdict`."""
-        ways = {name: Prediction(**way) for name, way in content["predicted"].items()}
-        return Additivity(content["demands"], Prediction(**content["free"]), ways)
-
     def numbers(self) -> dict[str, float]:
         """Return errors, leaks and deviations of every way, and errors over the free one's."""
         found = {"free_inside_error": self.free.inside_error, "free_leak": self.free.leak}

@@ -14,7 +14,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.structured import QUALITIES, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
 from regional_primitives.evaluate import Evaluation
-from regional_primitives.generators import ZOO, load_generator
+from regional_primitives.generators import ZOO, load_recorded
 
 __all__ = ["Explanations", "Wish", "choices"]
 
@@ -126,7 +126,7 @@ class Explanations:
             progress("loading", 0, 1)
             origin = wish.like.provenance
             # A network of its own: the page's pictures go on through the other one meanwhile.
-            generator = load_generator(origin.generator, wish.layer, **origin.options)
+            generator = load_recorded(origin.generator, wish.layer, origin.options)
             runs.explain_to_folder(
                 generator,
                 wish.seed,

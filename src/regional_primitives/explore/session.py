@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 from regional_primitives.apply.edits import Edit, EditedRun
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.errors import InputError, MissingExtraError, StorageError
+from regional_primitives.errors import InputError, StorageError
 from regional_primitives.evaluate.components import (
     bounded_share,
     component_patterns,
@@ -32,6 +33,8 @@ from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 
 __all__ = ["Session", "open_session"]
+
+_log = logging.getLogger(__name__)
 
 _STEPS = 14
 """Pictures in the strip of the build-up."""
@@ -264,11 +267,9 @@ def _visible_change(
 ) -> Float[Tensor, " components"]:
     if folder is not None and (folder / EXHIBITS).is_file():
         try:
-            found = Exhibits.read(folder).visible_change
-        except (StorageError, MissingExtraError):
-            found = torch.empty(0)
-        if found.shape == (decomposition.count,):
-            return found
+            return Exhibits.read(folder, decomposition).visible_change
+        except StorageError as error:
+            _log.warning("what components show is measured anew: %s", error)
     chunks = torch.arange(decomposition.count).split(32)
     measured = []
     for done, chunk in enumerate(chunks):

@@ -4,7 +4,7 @@ from regional_primitives.generators.baseline import baseline_feature
 from regional_primitives.generators.cut import cut
 from regional_primitives.generators.cut_points import CutPoint, layers
 from regional_primitives.generators.generator import Generator, Latents
-from regional_primitives.generators.zoo import ZOO, ZooEntry, load_generator
+from regional_primitives.generators.zoo import ZOO, ZooEntry, load_generator, load_recorded
 
 __all__ = [
     "ZOO",
@@ -16,4 +16,5 @@ __all__ = [
     "cut",
     "layers",
     "load_generator",
+    "load_recorded",
 ]

@@ -73,8 +73,9 @@ def baseline_feature(
         mean = tensors_of(_mean(generator, drawn, count, progress))
         return {f"baseline.{i}": tensor.cpu() for i, tensor in enumerate(mean)}
 
-    found = cached_tensors("baseline", key, compute)
-    tensors = tuple(found[f"baseline.{i}"] for i in range(len(tensor_shapes(shape))))
+    shapes = {f"baseline.{i}": (1, *one) for i, one in enumerate(tensor_shapes(shape))}
+    found = cached_tensors("baseline", key, shapes, compute)
+    tensors = tuple(found[name] for name in shapes)
     return _on(generator, tensors[0] if len(tensors) == 1 else tensors)
 
 

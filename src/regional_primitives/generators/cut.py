@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +20,7 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, same_latents
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, frozen_twin
+from regional_primitives.runtime.eight_bit import black_and_white
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.storage import tensors_digest
 
@@ -85,7 +85,7 @@ def cut(
             "a ScriptModule hides its layers; cut the module that it was made from"
         )
     layers = parse_layers(layer, module)
-    image_range = _black_and_white(known.image_range if image_range is None else image_range)
+    image_range = black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
     image = known.image_of if image is None else image
     whole("baseline_count", baseline_count, 1)
@@ -175,16 +175,6 @@ def _finite_feature(baseline: Feature) -> Feature:
             raise InputError("baseline holds NaN or infinite values")
     cleaned = tuple(tensor.detach().float() for tensor in tensors)
     return cleaned[0] if isinstance(baseline, Tensor) else cleaned
-
-
-def _black_and_white(image_range: tuple[float, float]) -> tuple[float, float]:
-    try:
-        low, high = (float(value) for value in image_range)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"image_range is (black, white) with black < white, not {image_range!r}")
-    return low, high
 
 
 def _refuse_non_finite(module: nn.Module) -> None:

@@ -16,9 +16,11 @@ __all__ = [
     "batch_size",
     "concatenate",
     "describe",
+    "kind_of",
     "map_latents",
     "parts",
     "same_latents",
+    "with_parts",
 ]
 
 Latents: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
@@ -44,6 +46,28 @@ def parts(latents: Latents) -> dict[str, Tensor]:
             "latents are a tensor, or a tuple or dictionary of tensors, "
             f"not {type(latents).__name__}"
         )
+    return named
+
+
+def kind_of(latents: Latents) -> str:
+    """Name what latents are, whatever their own class: `Tensor`, `tuple` or `dict`."""
+    return next(kind.__name__ for kind in (Tensor, tuple, dict) if isinstance(latents, kind))
+
+
+def with_parts(kind: str, named: dict[str, Tensor]) -> Latents:
+    """Undo `parts` and `kind_of`.
+
+    Of a class of its own, as earlier releases named it, the names of the parts tell the kind.
+
+    Raises:
+        KeyError: parts that such latents do not have.
+    """
+    numbers = [str(i) for i in range(len(named))]
+    known = kind in ("Tensor", "tuple", "dict")
+    if kind == "Tensor" or (not known and set(named) == {"latents"}):
+        return named["latents"]
+    if kind == "tuple" or (not known and set(named) == set(numbers)):
+        return tuple(named[number] for number in numbers)
     return named
 
 

@@ -6,16 +6,17 @@ import hashlib
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import platformdirs
+import torch
 from torch import Tensor
 
 from regional_primitives.errors import StorageError
-from regional_primitives.runtime.storage import read_tensors, write_tensors
+from regional_primitives.runtime.storage import measurable, read_sealed, write_sealed
 
-__all__ = ["Recent", "cache_folder", "cached_tensors"]
+__all__ = ["Recent", "cache_folder", "cached_tensors", "expected"]
 
 _log = logging.getLogger(__name__)
 
@@ -27,25 +28,45 @@ def cache_folder() -> Path:
 
 
 def cached_tensors(
-    kind: str, key: str, compute: Callable[[], dict[str, Tensor]]
+    kind: str,
+    key: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    compute: Callable[[], dict[str, Tensor]],
 ) -> dict[str, Tensor]:
     """Return what `compute` gives, from disk if it was computed for the same key before.
 
-    `key` must name everything that the result depends on. A corrupt entry is computed anew; a
-    folder that cannot be written costs the cache, not the result (a warning says so).
+    A corrupt entry, or one that is none of what is expected, is computed anew; a folder that cannot
+    be written costs the cache, not the result (a warning says so).
+
+    Args:
+        kind: the folder in the cache.
+        key: names everything that the result depends on.
+        shapes: of the tensors that `compute` gives, finite and in single precision.
+        compute: makes them.
     """
     path = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
-    if path.is_file():
+    if path.exists():
         try:
-            return read_tensors(path)
+            found = read_sealed(path, key)
+            if expected(found, shapes):
+                return found
+            _log.warning("the cache entry is computed anew: %s is none of its kind", path)
         except StorageError as error:
             _log.warning("the cache entry is computed anew: %s", error)
     tensors = compute()
     try:
-        write_tensors(path, tensors)
+        write_sealed(path, key, tensors)
     except StorageError as error:
         _log.warning("the result is not cached: %s", error)
     return tensors
+
+
+def expected(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Tell whether these are tensors of those names and shapes, finite, in single precision."""
+    return tensors.keys() == shapes.keys() and all(
+        tensor.dtype == torch.float32 and tuple(tensor.shape) == shapes[name] and measurable(tensor)
+        for name, tensor in tensors.items()
+    )
 
 
 class Recent:

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-__all__ = ["bytes_of", "picture_digest"]
+from regional_primitives.errors import InputError
+
+__all__ = ["black_and_white", "bytes_of", "picture_digest"]
+
+_FARTHEST = 1e9
+"""No value of black or white lies farther from 0, and none nearer to the other than its inverse."""
+
+
+def black_and_white(image_range: Any) -> tuple[float, float]:
+    """Return the values of black and white as numbers that single precision tells apart.
+
+    Raises:
+        InputError: no two numbers, not in this order, too far from 0 or too close together.
+    """
+    try:
+        low, high = (float(value) for value in image_range)
+    except (TypeError, ValueError, OverflowError):
+        low = high = math.nan
+    sane = max(abs(low), abs(high)) <= _FARTHEST and high - low >= 1 / _FARTHEST
+    if not (sane and high - low > 1e-6 * max(abs(low), abs(high))):
+        raise InputError(f"image_range is (black, white) with black < white, not {image_range!r}")
+    return low, high
 
 
 def bytes_of(

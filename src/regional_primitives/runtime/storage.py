@@ -1,29 +1,49 @@
-"""What is kept on disk: JSON beside safetensors, with digests, and no pickle."""
+"""What is kept on disk: JSON beside safetensors, with digests, and no pickle.
+
+Whatever is read passes here: a file's bytes are read once, and what is checked is what is used.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
+import msgspec
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.staging import staged_file
 
 __all__ = [
+    "AtLeastZero",
+    "Count",
+    "Digest",
     "file_digest",
+    "measurable",
     "read_json",
+    "read_sealed",
     "read_tensors",
     "tensors_digest",
+    "typed",
     "write_json",
+    "write_sealed",
     "write_tensors",
 ]
+
+AtLeastZero: TypeAlias = Annotated[float, Meta(ge=0)]
+"""A number that a file may hold where it cannot be negative; none is ever NaN or infinite."""
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""A whole number that counts something."""
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
+"""A SHA-256 digest in hexadecimal."""
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -34,17 +54,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object; of keys that are there twice the last counts, as JSON's readers have it.
 
     Raises:
-        StorageError: the file is missing, unreadable, or holds no JSON object.
+        StorageError: the file is missing, unreadable, or holds no JSON object. NaN, infinity and
+            numbers beyond a double are no JSON.
     """
+    data = _bytes(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StorageError(f"{path} is missing") from error
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        content = msgspec.json.decode(data)
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
@@ -52,39 +70,124 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write tensors as safetensors and return the file's SHA-256 digest.
+def typed(content: Any, kind: Any) -> Any:
+    """Turn what JSON held into `kind`, a type of annotated fields, without guessing at types.
+
+    Names that a dataclass does not know are refused on the outside, and left aside within.
+
+    Raises:
+        ValueError: names are missing or unknown, or values of another type or out of range.
+    """
+    if is_dataclass(kind) and isinstance(content, dict):
+        unknown = content.keys() - {field.name for field in fields(kind)}
+        if unknown:
+            told = ", ".join(map(repr, sorted(unknown)))
+            raise ValueError(f"it has names that are not known: {told[:200]}")
+    # msgspec's error is a ValueError with one line that names the place.
+    return msgspec.convert(content, kind, str_keys=True)
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None
+) -> str:
+    """Write tensors as safetensors, and texts about them; return the file's SHA-256 digest.
 
     Raises:
         StorageError: the disk refuses.
     """
     # The format knows no views: each tensor goes in as a copy that shares memory with no other.
     ready = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        name: tensor.detach().cpu().as_subclass(Tensor).clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
     with staged_file(path) as temporary:
         try:
-            save_file(ready, temporary)
+            save_file(ready, temporary, None if about is None else dict(about))
         except SafetensorError as error:
             raise StorageError(f"cannot write {path}: {error}") from error
         return file_digest(temporary)
 
 
-def read_tensors(path: Path, *, digest: str | None = None) -> dict[str, Tensor]:
-    """Read a safetensors file, checked against `digest` (SHA-256) when one is given.
+def read_tensors(path: Path, digest: str | None) -> dict[str, Tensor]:
+    """Read a safetensors file into memory of its own, which no later change of the file reaches.
+
+    Args:
+        path: the file.
+        digest: its SHA-256 digest on record; None for a file that nobody has a record of.
 
     Raises:
         StorageError: the file is missing, corrupt, or not the one that the digest names.
     """
-    if not path.is_file():
-        raise StorageError(f"{path} is missing")
-    if digest is not None and file_digest(path) != digest:
+    data = _bytes(path)
+    if digest is not None and hashlib.sha256(data).hexdigest() != digest:
         raise StorageError(f"{path} is corrupt: its SHA-256 digest is not the one on record")
+    return _tensors(path, data)
+
+
+_SEAL = "seal"
+
+
+def write_sealed(path: Path, key: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors with a digest of themselves and of `key` within the same file.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    write_tensors(path, tensors, {_SEAL: _seal(key, tensors)})
+
+
+def read_sealed(path: Path, key: str) -> dict[str, Tensor]:
+    """Read what `write_sealed` wrote for the same key.
+
+    Raises:
+        StorageError: the file is missing, corrupt, without a seal, or of another key.
+    """
+    data = _bytes(path)
+    tensors = _tensors(path, data)
+    # The parser has read the header, JSON behind its length, and keeps what it says for itself.
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")]
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise StorageError(f"{path} is corrupt: {error}") from error
+        found = msgspec.json.decode(header)["__metadata__"][_SEAL]
+    except (ValueError, LookupError, TypeError):
+        found = None
+    if found != _seal(key, tensors):
+        raise StorageError(f"{path} is corrupt, or of an earlier release: its seal does not fit")
+    return tensors
+
+
+def _seal(key: str, tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256(f"{key}/{tensors_digest(tensors)}".encode()).hexdigest()
+
+
+def _bytes(path: Path) -> bytes:
+    """Read a whole file; a pipe or a device, which might never end, is none."""
+    try:
+        if not path.exists():
+            raise StorageError(f"{path} is missing")
+        if not path.is_file():
+            raise StorageError(f"{path} is no file")
+        return path.read_bytes()
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error or "it is too large"
+        raise StorageError(f"cannot read {path}: {reason}") from error
+
+
+def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
+    try:
+        tensors = load(data)
+    except Exception as error:  # the parser raises all kinds on a damaged file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StorageError(f"{path} is corrupt: {reason}") from error
+    for name, tensor in tensors.items():
+        # A truth value is a byte that is 0 or 1; torch takes others for neither.
+        if tensor.dtype == torch.bool and bool((tensor.view(torch.uint8) > 1).any()):
+            raise StorageError(f"{path} is corrupt: {name} holds bytes that are no truth values")
+    return tensors
+
+
+def measurable(tensor: Tensor) -> bool:
+    """Tell whether a tensor's norm is a number: no NaN, nothing infinite or with such a square."""
+    return bool(tensor.float().square().sum().isfinite())
 
 
 def file_digest(path: Path) -> str:

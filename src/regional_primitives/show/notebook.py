@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,11 +13,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.experiments import PictureComparison
-from regional_primitives.runtime.staging import MANIFEST
-from regional_primitives.runtime.storage import read_json
 from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.comparison_table import NumberRow, number_rows
@@ -187,23 +187,17 @@ def _measured(d: Decomposition) -> tuple[Scores | None, Exhibits | None]:
         return None, None
     found: list[Any] = []
     try:
-        manifest = read_json(d.folder / MANIFEST)
+        now = read_manifest(d.folder).provenance
     except StorageError:
         return None, None
-    origin = d.provenance
-    if (manifest.get("weights_digest"), manifest.get("wall_seconds")) != (
-        origin.weights_digest,
-        origin.wall_seconds,
-    ):
+    if now != d.provenance:
         return None, None  # another run has taken its place since
-    for kind in (Scores, Exhibits):
+    for read in (Scores.read, partial(Exhibits.read, of=d)):
         try:
-            found.append(kind.read(d.folder))
+            found.append(read(d.folder))
         except StorageError:
             found.append(None)
     scores, exhibits = found
-    if exhibits is not None and exhibits.patterns.shape[1:] != d.image.shape:
-        exhibits = None
     return scores, exhibits
 
 

@@ -7,10 +7,9 @@ import hashlib
 from pathlib import Path
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import StorageError
+from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
-from regional_primitives.runtime.staging import MANIFEST, staged_file
-from regional_primitives.runtime.storage import read_json
+from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.extras import report_extra, require_report_extra
 from regional_primitives.show.figures import write_figures
 from regional_primitives.show.view import ReportView, report_view
@@ -31,10 +30,9 @@ def write_report(folder: Path) -> Path:
     require_report_extra()
     decomposition = Decomposition.load(folder)
     scores = Scores.read(folder)
-    exhibits = Exhibits.read(folder)
-    _refuse_strangers(folder, decomposition, exhibits)
+    exhibits = Exhibits.read(folder, decomposition)
     comparison = Comparison.read(folder)
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_manifest(folder)
     page = render(report_view(decomposition, scores, exhibits, manifest, comparison))
     write_figures(folder, decomposition, scores, exhibits, comparison)
     report = folder / REPORT
@@ -72,22 +70,3 @@ def fill_template(name: str, view: object, *styles: str, scripts: tuple[str, ...
     return environment.get_template(name).render(
         view=view, style=style, script=script, script_source=source
     )
-
-
-def _refuse_strangers(folder: Path, decomposition: Decomposition, exhibits: Exhibits) -> None:
-    """Refuse pictures that another run has left."""
-    shown, demands = len(exhibits.shown), len(exhibits.demand_names)
-    picture = decomposition.image.shape
-    fitting = (
-        exhibits.visible_change.shape == (decomposition.count,)
-        and exhibits.patterns.shape == exhibits.removals.shape == (shown, *picture)
-        and exhibits.boundedness.shape == (shown,)
-        and (shown == 0 or int(exhibits.shown.max()) < decomposition.count)
-        and exhibits.build_up.shape == (len(exhibits.steps), *picture)
-        and exhibits.build_up_error.shape == exhibits.steps.shape
-        and exhibits.demands.shape == (demands, decomposition.regions.count)
-        and exhibits.demanded.shape == (demands, *picture)
-        and exhibits.inside.shape == exhibits.leak.shape == (demands,)
-    )
-    if not fitting:
-        raise StorageError(f"{folder} is corrupt: its pictures do not belong to its components")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.provenance import Provenance
+from regional_primitives.decompose.stored import Manifest
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.show import form, numerals, reproduce
@@ -99,7 +100,7 @@ def report_view(
     decomposition: Decomposition,
     scores: Scores,
     exhibits: Exhibits,
-    manifest: Mapping[str, Any] | None = None,
+    manifest: Manifest | None = None,
     comparison: Comparison | None = None,
 ) -> ReportView:
     """Build the view.
@@ -153,7 +154,7 @@ def report_view(
         demands_note=_demands_note(decomposition),
         demands=demands,
         charts=report_charts(decomposition, scores),
-        origin=_origin(decomposition, scores, manifest or {}),
+        origin=_origin(decomposition, scores, manifest),
         settings=tuple((name, _plain(value)) for name, value in origin.settings.items()),
         changed=frozenset(reproduce.changed_settings(decomposition)),
         command=reproduce.command(decomposition),
@@ -279,7 +280,7 @@ def _demands(book: PictureBook, exhibits: Exhibits) -> tuple[DemandRow, ...]:
 
 
 def _origin(
-    decomposition: Decomposition, scores: Scores, manifest: Mapping[str, Any]
+    decomposition: Decomposition, scores: Scores, manifest: Manifest | None
 ) -> tuple[tuple[str, str], ...]:
     origin = decomposition.provenance
     shape = describe_shape(decomposition.feature_shape)
@@ -300,10 +301,10 @@ def _origin(
         ("… of it in the network", numerals.seconds(origin.tail_seconds)),
         ("Overhead ratio", numerals.times(scores.overhead_ratio)),
     ]
-    if isinstance(manifest.get("evaluation_seconds"), (int, float)):
-        rows.append(("Time of the scores", numerals.seconds(float(manifest["evaluation_seconds"]))))
-    if isinstance(manifest.get("evaluation"), Mapping):
-        told = ", ".join(f"{name} {_plain(v)}" for name, v in manifest["evaluation"].items())
+    if manifest is not None and manifest.evaluation_seconds is not None:
+        rows.append(("Time of the scores", numerals.seconds(manifest.evaluation_seconds)))
+    if manifest is not None and manifest.evaluation is not None:
+        told = ", ".join(f"{name} {_plain(v)}" for name, v in manifest.evaluation.items())
         rows.append(("Scores measured with", told))
     versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
     return (*rows, ("Versions", versions))

@@ -7,11 +7,12 @@ decomposition itself. A baseline with a knob gives several points, its frontier.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jaxtyping import Bool
+from msgspec import Meta
 from torch import Tensor
 
 from regional_primitives.decompose.bound import demand_objective
@@ -32,7 +33,7 @@ from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.runtime.storage import Count, read_json, typed, write_json
 
 __all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
 
@@ -90,14 +91,14 @@ class Compared:
     about: str
     source: str
     knob: str
-    points: tuple[Point, ...]
-    evaluations: int
+    points: Annotated[tuple[Point, ...], Meta(min_length=1)]
+    evaluations: Count
     """Forward-and-backward evaluations for all its points, those of scoring left out."""
     boundedness: float | None
     """The following four are of the best point, see `Scores`; None without components."""
     consistency: float | None
-    components: int | None
-    n90: int | None
+    components: Count | None
+    n90: Count | None
 
     @property
     def best(self) -> Point:
@@ -120,8 +121,8 @@ class Comparison(RichResult):
 
     own: Compared
     baselines: tuple[Compared, ...]
-    demands: int
-    free_demands: int
+    demands: Count
+    free_demands: Count
     """Of these, how many the free optimum was computed for."""
     left_out: dict[str, str]
     """Baselines that could not be run, and why."""
@@ -146,7 +147,7 @@ class Comparison(RichResult):
             return None
         try:
             return Comparison.from_dict(read_json(path))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except InputError as error:
             raise StorageError(f"{path} is corrupt: {error}") from error
 
     @staticmethod
@@ -154,26 +155,12 @@ class Comparison(RichResult):
         """Undo `to_dict`, also after JSON.
 
         Raises:
-            ValueError, TypeError, KeyError: it is not what `to_dict` gives.
+            InputError: it is not what `to_dict` gives.
         """
-        _refuse_strange_names(content)
-        return Comparison(
-            **{
-                **content,
-                "own": _compared(content["own"]),
-                "baselines": tuple(_compared(one) for one in content["baselines"]),
-            }
-        )
-
-
-def _compared(content: dict[str, Any]) -> Compared:
-    return Compared(**{**content, "points": tuple(Point(**one) for one in content["points"])})
-
-
-def _refuse_strange_names(content: dict[str, Any]) -> None:
-    known = {field.name for field in fields(Comparison)}
-    if set(content) != known:
-        raise ValueError(f"its names differ in: {', '.join(sorted(set(content) ^ known))}")
+        try:
+            return typed(content, Comparison)
+        except ValueError as error:
+            raise InputError(str(error)) from error
 
 
 def baselines(

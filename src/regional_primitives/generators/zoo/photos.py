@@ -251,7 +251,7 @@ def _filled(network_type: type[_Network], path: Path) -> _Network:
 
 def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
-        return read_tensors(path)
+        return read_tensors(path, None)  # what they are is checked by name and shape
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises all kinds on a damaged file

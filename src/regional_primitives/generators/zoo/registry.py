@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from regional_primitives.generators.cut import cut
 from regional_primitives.generators.generator import Generator, Latents
 from regional_primitives.generators.zoo import faces, photos, terrain, toy
 from regional_primitives.generators.zoo.photographs import read_photograph
+from regional_primitives.runtime.storage import typed
 
-__all__ = ["ZOO", "Loaded", "ZooEntry", "load_generator"]
+__all__ = ["ZOO", "Loaded", "ZooEntry", "load_generator", "load_recorded"]
 
 
 @dataclass(frozen=True)
@@ -169,3 +170,26 @@ def load_generator(
         name=name,
     )
     return replace(generator, latents_of=loaded.latents_of, options=options)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a run may have on record of how its generator was loaded."""
+
+    weights: str | None = None
+    size: int | None = None
+    device: str | None = None
+
+
+def load_recorded(name: str, layer: str, options: Mapping[str, Any]) -> Generator:
+    """Load the generator that a run has on record; raises what `load_generator` raises.
+
+    Raises:
+        InputError: options that it does not take.
+    """
+    try:
+        asked = vars(typed(dict(options), _Options))
+    except ValueError as error:
+        raise InputError(f"the run's options for generator {name!r} cannot be: {error}") from error
+    given = {option: value for option, value in asked.items() if value is not None}
+    return load_generator(name, layer, **given)
