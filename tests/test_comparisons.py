@@ -174,6 +174,11 @@ def test_a_comparison_may_be_made_anew_but_nothing_else_is_replaced(runs, tmp_pa
     out = tmp_path / "out"
     for _ in range(2):
         assert primitives("compare", *runs[:2], "--draws", 1, "--out", out)[0] == 0
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / ".compare.json.primitives-abcd_123").touch()
+    (tmp_path / "hidden" / ".DS_Store").touch()
+    assert primitives("compare", *runs[:2], "--draws", 1, "--out", tmp_path / "hidden")[0] == 0
+    assert {path.name for path in (tmp_path / "hidden").glob(".*")} == {".DS_Store"}
     before = {path: path.read_bytes() for path in runs[2].iterdir() if path.is_file()}
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("words")

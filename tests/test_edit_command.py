@@ -35,6 +35,30 @@ def folders(planted, tmp_path_factory):
     return root
 
 
+def test_targets_are_refused_before_the_work(edit, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli.editing, "edit_ways", lambda *_: pytest.fail("the work has begun"))
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "thesis").write_text("x")
+    (tmp_path / "link.json").symlink_to(tmp_path / "fine.png")
+    fine, run = tmp_path / "fine.png", folders / "one" / "run.json"
+    for out, save, message in (
+        (tmp_path / "folder.png", None, "it is a folder; name a file in it"),
+        (tmp_path / "thesis", None, "exists and is no PNG file"),
+        (tmp_path / "thesis" / "a.png", None, "cannot write"),
+        (fine, run, "exists and is no edit"),
+        (fine, tmp_path / "thesis", "exists and is no edit"),
+        (fine, tmp_path / "folder.png", "it is a folder"),
+        (fine, tmp_path / "link.json", "are both"),
+        (tmp_path / ("x" * 300), None, "File name too long"),
+    ):
+        words = [folders / "one", "--scale", "0=0", "--out", out]
+        status, _, err = edit(*words, *([] if save is None else ["--save-edit", save]))
+        assert (status, len(err.splitlines())) == (2, 1)
+        assert message in err
+    assert (tmp_path / "thesis").read_text() == "x"
+    assert not fine.exists()
+
+
 def pixels(path):
     import numpy as np
     from PIL import Image

@@ -98,6 +98,42 @@ def test_other_settings_are_fitted_anew(made, monkeypatch, tmp_path):
         reproduce("planted", folder, **{**QUICK, "exact": rp.Exact(tolerance=0.2)})
 
 
+def test_fits_that_are_replaced_count_no_more(made, monkeypatch, tmp_path):
+    folder, calls = shutil.copytree(made[0], tmp_path / "again"), []
+
+    def ended(*_, **__):
+        calls.append(0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reproduction, "explain", ended)
+    for exact in (rp.Exact(tolerance=0.2, baseline_count=64), QUICK["exact"]):
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("planted", folder, **{**QUICK, "exact": exact})
+    assert len(calls) == 2, "what an interrupted fit has half replaced was read as whole"
+    assert not list(made[0].glob("*/checkpoint-*")), "checkpoints of finished work stay"
+
+
+def test_leftovers_and_hidden_files_do_not_block(made, tmp_path):
+    folder = shutil.copytree(made[0], tmp_path / "again")
+    (folder / ".DS_Store").touch()
+    (folder / f".{REPRODUCTION}.primitives-abcd_123").write_text("half")
+    (folder / f".{REPRODUCTION}.xxxx").write_text("half, of an earlier release")
+    reproduce("planted", folder, **QUICK)
+    assert {path.name for path in folder.glob(".*")} == {".DS_Store", f".{REPRODUCTION}.xxxx"}
+
+
+def test_a_folder_of_something_else_is_refused_before_the_generator_is_loaded(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reproduction, "load_generator", lambda *_, **__: pytest.fail("loaded"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    (tmp_path / "file").touch()
+    for name, message in (("other", "something else than"), ("file", "is a file")):
+        with pytest.raises(rp.StorageError, match=message):
+            reproduce("planted", tmp_path / name)
+
+
 class Page(HTMLParser):
     """Collects cells, captions, text alternatives, and what the page points to."""
 

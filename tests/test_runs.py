@@ -147,3 +147,61 @@ def test_a_run_of_a_strange_generator_says_how_to_go_on(planted, tmp_path):
     strange = replace(found, provenance=replace(found.provenance, generator="MyNetwork"))
     with pytest.raises(rp.GeneratorError, match=r"not in the zoo; .* rp\.evaluate or rp\.edit"):
         runs.generator_of(strange)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_file_saved_into_a_run_while_it_is_measured_stays(planted, tmp_path, monkeypatch, ended):
+    explain(planted, tmp_path / "run")
+    kept = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "run").iterdir()
+        if path.is_file() and path.name in ("tensors.safetensors", "exhibits.safetensors")
+    }
+
+    def evaluate(*words, real=runs.evaluate, **named):
+        rp.Edit.remove([0]).write(tmp_path / "run" / "edit.json")
+        (tmp_path / "run" / "figures" / "notes.txt").write_text("mine")
+        if ended:
+            raise KeyboardInterrupt
+        return real(*words, **named)
+
+    monkeypatch.setattr(runs, "evaluate", evaluate)
+    if ended:
+        with pytest.raises(KeyboardInterrupt):
+            runs.rescore(tmp_path / "run", LITTLE)
+    else:
+        runs.rescore(tmp_path / "run", LITTLE)
+    assert rp.Edit.read(tmp_path / "run" / "edit.json").scales == {0: 0.0}
+    assert (tmp_path / "run" / "figures" / "notes.txt").read_text() == "mine"
+    assert all((tmp_path / "run" / name).read_bytes() == kept[name] for name in kept)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused_before_baselines_are_run(
+    planted, tmp_path, monkeypatch
+):
+    explain(planted, tmp_path / "run")
+    monkeypatch.setattr(runs, "compare", lambda *_, **__: pytest.fail("the work has begun"))
+    monkeypatch.chdir(tmp_path / "run")
+    with pytest.raises(rp.StorageError, match="is where this process works"):
+        runs.rescore(tmp_path / "run", LITTLE, baselines="all")
+
+
+def test_all_files_of_a_run_are_known_as_ours(planted, tmp_path):
+    from dataclasses import replace
+
+    from regional_primitives.runtime.run_files import is_run_file
+
+    everything = replace(LITTLE, refits=True, free_steps=2)
+    explain(planted, tmp_path / "run", evaluation=everything)
+    runs.rescore(tmp_path / "run", everything, baselines=["random fields"])
+    exact = rp.Exact(
+        patches=[0, 1], tolerance=0.3, joint_steps=1, sparse_steps=2, baseline_count=64,
+        noise_floor=True,
+    )  # fmt: skip
+    explain(planted, tmp_path / "exact", settings=exact)
+    found = set()
+    for run in tmp_path.iterdir():
+        found |= {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
+    assert len(found) == 7 + 12, found
+    assert all(is_run_file(path) for path in found)

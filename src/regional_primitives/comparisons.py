@@ -12,8 +12,9 @@ from regional_primitives.evaluate.patterns import Patterns, patterns_of
 from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import Generator
 from regional_primitives.runs import generator_of
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.comparison_report import COMPARISON_REPORT, write_comparison_report
 from regional_primitives.show.comparison_view import shown_components
@@ -24,8 +25,8 @@ COMPARISON = "compare.json"
 
 
 def compare_runs(
-    folders: Sequence[str | Path],
-    out: str | Path | None = None,
+    folders: Sequence[AnyPath],
+    out: AnyPath | None = None,
     *,
     a: int = 20,
     b: int = 100,
@@ -54,23 +55,24 @@ def compare_runs(
     """
     if len(folders) < 2:
         raise InputError(f"a comparison takes at least two run folders; got {len(folders)}")
-    paths = [Path(folder) for folder in folders]
-    if out is not None:
-        _refuse_other_content(Path(out))
+    paths = [path_of(folder, "a run folder") for folder in folders]
+    place = None if out is None else path_of(out, "the comparison's folder")
+    if place is not None:
+        _refuse_other_content(place)
     decompositions = []
     for number, path in enumerate(paths, start=1):
         decompositions.append(Decomposition.load(path))
         progress("runs", number, len(paths))
     result = compare(decompositions, names=_names(paths), a=a, b=b, draws=draws, seed=seed)
-    if out is None:
+    if place is None:
         return result
     patterns = _patterns(result, paths, progress)
-    write_json(Path(out) / COMPARISON, {"runs": [str(path) for path in paths], **result.to_dict()})
+    write_json(place / COMPARISON, {"runs": [str(path) for path in paths], **result.to_dict()})
     try:
-        write_comparison_report(Path(out), result, patterns)
+        write_comparison_report(place, result, patterns)
     except MissingExtraError as error:
         # An older page must not stand beside newer numbers.
-        (Path(out) / COMPARISON_REPORT).unlink(missing_ok=True)
+        (place / COMPARISON_REPORT).unlink(missing_ok=True)
         progress("report", 0, 1, f"left out: {error}")
     else:
         progress("report", 1, 1)
@@ -86,13 +88,13 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _refuse_other_content(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise StorageError(f"{out} is a file; choose a folder")
-    if not out.is_dir() or (out / COMPARISON).is_file():
+    check_folder(out)
+    recover(out)
+    if (out / COMPARISON).is_file():
         return
     if (out / MANIFEST).is_file():
         raise StorageError(f"{out} is a run folder; choose another for the comparison")
-    if any(not path.name.startswith(".") for path in out.iterdir()):
+    if visible(out):
         raise StorageError(
             f"{out} exists and holds no comparison; choose a new or empty folder for it"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,8 +29,10 @@ from regional_primitives.experiments import AcrossPictures, Additivity, ObviousC
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.settings import check_settings
+from regional_primitives.runtime.staging import check_folder, recover, visible
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.show.figures import FIGURES
@@ -89,7 +92,7 @@ class _Measured:
 
 def reproduce(
     model: str,
-    folder: str | Path,
+    folder: AnyPath,
     *,
     layer: str | None = None,
     protocol: Protocol | None = None,
@@ -119,14 +122,14 @@ def reproduce(
         InputError: a malformed argument, or fewer foreground patches than asked for.
         StorageError: the folder holds something else, or the disk refuses.
     """
+    folder = path_of(folder, "the reproduction's folder")
+    _refuse_strangers(folder)
     protocol, regions = protocol or Protocol(), regions or Regions.grid()
     generator = load_generator(model, layer, **options)
     exact = (exact or Exact()).settled(generator)
     structured = (structured or Structured()).settled(generator)
     if exact.patches:
         raise InputError("the patches of the exact form are drawn; say how many in the protocol")
-    folder = Path(folder)
-    _refuse_strangers(folder)
     pictures = []
     seeds, skipped = _usable_seeds(generator, regions, protocol, exact)
     for number, seed in enumerate(seeds):
@@ -199,10 +202,9 @@ _TRIES = 4
 
 
 def _refuse_strangers(folder: Path) -> None:
-    if folder.exists() and (
-        not folder.is_dir()
-        or any(not path.name.isdigit() and path.name not in _OWN for path in folder.iterdir())
-    ):
+    check_folder(folder)
+    recover(folder)
+    if any(not path.name.isdigit() and path.name not in _OWN for path in visible(folder)):
         raise StorageError(f"{folder} holds something else than a reproduction; choose another")
 
 
@@ -238,12 +240,21 @@ class _Task:
     def fitted(self, folder: Path, progress: Progress) -> _Picture:
         """Fit the picture, or read what stands."""
         place = folder / str(self.picture_seed)
+        recover(place)
         manifest = place / _MEASURED
         if manifest.is_file() and read_json(manifest).get("key") == self.key:
             return self._read(place)
+        # From here on the fits are no longer those that it was written for.
+        manifest.unlink(missing_ok=True)
         picture = self._fit(place, progress)
         write_json(manifest, asdict(_Measured(self.key, picture.additivity, picture.cost)))
+        for draw in range(self.draws):
+            shutil.rmtree(self._checkpoint(place, draw), ignore_errors=True)
         return picture
+
+    def _checkpoint(self, place: Path, draw: int) -> Path:
+        """Name a folder of these very settings, so that others in its place do not block it."""
+        return place / f"checkpoint-{draw}-{self.key[:12]}"
 
     def _read(self, place: Path) -> _Picture:
         try:
@@ -279,7 +290,7 @@ class _Task:
         draws = []
         for draw in range(self.draws):
             settings = replace(self.exact, patches=self._patches(subject, draw))
-            made = fit_exact(subject, settings, progress, place / f"checkpoint-{draw}")
+            made = fit_exact(subject, settings, progress, self._checkpoint(place, draw))
             found = decomposition_of(made, self.picture_seed)
             found.save(place / f"{EXACT}-{draw}", overwrite=True)
             draws.append(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.staging import MANIFEST, recover, staged_folder
 from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT, write_report
 
 __all__ = ["explain_to_folder", "generator_of", "rescore"]
@@ -67,7 +69,7 @@ def explain_to_folder(
     """
     settings = settings.settled(generator)
     folder = path_of(folder, "the run folder")
-    recover(folder.resolve().parent)
+    _recover(folder)
     latents = (
         generator.sample_latents(1, seed=picture)
         if isinstance(picture, int)
@@ -121,11 +123,17 @@ def rescore(
         GeneratorError: a generator that the zoo does not know, or whose weights have changed.
     """
     folder = path_of(folder, "the run folder")
-    recover(folder.resolve().parent)
+    _recover(folder)
     decomposition = Decomposition.load(folder)
     generator = generator_of(decomposition)
     scores = _measure_again(decomposition, generator, folder, evaluation, progress, baselines)
     return scores, Comparison.read(folder)
+
+
+def _recover(folder: Path) -> None:
+    """Clear away what an ended process left beside a run folder or in it."""
+    for place in (Path(os.path.realpath(folder)).parent, folder, folder / FIGURES):
+        recover(place)
 
 
 def _measure_again(

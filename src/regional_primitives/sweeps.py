@@ -41,8 +41,9 @@ from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.runtime.workers import in_workers, threads_per_worker
 from regional_primitives.show.figures import FIGURES
@@ -110,7 +111,7 @@ def sweep(
     model: str,
     seeds: Sequence[int],
     layers: str | Sequence[str] | None = None,
-    folder: str | Path | None = None,
+    folder: AnyPath | None = None,
     *,
     regions: Regions | None = None,
     settings: Structured | None = None,
@@ -152,16 +153,18 @@ def sweep(
     regions = regions or Regions.grid()
     if not regions.is_grid:
         raise InputError("a sweep takes a grid of patches; pictures differ, a label map does not")
-    folder = Path("runs") / f"sweep-{model}" if folder is None else Path(folder)
+    folder = path_of(f"runs/sweep-{model}" if folder is None else folder, "the sweep's folder")
+    _refuse_other_content(folder, model)
     given = tuple(sorted((name, value) for name, value in options.items() if value is not None))
     asked = _Asked(model, given, regions, settings or Structured(), evaluation or Evaluation())
     cuts = _verified(asked, layers)
-    _refuse_other_content(folder, model)
     tasks = [
         _Task(cut, seed, folder / layer_folder(cut.layer) / str(seed))
         for cut in cuts
         for seed in dict.fromkeys(seeds)
     ]
+    for parent in {task.folder.parent for task in tasks}:
+        recover(parent)
     waiting = [task for task in tasks if not _stands(asked, task)]
     made = [*(folder / layer_folder(cut.layer) for cut in cuts), folder]
     made = [path for path in made if not path.exists()]
@@ -235,30 +238,21 @@ def _verified(asked: _Asked, layers: str | Sequence[str] | None) -> list[_Cut]:
 
 def _refuse_other_content(folder: Path, model: str) -> None:
     """Refuse a folder that is neither new nor empty nor a sweep of this generator."""
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"{folder} is a file; choose a folder")
+    check_folder(folder)
+    recover(folder)
     if (folder / SWEEP).is_file():
         other = read_json(folder / SWEEP).get("generator")
         if other != model:
             raise StorageError(f"{folder} holds a sweep of {other!r}; choose another folder")
         return
-    try:
-        entries = [] if not folder.exists() else _visible(folder)
-        # An interrupted sweep has left folders of runs, and nothing else.
-        ours = all(
-            path.is_dir() and all((run / MANIFEST).is_file() for run in _visible(path))
-            for path in entries
-        )
-    except OSError as error:
-        raise StorageError(f"cannot read {folder}: {error.strerror or error}") from error
-    if not ours:
+    # An interrupted sweep has left folders of runs, and nothing else.
+    if not all(
+        path.is_dir() and all((run / MANIFEST).is_file() for run in visible(path))
+        for path in visible(folder)
+    ):
         raise StorageError(
             f"{folder} exists and is not a sweep's folder; choose a new or empty folder"
         )
-
-
-def _visible(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def _stands(asked: _Asked, task: _Task) -> bool:

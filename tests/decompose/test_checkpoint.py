@@ -97,3 +97,21 @@ def test_a_full_disk_costs_the_checkpoint_only(tmp_path, monkeypatch, caplog):
         kept.save(torch.tensor([0]), units=torch.zeros(1))
         kept.save(torch.tensor([1]), units=torch.zeros(1))
     assert caplog.text.count("No space left") == 1
+
+
+@pytest.mark.parametrize("manifest", [None, b"", b"{", b"[1]", b'{"key": null}'])
+def test_a_checkpoint_without_a_readable_manifest_begins_anew(tmp_path, manifest):
+    kept = Checkpoint.of(tmp_path / "kept", "work")
+    kept.save(torch.tensor([0]), units=torch.zeros(1, 5))
+    (tmp_path / "kept" / ".000001.safetensors.primitives-abcd_123").write_bytes(b"half")
+    (tmp_path / "kept" / ".DS_Store").touch()
+    (tmp_path / "kept" / "checkpoint.json").unlink()
+    if manifest is not None:
+        (tmp_path / "kept" / "checkpoint.json").write_bytes(manifest)
+    again = Checkpoint.of(tmp_path / "kept", "other work")
+    assert again.folder == tmp_path / "kept"
+    assert {path.name for path in again.folder.iterdir()} == {".DS_Store", "checkpoint.json"}
+    (tmp_path / "kept" / "checkpoint.json").unlink()
+    (tmp_path / "kept" / "notes.txt").touch()
+    with pytest.raises(StorageError, match="no checkpoint"):
+        Checkpoint.of(tmp_path / "kept", "work")

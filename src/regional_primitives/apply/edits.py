@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from regional_primitives.apply.pairs import check_pair, partners, taken_share
 from regional_primitives.apply.records import (
     EditedRun,
+    check_edit_file,
     finite,
     read_record,
     scales_of,
@@ -25,6 +25,7 @@ from regional_primitives.apply.records import (
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.eight_bit import picture_digest
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import write_json
 
 __all__ = ["Edit", "EditedRun"]
@@ -236,20 +237,22 @@ class Edit:
             "picture_digest": self.picture_digest,
         }
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: AnyPath) -> None:
         """Write the edit as JSON, whole or not at all.
 
         Raises:
-            StorageError: the disk refuses.
+            StorageError: a file that is no edit stands there, or the disk refuses.
         """
-        write_json(Path(path), self.to_dict())
+        place = path_of(path, "the edit's file")
+        check_edit_file(place)
+        write_json(place, self.to_dict())
 
     @staticmethod
-    def read(path: str | Path) -> Edit:
+    def read(path: AnyPath) -> Edit:
         """Read what `write` wrote.
 
         Raises:
             StorageError: no such file, no JSON, no edit, an unknown schema version, or values
                 that cannot be.
         """
-        return Edit(**read_record(Path(path)))
+        return Edit(**read_record(path_of(path, "the edit's file")))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, StorageError
+from regional_primitives.runtime.staging import check_file
 from regional_primitives.runtime.storage import Count, Digest, read_json, tensors_digest, typed
 
-__all__ = ["EditedRun", "finite", "read_record", "scales_of", "signature"]
+__all__ = ["EditedRun", "check_edit_file", "finite", "read_record", "scales_of", "signature"]
 
 _SCHEMA_VERSION = 1
 _KIND = "edit"
@@ -111,6 +113,24 @@ def whole(number: Any, wanted: str) -> int:
 def signature() -> dict[str, Any]:
     """Return what every edit's file begins with."""
     return {"schema_version": _SCHEMA_VERSION, "kind": _KIND}
+
+
+def check_edit_file(path: Path) -> Path:
+    """Return where an edit is written; a file that is no edit is not written over.
+
+    Raises:
+        StorageError: such a file stands there, or nothing can be written.
+    """
+    place = check_file(path)
+    if place.is_file() and place.stat().st_size and _kind_of(place) != _KIND:
+        raise StorageError(f"{path} exists and is no edit; choose another name")
+    return place
+
+
+def _kind_of(path: Path) -> Any:
+    with suppress(StorageError):
+        return read_json(path).get("kind")
+    return None
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import typer
 
 from regional_primitives.cli.output import tell
 from regional_primitives.errors import RegionalPrimitivesError
+from regional_primitives.runtime.interrupts import endings_ignored_from_now, endings_interrupt
 
 __all__ = ["app", "main"]
 
@@ -41,6 +42,7 @@ def _exit_codes() -> Iterator[None]:
         tell(f"error: {error.format_message()}")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
+        endings_ignored_from_now()
         tell("interrupted; nothing unfinished was left behind")
         sys.stdout.flush()
         sys.stderr.flush()
@@ -55,7 +57,7 @@ def _exit_codes() -> Iterator[None]:
 
 def main() -> None:
     """Run the command."""
-    with _exit_codes():
+    with _exit_codes(), endings_interrupt():
         words = sys.argv[1:] or ["--help"]
         result = app(words, prog_name="primitives", standalone_mode=False)
         if result == _INTERRUPTED:  # typer turns an interrupt into its status

@@ -13,6 +13,7 @@ from rich.table import Table
 from regional_primitives import runs
 from regional_primitives.apply import WAYS, Edit, EditEffects, edit_ways, measured_ways
 from regional_primitives.apply.pairs import RULES
+from regional_primitives.apply.records import check_edit_file
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
 from regional_primitives.cli.output import print_json, tell
@@ -20,7 +21,7 @@ from regional_primitives.decompose import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.settings import pair
 from regional_primitives.show.extras import require_report_extra
-from regional_primitives.show.pixels import write_picture
+from regional_primitives.show.pixels import check_picture_file, write_picture
 
 __all__ = ["edit"]
 
@@ -119,7 +120,10 @@ def edit(
             raise InputError(f"{option} belongs to {owner}")
     if out.suffix.lower() not in ("", ".png"):
         raise InputError(f"--out is written as a PNG file; name it {out.stem}.png, not {out.name}")
-    if save_edit is not None and save_edit.absolute() == out.absolute():
+    places = [check_picture_file(out)]
+    if save_edit is not None:
+        places.append(check_edit_file(save_edit))
+    if len(set(places)) < len(places):
         raise InputError(f"--out and --save-edit are both {out}; choose two files")
     scaled = _scaled(scale or [], remove or [], keep_only or [])
     donor, components = _swapped(swap) if swap else (None, [])

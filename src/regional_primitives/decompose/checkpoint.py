@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -13,12 +15,14 @@ from torch import Tensor
 
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.cache import expected
+from regional_primitives.runtime.staging import recover, visible
 from regional_primitives.runtime.storage import read_json, read_sealed, write_json, write_sealed
 
 __all__ = ["Checkpoint"]
 
 _log = logging.getLogger(__name__)
 _MANIFEST = "checkpoint.json"
+_BATCH = re.compile(r"\d{6,}\.safetensors")
 
 
 @dataclass
@@ -41,18 +45,23 @@ class Checkpoint:
         if folder is None:
             return Checkpoint(None)
         manifest = folder / _MANIFEST
-        if manifest.is_file():
-            if read_json(manifest).get("key") != key:
-                raise StorageError(
-                    f"{folder} is a checkpoint of another picture or of other settings; "
-                    "choose another folder, or delete this one"
-                )
+        recover(folder)
+        found = _key_of(manifest)
+        if found == key:
             return Checkpoint(folder, key)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if found is not None:
+            raise StorageError(
+                f"{folder} is a checkpoint of another picture or of other settings; "
+                "choose another folder, or delete this one"
+            )
+        kept = visible(folder)
+        if not all(path == manifest or _BATCH.fullmatch(path.name) for path in kept):
             raise StorageError(f"{folder} holds something that is no checkpoint; choose another")
         try:
+            for path in kept:  # batches of nobody knows which work
+                path.unlink()
             write_json(manifest, {"key": key})
-        except StorageError as error:
+        except (OSError, StorageError) as error:
             _log.warning("nothing is kept for a later run: %s", error)
             return Checkpoint(None)
         return Checkpoint(folder, key)
@@ -88,6 +97,14 @@ class Checkpoint:
         except StorageError as error:
             _log.warning("nothing more is kept for a later run: %s", error)
             self.folder = None
+
+
+def _key_of(manifest: Path) -> Any:
+    """Return the work that a checkpoint is of; None where there is no readable manifest."""
+    try:
+        return read_json(manifest).get("key")
+    except StorageError:
+        return None
 
 
 def _fits(

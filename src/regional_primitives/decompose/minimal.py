@@ -27,6 +27,7 @@ from regional_primitives.generators.feature import Feature, units_as
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, progress_bar, silent
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
@@ -78,7 +79,7 @@ def minimal_features(
     subsets: Bool[Tensor, "demands patches"] | Sequence[Sequence[int]] | None = None,
     settings: Minimal | None = None,
     *,
-    checkpoint: str | Path | None = None,
+    checkpoint: AnyPath | None = None,
     progress: Progress | bool = False,
 ) -> MinimalFeatures:
     """Find the minimal feature of each demand by optimisation.
@@ -116,7 +117,7 @@ def minimal_features(
             baseline_seed=settings.baseline_seed,
             progress=report,
         )
-        folder = None if checkpoint is None else Path(checkpoint)
+        folder = None if checkpoint is None else path_of(checkpoint, "the checkpoint")
         return find_minimal(subject, demands, settings, folder, report)
 
     if progress is True:

@@ -178,11 +178,15 @@ def recover(folder: Path) -> None:
 def visible(folder: Path) -> list[Path]:
     """List what a folder holds but for hidden files, such as those of file managers and ours.
 
+    A folder that does not exist holds nothing.
+
     Raises:
         StorageError: it cannot be read.
     """
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise StorageError(f"cannot read {folder}: {error.strerror or error}") from error
 

@@ -2,6 +2,7 @@
 
 Workers ignore the interrupt that a terminal sends to all; the parent tells them to stop, and at
 its next report of progress the task of each is left as if interrupted, so that it can clean up.
+TERM and HUP, sent to a worker, do the same to its task.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
 
 from regional_primitives.errors import RegionalPrimitivesError
+from regional_primitives.runtime.interrupts import ENDING, endings_held_back
 from regional_primitives.runtime.progress import Progress
 
 __all__ = ["in_workers", "threads_per_worker"]
@@ -66,7 +68,7 @@ def in_workers(
         initargs=(threads_per_worker(workers), news, stop),
     )
     try:
-        with _interrupts_ignored():  # which the processes inherit
+        with endings_held_back():  # also in the processes, until they have begun
             pending = {pool.submit(_perform, work, task): task for task in tasks}
         while pending:
             done, _ = wait(pending, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
@@ -92,24 +94,17 @@ def _pass_on(news: Any, progress: Progress) -> None:
             progress(*news.get_nowait())
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets interrupts, and only it may say what they do
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 _parent: dict[str, Any] = {}
-"""In a worker: the ways to its parent, `news` and `stop`."""
+"""In a worker: the ways to its parent, `news` and `stop`, and whether it was `ended` itself."""
 
 
 def _begin(threads: int, news: Any, stop: Any) -> None:
+    for number in ENDING:
+        # Not stop.set(): the signal may come while this very thread holds the lock of `stop`.
+        signal.signal(number, lambda *_: _parent.update(ended=True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     torch.set_num_threads(threads)
     news.cancel_join_thread()  # a parent that has gone reads no news
@@ -131,13 +126,13 @@ def _perform(work: Callable[[_Task, Progress], None], task: _Task) -> None:
     told: dict[str, float] = {}
 
     def report(stage: str, done: int, total: int, note: str = "") -> None:
-        if stop.is_set():
+        if stop.is_set() or "ended" in _parent:
             raise KeyboardInterrupt
         now = time.monotonic()
         if done >= total or now - told.get(stage, 0.0) > _TELL_EVERY:
             told[stage] = now
             news.put((stage, done, total, note))
 
-    if stop.is_set():
+    if stop.is_set() or "ended" in _parent:
         raise KeyboardInterrupt
     work(task, report)

@@ -14,14 +14,17 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from regional_primitives.errors import StorageError
 from regional_primitives.runtime.eight_bit import bytes_of
-from regional_primitives.runtime.staging import staged_file
+from regional_primitives.runtime.paths import AnyPath
+from regional_primitives.runtime.staging import check_file, staged_file
 from regional_primitives.show.extras import report_extra
 
 __all__ = [
     "ColourScale",
     "bytes_of",
     "channel_note",
+    "check_picture_file",
     "data_uri",
     "magnitude",
     "png",
@@ -31,6 +34,7 @@ __all__ = [
 COLOUR_MAP = "magma"
 """Even in lightness from black to pale yellow, so it survives colour blindness and grey print."""
 _LEVELS = 256
+_PNG = b"\x89PNG"
 
 
 def channel_note(channels: int) -> str:
@@ -50,16 +54,32 @@ def png(pixels: UInt8[Tensor, "height width bands"]) -> bytes:
 
 
 def write_picture(
-    path: Path, image: Float[Tensor, "channels height width"], image_range: tuple[float, float]
+    path: AnyPath, image: Float[Tensor, "channels height width"], image_range: tuple[float, float]
 ) -> None:
     """Write one picture as a PNG file, whole or not at all.
 
     Raises:
-        StorageError: the disk refuses.
+        StorageError: a file that is no PNG stands there, or the disk refuses.
     """
+    check_picture_file(path)
     content = png(bytes_of(image, image_range))
     with staged_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def check_picture_file(path: AnyPath) -> Path:
+    """Return where a picture is written; a file that is no PNG is not written over.
+
+    Raises:
+        StorageError: such a file stands there, or nothing can be written.
+    """
+    place = check_file(path)
+    if place.is_file():
+        with place.open("rb") as file:
+            begin = file.read(len(_PNG))
+        if begin not in (b"", _PNG):
+            raise StorageError(f"{place} exists and is no PNG file; choose another name")
+    return place
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
