@@ -1,19 +1,24 @@
 """What can be asked over HTTP: right answers to good questions, one clear line to bad ones."""
 
+import asyncio
 import base64
+import contextlib
 import json
 import socket
 import threading
 import time
 import urllib.request
 from concurrent.futures import CancelledError
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from starlette.testclient import TestClient
 
 import regional_primitives as rp
+from regional_primitives.explore import connection
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.guard import MOST_BYTES
 from regional_primitives.explore.renderer import Kept, Renderer
@@ -131,6 +136,8 @@ def test_patterns_and_strip(client, explorer, face, faces):
         assert strip[-1]["error"] == pytest.approx(0.0, abs=1e-6)
 
 
+SPELLINGS = ["00", "+1", "-0", " 1", "1 ", "1_0", "1.0", "1e0", "0x1", "\uff11", ""]
+
 BAD_STATES = {
     "no state": None,
     "a list": [],
@@ -145,6 +152,8 @@ BAD_STATES = {
     "unknown component": {**ALL, "scales": {"999999": 1.0}},
     "negative component": {**ALL, "scales": {"-1": 1.0}},
     "path for a component": {**ALL, "scales": {"../0": 1.0}},
+    "two spellings of a component": {**ALL, "scales": {"0": 1.0, "00": 0.0}},
+    **{f"component {name!r}": {**ALL, "scales": {name: 1.0}} for name in SPELLINGS},
     "component with a line end": {**ALL, "scales": {"0\n": 1.0}},
     "unknown patch": {"base": {"kind": "demand", "patches": [36]}, "scales": {}},
     "negative patch": {"base": {"kind": "demand", "patches": [-1]}, "scales": {}},
@@ -181,6 +190,7 @@ def test_bad_input_states_get_a_clear_answer_and_the_server_lives_on(ask, client
         b'{"state": {"base": {"kind": "all"}, "scales": {"0": Infinity}}, "page": "0123456789ab"}',
         b'{"state": {"base": {"kind": "all"}, "scales": {"0": 1e999}}, "page": "0123456789abc"}',
         b'{"state": {"base": {"kind": "all"}, "scales": {}}, "page": "../../x"}',
+        b'{"state": {"base": {"kind": "all"}, "scales": {"0": 1, "0": 0}}, "page": "0123456789"}',
     ],
 )  # fmt: skip
 def test_bad_input_bodies_get_a_clear_answer_and_the_server_lives_on(client, explorer, ask, body):
@@ -227,11 +237,14 @@ def test_bad_input_wishes_begin_nothing(client, explorer, change):
 def test_bad_input_queries(client, explorer):
     path = f"/api/runs/{explorer.first}"
     many = "&".join(f"component={k}" for k in range(65))
-    for query in ("", "component=x", "component=99999", "component=-1", many):
+    spelt = [f"component={quote(name)}" for name in SPELLINGS]
+    for query in ("", "component=x", "component=99999", "component=-1", many, *spelt):
         _refused(client.get(f"{path}/patterns?{query}"), 422)
     for query in ("", "order=../x", "order=strength%0a"):
         _refused(client.get(f"{path}/build-up?{query}"), 422)
     _refused(client.delete(path), 405)
+    _refused(client.options(path), 405)
+    assert client.head(path).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -253,6 +266,24 @@ def test_bad_input_queries(client, explorer):
 )
 def test_only_the_explorers_own_page_may_ask(client, headers, status):
     _refused(client.get("/api/runs", headers=headers), status)
+
+
+REPEATED = {
+    "host": (HOST, "evil.example"),
+    "origin": (f"http://{HOST}", "http://evil.example"),
+    "sec-fetch-site": ("same-origin", "cross-site"),
+    "content-length": ("0", "5"),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_a_header_that_is_trusted_comes_once(client, name):
+    own, foreign = REPEATED[name]
+    for values in ((foreign, own), (own, foreign), (own, own)):
+        headers = [(name, value) for value in values]
+        if name != "host":
+            headers.append(("host", HOST))
+        _refused(client.get("/api/runs", headers=headers), 400)
 
 
 def test_the_explorers_own_page_may_ask(client):
@@ -290,6 +321,61 @@ def test_it_listens_on_this_machine_only(face_folder):
             assert other.connect_ex(("127.0.0.2", port)) != 0
         with pytest.raises(rp.InputError, match=f"port {port} is taken"):
             rp.explore(face_folder, port=port, show=False)
+
+
+UNFINISHED = {
+    "nothing": b"",
+    "half a header": b"GET /api/runs HTTP/1.1\r\nHost: ",
+    "half a body": b"POST /api/explanation HTTP/1.1\r\nHost: %s\r\nContent-Length: 9\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
+def test_a_question_that_never_ends_is_not_waited_for(face_folder, monkeypatch, caplog, sent):
+    monkeypatch.setattr(connection, "SECONDS", 0.2)
+    with serving(Explorer.of(face_folder)) as address:
+        host = address.removeprefix("http://").rstrip("/")
+        name, port = host.split(":")
+        with socket.create_connection((name, int(port)), timeout=30) as door:
+            door.sendall(sent.replace(b"%s", host.encode()))
+            with contextlib.suppress(ConnectionResetError):
+                assert door.recv(1) == b""  # a timeout of the socket would fail
+        with urllib.request.urlopen(address) as answer:
+            assert answer.status == 200
+    assert "Traceback" not in caplog.text
+
+
+def test_an_answer_that_nobody_takes_is_not_waited_for(monkeypatch):
+    ended = []
+    monkeypatch.setattr(connection, "SECONDS", 0.2)
+
+    async def endless(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not ended:
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+
+    class Told(connection.Connection):
+        def connection_lost(self, exc):
+            super().connection_lost(exc)
+            ended.append(True)
+
+    async def ask():
+        config = uvicorn.Config(endless, http=Told, ws="none", lifespan="off", log_level="error")
+        with socket.socket() as door:
+            door.bind(("127.0.0.1", 0))
+            door.listen()
+            server = uvicorn.Server(config)
+            running = asyncio.create_task(server.serve(sockets=[door]))
+            _, writer = await asyncio.open_connection(*door.getsockname(), limit=1)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            while not ended:
+                await asyncio.sleep(0.05)
+            writer.close()
+            server.should_exit = True
+            await running
+
+    asyncio.run(asyncio.wait_for(ask(), 60))
+    assert ended
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 1.5, True, "80"])

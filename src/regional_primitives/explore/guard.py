@@ -29,6 +29,9 @@ _HEADERS = {
 }
 
 
+_ONCE = (b"host", b"origin", b"sec-fetch-site", b"content-length")
+
+
 class Guard:
     """Stands before the application.
 
@@ -47,9 +50,7 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return  # no websockets here
-        names = [name.lower() for name, _ in scope["headers"]]
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        status, why = self._refusal(names, headers)
+        status, why = self._refusal(scope["headers"])
         if status:
             await _answer(send, status, why)
             return
@@ -57,6 +58,11 @@ class Guard:
             body = await _read(receive)
         except _TooLongError:
             await _answer(send, 413, f"a question is at most {MOST_BYTES} bytes long")
+            return
+        except _GoneError:
+            return  # nobody is there to be answered
+        if _names_twice(body):
+            await _answer(send, 422, "an object of the question names something twice")
             return
         given = False
 
@@ -74,9 +80,15 @@ class Guard:
 
         await self._app(scope, replay, stamped)
 
-    def _refusal(self, names: list[bytes], headers: dict[bytes, bytes]) -> tuple[int, str]:
+    def _refusal(self, given: list[tuple[bytes, bytes]]) -> tuple[int, str]:
+        headers = {name.lower(): value for name, value in given}
+        names = [name.lower() for name, _ in given]
+        for name in _ONCE:
+            # Of two values a reader takes the one or the other, so none can be trusted.
+            if names.count(name) > 1:
+                return 400, f"a question has one header {name.decode()}, not {names.count(name)}"
         host = headers.get(b"host", b"").decode("latin-1")
-        if host not in self._hosts or names.count(b"host") != 1:
+        if host not in self._hosts:
             return 421, f"this server is {sorted(self._hosts)[0]}, not {host[:100]!r}"
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1") not in self._origins:
@@ -93,17 +105,41 @@ class _TooLongError(Exception):
     pass
 
 
+class _GoneError(Exception):
+    pass
+
+
+class _NamedTwiceError(Exception):
+    pass
+
+
 async def _read(receive: _Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return body
+            raise _GoneError  # what has come is no whole question
         body += message.get("body", b"")
         if len(body) > MOST_BYTES:
             raise _TooLongError
         if not message.get("more_body", False):
             return body
+
+
+def _names_twice(body: bytes) -> bool:
+    """Tell whether an object in the body has a name twice, of which JSON keeps the last."""
+
+    def checked(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) < len(pairs):
+            raise _NamedTwiceError
+
+    try:
+        json.loads(body, object_pairs_hook=checked)
+    except _NamedTwiceError:
+        return True
+    except (ValueError, RecursionError):
+        pass  # the application says what is wrong with it
+    return False
 
 
 def _stamps() -> list[tuple[bytes, bytes]]:

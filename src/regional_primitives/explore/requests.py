@@ -14,6 +14,7 @@ __all__ = [
     "Explain",
     "First",
     "Nothing",
+    "Number",
     "PictureRequest",
     "State",
 ]
@@ -21,7 +22,8 @@ __all__ = [
 MOST_SCALE = 10.0
 """Scales run from −MOST_SCALE to MOST_SCALE; farther out a picture tells nothing more."""
 
-_Number = Annotated[str, Field(pattern=r"^[0-9]{1,7}$")]
+Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,6})$")]
+"""A component in text. It has one spelling, so that two keys are two components."""
 _Scale = Annotated[float, Field(ge=-MOST_SCALE, le=MOST_SCALE, allow_inf_nan=False)]
 _Index = Annotated[int, Field(ge=0, le=9_999_999)]
 
@@ -67,7 +69,7 @@ class State(_Asked):
     """What the page is set to: a base, and components that are scaled in spite of it."""
 
     base: Base
-    scales: Annotated[dict[_Number, _Scale], Field(max_length=100_000)]
+    scales: Annotated[dict[Number, _Scale], Field(max_length=100_000)]
     """Scales by component number, as text, since JSON knows no other key."""
 
 

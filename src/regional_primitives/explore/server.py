@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from regional_primitives.errors import RegionalPrimitivesError
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.guard import Guard
-from regional_primitives.explore.requests import Explain, PictureRequest, State
+from regional_primitives.explore.requests import Explain, Number, PictureRequest, State
 from regional_primitives.explore.session import Session
 
 __all__ = ["application"]
@@ -105,10 +105,11 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
     @app.get("/api/runs/{run}/patterns")
     def patterns(
         run: str,
-        component: Annotated[list[int], Query(min_length=1, max_length=_MOST_PATTERNS)],
+        component: Annotated[list[Number], Query(min_length=1, max_length=_MOST_PATTERNS)],
     ) -> Any:
         session = found(run)
-        return JSONResponse(rendered(lambda: session.patterns(component), object(), later=True))
+        numbers = [int(number) for number in component]
+        return JSONResponse(rendered(lambda: session.patterns(numbers), object(), later=True))
 
     @app.get("/api/runs/{run}/build-up")
     def build_up(run: str, order: Annotated[str, Query(pattern=r"^(strength|visible)$")]) -> Any:

@@ -92,12 +92,15 @@ def serving(explorer: Explorer, port: int = 0) -> Iterator[str]:
 def _server(explorer: Explorer, door: socket.socket) -> tuple[Any, str]:
     import uvicorn
 
+    from regional_primitives.explore.connection import Connection
     from regional_primitives.explore.server import application
 
     port = door.getsockname()[1]
     hosts = frozenset({f"{ADDRESS}:{port}", f"localhost:{port}"})
     config = uvicorn.Config(
         application(explorer, hosts),
+        http=Connection,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
