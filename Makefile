@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-war
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test lint types format setup setup-dev bench clean
+.PHONY: help demo test lint types format setup setup-dev fuzz bench clean
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -29,6 +29,11 @@ types: setup-dev ## Check types
 format: setup-dev ## Rewrite formatting and imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+MUTANTS ?= 20000
+SEED ?= 0
+fuzz: setup-dev ## Spoil stored files, pictures, caches and questions, MUTANTS=20000 times (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --mutants $(MUTANTS) --seed $(SEED)
 
 bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py

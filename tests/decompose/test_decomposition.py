@@ -1,3 +1,4 @@
+import collections
 import copy
 import json
 import pickle
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import regional_primitives as rp
 from regional_primitives.decompose.stored import TENSORS
+from regional_primitives.generators.latents import same_latents
 from regional_primitives.runtime.staging import MANIFEST
 from regional_primitives.runtime.storage import file_digest
 
@@ -112,6 +114,39 @@ def test_latents_of_several_parts_round_trip(planted_result, tmp_path, latents):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+class Drawn(torch.Tensor):
+    """A tensor of a class of its own."""
+
+
+Pair = collections.namedtuple("Pair", "noise label")
+
+
+class Output(collections.OrderedDict):
+    """As ModelOutput is one."""
+
+
+@pytest.mark.parametrize("schema", ["now", "before"])
+@pytest.mark.parametrize(
+    ("latents", "kind"),
+    [
+        (torch.ones(1, 3).as_subclass(Drawn), torch.Tensor),
+        (torch.nn.Parameter(torch.ones(1, 3)), torch.Tensor),
+        (Pair(torch.ones(1, 2), torch.zeros(1)), tuple),
+        (Output(noise=torch.ones(1, 2), label=torch.zeros(1)), dict),
+    ],
+    ids=["subclass", "parameter", "named tuple", "output"],
+)
+def test_latents_of_a_class_of_their_own_come_back_in_kind(
+    planted_result, tmp_path, latents, kind, schema
+):
+    folder = saved(replace(planted_result, latents=latents), tmp_path / "run")
+    if schema == "before":  # earlier releases wrote down the name of the class
+        edit_manifest(folder, latents=type(latents).__name__)
+    found = rp.Decomposition.load(folder).latents
+    assert isinstance(found, kind)
+    assert same_latents(found, latents)
+
+
 def test_a_label_map_round_trips(planted_result, tmp_path):
     regions = rp.Regions.from_labels(rp.Regions.grid(4, 4).label_map(32, 32))
     replace(planted_result, regions=regions).save(tmp_path / "run")
@@ -181,6 +216,116 @@ def test_bad_input_tensors_that_do_not_belong_together(planted_result, tmp_path,
     rewrite_tensors(folder, change)
     with pytest.raises(rp.StorageError, match="is corrupt"):
         rp.Decomposition.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("image", lambda t: t.index_fill(2, torch.tensor(0), float("nan")), "image holds NaN"),
+        ("image", lambda t: t.index_fill(2, torch.tensor(0), 3e38), "image holds NaN, infinity or"),
+        ("image", lambda t: t.flatten(), "its picture has the shape"),
+        ("baseline_image", lambda t: t[:, 1:].contiguous(), "do not belong together"),
+        ("feature", lambda t: t / 0, "feature or baseline holds NaN"),
+        ("baseline", lambda t: t.long(), "feature or baseline holds"),
+        ("baseline", lambda t: t.repeat(2, 1), "feature and baseline do not belong together"),
+        ("values", lambda t: t / 0, "values holds NaN"),
+        ("values", lambda t: t * 2, "strengths are not those of its components"),
+        ("strengths", lambda t: t.flip(0), "strengths are not those of its components"),
+        ("strengths", lambda t: t.double(), "strengths is torch.float64"),
+        ("units", lambda t: torch.zeros_like(t), "changes a unit twice"),
+        ("action_fields", lambda t: torch.zeros_like(t), "a component acts on no patch"),
+        ("history", lambda t: t[:, :2].contiguous(), "history is torch.float32"),
+        ("latents.latents", lambda t: t * float("nan"), "latents are not those of one picture"),
+        ("latents.latents", lambda t: t.repeat(2, 1), "latents are not those of one picture"),
+    ],
+)
+def test_bad_input_tensors_that_no_fit_makes(planted_result, tmp_path, name, change, message):
+    folder = saved(planted_result, tmp_path / "run")
+    rewrite_tensors(folder, lambda tensors: tensors.update({name: change(tensors[name])}))
+    with pytest.raises(rp.StorageError, match=f"is corrupt: .*{message}"):
+        rp.Decomposition.load(folder)
+
+
+def test_bad_input_a_byte_that_is_no_truth_value(planted_result, tmp_path):
+    folder = saved(planted_result, tmp_path / "run")
+    content = (folder / TENSORS).read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    begin, _ = json.loads(content[8 : 8 + length])["action_fields"]["data_offsets"]
+    at = 8 + length + begin
+    spoiled = content[:at] + b"\x07" + content[at + 1 :]
+    (folder / TENSORS).write_bytes(spoiled)
+    edit_manifest(folder, tensors_digest=file_digest(folder / TENSORS))
+    with pytest.raises(rp.StorageError, match="action_fields holds bytes that are no truth values"):
+        rp.Decomposition.load(folder)
+
+
+@pytest.mark.parametrize("other", [b"", b"short", "other run"])
+def test_what_was_loaded_does_not_hang_on_the_file(planted_result, tmp_path, other):
+    folder = saved(planted_result, tmp_path / "run")
+    found = rp.Decomposition.load(folder)
+    size = (folder / TENSORS).stat().st_size
+    with (folder / TENSORS).open("r+b") as file:  # in place, as cp and rsync --inplace write
+        if other == "other run":
+            file.write(b"\x3f" * size)
+        else:
+            file.truncate(len(other))
+    assert_same(found, planted_result)
+    assert torch.equal(found.image, planted_result.image)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("tensors_digest", None, "Expected `str`, got `null`"),
+        ("tensors_digest", "ABC", "Expected `str` matching regex"),
+        ("image_range", [1, -1], r"\(black, white\) with black < white"),
+        ("image_range", [0, 1e308], r"\(black, white\) with black < white"),
+        ("image_range", [0, 1e-300], r"\(black, white\) with black < white"),
+        ("image_range", [0], "length 2"),
+        ("image_range", None, "Expected `array`, got `null`"),
+        ("settings", None, "Expected `object`"),
+        ("settings", {"steps": "many"}, "steps must be a whole number"),
+        ("settings", {"outside_weight": -1}, "outside_weight must be a number of at least 0"),
+        ("method", "magic", "method is structured or exact"),
+        ("options", None, "Expected `object`"),
+        ("generator", 5, "Expected `str`"),
+        ("weights_digest", None, "Expected `str`"),
+        ("versions", {"torch": 2}, "Expected `str`"),
+        ("wall_seconds", -1.0, "Expected `float` >= 0"),
+        ("evaluations", True, "Expected `int`, got `bool`"),
+        ("converged", 1, "Expected `bool`"),
+        ("latents", 3, "Expected `str`"),
+        ("regions", {"kind": "grid", "rows": 10**9, "columns": 10**9}, "needs as many pixels"),
+        ("regions", {"kind": "hexagons"}, "Invalid value"),
+        ("regions", None, "Expected `object`"),
+        ("evaluation_seconds", "long", "Expected `float"),
+        ("schema_version", True, "schema version True"),
+    ],
+)
+def test_bad_input_what_a_manifest_cannot_tell(planted_result, tmp_path, name, value, message):
+    folder = saved(planted_result, tmp_path / "run")
+    edit_manifest(folder, **{name: value})
+    with pytest.raises(rp.StorageError, match=message) as error:
+        rp.Decomposition.load(folder)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_bad_input_a_manifest_has_no_number_that_is_none(planted_result, tmp_path, number):
+    folder = saved(planted_result, tmp_path / "run")
+    text = (folder / MANIFEST).read_text()
+    assert "-1.0,\n    1.0" in text
+    (folder / MANIFEST).write_text(text.replace("-1.0,\n    1.0", f"-1.0,\n    {number}"))
+    with pytest.raises(rp.StorageError, match="is not valid JSON"):
+        rp.Decomposition.load(folder)
+
+
+def test_settings_of_an_earlier_release_are_left_as_they_are(planted_result, tmp_path):
+    folder = saved(planted_result, tmp_path / "run")
+    settings = {**planted_result.provenance.settings, "annealing": 0.5}
+    del settings["give_back"]
+    edit_manifest(folder, settings=settings)
+    assert rp.Decomposition.load(folder).provenance.settings == settings
 
 
 def test_bad_input_missing_files(planted_result, tmp_path):

@@ -144,7 +144,8 @@ def _add_errors(app: FastAPI) -> None:
         # A name may be the question's own; only plain ones are said again.
         place = ".".join(part for part in parts if part.replace("_", "").isalnum())
         where = f"{place[:100]}: " if place else ""
-        return told(422, f"{where}{first['msg'][:300]}")
+        said = " ".join(first["msg"].split())  # one line, whatever the question's own words
+        return told(422, f"{where}{said[:300]}")
 
     @app.exception_handler(RegionalPrimitivesError)
     async def refused(_: Request, error: RegionalPrimitivesError) -> JSONResponse:
