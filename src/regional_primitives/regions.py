@@ -80,11 +80,11 @@ class Regions:
             raise InputError("the label map marks no pixel; patches are labelled 0, 1, 2, …")
         if int(present[0]) < -1:
             raise InputError(f"label {int(present[0])} is below −1; −1 marks pixels of no patch")
-        wanted = torch.arange(int(present[-1]) + 1)
-        missing = wanted[~torch.isin(wanted, present)]
-        if len(missing):
+        present = present[present >= 0]
+        gaps = (present != torch.arange(len(present))).nonzero()  # no list up to the largest label
+        if len(gaps):
             raise InputError(
-                f"label {int(missing[0])} marks no pixel; labels must run 0 … "
+                f"label {int(gaps[0])} marks no pixel; labels must run 0 … "
                 f"{int(present[-1])} without gaps"
             )
         return Regions(labels=labels)

@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -36,8 +39,6 @@ def test_both_rankings_are_shown(result, exhibits):
 
 
 def test_a_flat_repaint_is_less_visible_than_a_change_of_structure(result):
-    from dataclasses import replace
-
     from regional_primitives.evaluate.quality import structural_change
 
     blank = replace(result, image=torch.full((3, 32, 32), 0.5))
@@ -59,6 +60,42 @@ def test_exhibits_round_trip(exhibits, tmp_path):
     (tmp_path / "exhibits.safetensors").write_bytes(b"junk")
     with pytest.raises(rp.StorageError, match="is corrupt"):
         Exhibits.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("patterns", lambda t: t / 0),
+        ("visible_change", lambda t: t * float("nan")),
+        ("shown", lambda t: t.flip(0)),
+        ("shown", lambda t: t + 10**6),
+        ("steps", lambda t: t - 1),
+        ("demands", lambda t: t.float()),
+        ("demanded", lambda t: t.double()),
+        ("build_up", lambda t: t[..., :-1].contiguous()),
+        ("inside", lambda t: t - 100),
+    ],
+)
+def test_bad_input_pictures_that_cannot_be(exhibits, tmp_path, name, change):
+    replace(exhibits, **{name: change(getattr(exhibits, name))}).write(tmp_path)
+    with pytest.raises(rp.StorageError, match="is corrupt: its tensors cannot be"):
+        Exhibits.read(tmp_path)
+
+
+def test_bad_input_the_pictures_digest_cannot_be_switched_off(exhibits, tmp_path):
+    exhibits.write(tmp_path)
+    content = json.loads((tmp_path / "exhibits.json").read_text())
+    for digest in (None, "", 3):
+        (tmp_path / "exhibits.json").write_text(json.dumps({**content, "exhibits_digest": digest}))
+        with pytest.raises(rp.StorageError, match=r"exhibits\.json is corrupt: Expected `str`"):
+            Exhibits.read(tmp_path)
+
+
+def test_bad_input_pictures_of_another_run(result, exhibits, tmp_path):
+    exhibits.write(tmp_path)
+    Exhibits.read(tmp_path, result)
+    with pytest.raises(rp.StorageError, match="do not belong to its components"):
+        Exhibits.read(tmp_path, result.without(0))
 
 
 def test_a_label_map_has_demands_too(planted):

@@ -172,6 +172,28 @@ def test_bad_input_foreign_scores_are_refused(scores):
         rp.Scores.from_dict(content)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("leak", math.nan),
+        ("leak", 1e300),
+        ("leak", None),
+        ("leak", True),
+        ("n90", 1.5),
+        ("n90", -1),
+        ("field_sizes", {"-1": 1.0}),
+        ("field_sizes", {"1": 0.0}),
+        ("frontier", [{"leak": 1.0}]),
+        ("stability", "high"),
+    ],
+)
+def test_bad_input_values_that_no_score_has(scores, tmp_path, name, value):
+    (tmp_path / "scores.json").write_text(json.dumps({**scores.to_dict(), name: value}))
+    with pytest.raises(rp.StorageError, match=r"scores\.json is (corrupt|not valid JSON)") as error:
+        rp.Scores.read(tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
 def test_bad_input_another_generator_is_refused(planted, result):
     from regional_primitives.generators.zoo.toy import PlantedNetwork
 

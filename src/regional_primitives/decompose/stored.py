@@ -212,8 +212,8 @@ def _restore(
         regions = Regions.grid(side.rows, side.columns)
     else:
         labels = left.pop("regions.labels")
-        if labels.dtype != torch.int64 or not int(labels.amax()) < image[0].numel():
-            raise InputError("its label map names more patches than there are pixels")
+        if labels.dtype != torch.int64 or labels.shape != image.shape[1:]:
+            raise InputError("its label map is none of its picture")
         regions = Regions.from_labels(labels)
     regions.label_map(*image.shape[1:])  # refuses a picture of another size
     latents = {key: left.pop(key) for key in tensors if key.startswith("latents.")}

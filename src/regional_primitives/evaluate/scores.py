@@ -14,6 +14,7 @@ from regional_primitives.runtime.settings import check_settings
 from regional_primitives.runtime.storage import (
     AtLeastZero,
     Count,
+    Real,
     read_json,
     typed,
     write_json,
@@ -52,56 +53,56 @@ class Evaluation:
 class Scores(RichResult):
     """Scores of one decomposition. Shares are in [0, 1]; a score that was not measured is None."""
 
-    inside_error: float
-    leak: float
-    cost: float
-    completeness_gap: float
-    additivity_gap: float | None
+    inside_error: Real
+    leak: Real
+    cost: Real
+    completeness_gap: Real
+    additivity_gap: Real | None
     """Objective of u(S) minus that of the freely optimised u*(S), over the objective at f0."""
-    structured_inside_error: float | None
+    structured_inside_error: Real | None
     """Inside error of u(S) on the demands that were also optimised freely."""
-    structured_leak: float | None
+    structured_leak: Real | None
     free_demands: Count
     """How many demands those are."""
-    free_inside_error: float | None
+    free_inside_error: Real | None
     """Inside error of u*(S) on those demands: the bound."""
-    free_leak: float | None
-    free_cost: float | None
-    boundedness: float
-    boundedness_in_context: float
-    consistency: float
-    inconsistency: float
-    superposition_error: float
+    free_leak: Real | None
+    free_cost: Real | None
+    boundedness: Real
+    boundedness_in_context: Real
+    consistency: Real
+    inconsistency: Real
+    superposition_error: Real
     n50: Count
     n90: Count
     n95: Count
     components: Count
     """K."""
-    overlap: float
+    overlap: Real
     """Strength-weighted mean IoU of pairs of action fields."""
     field_sizes: dict[Count, AtLeastZero]
     """Share of Σ‖Δf_k‖² by the number of patches in the field."""
     top_inside_error: dict[Count, AtLeastZero]
     """Inside error on the held-out demands when only the K strongest components are kept."""
-    stability: float | None
+    stability: Real | None
     """Σ min / Σ max of the fields' strengths in two fits with different random streams."""
-    unit_stability: float | None
+    unit_stability: Real | None
     """The same over single units of each component."""
-    frontier: list[dict[str, float]] | None
+    frontier: list[dict[str, Real]] | None
     """Inside error and leak as the price of leak varies: outside_weight, inside_error, leak."""
-    psnr: float | None
+    psnr: Real | None
     """Peak signal-to-noise ratio in decibels over the demanded patches, mean over demands."""
-    ssim: float | None
+    ssim: Real | None
     """Structural similarity over the demanded patches, mean over demands."""
     evaluations: Count
     """Forward-and-backward evaluations of the tail that the fit took."""
-    overhead_ratio: float
-    inside_error_spread: float
+    overhead_ratio: Real
+    inside_error_spread: Real
     """Standard deviation over demands."""
-    leak_spread: float
+    leak_spread: Real
     demands: Count
     measured_components: Count
-    measured_share: float
+    measured_share: Real
     """Share of Σ‖Δf_k‖² in the components that were measured in contexts."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from regional_primitives.decompose.minimal import MinimalFeatures
 from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
 from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.storage import Count, Real
 from regional_primitives.setfunctions import or_values
 
 __all__ = ["Additivity", "Prediction", "additivity", "strongest"]
@@ -31,11 +32,11 @@ _BATCH = 64
 class Prediction:
     """Features of all demands, from one way of making them; means over the demands."""
 
-    inside_error: float
-    leak: float
-    cost: float
+    inside_error: Real
+    leak: Real
+    cost: Real
     """‖û(S) − f0‖₁ / ‖f − f0‖₁."""
-    deviation: float
+    deviation: Real
     """‖û(S) − u(S)‖ / ‖u(S) − f0‖, from the freely optimised features."""
 
 
@@ -43,7 +44,7 @@ class Prediction:
 class Additivity:
     """Predicted and freely optimised minimal features of one picture, side by side."""
 
-    demands: int
+    demands: Count
     free: Prediction
     predicted: dict[str, Prediction]
     """By name of the way."""

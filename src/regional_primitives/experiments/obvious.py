@@ -18,6 +18,7 @@ from regional_primitives.decompose.exact import ExactComponents
 from regional_primitives.errors import InputError
 from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.tail import WholeRunTail
+from regional_primitives.runtime.storage import AtLeastZero, Count
 
 __all__ = ["ObviousCost", "Spent", "obvious_cost", "spent"]
 
@@ -52,11 +53,11 @@ def spent(decomposition: Decomposition) -> Spent:
 class ObviousCost:
     """Evaluations and seconds of one picture."""
 
-    evaluations: int
+    evaluations: Count
     """Forward-and-backward evaluations that the exact form took."""
-    seconds: float
+    seconds: AtLeastZero
     """What it took, all work included."""
-    seconds_alone: float
+    seconds_alone: AtLeastZero
     """One demand forward and backward through the whole network, median of rounds."""
 
     @property

@@ -26,6 +26,7 @@ __all__ = [
     "AtLeastZero",
     "Count",
     "Digest",
+    "Real",
     "file_digest",
     "measurable",
     "read_json",
@@ -38,8 +39,10 @@ __all__ = [
     "write_tensors",
 ]
 
-AtLeastZero: TypeAlias = Annotated[float, Meta(ge=0)]
-"""A number that a file may hold where it cannot be negative; none is ever NaN or infinite."""
+Real: TypeAlias = Annotated[float, Meta(ge=-1e30, le=1e30)]
+"""A number that a file may hold: none is ever NaN or infinite, nor are sums of squares of it."""
+AtLeastZero: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
+"""One that cannot be negative."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """A whole number that counts something."""
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]

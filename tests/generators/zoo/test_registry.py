@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators import ZOO, baseline_feature
+from regional_primitives.generators import ZOO, baseline_feature, load_recorded
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.zoo import faces as faces_module
 from regional_primitives.generators.zoo.toy import (
@@ -17,6 +17,14 @@ from regional_primitives.generators.zoo.toy import (
     planted_fields,
     planted_truth,
 )
+
+
+@pytest.mark.parametrize(
+    "options", [{"sizf": 32}, {"size": "32"}, {"size": True}, {"weights": 5}, {"name": "faces"}]
+)
+def test_bad_input_options_on_record(options):
+    with pytest.raises(rp.InputError, match="options for generator 'planted' cannot be"):
+        load_recorded("planted", "express", options)
 
 
 def test_entries_answer_to_their_names():

@@ -33,7 +33,7 @@ from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.runtime.storage import Count, read_json, typed, write_json
+from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
 
 __all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
 
@@ -73,13 +73,13 @@ class Point:
     """A method at one setting; means over the demands."""
 
     setting: str
-    inside_error: float
-    inside_error_spread: float
+    inside_error: Real
+    inside_error_spread: Real
     """Standard deviation over demands."""
-    leak: float
-    leak_spread: float
-    cost: float
-    objective: float
+    leak: Real
+    leak_spread: Real
+    cost: Real
+    objective: Real
     """inside + a · leak + b · cost, with the prices of the decomposition's own fit."""
 
 
@@ -94,9 +94,9 @@ class Compared:
     points: Annotated[tuple[Point, ...], Meta(min_length=1)]
     evaluations: Count
     """Forward-and-backward evaluations for all its points, those of scoring left out."""
-    boundedness: float | None
+    boundedness: Real | None
     """The following four are of the best point, see `Scores`; None without components."""
-    consistency: float | None
+    consistency: Real | None
     components: Count | None
     n90: Count | None
 

@@ -24,7 +24,7 @@ from regional_primitives.errors import (
 )
 from regional_primitives.generators.zoo.photographs import PIXELS_PER_CELL, draw_crop, require_size
 from regional_primitives.runtime.cache import cache_folder
-from regional_primitives.runtime.storage import read_tensors
+from regional_primitives.runtime.storage import measurable, read_tensors
 
 __all__ = [
     "DEFAULT_LAYER",
@@ -272,5 +272,7 @@ def _fault(state: Any, expected: dict[str, Tensor]) -> str:
         if part.shape != pattern.shape or not part.is_floating_point():
             kind = str(part.dtype).removeprefix("torch.")
             return f"{key!r} is {kind} {list(part.shape)}, not real numbers {list(pattern.shape)}"
+        if not measurable(part):
+            return f"{key!r} holds NaN, infinity or numbers without a measure"
     unknown = [str(key) for key in state if key not in expected]
     return f"{unknown[0]!r} is unknown" if unknown else ""
