@@ -200,8 +200,9 @@ def of_tensors(rng: random.Random, tensors: dict[str, Tensor]) -> str:
         elif old.dtype == torch.bool:
             flat[at] = not bool(flat[at])
         else:
-            flat[at] = rng.choice([-1, 0, 1, -2, 2**31 - 1, torch.iinfo(old.dtype).max,
-                                   torch.iinfo(old.dtype).min, int(flat[at]) + 1])  # fmt: skip
+            least, most = torch.iinfo(old.dtype).min, torch.iinfo(old.dtype).max
+            odd = (-1, 0, 1, -2, 2**31 - 1, least, most, int(flat[at]) + 1)
+            flat[at] = min(max(rng.choice(odd), least), most)
         tensors[name] = flat.view(old.shape)
         how += f" {at} is {flat[at].item()}"
     elif how == "dtype":
@@ -711,9 +712,9 @@ def fuzz(
         target = rng.choices(targets, [one.weight for one in targets])[0]
         for path, data in whole.items():
             (place / path).write_bytes(data)
-        how = target.mutate(rng, place)
-        outcome = "accepted"
+        how, outcome = "", "accepted"
         try:
+            how = target.mutate(rng, place)
             with time_limit():
                 target.use(place)
         except rp.RegionalPrimitivesError as error:
@@ -729,20 +730,25 @@ def fuzz(
     return counts, findings
 
 
+def limit_memory(gigabytes: float) -> None:
+    """Let this process take no more than it has and so much, where Linux can say what it has."""
+    mapped = Path("/proc/self/statm")
+    if mapped.exists():
+        import resource
+
+        pages = int(mapped.read_text().split()[0])
+        most = pages * resource.getpagesize() + int(gigabytes * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="the number of one mutant")
-    parser.add_argument("--gigabytes", type=float, default=6.0, help="memory that all may take")
+    parser.add_argument("--gigabytes", type=float, default=6.0, help="memory that mutants may take")
     asked = parser.parse_args()
-    try:
-        import resource
-
-        most = int(asked.gigabytes * 2**30)
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    except ImportError:  # no such limit on this system
-        pass
+    limit_memory(asked.gigabytes)
     logging.disable(logging.WARNING)  # of every entry that is computed anew
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
