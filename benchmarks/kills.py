@@ -7,7 +7,7 @@ A process that saves, replaces or measures a run folder is killed (SIGKILL) righ
 operation on files, for n spread over all of them; and the commands explain, evaluate and sweep at
 random moments. After each kill: is every file of others still there? Is the run, if one stands,
 whole, all old or all new? And after the next start: is the work done, and nothing hidden left?
-Only drawing is left out of the first part; the same files are written in the same way.
+Only the drawing of runs is left out; the same files are written in the same way.
 """
 
 from __future__ import annotations
@@ -261,6 +261,7 @@ def at_moments(place: Path, kills: int, rng: random.Random, found: Counter[str])
     sweep = ["sweep", "planted", "--layers", "embed,express", "--seeds", "0:2", "--grid", "4x4"]
     sweep += [*small, *(word for name in little for word in ("--measure", name))]
     measure = ["evaluate", *(word for name in little for word in ("--set", name))]
+    runs.write_report = _write_report  # type: ignore[assignment]
     standing = place / "standing"
     began = time.perf_counter()
     if _command([*explain, "--out", str(standing)]) != 0:
@@ -291,6 +292,7 @@ def at_moments(place: Path, kills: int, rng: random.Random, found: Counter[str])
             found["not done"] += 1
             print(f"not done after {told}")
         _judge_runs(found, told, here, kind in ("evaluate", "replace"), started=True)
+        print(f"{told}: {'killed' if status == -signal.SIGKILL else 'ended before'}", flush=True)
         shutil.rmtree(here)
 
 

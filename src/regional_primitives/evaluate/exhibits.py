@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,6 +21,7 @@ from regional_primitives.evaluate.components import (
 from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import (
     Digest,
     measurable,
@@ -71,8 +71,9 @@ class Exhibits:
         """All components, the most visible first."""
         return self.visible_change.argsort(descending=True, stable=True).tolist()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: AnyPath) -> None:
         """Write the pictures into an existing run folder."""
+        folder = path_of(folder, "the run folder")
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         digest = write_tensors(folder / EXHIBITS, tensors)
         write_json(
@@ -81,7 +82,7 @@ class Exhibits:
         )
 
     @staticmethod
-    def read(folder: Path, of: Decomposition | None = None) -> Exhibits:
+    def read(folder: AnyPath, of: Decomposition | None = None) -> Exhibits:
         """Read what `write` wrote.
 
         Args:
@@ -91,6 +92,7 @@ class Exhibits:
         Raises:
             StorageError: missing or corrupt files, or the pictures of another run.
         """
+        folder = path_of(folder, "the run folder")
         try:
             names = typed(read_json(folder / _NAMES), _Names)
         except ValueError as error:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from regional_primitives.errors import InputError, StorageError
-from regional_primitives.runtime.paths import path_of
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.settings import check_settings
 from regional_primitives.runtime.storage import (
@@ -109,12 +108,12 @@ class Scores(RichResult):
         """Return the scores by name, ready for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: AnyPath) -> None:
         """Write scores.json into an existing run folder."""
-        write_json(folder / SCORES, self.to_dict())
+        write_json(path_of(folder, "the run folder") / SCORES, self.to_dict())
 
     @staticmethod
-    def read(folder: str | Path) -> Scores:
+    def read(folder: AnyPath) -> Scores:
         """Read what `write` wrote.
 
         Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -15,6 +14,7 @@ from regional_primitives.errors import StorageError
 from regional_primitives.evaluate.scores import Scores
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators.feature import FeatureShape, unit_count
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import AtLeastZero, read_json, typed, write_json
 
 __all__ = ["SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
@@ -186,17 +186,18 @@ class SweepScores(_Sweep):
         content["layers"] = [layer.to_dict() for layer in self.layers]
         return {"schema_version": SCHEMA_VERSION, **content}
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: AnyPath) -> None:
         """Write sweep.json into an existing folder."""
-        write_json(folder / SWEEP, self.to_dict())
+        write_json(path_of(folder, "the sweep's folder") / SWEEP, self.to_dict())
 
     @staticmethod
-    def read(folder: Path) -> SweepScores:
+    def read(folder: AnyPath) -> SweepScores:
         """Read what `write` wrote; means are worked out anew from the pictures.
 
         Raises:
             StorageError: missing, corrupt, or of another release.
         """
+        folder = path_of(folder, "the sweep's folder")
         content = read_json(folder / SWEEP)
         version = content.pop("schema_version", None)
         if version != SCHEMA_VERSION or isinstance(version, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from regional_primitives.explore.explanations import Explanations, Wish, choices
 from regional_primitives.explore.renderer import Renderer
 from regional_primitives.explore.session import Session, open_session
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.paths import path_of
 from regional_primitives.runtime.progress import Progress, silent
 
 __all__ = ["Explorer"]
@@ -47,8 +49,8 @@ class Explorer:
             InputError: something else than a run.
         """
         folder = None
-        if isinstance(run, (str, Path)):
-            folder = Path(run)
+        if isinstance(run, (str, bytes, os.PathLike)):
+            folder = path_of(run, "the run folder")
             run = Decomposition.load(folder)
         if not isinstance(run, Decomposition):
             raise InputError(

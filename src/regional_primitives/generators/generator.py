@@ -46,6 +46,7 @@ from regional_primitives.generators.tail import (
     tail_of,
     tolerance,
 )
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
@@ -113,7 +114,7 @@ class Generator:
             raise InputError(f"at least one latent must be drawn, not {count}")
         return concatenate([self._draw(stream(seed + i)) for i in range(count)])
 
-    def latents_of_image(self, path: str | Path) -> Latents:
+    def latents_of_image(self, path: AnyPath) -> Latents:
         """Find the latents from which a picture file is generated (nearly) again.
 
         Raises:
@@ -123,7 +124,7 @@ class Generator:
             raise InputError(
                 f"{self.name} finds no latents for a picture of your own; 'photos' does"
             )
-        return self.latents_of(Path(path))
+        return self.latents_of(path_of(path, "the picture file"))
 
     def stream_latents(self, count: int, seed: int, name: str, batch: int) -> Iterator[Latents]:
         """Yield `count` latents in batches, from streams that never meet the pictures' own."""

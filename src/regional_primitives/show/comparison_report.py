@@ -7,6 +7,7 @@ from pathlib import Path
 
 from regional_primitives.evaluate.patterns import Patterns
 from regional_primitives.experiments import PictureComparison
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.comparison_view import comparison_view
 from regional_primitives.show.extras import require_report_extra
@@ -18,7 +19,7 @@ COMPARISON_REPORT = "compare.html"
 
 
 def write_comparison_report(
-    folder: Path, comparison: PictureComparison, patterns: Sequence[Patterns]
+    folder: AnyPath, comparison: PictureComparison, patterns: Sequence[Patterns]
 ) -> Path:
     """Write compare.html, whole or not at all; return its path.
 
@@ -34,7 +35,7 @@ def write_comparison_report(
     require_report_extra()
     view = comparison_view(comparison, patterns)
     page = fill_template(COMPARISON_REPORT, view, "report.css", "compare.css")
-    report = folder / COMPARISON_REPORT
+    report = path_of(folder, "the comparison's folder") / COMPARISON_REPORT
     with staged_file(report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return report

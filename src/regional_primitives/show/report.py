@@ -9,6 +9,7 @@ from pathlib import Path
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.extras import report_extra, require_report_extra
 from regional_primitives.show.figures import write_figures
@@ -20,13 +21,14 @@ REPORT = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: AnyPath) -> Path:
     """Read a run folder; write its figures and then its report.html, whole or not at all.
 
     Raises:
         StorageError: the folder is no run folder, is incomplete or corrupt, or cannot be written.
         MissingExtraError: packages that only the report needs are not installed.
     """
+    folder = path_of(folder, "the run folder")
     require_report_extra()
     decomposition = Decomposition.load(folder)
     scores = Scores.read(folder)

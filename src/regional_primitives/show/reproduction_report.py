@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.experiments import Relatedness
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show import experiment_pictures, experiment_plots, relation_plots
 from regional_primitives.show.extras import require_report_extra
@@ -127,13 +128,14 @@ class _View:
     about: list[tuple[str, str]]
 
 
-def write_reproduction_report(folder: Path, result: Reproduction) -> Path:
+def write_reproduction_report(folder: AnyPath, result: Reproduction) -> Path:
     """Draw all figures into the folder, then the page, whole or not at all.
 
     Raises:
         StorageError: the disk refuses.
         MissingExtraError: packages that only the report needs are not installed.
     """
+    folder = path_of(folder, "the reproduction's folder")
     require_report_extra()
     drawings: dict[str, list[_Drawing]] = {title: [] for title in EXPERIMENTS}
     for title, name, caption, figure in _figures(result):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regional_primitives.evaluate.sweep_scores import SweepScores
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import FIGURES, write_figure
@@ -19,13 +20,14 @@ SWEEP_FIGURE = "sweep.png"
 """In the folder's figures."""
 
 
-def write_sweep_report(folder: Path) -> Path:
+def write_sweep_report(folder: AnyPath) -> Path:
     """Read sweep.json; write the figure and then sweep.html, whole or not at all.
 
     Raises:
         StorageError: sweep.json is missing or corrupt, or the disk refuses.
         MissingExtraError: packages that only the report needs are not installed.
     """
+    folder = path_of(folder, "the sweep's folder")
     require_report_extra()
     sweep = SweepScores.read(folder)
     page = fill_template(SWEEP_REPORT, sweep_view(sweep), "report.css", "sweep.css")

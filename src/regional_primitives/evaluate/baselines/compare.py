@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from jaxtyping import Bool
@@ -31,6 +30,7 @@ from regional_primitives.evaluate.demand_errors import demand_errors
 from regional_primitives.evaluate.energy import count_for
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
@@ -131,18 +131,18 @@ class Comparison(RichResult):
         """Return all of it, ready for JSON."""
         return asdict(self)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: AnyPath) -> None:
         """Write baselines.json into an existing run folder."""
-        write_json(folder / BASELINES_FILE, self.to_dict())
+        write_json(path_of(folder, "the run folder") / BASELINES_FILE, self.to_dict())
 
     @staticmethod
-    def read(folder: Path) -> Comparison | None:
+    def read(folder: AnyPath) -> Comparison | None:
         """Read what `write` wrote; None where nothing was compared.
 
         Raises:
             StorageError: corrupt, or of another release.
         """
-        path = folder / BASELINES_FILE
+        path = path_of(folder, "the run folder") / BASELINES_FILE
         if not path.is_file():
             return None
         try:

@@ -25,6 +25,7 @@ from regional_primitives.errors import (
     StorageError,
 )
 from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.streams import stream
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def require_size(size: int) -> None:
         )
 
 
-def read_photograph(path: str | Path, size: int) -> Float[Tensor, "1 3 size size"]:
+def read_photograph(path: AnyPath, size: int) -> Float[Tensor, "1 3 size size"]:
     """Read a picture file: turned upright, its middle square, resized to `size` pixels a side.
 
     Whatever the file's mode, the result is RGB; what is transparent becomes white.
@@ -82,7 +83,7 @@ def read_photograph(path: str | Path, size: int) -> Float[Tensor, "1 3 size size
         MissingExtraError: Pillow is not installed.
     """
     require_size(size)
-    file = Path(path).expanduser()
+    file = path_of(path, "the picture file")
     try:
         is_folder, is_file = file.is_dir(), file.is_file()
     except OSError as error:

@@ -15,6 +15,7 @@ from regional_primitives.generators.cut import cut
 from regional_primitives.generators.generator import Generator, Latents
 from regional_primitives.generators.zoo import faces, photos, terrain, toy
 from regional_primitives.generators.zoo.photographs import read_photograph
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import typed
 
 __all__ = ["ZOO", "Loaded", "ZooEntry", "load_generator", "load_recorded"]
@@ -125,7 +126,7 @@ def load_generator(
     name: str,
     layer: str | None = None,
     *,
-    weights: str | Path | None = None,
+    weights: AnyPath | None = None,
     size: int | None = None,
     device: str = "cpu",
 ) -> Generator:
@@ -151,7 +152,7 @@ def load_generator(
     if side not in entry.sizes:
         sizes = ", ".join(map(str, entry.sizes))
         raise InputError(f"{name!r} has no size {size}; it has: {sizes}")
-    loaded = entry.load(Path(weights) if weights is not None else None, side)
+    loaded = entry.load(path_of(weights, "the weights") if weights is not None else None, side)
     try:
         network = loaded.network.to(device)
     except (RuntimeError, AssertionError) as error:
