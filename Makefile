@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-war
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test lint types format setup setup-dev fuzz bench clean
+.PHONY: help demo test lint types format setup setup-dev fuzz bench kills clean
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -53,6 +53,9 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/editing.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/method_figures.py
+
+kills: setup-dev ## Kill at every file operation and at random moments; count what is lost or left
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev chromium
