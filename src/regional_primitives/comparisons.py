@@ -12,6 +12,7 @@ from regional_primitives.evaluate.patterns import Patterns, patterns_of
 from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import Generator
 from regional_primitives.runs import generator_of
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
@@ -24,6 +25,7 @@ __all__ = ["COMPARISON", "compare_runs"]
 COMPARISON = "compare.json"
 
 
+@ordinary()
 def compare_runs(
     folders: Sequence[AnyPath],
     out: AnyPath | None = None,

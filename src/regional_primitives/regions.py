@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.modes import ordinary
 
 __all__ = ["Regions"]
 
@@ -61,6 +62,7 @@ class Regions:
         return Regions.grid(int(match[1]), int(match[2]))
 
     @staticmethod
+    @ordinary()
     def from_labels(label_map: Int[Tensor, "height width"]) -> Regions:
         """Take patches of any shape from a map that gives each pixel its patch, −1 for none.
 
@@ -90,6 +92,7 @@ class Regions:
         return Regions(labels=labels)
 
     @staticmethod
+    @ordinary()
     def from_masks(masks: Bool[Tensor, "patches height width"]) -> Regions:
         """Take one patch a mask; masks must not overlap, and each must hold a pixel.
 
@@ -132,6 +135,7 @@ class Regions:
             return f"{self.rows} × {self.columns} grid"
         return f"label map of {self.count} regions"
 
+    @ordinary()
     def label_map(self, height: int, width: int) -> Int[Tensor, "height width"]:
         """Give each pixel of a `height` × `width` picture its patch, −1 for none.
 
@@ -159,10 +163,12 @@ class Regions:
         column = torch.arange(width) * self.columns // width
         return row[:, None] * self.columns + column
 
+    @ordinary()
     def masks(self, height: int, width: int) -> Bool[Tensor, "patches height width"]:
         """Mark the pixels of each patch; raises what `label_map` raises."""
         return self.label_map(height, width) == torch.arange(self.count)[:, None, None]
 
+    @ordinary()
     def pixel_mask(
         self, demand: Bool[Tensor, " patches"], height: int, width: int
     ) -> Bool[Tensor, "height width"]:
@@ -178,6 +184,7 @@ class Regions:
         labels = self.label_map(height, width)
         return demand[labels.clamp_min(0)] & (labels >= 0)
 
+    @ordinary()
     def neighbours(self) -> Bool[Tensor, "patches patches"]:
         """Tell which patches share a pixel edge."""
         n = self.count
@@ -217,6 +224,7 @@ class Regions:
             raise InputError("only a grid has rectangles; these patches are a label map")
         return _rectangles(self.rows, self.columns)
 
+    @ordinary()
     def foreground(
         self, mask: Bool[Tensor, "height width"], coverage: float = 0.5
     ) -> tuple[int, ...]:
@@ -236,6 +244,7 @@ class Regions:
             raise InputError(f"no patch is covered by the foreground to {coverage:.0%}")
         return tuple(chosen)
 
+    @ordinary()
     def draw_foreground(
         self, mask: Bool[Tensor, "height width"], rng: torch.Generator, count: int = 9
     ) -> tuple[int, ...]:
@@ -250,6 +259,7 @@ class Regions:
         order = torch.randperm(len(candidates), generator=rng)
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
+    @ordinary()
     def demand(self, patches: Sequence[int]) -> Bool[Tensor, " patches"]:
         """Turn patch indices into a demand.
 
@@ -274,6 +284,7 @@ class Regions:
         return {"kind": "labels", "count": self.count}
 
 
+@ordinary()
 def visible_foreground(
     image: Float[Tensor, "channels height width"],
     baseline_image: Float[Tensor, "channels height width"],
@@ -294,6 +305,7 @@ def _tensor(values: Any, what: str) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@ordinary()
 def _rectangles(rows: int, columns: int) -> Bool[Tensor, "rectangles patches"]:
     def intervals(length: int) -> Bool[Tensor, "intervals length"]:
         start, stop = torch.triu_indices(length, length)

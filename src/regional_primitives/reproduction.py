@@ -29,6 +29,7 @@ from regional_primitives.experiments import AcrossPictures, Additivity, ObviousC
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.settings import check_settings
@@ -88,8 +89,7 @@ class _Measured:
     key: str
     additivity: Additivity
     cost: ObviousCost
-
-
+@ordinary()
 def reproduce(
     model: str,
     folder: AnyPath,

@@ -22,6 +22,7 @@ from regional_primitives.evaluate.baselines import BASELINES_FILE
 from regional_primitives.generators import ZOO, Generator, Latents, load_recorded
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.staging import MANIFEST, recover, staged_folder
@@ -32,6 +33,7 @@ from regional_primitives.show.report import REPORT, write_report
 __all__ = ["explain_to_folder", "generator_of", "rescore"]
 
 
+@ordinary()
 def explain_to_folder(
     generator: Generator,
     picture: int | Path,
@@ -97,6 +99,7 @@ def explain_to_folder(
     return scores, False
 
 
+@ordinary()
 def rescore(
     folder: AnyPath,
     evaluation: Evaluation,

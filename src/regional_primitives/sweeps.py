@@ -40,6 +40,7 @@ from regional_primitives.evaluate.sweep_scores import (
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
@@ -107,6 +108,7 @@ def layer_folder(layer: str) -> str:
     return f"{safe}-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
 
 
+@ordinary()
 def sweep(
     model: str,
     seeds: Sequence[int],

@@ -11,10 +11,12 @@ from torch import Tensor
 from regional_primitives.apply.edits import Edit
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.modes import ordinary
 
 __all__ = ["edit"]
 
 
+@ordinary()
 @torch.no_grad()
 def edit(
     decomposition: Decomposition,

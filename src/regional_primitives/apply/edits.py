@@ -25,6 +25,7 @@ from regional_primitives.apply.records import (
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.eight_bit import picture_digest
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import write_json
 
@@ -74,6 +75,7 @@ class Edit:
         return Edit(dict.fromkeys(components, 1.0), others=0.0)
 
     @staticmethod
+    @ordinary()
     def swap(
         one: Decomposition,
         other: Decomposition,
@@ -101,6 +103,7 @@ class Edit:
         return Edit(dict.fromkeys(pair.out, 0.0), taken=dict.fromkeys(pair.into, 1.0))
 
     @staticmethod
+    @ordinary()
     def blend(
         one: Decomposition,
         other: Decomposition,
@@ -130,6 +133,7 @@ class Edit:
             patches=tuple(region.nonzero().flatten().tolist()),
         )
 
+    @ordinary()
     def row(self, decomposition: Decomposition) -> Float[Tensor, "1 components"]:
         """Return the scale of each component.
 
@@ -143,6 +147,7 @@ class Edit:
         given[0, list(self.scales)] = True
         return torch.where(given, named, torch.tensor(self.others))
 
+    @ordinary()
     def units(
         self, decomposition: Decomposition, other: Decomposition | None = None
     ) -> Float[Tensor, "1 units"]:
@@ -173,6 +178,7 @@ class Edit:
             self.other_run.check(other, "takes from")
         return other
 
+    @ordinary()
     def region(
         self, decomposition: Decomposition, other: Decomposition | None = None
     ) -> Bool[Tensor, " patches"]:

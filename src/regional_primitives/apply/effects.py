@@ -23,6 +23,7 @@ from regional_primitives.apply.edits import Edit
 from regional_primitives.decompose.cells import Choose, mostly, touching, units_under
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.modes import ordinary
 
 __all__ = ["WAYS", "EditEffects", "WayEffect", "edit_effects", "edit_ways", "measured_ways", "seam"]
 
@@ -78,6 +79,7 @@ class EditEffects:
         return {**asdict(self), "patches": list(self.patches), "ways": list(map(asdict, self.ways))}
 
 
+@ordinary()
 @torch.no_grad()
 def edit_ways(
     decomposition: Decomposition,
@@ -113,6 +115,7 @@ def edit_ways(
     return ways
 
 
+@ordinary()
 def edit_effects(
     decomposition: Decomposition,
     generator: Generator,

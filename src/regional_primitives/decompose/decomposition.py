@@ -27,6 +27,7 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.staging import staged_folder
@@ -153,6 +154,7 @@ class Decomposition(RichResult):
             return torch.ones(self.count, dtype=torch.bool)
         return self.strengths > self.noise
 
+    @ordinary()
     def without(self, k: int | None) -> Decomposition:
         """Return the decomposition without component k, which the sum then lacks; all for None."""
         if k is None:
@@ -183,11 +185,13 @@ class Decomposition(RichResult):
         return unit_count(self.feature_shape)
 
     @cached_property
+    @ordinary()
     def feature_units(self) -> Float[Tensor, "1 units"]:
         """f, flat."""
         return as_units(self.feature)
 
     @cached_property
+    @ordinary()
     def baseline_units(self) -> Float[Tensor, "1 units"]:
         """f0, flat."""
         return as_units(self.baseline)
@@ -210,6 +214,7 @@ class Decomposition(RichResult):
                 f"the generator is cut at {generator.layer!r}"
             )
 
+    @ordinary()
     def component(self, k: int) -> Feature:
         """Return Δf_k in the feature's shape, batch axis 1.
 
@@ -222,6 +227,7 @@ class Decomposition(RichResult):
         dense[0, self.units[own].long()] = self.values[own]
         return units_as(dense, self.feature_shape)
 
+    @ordinary(gradients=False)
     def minimal_feature(self, demand: Demand) -> Feature:
         """Return u(S) = f0 + Σ {Δf_k : A_k ∩ S ≠ ∅}, with a batch axis even for one demand.
 
@@ -233,10 +239,12 @@ class Decomposition(RichResult):
         """
         return units_as(self.minimal_units(self.demand_rows(demand)), self.feature_shape)
 
+    @ordinary(gradients=False)
     def minimal_units(self, rows: Bool[Tensor, "batch patches"]) -> Float[Tensor, "batch units"]:
         """Return u(S) of each row, flat."""
         return self.combine_units((rows.float() @ self.action_fields.float().T > 0).float())
 
+    @ordinary()
     def demand_rows(self, demand: Demand) -> Bool[Tensor, "batch patches"]:
         """Turn any way of naming a demand into bool rows; raises what `minimal_feature` raises."""
         n = self.regions.count
@@ -254,6 +262,7 @@ class Decomposition(RichResult):
             raise InputError(f"patch indices are whole numbers, not {patches!r}")
         return self.regions.demand(patches)[None]
 
+    @ordinary(gradients=False)
     def combine(self, scales: Float[Tensor, "batch components"]) -> Feature:
         """Return f0 + Σ_k scale_k Δf_k for each row of scales.
 
@@ -262,6 +271,7 @@ class Decomposition(RichResult):
         """
         return units_as(self.combine_units(scales), self.feature_shape)
 
+    @ordinary(gradients=False)
     def combine_units(
         self, scales: Float[Tensor, "batch components"]
     ) -> Float[Tensor, "batch units"]:
@@ -277,6 +287,7 @@ class Decomposition(RichResult):
         return self.baseline_units + change.T
 
     @cached_property
+    @ordinary()
     def _by_unit(self) -> tuple[Int[Tensor, " entries"], Int[Tensor, " units"], Tensor]:
         """Return the entries unit by unit: component, where each unit's begin, and value.
 
@@ -291,6 +302,7 @@ class Decomposition(RichResult):
         if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < self.count:
             raise InputError(f"component {k} does not exist; components run 0 … {self.count - 1}")
 
+    @ordinary()
     def scales(self, changes: Mapping[int, float]) -> Float[Tensor, "1 components"]:
         """Return one scale a component: 1, but for those that `changes` names.
 
@@ -305,6 +317,7 @@ class Decomposition(RichResult):
             row[0, k] = scale
         return row
 
+    @ordinary()
     def save(self, folder: AnyPath, *, overwrite: bool = False) -> None:
         """Write run.json and tensors.safetensors; the folder appears whole or not at all.
 
@@ -316,11 +329,13 @@ class Decomposition(RichResult):
         with staged_folder(folder, overwrite=overwrite) as staging:
             self.write(staging)
 
+    @ordinary()
     def write(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
         stored.write(self, folder)
 
     @staticmethod
+    @ordinary()
     def load(folder: AnyPath) -> Decomposition:
         """Read what `save` wrote.
 

@@ -26,6 +26,7 @@ from regional_primitives.decompose.objective import DemandObjective, Minimal
 from regional_primitives.decompose.sparse_or import JointFit, fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
 
@@ -162,6 +163,7 @@ class ExactComponents:
         return rows
 
 
+@ordinary()
 def exact_components(
     features: MinimalFeatures, settings: Exact | None = None, *, progress: Progress = silent
 ) -> ExactComponents:
@@ -231,6 +233,7 @@ def exact_components(
     )
 
 
+@ordinary()
 def fit_exact(
     subject: Subject,
     settings: Exact,

@@ -24,12 +24,14 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, map_latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.cache import cache_folder
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, progress_bar, silent
 from regional_primitives.runtime.storage import tensors_digest
 
 __all__ = ["decomposition_of", "explain"]
 
 
+@ordinary()
 def explain(
     generator: Generator,
     latents: Latents,
@@ -96,6 +98,7 @@ def _explain(
     return decomposition_of(made, *picture)
 
 
+@ordinary()
 def decomposition_of(
     made: ExactComponents, picture_seed: int | None = None, picture_file: str | None = None
 ) -> Decomposition:

@@ -27,6 +27,7 @@ from regional_primitives.generators.feature import Feature, units_as
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, progress_bar, silent
 from regional_primitives.runtime.storage import tensors_digest
@@ -72,6 +73,7 @@ class MinimalFeatures:
         return self.settings.chosen(self.subject.regions)
 
 
+@ordinary()
 def minimal_features(
     generator: Generator,
     latents: Latents,
@@ -155,6 +157,7 @@ def _demands(
     return rows
 
 
+@ordinary()
 def find_minimal(
     subject: Subject,
     demands: Bool[Tensor, "demands patches"],
@@ -217,6 +220,7 @@ def find_minimal(
     )
 
 
+@ordinary()
 def mean_features(fits: Sequence[MinimalFeatures]) -> MinimalFeatures:
     """Average fits of the same demands, and measure the averages; costs an evaluation each."""
     if len(fits) == 1:

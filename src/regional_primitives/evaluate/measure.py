@@ -21,11 +21,13 @@ from regional_primitives.evaluate.refits import frontier_fits, second_fit, stabi
 from regional_primitives.evaluate.relations import field_overlap, mean_field_overlap
 from regional_primitives.evaluate.scores import Evaluation, Scores
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
 
 __all__ = ["evaluate"]
 
 
+@ordinary()
 def evaluate(
     decomposition: Decomposition,
     generator: Generator,

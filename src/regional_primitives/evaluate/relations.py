@@ -18,6 +18,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, MissingExtraError
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import whole
 
 __all__ = [
@@ -167,6 +168,7 @@ class Relations:
         return self.decomposition.scales(dict.fromkeys(group, 0.0))[0] == 0
 
 
+@ordinary()
 def relations(
     decomposition: Decomposition,
     strongest: int | None = 40,

@@ -32,11 +32,13 @@ from regional_primitives.experiments.shared import (
     SharedField,
     Span,
 )
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import whole
 
 __all__ = ["compare"]
 
 
+@ordinary()
 def compare(
     decompositions: Sequence[Decomposition],
     *,

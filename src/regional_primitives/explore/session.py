@@ -29,6 +29,7 @@ from regional_primitives.explore.renderer import Kept
 from regional_primitives.explore.requests import All, Demand, First, State
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.eight_bit import picture_digest
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 
@@ -96,6 +97,7 @@ class Session:
             on = []
         return Edit({**dict.fromkeys(on, 1.0), **named}, others=0.0)
 
+    @ordinary()
     def picture(self, state: State) -> dict[str, Any]:
         """Generate the picture of a state and measure it; raises what `edit` raises."""
         edit = self.edit(state)
@@ -138,6 +140,7 @@ class Session:
                 answer["leak"] = _finite(self.errors.outside(image, rows)[0])
         return answer
 
+    @ordinary()
     @torch.no_grad()
     def edit_file(self, state: State) -> dict[str, Any]:
         """Return the state's edit as `primitives edit --replay` reads it."""
@@ -147,6 +150,7 @@ class Session:
         )
         return edit.recorded(self.decomposition, image).to_dict()
 
+    @ordinary()
     @torch.no_grad()
     def patterns(self, components: Sequence[int]) -> list[dict[str, Any]]:
         """Return each component's pattern |G(f0 + Δf_k) − x0| as a map, and its boundedness.
@@ -167,6 +171,7 @@ class Session:
                 self.kept.put(("pattern", k), found, len(image))
         return [self.kept.get(("pattern", k)) for k in components]
 
+    @ordinary()
     @torch.no_grad()
     def build_up(self, order: str) -> list[dict[str, Any]]:
         """Return the strip: pictures of the first 0, 1, 2, 4, … components of a ranking."""
@@ -191,6 +196,7 @@ class Session:
             self.kept.put(("build-up", order), found, sum(len(step["image"]) for step in found))
         return found
 
+    @ordinary()
     def describe(self) -> dict[str, Any]:
         """Return all that the page lists, but for what has to be generated."""
         decomposition, origin = self.decomposition, self.decomposition.provenance
@@ -226,6 +232,7 @@ class Session:
         }
 
 
+@ordinary()
 def open_session(
     decomposition: Decomposition,
     generator: Generator,

@@ -21,12 +21,14 @@ from regional_primitives.generators.latents import Latents, batch_size, map_late
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, frozen_twin
 from regional_primitives.runtime.eight_bit import black_and_white
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.storage import tensors_digest
 
 __all__ = ["cut"]
 
 
+@ordinary()
 def cut(
     module: Any,
     layer: str | Sequence[str],

@@ -19,6 +19,7 @@ from regional_primitives.generators.latents import Latents, batch_size, map_late
 from regional_primitives.generators.network import ImageOf, Network, frozen_twin, refuse_no_image
 from regional_primitives.generators.recording import Operation, Recording, record
 from regional_primitives.generators.tail import repeated
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["CutPoint", "layers"]
@@ -44,6 +45,7 @@ class CutPoint:
     """Submodules from which something of the picture flows past the cut; held for each picture."""
 
 
+@ordinary()
 def layers(
     network: Any,
     example: Latents | None = None,

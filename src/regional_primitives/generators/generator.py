@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,7 @@ from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network, refuse_no_image
 from regional_primitives.generators.precision import full_precision
 from regional_primitives.generators.program import SideInput
+from regional_primitives.generators.random_state import seeded
 from regional_primitives.generators.tail import (
     ROUNDING,
     Parts,
@@ -46,6 +48,7 @@ from regional_primitives.generators.tail import (
     tail_of,
     tolerance,
 )
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
@@ -100,6 +103,7 @@ class Generator:
         """Where the weights are."""
         return self.network.device
 
+    @ordinary()
     def sample_latents(self, count: int, seed: int = 0) -> Latents:
         """Draw latents; item i is what seed + i alone would give, whatever `count` is.
 
@@ -114,6 +118,7 @@ class Generator:
             raise InputError(f"at least one latent must be drawn, not {count}")
         return concatenate([self._draw(stream(seed + i)) for i in range(count)])
 
+    @ordinary()
     def latents_of_image(self, path: AnyPath) -> Latents:
         """Find the latents from which a picture file is generated (nearly) again.
 
@@ -144,6 +149,7 @@ class Generator:
             )
         return map_latents(lambda part: part.to(self.device), latents)
 
+    @ordinary()
     def at(self, latents: Latents) -> Generator:
         """Return this generator for one picture: what flows past the cut is held as it is there.
 
@@ -162,15 +168,16 @@ class Generator:
         ):
             return self
         key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
-        if key in self.last:
-            return replace(self, behind=self.last[key], picture=_copied(latents))
+        known = self.last.get(key)
+        if known is not None:
+            return replace(self, behind=known, picture=_copied(latents))
         tail = tail_of(self.network, self.layers, _copied(latents))
         if isinstance(tail, WholeRunTail):
             warnings.warn(
                 f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
                 "network runs instead, which is slower and gives the same images",
                 WholeRunWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         bound = replace(self, behind=tail, picture=_copied(latents))
         _refuse_no_gradient(bound, latents)
@@ -203,6 +210,7 @@ class Generator:
         """Whether the tail could not be recorded."""
         return isinstance(self.behind, WholeRunTail)
 
+    @ordinary()
     def head(self, latents: Latents) -> Feature:
         """Run the network up to the cut.
 
@@ -220,6 +228,7 @@ class Generator:
             return self.behind.parts
         return parts_of(self.network, self.layers, map_latents(lambda part: part[:1], latents))
 
+    @ordinary(gradients=False)
     def tail(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
         """Run only what lies behind the cut; gradients flow to `feature` and nowhere else.
 
@@ -241,6 +250,7 @@ class Generator:
             )
         return self.behind(feature)
 
+    @ordinary()
     def image(self, latents: Latents) -> Float[Tensor, "batch channels height width"]:
         """Run the whole network, uncut.
 
@@ -267,6 +277,7 @@ class Generator:
         return {name: list(part.shape[1:]) for name, part in drawn.items()}
 
     @property
+    @ordinary()
     def feature_shape(self) -> FeatureShape:
         """The shape of the feature without its batch axis; of a bundle, one shape a tensor."""
         if self.behind is not None:
@@ -281,6 +292,7 @@ class Generator:
         size = self.behind.bytes_per_item if self.behind is not None else 0
         return max(1, _memory_budget(self.device) // max(size, 1))
 
+    @ordinary()
     @torch.no_grad()
     @full_precision()
     def render(
@@ -294,6 +306,7 @@ class Generator:
         ]
         return torch.cat(chunks)
 
+    @ordinary()
     @torch.no_grad()
     @full_precision()
     def verify_network(self, latents: Latents) -> None:
@@ -305,9 +318,9 @@ class Generator:
         """
         image = self.image(latents)
         refuse_no_image(image, batch_size(latents))
-        with torch.random.fork_rng():
-            # Each run begins at the caller's random state; draws that escape freezing show here.
-            torch.manual_seed((torch.initial_seed() + 1) % 2**63)
+        moves = self.network.random_state.moved is not False
+        # A run begins at the caller's random state; draws that escape freezing show from another.
+        with seeded((torch.initial_seed() + 1) % 2**63) if moves else nullcontext():
             again = self.image(latents)
         # Some GPU kernels add in another order each time; that rounding is no randomness.
         if not relative_gap(again, image) <= ROUNDING:

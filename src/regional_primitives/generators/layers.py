@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,7 +137,8 @@ def tapped(
     """Within this context `visit` sees each layer's tensors when they come, and may replace them.
 
     `visit(i, tensors)` is called for layer number i and returns as many tensors, or None to leave
-    them. No hook is left behind, also after an exception.
+    them. No hook is left behind, also after an exception, and none minds another thread's calls,
+    such as those of a backward pass that computes anew.
     """
     taps = [Tap(layer) for layer in layers]
     modules: dict[int, tuple[nn.Module, list[int]]] = {}
@@ -156,7 +158,11 @@ def tapped(
 def _hook(
     taps: list[Tap], mine: list[int], visit: Callable[[int, list[Tensor]], list[Tensor] | None]
 ) -> Callable[..., Any]:
+    mine_alone = threading.get_ident()
+
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+        if threading.get_ident() != mine_alone:
+            return None
         leaves, structure = pytree.tree_flatten(output)
         changed = False
         for i in mine:

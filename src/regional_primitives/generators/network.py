@@ -27,6 +27,8 @@ from regional_primitives.generators.latents import (
 )
 from regional_primitives.generators.layers import Layer, Tap, tapped
 from regional_primitives.generators.noise import FrozenNoise
+from regional_primitives.generators.random_state import RandomState
+from regional_primitives.runtime.modes import Turn
 
 __all__ = ["ImageOf", "Network", "frozen_twin", "refuse_no_image"]
 
@@ -91,6 +93,10 @@ class Network:
     """The method that generates."""
     draws: dict[str, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
     """Under `single`, the sizes of a single item's random draws, once they are known."""
+    turn: Turn = field(default_factory=Turn, repr=False)
+    """Held by the thread that runs the twin: hooks, buffers and what a forward pass notes down on
+    its modules are one for all threads."""
+    random_state: RandomState = field(default_factory=RandomState, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -117,10 +123,8 @@ class Network:
                 name: value.clone() if isinstance(value, Tensor) else value
                 for name, value in self.fixed.items()
             }
-        devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-        # The state is the caller's, also where the network seeds it or draws past FrozenNoise.
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
-        with torch.random.fork_rng(devices=devices), noise:
+        with self.turn, self.random_state.kept(), noise:
             with self._refusals(latents):
                 output = run(*positional, **named, **fixed)
             if count == 1:
@@ -153,7 +157,7 @@ class Network:
             if not missing:
                 raise _Reached
 
-        with tapped(self.module, layers, take) as taps:
+        with self.turn, tapped(self.module, layers, take) as taps:
             try:
                 self.run(latents)
             except _Reached:
@@ -173,7 +177,7 @@ class Network:
             ]
 
         self.learn_draws(latents)
-        with tapped(self.module, layers, replace) as taps:
+        with self.turn, tapped(self.module, layers, replace) as taps:
             image = self.run(latents)
         refuse_unmet(taps)
         return image

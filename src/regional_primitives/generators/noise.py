@@ -8,6 +8,7 @@ for one item, and is repeated over the batch, so that a batch size cannot change
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,22 +16,37 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regional_primitives.generators.random_state import seeded
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["FrozenNoise"]
 
 _SIZED = {torch.randn, torch.rand, torch.randint}
 """Draw a tensor of a given size."""
-_LIKE = {torch.randn_like, torch.rand_like, torch.randint_like}
-"""Draw a tensor of another one's size."""
-_DROPOUT = {
-    F.dropout,
-    F.dropout1d,
-    F.dropout2d,
-    F.dropout3d,
-    torch.dropout,
+
+
+def _normal_like(one: Tensor, *, generator: torch.Generator, **kwargs: Any) -> Tensor:
+    return torch.empty_like(one, **kwargs).normal_(generator=generator)
+
+
+def _uniform_like(one: Tensor, *, generator: torch.Generator, **kwargs: Any) -> Tensor:
+    return torch.empty_like(one, **kwargs).uniform_(generator=generator)
+
+
+def _whole_like(one: Tensor, *ends: int, generator: torch.Generator, **kwargs: Any) -> Tensor:
+    low = kwargs.pop("low", ends[0] if len(ends) + ("high" in kwargs) > 1 else 0)
+    high = kwargs.pop("high", ends[-1] if ends else None)
+    return torch.empty_like(one, **kwargs).random_(low, high, generator=generator)
+
+
+_LIKE = {
+    torch.randn_like: _normal_like,
+    torch.rand_like: _uniform_like,
+    torch.randint_like: _whole_like,
 }
-"""Multiply by a random mask, which is held."""
+"""Draw a tensor of another one's size; and likewise from a stream, which not every torch can."""
+_DROPOUT = {F.dropout: None, torch.dropout: None, F.dropout1d: 3, F.dropout2d: 4, F.dropout3d: 5}
+"""Multiply by a random mask, which is held: one number an entry, or a channel of so many axes."""
 _IN_PLACE = {
     Tensor.normal_,
     Tensor.uniform_,
@@ -56,7 +72,18 @@ _OTHER = {
     F.feature_alpha_dropout,
     F.gumbel_softmax,
 }
-"""Draw in ways that mix with their arguments; run as they are, from a seeded state."""
+"""Draw in ways that mix with their arguments; run as they are, from a stream or a seeded state."""
+_TAKES_STREAM = {
+    torch.normal,
+    torch.bernoulli,
+    Tensor.bernoulli,
+    torch.multinomial,
+    Tensor.multinomial,
+    torch.poisson,
+    torch.randperm,
+}
+_WITH_STREAMS = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of devices that torch has random generators for."""
 
 
 class FrozenNoise(TorchFunctionMode):
@@ -86,13 +113,13 @@ class FrozenNoise(TorchFunctionMode):
         if func in _LIKE:
             kwargs = dict(kwargs)
             value = args[0] if args else kwargs.pop("input")
-            return self._like(func, value, args[1:], kwargs)
+            return self._like(_LIKE[func], value, args[1:], kwargs)
         if func in _IN_PLACE:
             return args[0].copy_(self._like(func, args[0], args[1:], kwargs))
         if func in _DROPOUT:
             return self._dropout(func, args, kwargs)
         if func in _OTHER:
-            return self._seeded(func, args, kwargs)
+            return self._mixing(func, args, kwargs)
         return func(*args, **kwargs)
 
     def _one(self, size: tuple[int, ...]) -> tuple[int, ...]:
@@ -107,31 +134,33 @@ class FrozenNoise(TorchFunctionMode):
         whole = len(known) == len(size) and all(b % max(a, 1) == 0 for a, b in zip(known, size))  # noqa: B905
         return known if whole else size
 
-    def _draw(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Call `func` on a random state of its own; the caller's state stays as it was.
+    def _stream(self, device: torch.device) -> torch.Generator:
+        """Return the next draw's stream, which nothing else draws from."""
+        self.draws += 1
+        seed = stream(self.seed, "noise", self.draws).initial_seed()
+        # What is on the CPU only in truth, or has no streams of its own, draws from the CPU's.
+        there = device if device.type in _WITH_STREAMS else torch.device("cpu")
+        return torch.Generator(there).manual_seed(seed)
+
+    def _draw(self, func: Callable[..., Any], device: torch.device, args: Any, kwargs: Any) -> Any:
+        """Call `func` on a stream of its own.
 
         Other modes, such as one that records, see the draw as a value that comes from nowhere.
         """
-        self.draws += 1
-        kwargs = {name: value for name, value in kwargs.items() if name != "generator"}
-        seed = stream(self.seed, "noise", self.draws).initial_seed()
-        with (
-            torch._C.DisableTorchFunction(),
-            torch.random.fork_rng(devices=_cuda_devices()),
-            torch.no_grad(),
-        ):
-            torch.manual_seed(seed)
-            return func(*args, **kwargs)
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            return func(*args, **{**kwargs, "generator": self._stream(device)})
 
-    def _seeded(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _mixing(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call `func`, which mixes draws with its arguments, from a state that depends on nothing.
 
         Its gradient is followed, and modes see it, but cannot run it again alike.
         """
-        self.draws += 1
-        kwargs = {name: value for name, value in kwargs.items() if name != "generator"}
-        with torch.random.fork_rng(devices=_cuda_devices()):
-            torch.manual_seed(stream(self.seed, "noise", self.draws).initial_seed())
+        given = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        device = torch.get_default_device() if given is None else given.device
+        if func in _TAKES_STREAM:
+            device = torch.device(kwargs.get("device") or device)
+            return func(*args, **{**kwargs, "generator": self._stream(device)})
+        with seeded(self._stream(torch.device("cpu")).initial_seed()):
             return func(*args, **kwargs)
 
     def _like(
@@ -145,7 +174,7 @@ class FrozenNoise(TorchFunctionMode):
             others = [_fitted(a, size, single) if isinstance(a, Tensor) else a for a in rest]
             named = {k: _fitted(v, size, single) if isinstance(v, Tensor) else v
                      for k, v in kwargs.items()}  # fmt: skip
-        return self._repeated(self._draw(func, (one, *others), named), size)
+        return self._repeated(self._draw(func, value.device, (one, *others), named), size)
 
     def _sized(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
@@ -161,13 +190,14 @@ class FrozenNoise(TorchFunctionMode):
             size = size[0]
         size = tuple(int(side) for side in size)
         kwargs.setdefault("device", torch.get_default_device())
-        return self._repeated(self._draw(func, (*leading, self._one(size)), kwargs), size)
+        device, sized = torch.device(kwargs["device"]), (*leading, self._one(size))
+        return self._repeated(self._draw(func, device, sized, kwargs), size)
 
     def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
         if not training:
             return func(*args, **kwargs)
-        mask = self._like(func, value, (probability, True), {})
+        mask = self._like(partial(_mask, func), value, (probability,), {})
         return value.mul_(mask) if in_place else value * mask
 
     def _repeated(self, one: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -202,5 +232,15 @@ def _dropout_arguments(
     return input, p, training if train is None else train, inplace
 
 
-def _cuda_devices() -> list[int]:
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+def _mask(
+    func: Callable[..., Any], one: Tensor, probability: float, *, generator: torch.Generator
+) -> Tensor:
+    """Return what dropout makes of ones; on the CPU from a stream, as torch makes it of its own."""
+    whole_channels = _DROPOUT[func]
+    known = one.device.type == "cpu" and whole_channels in (None, one.ndim)
+    if not 0 < probability < 1 or not known:
+        with seeded(generator.initial_seed()):
+            return func(one, probability, True)
+    size = list(one.shape) if whole_channels is None else [*one.shape[:2], *[1] * (one.ndim - 2)]
+    kept = one.new_empty(size).bernoulli_(1 - probability, generator=generator)
+    return one * kept.div_(1 - probability)

@@ -7,42 +7,27 @@ differ in the third digit, and a check that compares them would blame the networ
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
-__all__ = ["full_precision"]
+from regional_primitives.runtime.modes import ProcessWide
 
-_lock = threading.Lock()
-_inside = 0
-"""How many checks are under way: torch's switches are one for all threads, so that the first to
-come sets them and the last to go sets them back."""
-_before: list[tuple[Any, str, Any]] = []
+__all__ = ["full_precision"]
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Compute float32 in float32 on every device; the user's own choice stands again after."""
-    global _inside
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _before[:] = _set_all()
-    try:
+    with _precision:
         yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                for place, name, value in _before:
-                    setattr(place, name, value)
 
 
-def _set_all() -> list[tuple[Any, str, Any]]:
-    """Set torch's switches, and return how they stood, in the order in which to set them back.
+def _set_all() -> list[Callable[[], None]]:
+    """Set torch's switches, and return what sets them back, in that order.
 
     torch 2.9 has newer ones beside the older. Whoever has set those differently from each other can
     no longer read the older, and a network that reads the older within the check could not after
@@ -57,9 +42,12 @@ def _set_all() -> list[tuple[Any, str, Any]]:
     try:
         older = [(place, "allow_tf32", place.allow_tf32) for place in (cudnn, matmul)]
     except RuntimeError:
-        for place, name, _ in newer:
-            setattr(place, name, "ieee")
-        return newer
-    for place, name, _ in older:
-        setattr(place, name, False)
-    return older + newer
+        older = []
+    if older and not any(allowed for _, _, allowed in older):
+        return []
+    for place, name, _ in older or newer:
+        setattr(place, name, False if older else "ieee")
+    return [partial(setattr, *before) for before in older + newer]
+
+
+_precision = ProcessWide(_set_all)

@@ -212,7 +212,11 @@ def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> 
         recorder.dependent.update(recording.features[i])
         return copies
 
-    with _followed(network.module, recorder), tapped(network.module, layers, replace) as taps:
+    with (
+        network.turn,
+        _followed(network.module, recorder),
+        tapped(network.module, layers, replace) as taps,
+    ):
         with recorder:
             image = network.run(latents)
         refuse_unmet(taps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,13 +79,16 @@ class Recent:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, key: str, compute: Callable[[], Tensor]) -> Tensor:
         """Return what `compute` gives, from memory if it was computed for the same key lately."""
-        found = self._kept.pop(key, None)
+        with self._lock:
+            found = self._kept.pop(key, None)
         if found is None:
             found = compute()
-        self._kept[key] = found
-        while sum(tensor.nbytes for tensor in self._kept.values()) > self._most_bytes:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[key] = found
+            while sum(tensor.nbytes for tensor in self._kept.values()) > self._most_bytes:
+                self._kept.popitem(last=False)
         return found

@@ -48,6 +48,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.modes import ordinary
 
 __all__ = ["and_harsanyi", "and_values", "or_harsanyi", "or_values"]
 
@@ -124,6 +125,7 @@ def or_values(interactions: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "s
     return _transform(interactions, "or_values")
 
 
+@ordinary(gradients=False)
 def _transform(values: Tensor, name: str) -> Tensor:
     if not isinstance(values, Tensor):
         raise InputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from regional_primitives.evaluate.patterns import Patterns
 from regional_primitives.experiments import PictureComparison
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.comparison_view import comparison_view
@@ -18,6 +19,7 @@ __all__ = ["COMPARISON_REPORT", "write_comparison_report"]
 COMPARISON_REPORT = "compare.html"
 
 
+@ordinary()
 def write_comparison_report(
     folder: AnyPath, comparison: PictureComparison, patterns: Sequence[Patterns]
 ) -> Path:

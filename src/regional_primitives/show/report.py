@@ -9,6 +9,7 @@ from pathlib import Path
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.extras import report_extra, require_report_extra
@@ -21,6 +22,7 @@ REPORT = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+@ordinary()
 def write_report(folder: AnyPath) -> Path:
     """Read a run folder; write its figures and then its report.html, whole or not at all.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.experiments import Relatedness
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show import experiment_pictures, experiment_plots, relation_plots
@@ -128,6 +129,7 @@ class _View:
     about: list[tuple[str, str]]
 
 
+@ordinary()
 def write_reproduction_report(folder: AnyPath, result: Reproduction) -> Path:
     """Draw all figures into the folder, then the page, whole or not at all.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regional_primitives.evaluate.sweep_scores import SweepScores
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.extras import require_report_extra
@@ -20,6 +21,7 @@ SWEEP_FIGURE = "sweep.png"
 """In the folder's figures."""
 
 
+@ordinary()
 def write_sweep_report(folder: AnyPath) -> Path:
     """Read sweep.json; write the figure and then sweep.html, whole or not at all.
 

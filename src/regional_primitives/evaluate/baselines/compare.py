@@ -30,6 +30,7 @@ from regional_primitives.evaluate.demand_errors import demand_errors
 from regional_primitives.evaluate.energy import count_for
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.rich_display import RichResult
@@ -163,6 +164,7 @@ class Comparison(RichResult):
             raise InputError(str(error)) from error
 
 
+@ordinary()
 def baselines(
     decomposition: Decomposition,
     generator: Generator,

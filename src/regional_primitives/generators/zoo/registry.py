@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from regional_primitives.errors import InputError
 from regional_primitives.generators.cut import cut
 from regional_primitives.generators.generator import Generator, Latents
+from regional_primitives.generators.random_state import seeded
 from regional_primitives.generators.zoo import faces, photos, terrain, toy
 from regional_primitives.generators.zoo.photographs import read_photograph
+from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import typed
 
@@ -122,6 +124,7 @@ ZOO: dict[str, ZooEntry] = {
 }
 
 
+@ordinary()
 def load_generator(
     name: str,
     layer: str | None = None,
@@ -153,6 +156,8 @@ def load_generator(
         sizes = ", ".join(map(str, entry.sizes))
         raise InputError(f"{name!r} has no size {size}; it has: {sizes}")
     loaded = entry.load(path_of(weights, "the weights") if weights is not None else None, side)
+    with seeded(0):  # layers are made with random weights, which are then replaced
+        loaded = entry.load(Path(weights) if weights is not None else None, side)
     try:
         network = loaded.network.to(device)
     except (RuntimeError, AssertionError) as error:
