@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 from regional_primitives.generators import noise
 from regional_primitives.generators.network import Network, frozen_twin
 from regional_primitives.generators.noise import FrozenNoise
+from regional_primitives.runtime.streams import stream
 
 
 def _own():
@@ -31,6 +32,7 @@ SIZED = {
     "randn of one size": lambda b: torch.randn(b, 4, 1, 16),
     "randn with dtype": lambda b: torch.randn(b, 64, dtype=torch.float64),
     "randn with generator": lambda b: torch.randn(b, 64, generator=_own()),
+    "randn with no device": lambda b: torch.randn((b, 64), device=None),
     "randn with device": lambda b: torch.randn((b, 64), device=torch.device("cpu")),
     "rand": lambda b: torch.rand(b, 64),
     "rand by keyword": lambda b: torch.rand(size=(b, 64), dtype=torch.float64),
@@ -412,3 +414,27 @@ def test_draw_does_not_require_a_gradient():
         value = torch.ones(2, 3, requires_grad=True)
         assert not torch.randn_like(value).requires_grad
         assert isinstance(torch.randn_like(value), Tensor)
+
+
+@pytest.mark.parametrize(
+    "draw", [d for name, d in DRAWS.items() if "generator" not in name and "dropout" not in name]
+)
+def test_draws_are_those_of_torch_after_seeding_and_leave_its_state_alone(draw):
+    seed = stream(0, "noise", 1).initial_seed()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        expected = draw(1)
+    before = torch.get_rng_state()
+    assert torch.equal(_frozen(draw, 1), expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dropout", [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d])
+def test_dropout_is_that_of_torch_after_seeding(dropout):
+    shape = {F.dropout1d: (1, 64, 3), F.dropout2d: (1, 64, 3, 2)}.get(dropout, (1, 64, 3, 2, 2))
+    for probability in (0.0, 0.3, 1.0):
+        with torch.random.fork_rng():
+            torch.manual_seed(stream(0, "noise", 1).initial_seed())
+            expected = dropout(torch.ones(shape), probability, True)
+        with FrozenNoise(1):
+            assert torch.equal(dropout(torch.ones(shape), probability, True), expected)

@@ -158,8 +158,7 @@ class FrozenNoise(TorchFunctionMode):
         given = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
         device = torch.get_default_device() if given is None else given.device
         if func in _TAKES_STREAM:
-            device = torch.device(kwargs.get("device") or device)
-            return func(*args, **{**kwargs, "generator": self._stream(device)})
+            return func(*args, **{**kwargs, "generator": self._stream(_device(kwargs, device))})
         with seeded(self._stream(torch.device("cpu")).initial_seed()):
             return func(*args, **kwargs)
 
@@ -189,9 +188,8 @@ class FrozenNoise(TorchFunctionMode):
         if len(size) == 1 and isinstance(size[0], (tuple, list)):
             size = size[0]
         size = tuple(int(side) for side in size)
-        kwargs.setdefault("device", torch.get_default_device())
-        device, sized = torch.device(kwargs["device"]), (*leading, self._one(size))
-        return self._repeated(self._draw(func, device, sized, kwargs), size)
+        device = kwargs["device"] = _device(kwargs, torch.get_default_device())
+        return self._repeated(self._draw(func, device, (*leading, self._one(size)), kwargs), size)
 
     def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
@@ -205,6 +203,11 @@ class FrozenNoise(TorchFunctionMode):
         if tuple(one.shape) == size:
             return one
         return one.repeat([b // max(a, 1) for a, b in zip(one.shape, size, strict=True)])
+
+
+def _device(kwargs: dict[str, Any], otherwise: torch.device) -> torch.device:
+    asked = kwargs.get("device")
+    return otherwise if asked is None else torch.device(asked)
 
 
 def _first_tensor(args: Any, kwargs: dict[str, Any]) -> bool:
