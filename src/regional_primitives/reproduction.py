@@ -89,6 +89,8 @@ class _Measured:
     key: str
     additivity: Additivity
     cost: ObviousCost
+
+
 @ordinary()
 def reproduce(
     model: str,

@@ -155,9 +155,9 @@ def load_generator(
     if side not in entry.sizes:
         sizes = ", ".join(map(str, entry.sizes))
         raise InputError(f"{name!r} has no size {size}; it has: {sizes}")
-    loaded = entry.load(path_of(weights, "the weights") if weights is not None else None, side)
+    given = path_of(weights, "the weights") if weights is not None else None
     with seeded(0):  # layers are made with random weights, which are then replaced
-        loaded = entry.load(Path(weights) if weights is not None else None, side)
+        loaded = entry.load(given, side)
     try:
         network = loaded.network.to(device)
     except (RuntimeError, AssertionError) as error:
