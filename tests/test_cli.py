@@ -221,6 +221,49 @@ def test_bad_input_is_one_line_and_status_two(primitives, words, message):
     assert message in lines[0]
 
 
+def _shell(line):
+    """Run a line in a shell, `primitives` being the command; returns (status, output, messages)."""
+    command = f'primitives() {{ {sys.executable} -m regional_primitives "$@"; }}; {line}'
+    found = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120)
+    return found.returncode, found.stdout.decode(), found.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("primitives models > /dev/full", 2, "error: standard output cannot be written: No space"),
+        ("primitives --help > /dev/full", 2, "error: standard output cannot be written: No space"),
+        ("primitives models >&-", 2, "error: standard output is closed; send it to a file"),
+        ("primitives nosuch 2> /dev/full", 2, ""),
+        ("primitives models 2>&- | true; exit ${PIPESTATUS[0]}", 0, ""),
+    ],
+)
+def test_output_that_nobody_takes_is_told(line, status, told):
+    if "/dev/full" in line and not os.path.exists("/dev/full"):  # noqa: PTH110
+        line, told = line.replace("> /dev/full", ">&-"), told and "error: standard output is closed"
+    found, _, messages = _shell(line)
+    assert found == status, messages
+    assert "Traceback" not in messages
+    lines = [one for one in messages.splitlines() if one.startswith("error")]
+    assert len(lines) == bool(told)
+    assert messages.startswith(told)
+
+
+def test_output_suits_every_encoding(tmp_path):
+    status, out, messages = _shell("PYTHONUTF8=0 PYTHONIOENCODING=ascii primitives models")
+    assert (status, "Traceback" in messages) == (0, False)
+    assert "64 ? 64" in out
+    status, out, _ = _shell("PYTHONUTF8=0 PYTHONIOENCODING=ascii primitives models --json")
+    assert "64 × 64" in str(json.loads(out))
+
+
+def test_a_narrow_terminal_loses_no_words(primitives, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    status, out, _ = primitives("models")
+    assert status == 0
+    assert "faces" in out
+
+
 def test_bugs_keep_their_traceback(primitives, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")

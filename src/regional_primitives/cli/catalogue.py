@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json, Size, Weights
-from regional_primitives.cli.output import print_json, tell
+from regional_primitives.cli.output import print_json, print_table, tell
 from regional_primitives.generators import ZOO, load_generator
 from regional_primitives.generators import layers as cut_points
 from regional_primitives.generators.feature import describe_shape, unit_count
@@ -47,7 +46,7 @@ def layers(
             f"{point.time_share:.1%}",
             f"{len(point.flows_past)}: {past}" if past else "nothing",
         )
-    Console().print(table)
+    print_table(table)
     if not every:
         tell("these are the layers worth using; --all lists every one")
 
@@ -78,7 +77,7 @@ def models(as_json: Json = False) -> None:
         table.add_row(
             *{**row, "layers": listed, "installed": row["installed"].split(";")[0]}.values()
         )
-    Console().print(table)
+    print_table(table)
     for entry in ZOO.values():
         if not entry.installed():
             typer.echo(f"{entry.name}: {entry.how_to_get}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from regional_primitives import runs
@@ -16,7 +15,7 @@ from regional_primitives.apply.pairs import RULES
 from regional_primitives.apply.records import check_edit_file
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
-from regional_primitives.cli.output import print_json, tell
+from regional_primitives.cli.output import print_json, print_table, tell
 from regional_primitives.decompose import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.settings import pair
@@ -228,7 +227,7 @@ def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
     for way in effects.ways:
         values = [f"{way.inside:.1%}", f"{way.outside:.2%}", _share(way.leak), _share(way.seam)]
         table.add_row(WAYS[way.way], *values, *([_share(way.target_error)] if aims else []))
-    Console().print(table)
+    print_table(table)
     if effects.pixels == 1:
         typer.echo("components of all patches change, so nothing is outside to leak to")
     if effects.seam_before is not None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from regional_primitives import reproduction, runs, sweeps
 from regional_primitives.cli.application import app
@@ -21,7 +20,7 @@ from regional_primitives.cli.options import (
     Weights,
     preset,
 )
-from regional_primitives.cli.output import open_report, print_json, print_run, tell
+from regional_primitives.cli.output import open_report, print_json, print_run, print_table, tell
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate import Evaluation
@@ -185,7 +184,7 @@ def sweep(
     if as_json:
         print_json(result.to_dict())
         return
-    Console().print(terminal_table(result))
+    print_table(terminal_table(result))
     if (folder / SWEEP_REPORT).is_file():
         typer.echo(f"report: {folder / SWEEP_REPORT}")
 
@@ -248,7 +247,7 @@ def reproduce(
     if as_json:
         print_json(result.to_dict())
         return
-    Console().print(reproduction_table(result))
+    print_table(reproduction_table(result))
     if (folder / REPRODUCTION_REPORT).is_file():
         typer.echo(f"report: {folder / REPRODUCTION_REPORT}")
 

@@ -16,7 +16,10 @@ from rich.table import Table
 from regional_primitives.evaluate import Comparison, Scores
 from regional_primitives.show.report import REPORT
 
-__all__ = ["has_screen", "open_report", "print_json", "print_run", "tell"]
+__all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
+
+_LEAST_WIDTH = 80
+"""Columns; the tables are made for these."""
 
 
 def print_run(
@@ -40,7 +43,7 @@ def print_run(
     table.add_row("consistency", f"{scores.consistency:.2f}")
     table.add_row("components for 90 % of the energy", f"{scores.n90} of {scores.components}")
     table.add_row("evaluations of the tail", f"{scores.evaluations:,}")
-    Console().print(table)
+    print_table(table)
     if compared is not None:
         _print_baselines(compared)
     if report.is_file():
@@ -68,14 +71,21 @@ def _print_baselines(compared: Comparison) -> None:
             *axioms,
             f"{method.evaluations:,}",
         )
-    Console().print(table)
+    print_table(table)
     for name, why in compared.left_out.items():
         tell(f"{name} is left out: {why}")
 
 
 def print_json(content: Any) -> None:
-    """Print a result for scripts."""
-    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+    """Print a result for scripts; its escapes suit every encoding."""
+    typer.echo(json.dumps(content, indent=2))
+
+
+def print_table(table: Any) -> None:
+    """Print a table; a narrower terminal breaks its lines rather than that words are left out."""
+    console = Console()
+    console.width = max(console.width, _LEAST_WIDTH)
+    console.print(table)
 
 
 def open_report(report: Path) -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from regional_primitives import comparisons, runs
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
-from regional_primitives.cli.output import print_json, print_run
+from regional_primitives.cli.output import print_json, print_run, print_table
 from regional_primitives.evaluate import BASELINES, Evaluation
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
@@ -72,8 +71,7 @@ def compare(
     if as_json:
         print_json({"runs": [str(folder) for folder in folders], **result.to_dict()})
         return
-    console = Console()
-    console.print(terminal_table(result))
-    console.print(terminal_fields(result))
+    print_table(terminal_table(result))
+    print_table(terminal_fields(result))
     if out is not None and (out / COMPARISON_REPORT).is_file():
         typer.echo(f"report: {out / COMPARISON_REPORT}")
