@@ -56,7 +56,7 @@ class EditedRun:
         found = EditedRun.of(decomposition)
         for what, mine, given in (
             ("weights", self.weights_digest[:12], found.weights_digest[:12]),
-            ("layer", self.layer[:60], found.layer[:60]),
+            ("layer", repr(self.layer)[:60], repr(found.layer)[:60]),
             ("components", self.components_digest[:12], found.components_digest[:12]),
         ):
             if mine != given:
@@ -146,7 +146,7 @@ def read_record(path: Path) -> dict[str, Any]:
     version = content.get("schema_version")
     if version != _SCHEMA_VERSION:
         raise StorageError(
-            f"{path} has schema version {str(version)[:20]}; this release reads {_SCHEMA_VERSION}"
+            f"{path} has schema version {repr(version)[:20]}; this release reads {_SCHEMA_VERSION}"
         )
     own = {field.name: content[field.name] for field in fields(_Record) if field.name in content}
     try:

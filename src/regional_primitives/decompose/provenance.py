@@ -6,7 +6,9 @@ import platform
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from regional_primitives.runtime.storage import AtLeastZero, Count
 
@@ -18,7 +20,7 @@ class Provenance:
     """Where a decomposition comes from: all that is needed to make it again, and what it cost."""
 
     generator: str
-    layer: str
+    layer: Annotated[str, Meta(max_length=2000)]
     weights_digest: str
     """SHA-256 over the network's weights."""
     image_range: tuple[float, float]

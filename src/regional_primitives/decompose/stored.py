@@ -129,7 +129,7 @@ def read_manifest(folder: Path) -> Manifest:
     version = content.get("schema_version")
     if version not in _READABLE or isinstance(version, bool):
         raise StorageError(
-            f"{folder} has schema version {str(version)[:20]}; this release reads "
+            f"{folder} has schema version {repr(version)[:20]}; this release reads "
             f"{' and '.join(map(str, _READABLE))}"
         )
     own = {field.name for field in fields(Manifest)}

@@ -202,7 +202,7 @@ class SweepScores(_Sweep):
         version = content.pop("schema_version", None)
         if version != SCHEMA_VERSION or isinstance(version, bool):
             raise StorageError(
-                f"{folder / SWEEP} has schema version {str(version)[:20]}; this release reads "
+                f"{folder / SWEEP} has schema version {repr(version)[:20]}; this release reads "
                 f"{SCHEMA_VERSION}"
             )
         try:

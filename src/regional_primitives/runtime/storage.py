@@ -86,8 +86,10 @@ def typed(content: Any, kind: Any) -> Any:
         if unknown:
             told = ", ".join(map(repr, sorted(unknown)))
             raise ValueError(f"it has names that are not known: {told[:200]}")
-    # msgspec's error is a ValueError with one line that names the place.
-    return msgspec.convert(content, kind, str_keys=True)
+    try:
+        return msgspec.convert(content, kind, str_keys=True)
+    except msgspec.ValidationError as error:  # one line that names the place, and may hold a value
+        raise ValueError(str(error)[:300]) from error
 
 
 def write_tensors(
