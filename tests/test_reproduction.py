@@ -113,11 +113,14 @@ def test_fits_that_are_replaced_count_no_more(made, monkeypatch, tmp_path):
     assert not list(made[0].glob("*/checkpoint-*")), "checkpoints of finished work stay"
 
 
-def test_leftovers_and_hidden_files_do_not_block(made, tmp_path):
+def test_leftovers_and_hidden_files_do_not_block(made, tmp_path, monkeypatch):
     folder = shutil.copytree(made[0], tmp_path / "again")
     (folder / ".DS_Store").touch()
     (folder / f".{REPRODUCTION}.primitives-abcd_123").write_text("half")
     (folder / f".{REPRODUCTION}.xxxx").write_text("half, of an earlier release")
+    monkeypatch.setattr(reproduction, "explain", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr(reproduction, "_experiments", lambda *_: made[1])
+    monkeypatch.setattr(reproduction, "write_reproduction_report", lambda *_: None)
     reproduce("planted", folder, **QUICK)
     assert {path.name for path in folder.glob(".*")} == {".DS_Store", f".{REPRODUCTION}.xxxx"}
 
