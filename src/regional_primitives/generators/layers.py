@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.generators.structures import leaves as leaves_of
+from regional_primitives.generators.structures import with_leaves
 
 __all__ = ["JOIN", "Layer", "Tap", "joined", "parse_layers", "tapped"]
 
@@ -163,7 +164,7 @@ def _hook(
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
         if threading.get_ident() != mine_alone:
             return None
-        leaves, structure = pytree.tree_flatten(output)
+        leaves = list(leaves_of(output).values())
         changed = False
         for i in mine:
             tap = taps[i]
@@ -176,7 +177,7 @@ def _hook(
                 leaves[place] = tensor
                 changed = True
             tap.tensors = [leaves[place] for place in places]
-        return pytree.tree_unflatten(leaves, structure) if changed else None
+        return with_leaves(output, leaves) if changed else None
 
     return hook
 

@@ -7,9 +7,9 @@ mode, a gradient flag or a changed buffer behind.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ from regional_primitives.generators.latents import (
 from regional_primitives.generators.layers import Layer, Tap, tapped
 from regional_primitives.generators.noise import FrozenNoise
 from regional_primitives.generators.random_state import RandomState
+from regional_primitives.generators.structures import leaves
 from regional_primitives.runtime.modes import Turn
 
 __all__ = ["ImageOf", "Network", "frozen_twin", "refuse_no_image"]
@@ -244,7 +245,7 @@ def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
         image = output
     else:
         found = {
-            path: leaf for path, leaf in _leaves(output).items() if _is_image_shaped(leaf, count)
+            path: leaf for path, leaf in leaves(output).items() if _is_image_shaped(leaf, count)
         }
         if len(found) > 1:
             raise GeneratorError(
@@ -272,19 +273,6 @@ def refuse_no_image(image: Tensor, count: int) -> None:
         raise GeneratorError("the network gives an image with NaN or infinite pixels")
 
 
-def _leaves(output: Any) -> dict[str, Any]:
-    """List what a network returns, each under the path that leads to it."""
-    if isinstance(output, Mapping):
-        items: Iterable[tuple[str, Any]] = ((f"[{key!r}]", part) for key, part in output.items())
-    elif isinstance(output, (tuple, list)):
-        items = ((f"[{i}]", part) for i, part in enumerate(output))
-    elif is_dataclass(output) and not isinstance(output, type):
-        items = ((f".{part.name}", getattr(output, part.name)) for part in fields(output))
-    else:
-        return {"": output}
-    return {path + rest: leaf for path, part in items for rest, leaf in _leaves(part).items()}
-
-
 def _is_image_shaped(leaf: Any, count: int) -> bool:
     return (
         isinstance(leaf, Tensor)
@@ -297,7 +285,7 @@ def _is_image_shaped(leaf: Any, count: int) -> bool:
 def _listed(output: Any) -> str:
     return ", ".join(
         f"{path} {list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__}"
-        for path, leaf in _leaves(output).items()
+        for path, leaf in leaves(output).items()
     )
 
 

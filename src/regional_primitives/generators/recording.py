@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from regional_primitives.generators.latents import Latents, map_latents, parts
 from regional_primitives.generators.layers import Layer, tapped
 from regional_primitives.generators.network import Network, refuse_unmet
+from regional_primitives.generators.structures import leaves
 
 __all__ = ["Operation", "Recording", "Value", "map_leaves", "record"]
 
@@ -240,10 +241,8 @@ def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
         def hook(part: nn.Module, inputs: Any, output: Any) -> None:
             recorder.place.pop()
             calls[name] = calls.get(name, 0) + 1
-            met: list[int] = []
-            leaves: list[Any] = []
-            map_leaves(leaves.append, output)
-            met = [recorder.number(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
+            returned = leaves(output).values()
+            met = [recorder.number(leaf) for leaf in returned if isinstance(leaf, Tensor)]
             done = len(recorder.recording.operations)
             recorder.recording.returned.append((name, calls[name], met, done))
 
