@@ -109,6 +109,7 @@ def unified(two: Recording, three: Recording) -> list[Operation]:
                 a.outputs,
                 tuple({*a.mutated, *b.mutated}),
                 a.seconds,
+                a.follows and b.follows,
             )
         )
     return result

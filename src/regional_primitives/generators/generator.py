@@ -180,7 +180,6 @@ class Generator:
                 stacklevel=3,
             )
         bound = replace(self, behind=tail, picture=_copied(latents))
-        _refuse_no_gradient(bound, latents)
         self.last.clear()  # side inputs of one picture are kept, not of many
         self.last[key] = tail
         return bound
@@ -341,21 +340,3 @@ def _memory_budget(device: torch.device) -> int:
 
 def _copied(latents: Latents) -> Latents:
     return map_latents(lambda part: part.clone(), latents)
-
-
-@full_precision()
-def _refuse_no_gradient(generator: Generator, latents: Latents) -> None:
-    """Refuse a tail through which no gradient flows."""
-    feature = generator.head(latents)
-    leaves = tuple(tensor.requires_grad_(True) for tensor in tensors_of(feature))
-    why = "the network detaches its values or runs under torch.no_grad()"
-    try:
-        with torch.enable_grad():
-            image = generator.tail(leaves[0] if isinstance(feature, Tensor) else leaves)
-        flows = image.requires_grad
-    except (RuntimeError, InputError) as error:
-        flows, why = False, str(error).splitlines()[0]
-    if not flows:
-        raise GeneratorError(
-            f"no gradient flows from the picture back to {generator.layer!r}: {why}"
-        )

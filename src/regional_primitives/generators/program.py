@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from regional_primitives.generators.batch import BatchAxis, Scaled, UnrecordableError, unified
@@ -67,10 +68,13 @@ class Program:
     """What the values between feature and image take up in memory, an item."""
 
 
-def tail_program(two: Recording, three: Recording, *, inner: bool = False) -> Program:
+def tail_program(
+    two: Recording, three: Recording, *, inner: bool = False, follow_all: bool = False
+) -> Program:
     """Make a program of two recordings of one picture, repeated two and three times.
 
-    With `inner`, side inputs with several entries an item have their items innermost.
+    With `inner`, side inputs with several entries an item have their items innermost. With
+    `follow_all`, gradients are followed also where the network does not.
 
     Raises:
         UnrecordableError: the runs differ in more than the batch, or the tail's path depends on
@@ -104,7 +108,10 @@ def tail_program(two: Recording, three: Recording, *, inner: bool = False) -> Pr
                 known[number] = f"c{len(table)}"
                 table[known[number]] = two.values[number]
         names = {**known, **sides}
-        lines.append(_statement(operation, names, table))
+        statement = _statement(operation, names, table)
+        if not (operation.follows or follow_all):
+            statement = f"with {_entry(torch.no_grad, table)}(): {statement}"
+        lines.append(statement)
     extrapolates = any(_has_offset((operations[i].arguments, operations[i].keywords)) for i in kept)
     lines = _with_releases(lines, kept, operations, two.image, set(known) | set(sides))
     image = {**known, **sides}.get(two.image, f"v{two.image}")

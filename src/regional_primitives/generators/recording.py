@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import CheckpointFunction
 
+from regional_primitives.generators.gradients import applied_by
 from regional_primitives.generators.latents import Latents, map_latents, parts
 from regional_primitives.generators.layers import Layer, tapped
 from regional_primitives.generators.network import Network, refuse_unmet
@@ -58,6 +60,8 @@ class Operation:
     mutated: tuple[int, ...]
     """Values that the call wrote into."""
     seconds: float
+    follows: bool = True
+    """Whether the network follows gradients here; not under its own `torch.no_grad`."""
 
 
 @dataclass
@@ -129,6 +133,8 @@ class _Recorder(TorchFunctionMode):
         """Values that depend on the feature, as far as seen from plain data flow."""
         self.place: list[str] = []
         """The submodules being run, outermost first."""
+        self.inside = False
+        """Whether a Function is being applied, which is one operation."""
 
     def number(self, tensor: Tensor) -> int:
         """Return a tensor's number; a new one where it has none."""
@@ -154,6 +160,14 @@ class _Recorder(TorchFunctionMode):
     ) -> Any:
         """Call the function and write it down."""
         kwargs = kwargs or {}
+        if self.inside:
+            return func(*args, **kwargs)
+        return self._written(func, func, args, kwargs)
+
+    def _written(
+        self, func: Any, call: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """Write down `func`, which `call` calls."""
         name = getattr(func, "__name__", "")
         if name == "requires_grad_":  # no calculation, and replayed it would break the gradient
             return func(*args, **kwargs)
@@ -161,7 +175,7 @@ class _Recorder(TorchFunctionMode):
         values = self.recording.values
         versions = [_version(values[i]) for i in inputs]
         began = time.perf_counter()
-        output = func(*args, **kwargs)
+        output = call(*args, **kwargs)
         seconds = time.perf_counter() - began
         result, outputs = self._numbered(output)
         mutated = tuple(
@@ -172,7 +186,17 @@ class _Recorder(TorchFunctionMode):
                 self.recording.reads += [(i, name) for i in inputs]
             return output
         self.recording.operations.append(
-            Operation(func, arguments, keywords, result, inputs, outputs, mutated, seconds)
+            Operation(
+                func,
+                arguments,
+                keywords,
+                result,
+                inputs,
+                outputs,
+                mutated,
+                seconds,
+                torch.is_grad_enabled(),
+            )
         )
         if self.dependent.intersection(inputs):
             self.dependent.update(outputs, mutated)
@@ -180,12 +204,29 @@ class _Recorder(TorchFunctionMode):
                 self.recording.first_use.setdefault(i, version)
         return output
 
+    def applied(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Apply an autograd Function and write it down as one operation."""
+
+        def whole(*args: Any, **kwargs: Any) -> Any:
+            self.inside = True
+            try:
+                return func(*args, **kwargs)
+            finally:
+                self.inside = False
+
+        if self.inside:
+            return func(*args, **kwargs)
+        if func.__self__ is CheckpointFunction:  # a way to save memory, whose gradient is ordinary
+            run, _, *given = args
+            return run(*given)
+        return self._written(func, whole, args, kwargs)
+
 
 def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else int(tensor._version)
 
 
-@torch.no_grad()
+@torch.enable_grad()  # of nothing, since no value asks for it; a network's own no_grad then shows
 def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> Recording:
     """Run a network once and write the run down.
 
@@ -218,7 +259,7 @@ def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> 
         _followed(network.module, recorder),
         tapped(network.module, layers, replace) as taps,
     ):
-        with recorder:
+        with recorder, applied_by(recorder.applied):
             image = network.run(latents)
         refuse_unmet(taps)
     recording.image = recorder.number(image)

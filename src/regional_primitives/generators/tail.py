@@ -2,12 +2,14 @@
 
 By default it is recorded and runs only what lies behind the cut (`RecordedTail`). Where a network
 cannot be recorded, the whole network runs with the layer's output replaced (`WholeRunTail`), which
-is slower and gives the same images: it is what a tail means, and each recording is checked on it.
+is slower and gives the same images and gradients: it is what a tail means, and each recording is
+checked on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -15,9 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.errors import GeneratorError
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.feature import Feature, FeatureShape, tensors_of
+from regional_primitives.generators.gradients import PastNoGrad, vector_jacobian
 from regional_primitives.generators.latents import Latents, concatenate, map_latents
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network
@@ -40,6 +43,9 @@ __all__ = [
 
 ROUNDING = 1e-5
 """The largest difference of two images, relative to the largest pixel, that passes as rounding."""
+
+_MOST_ROUNDING = 1e-2
+"""What no network's own rounding may excuse: gradients apart by more follow other rules."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,9 @@ class WholeRunTail:
     """Why nothing faster can be had."""
     mixes: bool = False
     """Whether the network mixes the items of a batch; then they go through one by one."""
+    follow_all: bool = False
+    """Whether gradients are followed past the network's own `torch.no_grad`: all of it is under
+    that, as samplers are, and has none otherwise."""
 
     def __call__(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
         """Generate images; gradients flow to the feature and nowhere else."""
@@ -128,7 +137,8 @@ class WholeRunTail:
         if self.mixes and batch > 1:
             return torch.cat([self(item) for item in items_of(feature)])
         latents = repeated(self.latents, batch)
-        return self.network.substituted(latents, self.layers, self.parts.by_layer(feature))
+        with PastNoGrad() if self.follow_all else nullcontext():
+            return self.network.substituted(latents, self.layers, self.parts.by_layer(feature))
 
 
 Tail: TypeAlias = RecordedTail | WholeRunTail
@@ -153,37 +163,85 @@ def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Ta
     Raises:
         InputError: latents that the network rejects.
         GeneratorError: a layer that is not called, is called several times without saying which,
-            gives no tensor with a batch axis, or that the picture does not depend on.
+            gives no tensor with a batch axis, or that the picture does not depend on; no gradient,
+            or one that is zero everywhere.
     """
     two, three = (record(network, repeated(latents, count), layers) for count in (2, 3))
     parts = _settled(_parts(two.given, three.given, layers), network, layers, latents)
     whole = WholeRunTail(parts, network, layers, latents, 0, "")
     probes = _probes(parts.feature(two.given))
-    with torch.no_grad():
-        expected = whole(probes)
+    expected, gradient, lost = _followed(whole, probes)
+    if gradient is None:
+        whole = replace(whole, follow_all=True)
+        expected, gradient, lost = _followed(whole, probes)
     if torch.equal(expected, two.values[two.image]):
         raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
     try:
-        return _recorded(two, three, whole, probes, expected)
+        recorded, gradient = _recorded(two, three, whole, probes, expected, gradient)
+        _refuse_no_gradient(recorded, whole, gradient, lost, parts.feature(two.given))
+        return recorded
     except UnrecordableError as error:
         why, one_by_one = str(error), error.one_by_one
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         why, one_by_one = f"{type(error).__name__}: {error}", False
+    _refuse_no_gradient(whole, whole, gradient, lost, parts.feature(two.given))
     mixes = one_by_one or _mixes(whole, probes, expected)
     size = two.bytes_of(range(len(two.operations))) // 2
     return replace(whole, bytes_per_item=size, why=why, mixes=mixes)
 
 
+def _followed(whole: WholeRunTail, probes: Feature) -> tuple[Tensor, Tensor | None, str]:
+    """Return images and gradient of a whole run, and why there is no gradient."""
+    why = "the network detaches its values or runs under torch.no_grad()"
+    try:
+        return *vector_jacobian(whole, probes), why
+    except (RuntimeError, InputError) as error:
+        why = str(error).splitlines()[0]
+    with torch.no_grad():
+        return whole(probes), None, why
+
+
+def _refuse_no_gradient(
+    tail: Tail, whole: WholeRunTail, gradient: Tensor | None, why: str, own: Feature
+) -> None:
+    """Refuse a tail through which no gradient flows, or one that is zero for every unit.
+
+    Raises:
+        GeneratorError: so it is.
+    """
+    layer = joined(whole.layers)
+    if gradient is None:
+        raise GeneratorError(f"no gradient flows from the picture back to {layer!r}: {why}")
+    # One place may lie where all units are dead; elsewhere some are not.
+    for scale in (0.0, 1.0, -1.0, 4.0):
+        if bool(gradient.any()):
+            return
+        tensors = tuple(scale * tensor for tensor in tensors_of(own))
+        _, found = vector_jacobian(tail, tensors[0] if isinstance(own, Tensor) else tensors)
+        gradient = gradient if found is None else found
+    if not bool(gradient.any()):
+        raise GeneratorError(
+            f"the gradient from the picture back to {layer!r} is zero everywhere: the network "
+            "rounds, compares or takes signs behind it, so that no descent can begin; leave that "
+            "out, or give it a gradient of its own (torch.autograd.Function)"
+        )
+
+
 def _recorded(
-    two: Recording, three: Recording, whole: WholeRunTail, probes: Feature, expected: Tensor
-) -> RecordedTail:
+    two: Recording,
+    three: Recording,
+    whole: WholeRunTail,
+    probes: Feature,
+    expected: Tensor,
+    gradient: Tensor | None,
+) -> tuple[RecordedTail, Tensor | None]:
     """Make the tail of recordings, in whichever layout of side inputs gives the right images.
 
     Raises:
         UnrecordableError: neither does.
         GeneratorError: nothing lies behind a layer.
     """
-    program = tail_program(two, three)
+    program = tail_program(two, three, follow_all=whole.follow_all)
     if program.operations == 0:
         raise GeneratorError(f"nothing is computed behind layer {joined(whole.layers)!r}")
     if program.unused_layers:
@@ -191,22 +249,31 @@ def _recorded(
         raise GeneratorError(f"nothing of the picture depends on layer {name!r}")
     several = any(side.axis is not None and side.axis.multiple > 1 for side in program.sides)
     try:
-        return _checked(RecordedTail(whole.parts, program), whole, probes, expected)
+        return _checked(RecordedTail(whole.parts, program), whole, probes, expected, gradient)
     except UnrecordableError:
         if not several:
             raise
-        program = tail_program(two, three, inner=True)
-        return _checked(RecordedTail(whole.parts, program), whole, probes, expected)
+        program = tail_program(two, three, inner=True, follow_all=whole.follow_all)
+        return _checked(RecordedTail(whole.parts, program), whole, probes, expected, gradient)
 
 
 @torch.no_grad()
 def _checked(
-    recorded: RecordedTail, whole: WholeRunTail, probes: Feature, expected: Tensor
-) -> RecordedTail:
+    recorded: RecordedTail,
+    whole: WholeRunTail,
+    probes: Feature,
+    expected: Tensor,
+    gradient: Tensor | None,
+) -> tuple[RecordedTail, Tensor | None]:
     """Check a recording against whole runs with other features than it was made with.
 
+    Where whole runs have no gradient, as under `torch.inference_mode`, the recording's own stands.
+
+    Returns:
+        The tail, and its gradient at the probes.
+
     Raises:
-        UnrecordableError: it gives other images.
+        UnrecordableError: it gives other images, or another gradient.
     """
 
     def gap(feature: Feature) -> float:
@@ -214,16 +281,43 @@ def _checked(
         return relative_gap(recorded(feature), whole(feature))
 
     alone = items_of(probes)
-    gaps = [relative_gap(recorded(probes), expected), gap(alone[0])]
+    images, own = vector_jacobian(recorded, probes)
+    gaps = [relative_gap(images, expected), gap(alone[0])]
     if recorded.program.extrapolates:
         gaps.append(gap(_joined([*alone, *alone, alone[0]])))
     if max(gaps) > tolerance(recorded.parts):
         raise UnrecordableError(
             f"the recorded part gives other images (relative difference {max(gaps):.2g})"
         )
+    if gradient is not None:
+        _refuse_other_gradient(own, gradient, whole, alone)
     if not _mixes(recorded, probes, expected):
-        return recorded
-    return replace(recorded, mixes=True)
+        return recorded, own
+    return replace(recorded, mixes=True), own
+
+
+def _refuse_other_gradient(
+    own: Tensor | None, expected: Tensor, whole: WholeRunTail, alone: list[Feature]
+) -> None:
+    """Refuse a recording whose gradient at the probes is not that of the whole network.
+
+    Gradients add more terms than images do and round more; a network in low precision more still,
+    which the gap between its own runs of one item and of two tells.
+
+    Raises:
+        UnrecordableError: so it is.
+    """
+    gap = float("inf") if own is None else relative_gap(own, expected)
+    allowed = 10 * tolerance(whole.parts)
+    if gap > allowed:
+        rows = [row for item in alone if (row := vector_jacobian(whole, item)[1]) is not None]
+        rounding = relative_gap(torch.cat(rows), expected)
+        allowed = max(allowed, min(4 * rounding, _MOST_ROUNDING))
+    if gap > allowed:
+        raise UnrecordableError(
+            f"the recorded part gives another gradient (relative difference {gap:.2g}): the "
+            "network has rules of its own for it"
+        )
 
 
 def _joined(items: list[Feature]) -> Feature:
