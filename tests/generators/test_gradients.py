@@ -1,4 +1,4 @@
-"""The gradient of a tail is that of the whole network, by the network's own rules, or is refused."""
+"""A tail's gradient is that of the whole network, by the network's own rules, or is refused."""
 
 from __future__ import annotations
 

@@ -104,4 +104,4 @@ def applied_by(
         with _lock:
             _seen -= 1
             if _seen == 0:
-                torch.autograd.Function.apply = _APPLY
+                torch.autograd.Function.apply = _APPLY  # type: ignore[method-assign]

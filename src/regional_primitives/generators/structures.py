@@ -23,9 +23,7 @@ def leaves(structure: Any) -> dict[str, Any]:
     parts = _parts(structure)
     if parts is None:
         return {"": structure}
-    return {
-        path + rest: leaf for path, _, part in parts for rest, leaf in leaves(part).items()
-    }
+    return {path + rest: leaf for path, _, part in parts for rest, leaf in leaves(part).items()}
 
 
 def with_leaves(structure: Any, replaced: Sequence[Any]) -> Any:
