@@ -319,7 +319,8 @@ class Generator:
         refuse_no_image(image, batch_size(latents))
         moves = self.network.random_state.moved is not False
         # A run begins at the caller's random state; draws that escape freezing show from another.
-        with seeded((torch.initial_seed() + 1) % 2**63) if moves else nullcontext():
+        elsewhere = seeded((torch.initial_seed() + 1) % 2**63) if moves else nullcontext()
+        with self.network.turn, elsewhere:  # in the order in which a run takes both
             again = self.image(latents)
         # Some GPU kernels add in another order each time; that rounding is no randomness.
         if not relative_gap(again, image) <= ROUNDING:
