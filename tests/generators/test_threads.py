@@ -54,9 +54,9 @@ def cut(network):
 
 @pytest.fixture(autouse=True)
 def hurried():
-    """Let Python change threads as often as it can."""
+    """Let Python change threads more often than it would."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
+    sys.setswitchinterval(1e-3)
     yield
     sys.setswitchinterval(before)
 
@@ -96,11 +96,13 @@ WORK = {
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("network", [Noting, Seeding])
-@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize(
+    ("work", "network"),
+    [*((work, Noting) for work in WORK), ("image", Seeding), ("explain", Seeding)],
+)
 def test_all_get_what_one_would(work, network):
     generator = cut(network)
-    count = {"head": 48, "image": 48, "at": 8, "explain": 4}[work]
+    count = {"head": 24, "image": 24, "at": 4, "explain": 4}[work]
     jobs = [generator.sample_latents(1, seed=i) for i in range(count)]
     expected = [WORK[work](generator, latents) for latents in jobs]
     before = torch.get_rng_state()
