@@ -124,6 +124,7 @@ def test_goes_on_after_an_interrupt(planted, latents, tmp_path, monkeypatch):
     before = list(calls)
     found = find(planted, latents, batch=4, checkpoint=folder)
     assert sum(calls[len(before) :]) == 15 - sum(before[:2])
+    # The same batches of demands, so the same operations.
     assert torch.equal(found.units, whole.units)
     assert found.evaluations == whole.evaluations
     with pytest.raises(StorageError, match="other settings"):

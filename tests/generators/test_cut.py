@@ -26,6 +26,8 @@ pytestmark = [
     pytest.mark.filterwarnings("error::regional_primitives.errors.WholeRunWarning"),
 ]
 
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+"""Float32, a few layers: the frozen twin, a cut and another grad mode may choose other kernels."""
 CASES = [(name, layer) for name, (_, layers, _) in NETWORKS.items() for layer in layers]
 
 
@@ -98,8 +100,8 @@ def test_tail_of_head_is_the_network_in_eval_mode(name, layer):
     with torch.no_grad():
         expected = network(latents)
     assert image.shape == (3, 3, 16, 16)
-    assert torch.equal(image, expected)
-    assert torch.equal(generator.image(latents), expected)
+    torch.testing.assert_close(image, expected, **CLOSE)
+    torch.testing.assert_close(generator.image(latents), expected, **CLOSE)
 
 
 @pytest.mark.parametrize(("name", "layer"), CASES)
@@ -113,7 +115,7 @@ def test_head_is_what_the_layer_returns(name, layer):
     )
     network(latents)
     hook.remove()
-    assert torch.equal(generator.head(latents), seen[0])
+    torch.testing.assert_close(generator.head(latents), seen[0], **CLOSE)
     assert generator.feature_shape == tuple(seen[0].shape[1:])
 
 
@@ -512,7 +514,7 @@ def test_tail_uses_no_weight_from_before_the_cut(name, layer):
     feature = generator.head(generator.sample_latents(2))
     image = generator.tail(feature)
     with _broken(early):
-        assert torch.equal(generator.tail(feature), image)
+        assert torch.equal(generator.tail(feature), image)  # the same operations once more
         assert not torch.equal(generator.image(generator.sample_latents(2)), image)
     with _Counting() as counting:
         generator.tail(feature)
@@ -684,7 +686,7 @@ def test_latents_in_a_tuple():
     assert len(latents[1].unique()) > 1
     with torch.no_grad():
         expected = network.eval()(*latents)
-    assert torch.equal(generator.tail(generator.head(latents)), expected)
+    torch.testing.assert_close(generator.tail(generator.head(latents)), expected, **CLOSE)
     one = generator.sample_latents(1, seed=4)
     assert torch.equal(one[0], latents[0][3:4])
     assert torch.equal(one[1], latents[1][3:4])
@@ -703,7 +705,7 @@ def test_latents_in_a_dictionary():
     latents = generator.sample_latents(6)
     with torch.no_grad():
         expected = network.eval()(**latents)
-    assert torch.equal(generator.tail(generator.head(latents)), expected)
+    torch.testing.assert_close(generator.tail(generator.head(latents)), expected, **CLOSE)
     assert torch.equal(generator.sample_latents(1, seed=5)["noise"], latents["noise"][5:6])
 
 
@@ -712,7 +714,7 @@ def test_inputs_that_latents_leave_out_keep_their_defaults():
     without = _cut(network, "body.3")
     z = sample(4, torch.Generator().manual_seed(3))
     with torch.no_grad():
-        assert torch.equal(without.tail(without.head(z)), network(z))
+        torch.testing.assert_close(without.tail(without.head(z)), network(z), **CLOSE)
 
     def with_labels(count, rng):
         return {"z": sample(count, rng), "labels": torch.randint(5, (count,), generator=rng)}
@@ -721,8 +723,8 @@ def test_inputs_that_latents_leave_out_keep_their_defaults():
     latents = given.sample_latents(4)
     with torch.no_grad():
         expected = network(**latents)
-        assert not torch.equal(expected, network(latents["z"]))
-    assert torch.equal(given.tail(given.head(latents)), expected)
+        assert (expected - network(latents["z"])).abs().max() > 1e-3
+    torch.testing.assert_close(given.tail(given.head(latents)), expected, **CLOSE)
 
 
 def test_networks_that_check_their_own_annotations():

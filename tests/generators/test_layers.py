@@ -208,7 +208,7 @@ def test_what_is_taken_is_not_written_into_by_what_runs_behind():
     (first,), _ = network.head(z, [Layer("3"), Layer("5")])  # layer 4 writes into what 3 gives
     (alone,) = network.head(z, [Layer("3")])[0]
     assert alone.min() < 0
-    assert torch.equal(first, alone)
+    torch.testing.assert_close(first, alone, rtol=1e-5, atol=1e-6)  # of two runs
 
 
 def test_order_is_that_of_the_names_not_of_the_run():

@@ -471,7 +471,10 @@ def test_only_output_that_is_shaped_like_an_image_is_the_image(forward):
     generator = _cut(network)
     latents = generator.sample_latents(2)
     with torch.no_grad():
-        assert torch.equal(generator.image(latents), network.body(latents))
+        # The frozen twin's kernels may round otherwise than the network's.
+        torch.testing.assert_close(
+            generator.image(latents), network.body(latents), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_in_place_change_whose_result_is_not_used():

@@ -5,6 +5,7 @@ import io
 import math
 import shlex
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -341,12 +342,14 @@ def test_latents_are_those_of_crops(pair, size):
     sample = photos.latent_sampler(pair[1], size)
     alone = sample(1, stream(5))
     assert alone.shape == (1, 32, size // 8, size // 8)
-    assert torch.equal(alone, photos.encode_photograph(pair[1], draw_crop(stream(5), size)))
+    # Another batch size or alignment may choose kernels that round otherwise.
+    close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
+    close(alone, photos.encode_photograph(pair[1], draw_crop(stream(5), size)))
     # The first of many is the one that is drawn alone; the next ones go on from there.
     rng, many = stream(5), sample(3, stream(5))
-    assert torch.equal(many[:1], alone)
-    assert torch.equal(many, torch.cat([sample(1, rng) for _ in range(3)]))
-    assert not torch.equal(many[0], many[1])
+    close(many[:1], alone)
+    close(many, torch.cat([sample(1, rng) for _ in range(3)]))
+    assert (many[0] - many[1]).abs().max() > 1e-2
     with pytest.raises(InputError, match="size must be a multiple of 8"):
         photos.latent_sampler(pair[1], size + 4)
 
