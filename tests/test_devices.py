@@ -8,6 +8,8 @@ import torch
 
 import regional_primitives as rp
 from pretended_gpu import pretended_gpu
+from regional_primitives import reproduction
+from regional_primitives.evaluate.baselines import factors, free
 from regional_primitives.evaluate.refits import stability
 from regional_primitives.reproduction import Protocol, reproduce
 
@@ -15,9 +17,9 @@ REAL = ["cuda"] if torch.cuda.is_available() else []
 GRID = rp.Regions.grid(4, 4)
 QUICK = rp.Structured(steps=12, batch=4, probes=1, baseline_count=64)
 EXACT = rp.Exact(
-    patches=(5, 6, 10), steps=5, starts=8, sparse_steps=5, joint_steps=2, baseline_count=64
+    patches=(5, 6), steps=5, starts=3, sparse_steps=5, joint_steps=2, baseline_count=64
 )
-SCORED = rp.Evaluation(demands=8, components=3, contexts=2, free_demands=1, free_steps=3)
+SCORED = rp.Evaluation(demands=4, components=2, contexts=2, free_demands=1, free_steps=3)
 
 
 @pytest.fixture(scope="module", params=["pretended", *REAL])
@@ -57,7 +59,10 @@ def test_scores_are_those_of_the_cpu(generator, planted, settings):
         assert getattr(scores, name) == pytest.approx(getattr(there, name), rel=1e-3), name
 
 
-def test_baselines(generator, planted, explained):
+def test_baselines(generator, planted, explained, monkeypatch):
+    # Few steps: what runs where is the same from the first to the last.
+    monkeypatch.setattr(free, "_STEPS", 4)
+    monkeypatch.setattr(factors, "_ITERATIONS", 10)
     here, there = (rp.baselines(explained, one, settings=SCORED) for one in (generator, planted))
     for one, other in zip(here.baselines, there.baselines, strict=True):
         assert one.best.objective == pytest.approx(other.best.objective, rel=1e-3), one.name
@@ -75,7 +80,9 @@ def test_layers_are_listed(generator):
     assert rp.layers(generator)
 
 
-def test_experiments(device, tmp_path):
+def test_experiments(device, tmp_path, monkeypatch):
+    # The page is drawn of what is kept, which is on the CPU.
+    monkeypatch.setattr(reproduction, "write_reproduction_report", lambda *_: None)
     result = reproduce(
         "planted",
         tmp_path / "made",

@@ -146,7 +146,9 @@ def test_several_searches_lower_the_noise(planted, subject, tmp_path):
     assert {path.name for path in (tmp_path / "kept").iterdir()} == set("01234567")
     assert {"minimal features 1 of 4", "minimal features, again 4 of 4"} <= told
     resumed = fit_exact(subject, replace(settings, searches=4), checkpoint=tmp_path / "kept")
-    assert torch.equal(resumed.components, often.components)
+    # What was kept is read; only the transform of it, which may round otherwise, runs again.
+    size = float(often.components.abs().max())
+    torch.testing.assert_close(resumed.components, often.components, rtol=1e-5, atol=1e-6 * size)
     assert replace(settings, searches=4).independent(2).seed == settings.seed + 8
 
 
@@ -175,7 +177,7 @@ def test_explain_gives_a_decomposition_of_the_whole_picture(planted, tmp_path):
     assert bool(found.significant[found.remainder])
     found.save(tmp_path / "run")
     again = rp.Decomposition.load(tmp_path / "run")
-    assert torch.equal(again.noise, found.noise)
+    assert torch.equal(again.noise, found.noise)  # as stored
     assert again.remainder == found.remainder
     scores = rp.evaluate(
         again, planted, rp.Evaluation(demands=16, components=3, contexts=2, refits=True)

@@ -1,4 +1,4 @@
-"""`primitives explore` as a process of its own: what it prints, refuses, and how it ends."""
+"""`primitives explore`: what it prints, refuses, and, as a process of its own, how it ends."""
 
 import os
 import shutil
@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from regional_primitives import cli
 
 COMMAND = [sys.executable, "-m", "regional_primitives", "explore"]
 
@@ -43,7 +45,7 @@ def test_it_tells_its_address_serves_the_run_and_ends_with_130(face_folder):
 
 
 @pytest.mark.parametrize("case", ["missing", "no run", "corrupt", "taken"])
-def test_bad_input_is_one_line_and_status_two(face_folder, tmp_path, case):
+def test_bad_input_is_one_line_and_status_two(face_folder, tmp_path, monkeypatch, capsys, case):
     words, message = [tmp_path / "missing"], "is not a run folder"
     with socket.socket() as door:
         if case == "no run":
@@ -56,9 +58,11 @@ def test_bad_input_is_one_line_and_status_two(face_folder, tmp_path, case):
             door.listen()
             port = door.getsockname()[1]
             words, message = [face_folder, "--port", port], f"port {port} is taken"
-        process = _started(*words)
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (2, "")
+        monkeypatch.setattr(sys, "argv", ["primitives", "explore", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith("error: ")
     assert message in line
