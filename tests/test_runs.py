@@ -10,6 +10,12 @@ QUICK = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
 LITTLE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)
 
 
+@pytest.fixture
+def stub_report(monkeypatch):
+    """Leave a stub in place of the report, where a test is of something else."""
+    monkeypatch.setattr(runs, "write_report", lambda folder: (folder / "report.html").touch())
+
+
 def explain(planted, folder, **changes):
     said = []
     arguments = {
@@ -59,6 +65,7 @@ def test_a_full_disk_leaves_no_run_and_no_debris(planted, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("stub_report")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_whatever_ends_the_work_leaves_an_older_run_untouched(
     planted, tmp_path, monkeypatch, error
@@ -98,7 +105,14 @@ def test_a_standing_run_is_measured_anew_where_more_is_asked(planted, tmp_path, 
 def test_measuring_anew_leaves_no_older_report_or_figure(planted, tmp_path, monkeypatch):
     from dataclasses import replace
 
+    def drawn(folder):
+        (folder / "figures").mkdir()
+        for name in ("report.html", "figures/frontier.png"):
+            (folder / name).touch()
+
+    monkeypatch.setattr(runs, "write_report", drawn)
     explain(planted, tmp_path / "run", evaluation=replace(LITTLE, refits=True))
+    assert (tmp_path / "run" / "figures" / "frontier.png").is_file()
 
     def missing(*_):
         raise MissingExtraError("the report", "report")
@@ -110,6 +124,7 @@ def test_measuring_anew_leaves_no_older_report_or_figure(planted, tmp_path, monk
     assert not (tmp_path / "run" / "figures").exists()
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_label_maps_that_differ_are_other_runs(planted, tmp_path):
     labels = rp.Regions.grid(4, 4).label_map(32, 32)
     explain(planted, tmp_path / "run", regions=rp.Regions.from_labels(labels))
@@ -131,6 +146,7 @@ def test_a_single_patch_can_be_explained(planted, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_changed_settings_are_another_run(planted, tmp_path):
     explain(planted, tmp_path / "run")
     (_, stood), _ = explain(planted, tmp_path / "run")
@@ -139,6 +155,7 @@ def test_changed_settings_are_another_run(planted, tmp_path):
         explain(planted, tmp_path / "run", regions=rp.Regions.grid(2, 2))
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_a_run_of_a_strange_generator_says_how_to_go_on(planted, tmp_path):
     from dataclasses import replace
 
@@ -177,6 +194,7 @@ def test_a_file_saved_into_a_run_while_it_is_measured_stays(planted, tmp_path, m
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_a_folder_that_cannot_be_replaced_is_refused_before_baselines_are_run(
     planted, tmp_path, monkeypatch
 ):

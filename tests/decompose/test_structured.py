@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -13,9 +14,20 @@ EXACT = rp.Structured(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def found(planted):
+    """Explain a picture exactly, by its seed, once."""
+
+    @functools.cache
+    def explained(seed):
+        return rp.explain(planted, planted.sample_latents(1, seed), rp.Regions.grid(4, 4), EXACT)
+
+    return explained
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_planted_components_are_found_and_no_others(planted, seed):
-    result = rp.explain(planted, planted.sample_latents(1, seed), rp.Regions.grid(4, 4), EXACT)
+def test_planted_components_are_found_and_no_others(found, seed):
+    result = found(seed)
     truth = planted_truth(result.feature, result.baseline)
     planted_here = torch.zeros(result.count, dtype=torch.bool)
     for field, component, strength in zip(
@@ -42,12 +54,10 @@ def test_the_fit_stops_once_nothing_moves(planted):
     assert len(result.history) == 60
 
 
-def test_planted_components_need_no_luck_in_the_random_stream(planted):
-    latents = planted.sample_latents(1, 4)
-    one, other = (
-        rp.explain(planted, latents, rp.Regions.grid(4, 4), dataclasses.replace(EXACT, seed=seed))
-        for seed in (0, 1)
-    )
+def test_planted_components_need_no_luck_in_the_random_stream(planted, found):
+    one, luck = found(3), dataclasses.replace(EXACT, seed=1)
+    other = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), luck)
+    # In any order: nearly equal strengths may change places.
     assert torch.equal(one.action_fields[:10].sum(0), other.action_fields[:10].sum(0))
     torch.testing.assert_close(one.strengths[:10], other.strengths[:10], rtol=0.05, atol=0)
 
@@ -214,13 +224,12 @@ def test_tried_components_are_more_bounded(faces):
     latents, scores = faces.sample_latents(1, seed=0), []
     for weight in (0.0, 0.3):
         settings = rp.Structured(
-            steps=60, probes=1, boundedness_weight=weight, consistency_weight=0.0,
-            baseline_count=256, baseline_seed=1,
+            steps=40, probes=1, boundedness_weight=weight, consistency_weight=0.0,
+            baseline_count=64, baseline_seed=1,
         )  # fmt: skip
         result = rp.explain(faces, latents, settings=settings)
-        scores.append(
-            rp.evaluate(result, faces, rp.Evaluation(components=1, contexts=2, free_demands=0))
-        )
+        measured = rp.Evaluation(demands=8, components=8, contexts=4, free_demands=0)
+        scores.append(rp.evaluate(result, faces, measured))
     assert scores[1].boundedness > scores[0].boundedness + 0.03
 
 
@@ -230,7 +239,6 @@ def test_the_price_of_sparsity_gathers_the_energy_in_fewer_components(planted, q
         steps = rp.Structured().steps  # few steps leave the energy where the start put it
         settings = dataclasses.replace(quick, sparsity_weight=weight, steps=steps)
         result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
-        found.append(
-            rp.evaluate(result, planted, rp.Evaluation(components=1, contexts=2, free_demands=0))
-        )
+        measured = rp.Evaluation(demands=8, components=1, contexts=2, free_demands=0)
+        found.append(rp.evaluate(result, planted, measured))
     assert found[1].n90 < found[0].n90
