@@ -99,7 +99,8 @@ def test_evaluate_measures_anew_and_renews_the_report(run_folder, primitives, tm
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
     (folder / "report.html").write_text("old")
-    status, out, _ = primitives("evaluate", folder, "--set", "demands=16", "--json")
+    small = [f"--set={name}" for name in ("components=2", "contexts=2", "free_demands=0")]
+    status, out, _ = primitives("evaluate", folder, "--set", "demands=16", *small, "--json")
     assert status == 0
     assert json.loads(out)["scores"]["demands"] == 16
     assert json.loads((folder / "scores.json").read_text())["demands"] == 16
@@ -113,7 +114,7 @@ def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
 ):
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
-    small = [f"--set={name}" for name in ("components=4", "contexts=2", "free_steps=5")]
+    small = [f"--set={name}" for name in ("components=2", "contexts=2", "free_demands=0")]
     words = ["evaluate", folder, *small, "--set", "demands=8"]
     asked = ["--baselines", "spatial crop, random fields"]
     status, out, _ = primitives(*words, *asked, "--json")
