@@ -21,6 +21,7 @@ from regional_primitives.decompose import (
 )
 from regional_primitives.errors import (
     GeneratorError,
+    ImageRangeWarning,
     InputError,
     MissingExtraError,
     RegionalPrimitivesError,
@@ -53,6 +54,7 @@ __all__ = [
     "Exact",
     "Generator",
     "GeneratorError",
+    "ImageRangeWarning",
     "InputError",
     "Minimal",
     "MinimalFeatures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "GeneratorError",
+    "ImageRangeWarning",
     "InputError",
     "MissingExtraError",
     "RegionalPrimitivesError",
@@ -36,6 +37,10 @@ class MissingExtraError(RegionalPrimitivesError, ImportError):
             f"{feature} needs packages that are not installed; "
             f'get them with: pip install "regional_primitives[{extra}]"'
         )
+
+
+class ImageRangeWarning(UserWarning):
+    """The pictures of a network do not lie in the range that they are said to lie in."""
 
 
 class WholeRunWarning(UserWarning):

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import GeneratorError, ImageRangeWarning, InputError
 from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, same_latents
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.network import ImageOf, Network, frozen_twin
+from regional_primitives.generators.network import ImageOf, Network
+from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
 from regional_primitives.runtime.eight_bit import black_and_white
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import whole
@@ -78,6 +79,7 @@ def cut(
         GeneratorError: wrong layer, weights that are not finite, a network that draws random
             numbers which cannot be frozen, or gives no image.
     """
+    module = uncompiled(module)
     known = adapt(module, steps) or Adaptation(module)
     module, call = known.module, known.call if call is None else call
     if not isinstance(module, nn.Module):
@@ -86,7 +88,8 @@ def cut(
         raise GeneratorError(
             "a ScriptModule hides its layers; cut the module that it was made from"
         )
-    layers = parse_layers(layer, module)
+    twin = frozen_twin(module)
+    layers = parse_layers(layer, twin)
     image_range = black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
     image = known.image_of if image is None else image
@@ -95,12 +98,11 @@ def cut(
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
     if not callable(getattr(module, call, None)):
         raise InputError(f"call={call!r} is no method of {type(module).__name__}")
-    _refuse_non_finite(module)
     fixed = dict(fixed or {})
     uncut = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
-        network=Network(frozen_twin(module), fixed, image, noise_seed, call),
+        network=Network(twin, fixed, image, noise_seed, call),
         image_range=image_range,
         digest=_digest(module, {**fixed, **known.settings}, noise_seed),
         sampler=sample_latents,
@@ -109,16 +111,23 @@ def cut(
         baseline_count=baseline_count,
     )
     examples = _examples(uncut)
-    for latents in examples:
-        uncut.verify_network(map_latents(lambda part: part[:1], latents))
     if not examples:
         return uncut
+    with untouched(module):
+        return _tried(uncut, examples)
+
+
+def _tried(uncut: Generator, examples: list[Latents]) -> Generator:
+    """Try the network on examples, and find out whether one tail serves every picture."""
+    for latents in examples:
+        uncut.verify_network(map_latents(lambda part: part[:1], latents))
+    _warn_of_another_range(uncut, examples[0])
     first, last = (
         map_latents(lambda part, at=at: part[at : at + 1], examples[0])  # type: ignore[misc]
         for at in (0, batch_size(examples[0]) - 1)
     )
     bound = uncut.at(first)
-    if baseline is not None:
+    if bound.baseline is not None:
         fitted = fit_baseline(bound.baseline, bound.feature_shape)
         bound = replace(bound, baseline=fitted)
     generator = bound.for_every_picture(last)
@@ -179,18 +188,22 @@ def _finite_feature(baseline: Feature) -> Feature:
     return cleaned[0] if isinstance(baseline, Tensor) else cleaned
 
 
-def _refuse_non_finite(module: nn.Module) -> None:
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if is_lazy(tensor):
-            raise GeneratorError(
-                f"weight {name!r} has no shape yet; run the network once before it is cut"
-            )
-        if tensor.is_floating_point():
-            # A buffer may hold −∞ on purpose, as attention masks do; NaN is never meant.
-            wrong = ~tensor.isfinite() if isinstance(tensor, nn.Parameter) else tensor.isnan()
-            broken = int(wrong.sum())
-            if broken:
-                raise GeneratorError(
-                    f"weight {name!r} holds NaN or infinite values "
-                    f"({broken:,} of {tensor.numel():,})"
-                )
+def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
+    """Warn where pictures leave half of their range empty, or lie mostly far outside of it."""
+    low, high = generator.image_range
+    pixels = generator.image(latents)
+    far = (pixels - low).abs().minimum((pixels - high).abs()) > high - low
+    outside = (pixels < low) | (pixels > high)
+    least, most = float(pixels.min()), float(pixels.max())
+    if low < 0 <= least and least < most:
+        wrong = f"no pixel is below 0; for pictures from 0 to 1 pass image_range=(0, {high:g})"
+    elif float((far & outside).float().mean()) > 0.5:
+        wrong = "most lie far outside; pass image_range=(black, white)"
+    else:
+        return
+    warnings.warn(
+        f"{generator.name} gives pixels from {least:.3g} to {most:.3g}, where image_range says "
+        f"{low:g} (black) to {high:g} (white): {wrong}",
+        ImageRangeWarning,
+        stacklevel=6,
+    )

@@ -16,9 +16,10 @@ from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents
-from regional_primitives.generators.network import ImageOf, Network, frozen_twin, refuse_no_image
+from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
 from regional_primitives.generators.recording import Operation, Recording, record
 from regional_primitives.generators.tail import repeated
+from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
 
@@ -72,8 +73,9 @@ def layers(
     """
     if isinstance(network, Generator):
         example = network.sample_latents(1) if example is None else example
-        whole = network.network
+        whole, own = network.network, nn.Module()
     else:
+        network = uncompiled(network)
         known = adapt(network, steps) or Adaptation(network)
         if not isinstance(known.module, nn.Module):
             raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
@@ -81,12 +83,14 @@ def layers(
             example = known.sample_latents(1, stream(0))
         chosen = known.image_of if image is None else image
         whole = Network(frozen_twin(known.module), dict(fixed or {}), chosen, call=known.call)
+        own = known.module
     if example is None:
         raise InputError("pass example=, the latents of one picture")
     if batch_size(example) < 1:
         raise InputError("the example is empty")
     latents = map_latents(lambda part: part[:1], example)
-    refuse_no_image(whole.run(latents).detach(), 1)
+    with untouched(own):
+        refuse_no_image(whole.run(latents).detach(), 1)
     runs = [record(whole, repeated(latents, 2)) for _ in range(_TIMED)]
     three = record(whole, repeated(latents, 3))
     operations = _timed(runs)

@@ -25,6 +25,8 @@ __all__ = ["JOIN", "Layer", "Tap", "joined", "parse_layers", "tapped"]
 JOIN = "+"
 """Joins the names of several layers in one text, as on the command line."""
 
+_COMPILED = re.compile(r"(?<![^.+])_orig_mod\.|\._orig_mod(?![^.#+\[])")
+"""What `torch.compile` puts into names; layers are named without."""
 _SUFFIX = re.compile(r"^(?P<module>.+?)(?:#(?P<call>\d+))?(?:\[(?P<output>\d+)\])?$")
 
 
@@ -61,7 +63,8 @@ def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer,
     if not given or not all(isinstance(name, str) and name for name in given):
         raise InputError(f"give a layer's name, such as 'main.5', or several, not {names!r}")
     known = dict(network.named_modules(remove_duplicate=False))
-    layers = tuple(layer for name in given for layer in _split(name, known))
+    plain = (_COMPILED.sub("", name) for name in given)
+    layers = tuple(layer for name in plain for layer in _split(name, known))
     for i, layer in enumerate(layers):
         if any(_overlap(layer, other, known) for other in layers[:i]):
             raise InputError(f"layer {str(layer)!r} is named twice")

@@ -1,12 +1,10 @@
 """The whole network as a function from latents to the image, run frozen: weights, modes, noise.
 
-What runs is a twin that shares the user's weights, so that nothing done here can leave a hook, a
-mode, a gradient flag or a changed buffer behind.
+What runs is a twin that shares the user's weights (twin.py).
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +29,7 @@ from regional_primitives.generators.random_state import RandomState
 from regional_primitives.generators.structures import leaves
 from regional_primitives.runtime.modes import Turn
 
-__all__ = ["ImageOf", "Network", "frozen_twin", "refuse_no_image"]
+__all__ = ["ImageOf", "Network", "refuse_no_image"]
 
 ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
 """How the image is found in what a network returns: by itself, by index, by name, by a function."""
@@ -47,32 +45,6 @@ _REJECTIONS = (
     AssertionError,
 )
 """What a network may raise where latents do not fit."""
-
-
-def frozen_twin(module: nn.Module) -> nn.Module:
-    """Copy a network's structure and buffers, not its weights: the twin shares their storage.
-
-    The twin is in eval mode and its weights take no gradient.
-
-    Raises:
-        GeneratorError: the network cannot be copied.
-    """
-    shared: dict[int, Any] = {}
-    for part in module.modules():
-        for value in part._parameters.values():
-            if value is not None:
-                shared[id(value)] = nn.Parameter(value.detach(), requires_grad=False)
-        # Buffers and other tensors a forward pass may write into; the user's must stay.
-        for value in (*part._buffers.values(), *vars(part).values()):
-            if isinstance(value, Tensor) and id(value) not in shared:
-                shared[id(value)] = value.detach().clone()
-    try:
-        twin = copy.deepcopy(module, shared)
-    except Exception as error:
-        raise GeneratorError(
-            f"{type(module).__name__} cannot be copied: {_first_line(error)}"
-        ) from error
-    return twin.eval()
 
 
 class _Reached(BaseException):
@@ -258,6 +230,11 @@ def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
     return image
 
 
+_FEWEST_ROWS = 8
+"""An output with so many rows and columns and 1, 3 or 4 of what comes last is a picture whose
+channels come last; no picture has so many channels and so few columns."""
+
+
 def refuse_no_image(image: Tensor, count: int) -> None:
     """Refuse what is not a batch of finite images.
 
@@ -268,6 +245,13 @@ def refuse_no_image(image: Tensor, count: int) -> None:
         raise GeneratorError(
             "the network gives no image: expected real numbers [batch, channels, height, "
             f"width], got {str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
+        )
+    rows, columns, last = image.shape[1:]
+    if last in (1, 3, 4) and min(rows, columns) >= _FEWEST_ROWS:
+        raise GeneratorError(
+            f"the network gives {list(image.shape)}, which looks like [batch, height, width, "
+            "channels]; channels come before height here: pass "
+            "image=lambda out: out.permute(0, 3, 1, 2)"
         )
     if not bool(image.isfinite().all()):
         raise GeneratorError("the network gives an image with NaN or infinite pixels")
