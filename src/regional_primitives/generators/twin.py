@@ -142,7 +142,9 @@ def _callable(value: Any, copies: dict[int, Any], known: dict[int, Any]) -> Any:
     if all(a is b for a, b in zip(inner, held, strict=True)):
         return value
     count = 1 + len(value.args)
-    return partial(*inner[:count], **dict(zip(value.keywords, inner[count:], strict=True)))
+    return partial(
+        inner[0], *inner[1:count], **dict(zip(value.keywords, inner[count:], strict=True))
+    )
 
 
 def _held(value: Any, copies: dict[int, Any], known: dict[int, Any]) -> Any:
