@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
@@ -14,7 +15,7 @@ from regional_primitives.generators import Generator
 from regional_primitives.runs import generator_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.comparison_report import COMPARISON_REPORT, write_comparison_report
@@ -34,7 +35,7 @@ def compare_runs(
     b: int = 100,
     draws: int = 10,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
 ) -> PictureComparison:
     """Compare the pictures of run folders; with `out` also write compare.json and compare.html.
 
@@ -55,26 +56,35 @@ def compare_runs(
             refuses.
         InputError: what `rp.compare` raises.
     """
-    if len(folders) < 2:
-        raise InputError(f"a comparison takes at least two run folders; got {len(folders)}")
+    if isinstance(folders, (str, bytes, Path)) or not isinstance(folders, Iterable):
+        raise InputError("a comparison takes a list of run folders")
     paths = [path_of(folder, "a run folder") for folder in folders]
-    place = None if out is None else path_of(out, "the comparison's folder")
-    if place is not None:
-        _refuse_other_content(place)
+    if len(paths) < 2:
+        raise InputError(f"a comparison takes at least two run folders; got {len(paths)}")
+    target = None if out is None else path_of(out, "the comparison's folder")
+    with reporting(progress) as report:
+        return _compared(paths, target, report, a=a, b=b, draws=draws, seed=seed)
+
+
+def _compared(
+    paths: Sequence[Path], out: Path | None, progress: Progress, **counts: Any
+) -> PictureComparison:
+    if out is not None:
+        _refuse_other_content(out)
     decompositions = []
     for number, path in enumerate(paths, start=1):
         decompositions.append(Decomposition.load(path))
         progress("runs", number, len(paths))
-    result = compare(decompositions, names=_names(paths), a=a, b=b, draws=draws, seed=seed)
-    if place is None:
+    result = compare(decompositions, names=_names(paths), **counts)
+    if out is None:
         return result
     patterns = _patterns(result, paths, progress)
-    write_json(place / COMPARISON, {"runs": [str(path) for path in paths], **result.to_dict()})
+    write_json(out / COMPARISON, {"runs": [str(path) for path in paths], **result.to_dict()})
     try:
-        write_comparison_report(place, result, patterns)
+        write_comparison_report(out, result, patterns)
     except MissingExtraError as error:
         # An older page must not stand beside newer numbers.
-        (place / COMPARISON_REPORT).unlink(missing_ok=True)
+        (out / COMPARISON_REPORT).unlink(missing_ok=True)
         progress("report", 0, 1, f"left out: {error}")
     else:
         progress("report", 1, 1)

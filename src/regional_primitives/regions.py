@@ -5,9 +5,8 @@ Patch i is bit i of a bitmask; in a grid patch 0 is top left and patches run row
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,9 +16,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import real, whole, wholes
 
 __all__ = ["Regions"]
+
+_MOST_PATCHES = 2**20
+"""More than any picture is divided into; far below what a list of them could not hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,27 @@ class Regions:
     columns: int | None = None
     labels: Int[Tensor, "height width"] | None = None
 
+    def __post_init__(self) -> None:
+        if self.labels is not None:
+            return
+        if self.rows is None and self.columns is None:
+            raise InputError("make regions with rp.Regions.grid, from_labels or from_masks")
+        for name in ("rows", "columns"):
+            object.__setattr__(self, name, whole(f"{name} of a grid", getattr(self, name), 1))
+        if self.count > _MOST_PATCHES:
+            raise InputError(f"a {self.description} has more than {_MOST_PATCHES:,} patches")
+
+    @staticmethod
+    def of(given: Regions | None) -> Regions:
+        """Return the regions that a caller gave, or a 6 × 6 grid, as in the paper, for None.
+
+        Raises:
+            InputError: something else than None and regions.
+        """
+        if given is None:
+            return Regions.grid()
+        return of_kind(given, Regions, "regions are rp.Regions, such as rp.Regions.grid(6, 6)")
+
     @staticmethod
     def grid(rows: int = 6, columns: int = 6) -> Regions:
         """Divide the picture into `rows` × `columns` patches, as equal as whole pixels allow.
@@ -42,11 +68,8 @@ class Regions:
         11, 11, 10, 11, 11, 10.
 
         Raises:
-            InputError: a side is not a positive whole number.
+            InputError: a side is no whole number of at least 1, or there are more than 2²⁰ patches.
         """
-        for name, value in (("rows", rows), ("columns", columns)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"a grid needs at least one of {name}, as a whole number: {value}")
         return Regions(rows=rows, columns=columns)
 
     @staticmethod
@@ -56,6 +79,7 @@ class Regions:
         Raises:
             InputError: the text is not of that form.
         """
+        of_kind(text, str, "a grid is a text such as 6x6")
         match = re.fullmatch(r"\s*(\d{1,5})\s*[x×X]\s*(\d{1,5})\s*", text)
         if match is None or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
             raise InputError(f"grid {text!r} is not of the form ROWSxCOLUMNS, such as 6x6")
@@ -105,7 +129,7 @@ class Regions:
                 f"masks are a bool tensor [patches, height, width] with at least one patch, not "
                 f"{masks.dtype} {list(masks.shape)}"
             )
-        masks = masks.cpu()
+        masks = masks.detach().cpu()
         empty = (~masks.flatten(1).any(1)).nonzero().flatten().tolist()
         if empty:
             raise InputError(f"mask {empty[0]} holds no pixel")
@@ -148,7 +172,7 @@ class Regions:
                     f"the label map is {self.labels.shape[0]} × {self.labels.shape[1]} pixels, "
                     f"the picture {height} × {width}"
                 )
-            return self.labels
+            return self.labels.clone()
         assert self.rows is not None
         assert self.columns is not None
         for name, cells, pixels in (
@@ -166,6 +190,11 @@ class Regions:
     @ordinary()
     def masks(self, height: int, width: int) -> Bool[Tensor, "patches height width"]:
         """Mark the pixels of each patch; raises what `label_map` raises."""
+        refuse_too_large(
+            f"the masks of {self.count:,} patches",
+            self.count * height * width,
+            "divide the picture into fewer",
+        )
         return self.label_map(height, width) == torch.arange(self.count)[:, None, None]
 
     @ordinary()
@@ -177,6 +206,7 @@ class Regions:
         Raises:
             InputError: a demand that is not one bool a patch, or what `label_map` raises.
         """
+        demand = _tensor(demand, "a demand")
         if demand.dtype != torch.bool or tuple(demand.shape) != (self.count,):
             raise InputError(
                 f"a demand is a bool tensor [{self.count}], not {demand.dtype} {list(demand.shape)}"
@@ -188,6 +218,9 @@ class Regions:
     def neighbours(self) -> Bool[Tensor, "patches patches"]:
         """Tell which patches share a pixel edge."""
         n = self.count
+        refuse_too_large(
+            f"which of {n:,} patches touch", 2 * n * n, "divide the picture into fewer"
+        )
         if self.labels is None:
             assert self.rows is not None
             assert self.columns is not None
@@ -206,7 +239,23 @@ class Regions:
         Raises:
             InputError: the patches are not a grid.
         """
-        return self._rectangles.clone()
+        self.afford_rectangles()
+        down, across = self._sides
+        return (down[:, None, :, None] & across[None, :, None, :]).reshape(-1, self.count)
+
+    def afford_rectangles(self) -> None:
+        """Refuse a grid whose `rectangles` are too many to be listed and picked from.
+
+        Raises:
+            InputError: so it is; told before anything is allocated.
+        """
+        if self.rows is not None and self.columns is not None:
+            sides = [side * (side + 1) // 2 for side in (self.rows, self.columns)]
+            refuse_too_large(
+                f"all rectangles of a {self.description}, and what is picked of them,",
+                3 * sides[0] * sides[1] * self.count,
+                "take a coarser grid",
+            )
 
     def draw_rectangle(self, rng: torch.Generator) -> Bool[Tensor, " patches"]:
         """Draw one of `rectangles`, each as likely as any other.
@@ -214,15 +263,17 @@ class Regions:
         Raises:
             InputError: the patches are not a grid.
         """
-        known = self._rectangles
-        return known[int(torch.randint(len(known), (), generator=rng))].clone()
+        down, across = self._sides
+        number = int(torch.randint(len(down) * len(across), (), generator=rng))
+        row, column = down[number // len(across)], across[number % len(across)]
+        return (row[:, None] & column).flatten()
 
     @property
-    def _rectangles(self) -> Bool[Tensor, "rectangles patches"]:
-        """All rectangles, known to all grids alike: not to be written to."""
+    def _sides(self) -> tuple[Bool[Tensor, "intervals rows"], Bool[Tensor, "intervals columns"]]:
+        """All intervals of rows and of columns; a rectangle is one of each."""
         if self.rows is None or self.columns is None:
             raise InputError("only a grid has rectangles; these patches are a label map")
-        return _rectangles(self.rows, self.columns)
+        return _intervals(self.rows), _intervals(self.columns)
 
     @ordinary()
     def foreground(
@@ -233,6 +284,8 @@ class Regions:
         Raises:
             InputError: no patch qualifies, or a mask that does not fit.
         """
+        mask = _tensor(mask, "a foreground mask")
+        coverage = real("coverage", coverage, 0, 1)
         if mask.ndim != 2 or mask.dtype != torch.bool:
             raise InputError(
                 f"a foreground mask is a bool tensor [height, width], not {list(mask.shape)}"
@@ -254,24 +307,21 @@ class Regions:
             InputError: fewer foreground patches than `count`.
         """
         candidates = self.foreground(mask)
+        count = whole("count", count)
         if not 1 <= count <= len(candidates):
             raise InputError(f"asked for {count} foreground patches; there are {len(candidates)}")
         order = torch.randperm(len(candidates), generator=rng)
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
     @ordinary()
-    def demand(self, patches: Sequence[int]) -> Bool[Tensor, " patches"]:
+    def demand(self, patches: Iterable[int]) -> Bool[Tensor, " patches"]:
         """Turn patch indices into a demand.
 
         Raises:
             InputError: an index that is not a patch.
         """
         row = torch.zeros(self.count, dtype=torch.bool)
-        for patch in patches:
-            try:
-                patch = operator.index(patch)
-            except TypeError:
-                raise InputError(f"patch {patch!r} is not a whole number") from None
+        for patch in wholes("a patch", patches):
             if not 0 <= patch < self.count:
                 raise InputError(f"patch {patch} does not exist; patches run 0 … {self.count - 1}")
             row[patch] = True
@@ -304,13 +354,13 @@ def _tensor(values: Any, what: str) -> Tensor:
         raise InputError(f"{what} is a tensor, not {type(values).__name__}: {error}") from error
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 @ordinary()
-def _rectangles(rows: int, columns: int) -> Bool[Tensor, "rectangles patches"]:
-    def intervals(length: int) -> Bool[Tensor, "intervals length"]:
-        start, stop = torch.triu_indices(length, length)
-        place = torch.arange(length)
-        return (place >= start[:, None]) & (place <= stop[:, None])
-
-    down, across = intervals(rows), intervals(columns)
-    return (down[:, None, :, None] & across[None, :, None, :]).reshape(-1, rows * columns)
+def _intervals(length: int) -> Bool[Tensor, "intervals length"]:
+    """List every interval of so many places; known to all grids alike: not to be written to."""
+    refuse_too_large(
+        f"all intervals of {length:,} rows or columns", length**3 // 2, "take a coarser grid"
+    )
+    start, stop = torch.triu_indices(length, length)
+    place = torch.arange(length)
+    return (place >= start[:, None]) & (place <= stop[:, None])

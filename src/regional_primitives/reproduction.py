@@ -31,8 +31,8 @@ from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.runtime.settings import check_settings
+from regional_primitives.runtime.progress import Progress, reporting, silent
+from regional_primitives.runtime.settings import check_settings, settings_or
 from regional_primitives.runtime.staging import check_folder, recover, visible
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
@@ -101,7 +101,7 @@ def reproduce(
     regions: Regions | None = None,
     exact: Exact | None = None,
     structured: Structured | None = None,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
     **options: Any,
 ) -> Reproduction:
     """Run every experiment of the paper on several pictures; write reproduction.json.
@@ -124,14 +124,28 @@ def reproduce(
         InputError: a malformed argument, or fewer foreground patches than asked for.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    folder = path_of(folder, "the reproduction's folder")
-    _refuse_strangers(folder)
-    protocol, regions = protocol or Protocol(), regions or Regions.grid()
-    generator = load_generator(model, layer, **options)
-    exact = (exact or Exact()).settled(generator)
-    structured = (structured or Structured()).settled(generator)
+    protocol, regions = settings_or(protocol, Protocol, Protocol()), Regions.of(regions)
+    exact = settings_or(exact, Exact, Exact())
+    structured = settings_or(structured, Structured, Structured())
     if exact.patches:
         raise InputError("the patches of the exact form are drawn; say how many in the protocol")
+    target = path_of(folder, "the reproduction's folder")
+    _refuse_strangers(target)
+    with reporting(progress) as report:
+        generator = load_generator(model, layer, **options)
+        fits = (exact.settled(generator), structured.settled(generator))
+        return _reproduced(generator, target, protocol, regions, *fits, report)
+
+
+def _reproduced(
+    generator: Generator,
+    folder: Path,
+    protocol: Protocol,
+    regions: Regions,
+    exact: Exact,
+    structured: Structured,
+    progress: Progress,
+) -> Reproduction:
     pictures = []
     seeds, skipped = _usable_seeds(generator, regions, protocol, exact)
     for number, seed in enumerate(seeds):

@@ -22,9 +22,12 @@ from regional_primitives.evaluate.baselines import BASELINES_FILE
 from regional_primitives.generators import ZOO, Generator, Latents, load_recorded
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import random_seed
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import MANIFEST, recover, staged_folder
 from regional_primitives.runtime.storage import read_json, write_json
 from regional_primitives.show.figures import FIGURES
@@ -36,14 +39,14 @@ __all__ = ["explain_to_folder", "generator_of", "rescore"]
 @ordinary()
 def explain_to_folder(
     generator: Generator,
-    picture: int | Path,
+    picture: int | str | Path,
     folder: AnyPath,
     *,
-    regions: Regions,
-    settings: Structured | Exact,
-    evaluation: Evaluation,
+    regions: Regions | None = None,
+    settings: Structured | Exact | None = None,
+    evaluation: Evaluation | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
 ) -> tuple[Scores, bool]:
     """Explain one picture and write decomposition, scores, figures and report.
 
@@ -69,7 +72,29 @@ def explain_to_folder(
         InputError, GeneratorError: what `rp.explain` raises.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    settings = settings.settled(generator)
+    of_kind(generator, Generator, "a run needs a generator from rp.cut")
+    regions = Regions.of(regions)
+    default: Structured | Exact = Structured()
+    settings = settings_or(settings, (Structured, Exact), default).settled(generator)
+    evaluation = settings_or(evaluation, Evaluation, Evaluation())
+    if not isinstance(picture, (str, Path)):
+        picture = random_seed(picture)
+    with reporting(progress) as report:
+        return _explained(
+            generator, picture, folder, regions, settings, evaluation, overwrite, report
+        )
+
+
+def _explained(
+    generator: Generator,
+    picture: int | str | Path,
+    folder: AnyPath,
+    regions: Regions,
+    settings: Structured | Exact,
+    evaluation: Evaluation,
+    overwrite: bool,
+    progress: Progress,
+) -> tuple[Scores, bool]:
     folder = path_of(folder, "the run folder")
     _recover(folder)
     latents = (
@@ -102,8 +127,8 @@ def explain_to_folder(
 @ordinary()
 def rescore(
     folder: AnyPath,
-    evaluation: Evaluation,
-    progress: Progress = silent,
+    evaluation: Evaluation | None = None,
+    progress: Progress | bool | None = False,
     baselines: Sequence[str] | str | None = None,
 ) -> tuple[Scores, Comparison | None]:
     """Measure a run of a zoo generator anew, and renew its scores, figures and report.
@@ -129,7 +154,9 @@ def rescore(
     _recover(folder)
     decomposition = Decomposition.load(folder)
     generator = generator_of(decomposition)
-    scores = _measure_again(decomposition, generator, folder, evaluation, progress, baselines)
+    evaluation = settings_or(evaluation, Evaluation, Evaluation())
+    with reporting(progress) as report:
+        scores = _measure_again(decomposition, generator, folder, evaluation, report, baselines)
     return scores, Comparison.read(folder)
 
 

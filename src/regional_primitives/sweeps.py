@@ -11,7 +11,7 @@ import itertools
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -40,10 +40,12 @@ from regional_primitives.evaluate.sweep_scores import (
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.numbers import random_seed, whole, wholes
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.runtime.workers import in_workers, threads_per_worker
@@ -111,7 +113,7 @@ def layer_folder(layer: str) -> str:
 @ordinary()
 def sweep(
     model: str,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     layers: str | Sequence[str] | None = None,
     folder: AnyPath | None = None,
     *,
@@ -119,7 +121,7 @@ def sweep(
     settings: Structured | None = None,
     evaluation: Evaluation | None = None,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
     **options: Any,
 ) -> SweepScores:
     """Explain the same pictures at several layers; write sweep.json, sweep.html and a figure.
@@ -149,21 +151,41 @@ def sweep(
             fails.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    whole("workers", workers, 1)
-    if not seeds:
+    workers = whole("workers", workers, 1)
+    chosen = tuple(dict.fromkeys(map(random_seed, wholes("a seed", seeds))))
+    if not chosen:
         raise InputError("a sweep needs at least one seed")
-    regions = regions or Regions.grid()
+    regions = Regions.of(regions)
     if not regions.is_grid:
         raise InputError("a sweep takes a grid of patches; pictures differ, a label map does not")
-    folder = path_of(f"runs/sweep-{model}" if folder is None else folder, "the sweep's folder")
-    _refuse_other_content(folder, model)
+    of_kind(model, str, "a sweep takes a generator of the zoo by its name")
+    target = path_of(f"runs/sweep-{model}" if folder is None else folder, "the sweep's folder")
+    _refuse_other_content(target, model)
     given = tuple(sorted((name, value) for name, value in options.items() if value is not None))
-    asked = _Asked(model, given, regions, settings or Structured(), evaluation or Evaluation())
+    asked = _Asked(
+        model,
+        given,
+        regions,
+        settings_or(settings, Structured, Structured()),
+        settings_or(evaluation, Evaluation, Evaluation()),
+    )
+    with reporting(progress) as report:
+        return _swept(asked, chosen, layers, target, workers, report)
+
+
+def _swept(
+    asked: _Asked,
+    seeds: Sequence[int],
+    layers: str | Sequence[str] | None,
+    folder: Path,
+    workers: int,
+    progress: Progress,
+) -> SweepScores:
     cuts = _verified(asked, layers)
     tasks = [
         _Task(cut, seed, folder / layer_folder(cut.layer) / str(seed))
         for cut in cuts
-        for seed in dict.fromkeys(seeds)
+        for seed in seeds
     ]
     for parent in {task.folder.parent for task in tasks}:
         recover(parent)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.apply.edits import Edit
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.modes import ordinary
 
@@ -42,7 +42,6 @@ def edit(
             another run, or another picture that is missing or does not go with this one.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    wanted = scales if isinstance(scales, Edit) else Edit(scales)
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
+    wanted = Edit.of(scales)
+    generator = generator_at(decomposition, generator)
     return generator.render(wanted.units(decomposition, other))

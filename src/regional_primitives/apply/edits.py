@@ -17,15 +17,15 @@ from regional_primitives.apply.pairs import check_pair, partners, taken_share
 from regional_primitives.apply.records import (
     EditedRun,
     check_edit_file,
-    finite,
     read_record,
     scales_of,
     signature,
 )
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import real, wholes
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import write_json
 
@@ -61,18 +61,29 @@ class Edit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", scales_of(self.scales))
-        object.__setattr__(self, "others", finite(self.others, "the components not named"))
+        object.__setattr__(self, "others", real("the scale of all others", self.others))
         object.__setattr__(self, "taken", scales_of(self.taken))
+        if self.patches is not None:
+            object.__setattr__(self, "patches", wholes("a patch", self.patches, 0))
+
+    @staticmethod
+    def of(given: Edit | Mapping[int, float]) -> Edit:
+        """Return an edit that a caller gave as one, or as the scales of components.
+
+        Raises:
+            InputError: neither, or what construction raises.
+        """
+        return given if isinstance(given, Edit) else Edit(given)
 
     @staticmethod
     def remove(components: Iterable[int]) -> Edit:
         """Switch these components off and leave all others as they are."""
-        return Edit(dict.fromkeys(components, 0.0))
+        return Edit(dict.fromkeys(wholes("a component", components), 0.0))
 
     @staticmethod
     def keep_only(components: Iterable[int]) -> Edit:
         """Switch all components off but these: what they alone add to the baseline picture."""
-        return Edit(dict.fromkeys(components, 1.0), others=0.0)
+        return Edit(dict.fromkeys(wholes("a component", components), 1.0), others=0.0)
 
     @staticmethod
     @ordinary()
@@ -140,6 +151,7 @@ class Edit:
         Raises:
             InputError: the decomposition lacks a component that is named, or is not the edit's own.
         """
+        the_decomposition(decomposition)
         if self.run is not None:
             self.run.check(decomposition, "belongs to")
         named = decomposition.scales(self.scales)

@@ -98,7 +98,7 @@ def edit_ways(
     Raises:
         InputError, GeneratorError: what `rp.edit` raises.
     """
-    wanted = edit if isinstance(edit, Edit) else Edit(edit)
+    wanted = Edit.of(edit)
     ways = {"components": edit_picture(decomposition, generator, wanted, other)}
     region = wanted.region(decomposition, other)
     mask = _pixels(decomposition, region)
@@ -133,7 +133,7 @@ def edit_effects(
     Raises:
         InputError, GeneratorError: what `rp.edit` raises.
     """
-    wanted = edit if isinstance(edit, Edit) else Edit(edit)
+    wanted = Edit.of(edit)
     pictures = edit_ways(decomposition, generator, wanted, other)
     return measured_ways(decomposition, wanted, pictures, other)
 

@@ -5,15 +5,17 @@ Both are ours: arXiv 2410.04421 compares the components of two pictures, but doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.numbers import wholes
 
 __all__ = ["RULES", "Partners", "check_pair", "held_share", "partners", "taken_share"]
 
@@ -29,6 +31,8 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
     Raises:
         InputError: other weights, layer, regions, picture size or baseline.
     """
+    for each in (one, other):
+        the_decomposition(each)
     mine, given = one.provenance, other.provenance
     if mine.weights_digest != given.weights_digest:
         raise InputError(
@@ -94,10 +98,10 @@ def partners(
             field, or `other` has none and `nearest` is false.
     """
     wanted: list[tuple[Tensor, str]] = []
-    for k in components:
+    for k in wholes("a component", components):
         one.scales({k: 1.0})  # refuses what does not exist
         wanted.append((one.action_fields[k], f"component {k} "))
-    for patches in fields:
+    for patches in of_kind(fields, Iterable, "fields are lists of patches"):
         row = one.regions.demand(patches)
         if not bool((one.action_fields == row).all(1).any()):
             raise InputError(f"this picture has no component with the action field {_names(row)}")

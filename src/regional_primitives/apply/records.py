@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -12,10 +10,12 @@ from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, StorageError
+from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.numbers import real, whole
 from regional_primitives.runtime.staging import check_file
 from regional_primitives.runtime.storage import Count, Digest, read_json, tensors_digest, typed
 
-__all__ = ["EditedRun", "check_edit_file", "finite", "read_record", "scales_of", "signature"]
+__all__ = ["EditedRun", "check_edit_file", "read_record", "scales_of", "signature"]
 
 _SCHEMA_VERSION = 1
 _KIND = "edit"
@@ -65,49 +65,17 @@ class EditedRun:
                 )
 
 
-def finite(scale: Any, what: str) -> float:
-    """Return a scale as a number.
-
-    Raises:
-        InputError: it is none, or not finite.
-    """
-    refused = InputError(f"{what} cannot be scaled by {scale}")
-    if isinstance(scale, (bool, str)):
-        raise refused
-    try:
-        value = float(scale)
-    except (TypeError, ValueError, OverflowError):
-        raise refused from None
-    if not math.isfinite(value):
-        raise refused
-    return value
-
-
 def scales_of(scales: Any) -> dict[int, float]:
     """Return the scales of components that are named.
 
     Raises:
         InputError: no mapping, a component that is no whole number, a scale that is not finite.
     """
-    if not isinstance(scales, Mapping):
-        kind = type(scales).__name__
-        raise InputError(f"scales name components, as {{3: 0.0}} does; got {kind}")
-    named = {whole(k, "components are whole numbers"): scale for k, scale in scales.items()}
-    return {k: finite(scale, f"component {k}") for k, scale in named.items()}
-
-
-def whole(number: Any, wanted: str) -> int:
-    """Return a whole number; `wanted` says what it is for.
-
-    Raises:
-        InputError: it is none.
-    """
-    if not isinstance(number, bool):
-        try:
-            return operator.index(number)
-        except TypeError:
-            pass
-    raise InputError(f"{wanted}, not {number!r}")
+    of_kind(scales, Mapping, "scales name components, as {3: 0.0} does")
+    return {
+        whole("a component", k): real(f"the scale of component {k}", scale)
+        for k, scale in scales.items()
+    }
 
 
 def signature() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,12 +27,14 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import real, whole
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.staging import staged_folder
 
-__all__ = ["Decomposition"]
+__all__ = ["Decomposition", "generator_at", "the_decomposition"]
 
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
@@ -159,7 +161,7 @@ class Decomposition(RichResult):
         """Return the decomposition without component k, which the sum then lacks; all for None."""
         if k is None:
             return self
-        self._check_component(k)
+        k = self._component(k)
         entries = torch.ones(len(self.values), dtype=torch.bool)
         entries[int(self.offsets[k]) : int(self.offsets[k + 1])] = False
         stay = torch.arange(self.count) != k
@@ -200,8 +202,10 @@ class Decomposition(RichResult):
         """Refuse a generator that this decomposition was not made with.
 
         Raises:
+            InputError: no generator at all.
             GeneratorError: other weights or another layer.
         """
+        of_kind(generator, Generator, "a decomposition goes with a generator from rp.cut")
         origin = self.provenance
         if generator.digest != origin.weights_digest:
             raise GeneratorError(
@@ -221,7 +225,7 @@ class Decomposition(RichResult):
         Raises:
             InputError: no such component.
         """
-        self._check_component(k)
+        k = self._component(k)
         dense = torch.zeros(1, self.unit_count)
         own = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
         dense[0, self.units[own].long()] = self.values[own]
@@ -248,7 +252,8 @@ class Decomposition(RichResult):
     def demand_rows(self, demand: Demand) -> Bool[Tensor, "batch patches"]:
         """Turn any way of naming a demand into bool rows; raises what `minimal_feature` raises."""
         n = self.regions.count
-        if isinstance(demand, Tensor) and demand.dtype == torch.bool:
+        if str(getattr(demand, "dtype", "")) in ("bool", "torch.bool"):
+            demand = torch.as_tensor(demand)
             if demand.ndim not in (1, 2) or demand.shape[-1] != n:
                 raise InputError(
                     f"a demand is bool [{n}] or [batch, {n}], or patch indices; "
@@ -256,10 +261,8 @@ class Decomposition(RichResult):
                 )
             return demand.reshape(-1, n).cpu()
         if isinstance(demand, Tensor):
-            demand = demand.flatten().tolist()
-        patches = [demand] if isinstance(demand, int) else list(demand)
-        if not all(isinstance(patch, int) and not isinstance(patch, bool) for patch in patches):
-            raise InputError(f"patch indices are whole numbers, not {patches!r}")
+            demand = demand.flatten()
+        patches = demand if isinstance(demand, Iterable) else [demand]
         return self.regions.demand(patches)[None]
 
     @ordinary(gradients=False)
@@ -276,9 +279,10 @@ class Decomposition(RichResult):
         self, scales: Float[Tensor, "batch components"]
     ) -> Float[Tensor, "batch units"]:
         """Return what `combine` does, flat; raises what it raises."""
+        of_kind(scales, Tensor, f"scales are a tensor [batch, {self.count}]")
         if scales.ndim != 2 or scales.shape[1] != self.count:
             raise InputError(f"scales are [batch, {self.count}], not {list(scales.shape)}")
-        if not bool(scales.isfinite().all()):
+        if scales.is_complex() or not bool(scales.isfinite().all()):
             raise InputError("scales must be finite numbers")
         component, first, values = self._by_unit
         # A bag a unit, of the scales of the components that change it, weighted by how much.
@@ -298,9 +302,11 @@ class Decomposition(RichResult):
         counts = torch.bincount(self.units, minlength=self.unit_count)
         return component[order], counts.cumsum(0) - counts, self.values[order]
 
-    def _check_component(self, k: int) -> None:
-        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < self.count:
+    def _component(self, k: int) -> int:
+        number = whole("a component", k)
+        if not 0 <= number < self.count:
             raise InputError(f"component {k} does not exist; components run 0 … {self.count - 1}")
+        return number
 
     @ordinary()
     def scales(self, changes: Mapping[int, float]) -> Float[Tensor, "1 components"]:
@@ -310,11 +316,9 @@ class Decomposition(RichResult):
             InputError: no such component, or a scale that is not a finite number.
         """
         row = torch.ones(1, self.count)
+        of_kind(changes, Mapping, "scales name components, as {3: 0.0} does")
         for k, scale in changes.items():
-            self._check_component(k)
-            if not torch.tensor(float(scale)).isfinite():
-                raise InputError(f"component {k} cannot be scaled by {scale}")
-            row[0, k] = scale
+            row[0, self._component(k)] = real(f"the scale of component {k}", scale)
         return row
 
     @ordinary()
@@ -343,3 +347,23 @@ class Decomposition(RichResult):
             StorageError: not a run folder, an unknown schema version, missing or corrupt files.
         """
         return stored.read(path_of(folder, "the run folder"), Decomposition)
+
+
+def the_decomposition(given: Any) -> Decomposition:
+    """Return what a caller gave as a decomposition.
+
+    Raises:
+        InputError: it is none.
+    """
+    return of_kind(given, Decomposition, "a rp.Decomposition from rp.explain is needed")
+
+
+def generator_at(decomposition: Decomposition, generator: Generator) -> Generator:
+    """Return the generator, held at the picture of a decomposition that was made with it.
+
+    Raises:
+        InputError: something else than a decomposition and a generator.
+        GeneratorError: the generator is not the one that the decomposition was made with.
+    """
+    the_decomposition(decomposition).check_generator(generator)
+    return generator.at(decomposition.latents)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["draw_demands", "held_out_demands"]
@@ -31,6 +32,9 @@ def draw_demands(
     """
     if count < 1:
         raise InputError(f"at least one demand must be drawn, not {count}")
+    refuse_too_large(
+        f"{count:,} demands of {regions.count:,} patches", count * regions.count, "ask for fewer"
+    )
     neighbours = None if regions.is_grid else regions.neighbours()
     rows = [
         _draw(regions, neighbours, stream(seed, purpose, i)) for i in range(start, start + count)

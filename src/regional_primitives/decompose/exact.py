@@ -26,8 +26,10 @@ from regional_primitives.decompose.objective import DemandObjective, Minimal
 from regional_primitives.decompose.sparse_or import JointFit, fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.progress import Progress, reporting, silent
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
 
 __all__ = ["Exact", "ExactComponents", "NoiseFloor", "exact_components", "fit_exact"]
@@ -165,7 +167,10 @@ class ExactComponents:
 
 @ordinary()
 def exact_components(
-    features: MinimalFeatures, settings: Exact | None = None, *, progress: Progress = silent
+    features: MinimalFeatures,
+    settings: Exact | None = None,
+    *,
+    progress: Progress | bool | None = False,
 ) -> ExactComponents:
     """Split the minimal features of all demands into components; one fit, no noise floor.
 
@@ -174,13 +179,20 @@ def exact_components(
             `minimal_features` gives them where no subsets are named.
         settings: `rp.Exact()` with the features' own settings unless given; of given ones, form,
             prices and steps are used.
-        progress: told of every step.
+        progress: True draws a bar on stderr; or a callable (stage, done, total, note).
 
     Raises:
         InputError: features of other demands than all subsets in bitmask order.
     """
+    of_kind(features, MinimalFeatures, "exact_components takes what rp.minimal_features gives")
+    own = {**vars(features.settings), "noise_floor": False}
+    settings = settings_or(settings, Exact, Exact(**own))
+    with reporting(progress) as report:
+        return _components(features, settings, report)
+
+
+def _components(features: MinimalFeatures, settings: Exact, progress: Progress) -> ExactComponents:
     began = time.perf_counter()
-    settings = settings or Exact(**{**vars(features.settings), "noise_floor": False})
     patches, regions = features.patches, features.subject.regions
     expected = all_demands(patches, regions)
     if not torch.equal(features.demands, expected):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,17 @@ from regional_primitives.decompose.lattice import all_demands
 from regional_primitives.decompose.provenance import Provenance, current_versions
 from regional_primitives.decompose.structured import Fit, Structured, fit_structured
 from regional_primitives.decompose.subject import Subject, prepare
-from regional_primitives.errors import InputError
 from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, map_latents
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.cache import cache_folder
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.progress import Progress, progress_bar, silent
+from regional_primitives.runtime.numbers import random_seed
+from regional_primitives.runtime.paths import path_of
+from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import tensors_digest
 
 __all__ = ["decomposition_of", "explain"]
@@ -40,7 +42,7 @@ def explain(
     *,
     picture_seed: int | None = None,
     picture_file: str | None = None,
-    progress: Progress | bool = False,
+    progress: Progress | bool | None = False,
 ) -> Decomposition:
     """Split the feature of one picture into components with action fields.
 
@@ -57,18 +59,16 @@ def explain(
         InputError: a malformed argument.
         GeneratorError: a network that cannot be explained (random, no image, no change).
     """
-    if not isinstance(generator, Generator):
-        raise InputError(f"explain needs a generator from rp.cut, not {type(generator).__name__}")
-    settings = settings or Structured()
-    if not isinstance(settings, (Structured, Exact)):
-        raise InputError(f"settings are rp.Structured or rp.Exact, not {type(settings).__name__}")
-    settings = settings.settled(generator)
-    regions = regions or Regions.grid()
-    run = partial(_explain, generator, latents, regions, settings, (picture_seed, picture_file))
-    if progress is True:
-        with progress_bar() as bar:
-            return run(bar)
-    return run(progress or silent)
+    of_kind(generator, Generator, "explain needs a generator from rp.cut")
+    default: Structured | Exact = Structured()
+    settings = settings_or(settings, (Structured, Exact), default).settled(generator)
+    regions = Regions.of(regions)
+    picture = (
+        None if picture_seed is None else random_seed(picture_seed),
+        None if picture_file is None else str(path_of(picture_file, "picture_file")),
+    )
+    with reporting(progress) as report:
+        return _explain(generator, latents, regions, settings, picture, report)
 
 
 def _explain(
@@ -81,6 +81,8 @@ def _explain(
 ) -> Decomposition:
     if isinstance(settings, Exact):
         all_demands(settings.chosen(regions), regions)  # refused before anything is computed
+    else:
+        regions.afford_rectangles()  # likewise
     subject: Subject = prepare(
         generator,
         latents,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -27,9 +27,11 @@ from regional_primitives.generators.feature import Feature, units_as
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.progress import Progress, progress_bar, silent
+from regional_primitives.runtime.progress import Progress, reporting, silent
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
@@ -82,7 +84,7 @@ def minimal_features(
     settings: Minimal | None = None,
     *,
     checkpoint: AnyPath | None = None,
-    progress: Progress | bool = False,
+    progress: Progress | bool | None = False,
 ) -> MinimalFeatures:
     """Find the minimal feature of each demand by optimisation.
 
@@ -103,14 +105,12 @@ def minimal_features(
         GeneratorError: a network that cannot be explained.
         StorageError: a checkpoint of another picture or other settings.
     """
-    if not isinstance(generator, Generator):
-        raise InputError(
-            f"minimal_features needs a generator from rp.cut, not {type(generator).__name__}"
-        )
-    settings, regions = (settings or Minimal()).settled(generator), regions or Regions.grid()
+    of_kind(generator, Generator, "minimal_features needs a generator from rp.cut")
+    settings = settings_or(settings, Minimal, Minimal()).settled(generator)
+    regions = Regions.of(regions)
     demands = _demands(subsets, settings.chosen(regions), regions)
-
-    def run(report: Progress) -> MinimalFeatures:
+    folder = None if checkpoint is None else path_of(checkpoint, "the checkpoint")
+    with reporting(progress) as report:
         subject = prepare(
             generator,
             latents,
@@ -119,13 +119,7 @@ def minimal_features(
             baseline_seed=settings.baseline_seed,
             progress=report,
         )
-        folder = None if checkpoint is None else path_of(checkpoint, "the checkpoint")
         return find_minimal(subject, demands, settings, folder, report)
-
-    if progress is True:
-        with progress_bar() as bar:
-            return run(bar)
-    return run(progress or silent)
 
 
 def _demands(
@@ -135,6 +129,8 @@ def _demands(
 ) -> Bool[Tensor, "demands patches"]:
     if subsets is None:
         return all_demands(chosen, regions)
+    if str(getattr(subsets, "dtype", "")) in ("bool", "torch.bool"):
+        subsets = torch.as_tensor(subsets)
     if isinstance(subsets, Tensor):
         if subsets.dtype != torch.bool or subsets.ndim != 2 or subsets.shape[1] != regions.count:
             raise InputError(
@@ -143,7 +139,8 @@ def _demands(
             )
         rows = subsets.cpu()
     else:
-        found = [regions.demand(subset) for subset in subsets]
+        lists = of_kind(subsets, Iterable, "subsets are bool rows or lists of patch indices")
+        found = [regions.demand(subset) for subset in lists]
         rows = torch.stack(found) if found else torch.zeros(0, regions.count, dtype=torch.bool)
     if not len(rows) or not bool(rows.any(1).all()):
         raise InputError("every demand asks for at least one patch; u of the empty demand is f0")

@@ -26,6 +26,7 @@ from regional_primitives.decompose.subject import Subject
 from regional_primitives.decompose.trials import Trials
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.settings import check_settings
 
@@ -152,6 +153,21 @@ class Structured:
         """Return how many products measure the influence on each of so many patches."""
         return min(self.probes, max(_FEWEST_PROBES, _MOST_PRODUCTS // patches))
 
+    def afford(self, units: int, patches: int) -> None:
+        """Refuse steps of more demands and trials than memory holds.
+
+        Args:
+            units: of the feature.
+            patches: of the regions.
+
+        Raises:
+            InputError: so it is.
+        """
+        rows = self.batch + 2 * self.trials  # a feature each, its slope, and one more at work
+        size = rows * (3 * 4 * units + _DRAWN_TOGETHER * patches)
+        what = f"a step of batch={self.batch:,} and trials={self.trials:,}"
+        refuse_too_large(what, size, "lower them")
+
     def settled(self, generator: Generator) -> Structured:
         """Fill in what is left to the generator."""
         if self.baseline_count:
@@ -191,6 +207,7 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         GeneratorError: the loss is not finite.
     """
     began = time.perf_counter()
+    settings.afford(subject.units.shape[1], subject.errors.count)
     evaluations = Evaluations(subject.generator)
     probes = settings.probes_a_patch(subject.errors.count)
     influence = measure_influence(subject, evaluations, probes, settings.seed, settings.batch)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import StorageError
@@ -22,6 +22,7 @@ from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
     Digest,
     measurable,
@@ -179,8 +180,7 @@ def exhibit(
         GeneratorError: the generator is not the one that the decomposition was made with.
         MissingExtraError: scikit-image, which the report's extra brings, is not installed.
     """
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
+    generator = generator_at(decomposition, generator)
     errors = PatchErrors.of(
         decomposition.image, decomposition.baseline_image, decomposition.regions
     )
@@ -197,7 +197,9 @@ def exhibit(
     build_up = generator.render(decomposition.combine_units(scales))
     departure = (decomposition.image - decomposition.baseline_image).square().sum()
     names, demands = named_demands(decomposition, errors)
-    worst = _worst_held_out(decomposition, generator, errors, settings or Evaluation())
+    worst = _worst_held_out(
+        decomposition, generator, errors, settings_or(settings, Evaluation, Evaluation())
+    )
     demands = torch.cat([demands, worst])
     demanded = generator.render(decomposition.minimal_units(demands))
     return Exhibits(

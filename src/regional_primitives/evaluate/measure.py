@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from regional_primitives.decompose.bound import demand_objective, optimise_freely
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns, measure_components
@@ -22,7 +22,8 @@ from regional_primitives.evaluate.relations import field_overlap, mean_field_ove
 from regional_primitives.evaluate.scores import Evaluation, Scores
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.settings import settings_or
 
 __all__ = ["evaluate"]
 
@@ -33,19 +34,33 @@ def evaluate(
     generator: Generator,
     settings: Evaluation | None = None,
     *,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
 ) -> Scores:
     """Measure a decomposition on demands that its fit never saw.
 
     Of the exact form, whose fit saw every demand of its patches, demands ask for those patches
     alone, and the remainder counts for completeness and superposition only.
 
+    Args:
+        decomposition: of `rp.explain`.
+        generator: that it was made with.
+        settings: `rp.Evaluation()` unless given.
+        progress: True draws a bar on stderr; or a callable (stage, done, total, note).
+
     Raises:
+        InputError: a malformed argument, or more demands or contexts than memory holds.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
-    settings = settings or Evaluation()
+    generator = generator_at(decomposition, generator)
+    settings = settings_or(settings, Evaluation, Evaluation())
+    settings.afford(decomposition)
+    with reporting(progress) as report:
+        return _measured(decomposition, generator, settings, report)
+
+
+def _measured(
+    decomposition: Decomposition, generator: Generator, settings: Evaluation, progress: Progress
+) -> Scores:
     errors = PatchErrors.of(
         decomposition.image, decomposition.baseline_image, decomposition.regions
     )

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, MissingExtraError
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.numbers import real, whole, wholes
 
 __all__ = [
     "Relations",
@@ -90,6 +91,7 @@ class Relations:
         Raises:
             InputError: no such patch.
         """
+        patch = whole("a patch", patch)
         self.decomposition.regions.demand([patch])
         credit = self.credit[:, patch]
         order = credit.argsort(descending=True, stable=True)
@@ -109,8 +111,7 @@ class Relations:
         Raises:
             InputError: not a number in [0, 1].
         """
-        if not 0 <= togetherness <= 1:
-            raise InputError(f"togetherness is a share in [0, 1], not {togetherness}")
+        togetherness = real("togetherness", togetherness, 0, 1)
         members = [[k] for k in range(self.strongest)]
         joined = set()
         for one, other, distance, _ in self.merges.tolist():
@@ -165,7 +166,8 @@ class Relations:
 
     def _chosen(self, group: Sequence[int]) -> Bool[Tensor, " components"]:
         """Mark components; `scales` refuses those that do not exist."""
-        return self.decomposition.scales(dict.fromkeys(group, 0.0))[0] == 0
+        chosen = wholes("a component", group)
+        return self.decomposition.scales(dict.fromkeys(chosen, 0.0))[0] == 0
 
 
 @ordinary()
@@ -206,16 +208,16 @@ def relations(
         InputError: not a decomposition, or a setting out of its range.
         MissingExtraError: scipy, which the report's extra brings, is not installed.
     """
-    if not isinstance(decomposition, Decomposition):
-        raise InputError(
-            "relations are those of the components of a Decomposition, as rp.explain gives it; "
-            f"got {type(decomposition).__name__}"
-        )
-    if strongest is not None:
-        whole("strongest", strongest, 1)
-    if not 0 <= asked_share < 1:
+    of_kind(
+        decomposition,
+        Decomposition,
+        "relations are those of the components of a Decomposition, as rp.explain gives it",
+    )
+    strongest = None if strongest is None else whole("strongest", strongest, 1)
+    asked_share = real("asked_share", asked_share, 0)
+    if asked_share >= 1:
         raise InputError(f"asked_share is a share of the patches in [0, 1), not {asked_share}")
-    if weigh not in ("strength", "energy"):
+    if not isinstance(weigh, str) or weigh not in ("strength", "energy"):
         raise InputError(f"weigh is 'strength' or 'energy', not {weigh!r}")
     fields, strengths = decomposition.action_fields, decomposition.strengths.double()
     contains = strictly_contains(fields)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, StorageError
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.settings import check_settings
@@ -46,6 +48,19 @@ class Evaluation:
     def __post_init__(self) -> None:
         least = {"demands": 1, "components": 1, "contexts": 2, "free_demands": 0, "free_steps": 1}
         check_settings(self, least)
+
+    def afford(self, decomposition: Decomposition) -> None:
+        """Refuse to measure more at once than memory holds; told before anything is measured.
+
+        Raises:
+            InputError: so it is.
+        """
+        item = 4 * (3 * decomposition.unit_count + 4 * decomposition.image.numel())
+        for name, count, each in (
+            ("demands", self.demands, item + 8 * decomposition.count),
+            ("contexts", 2 * self.contexts, item + 8 * decomposition.count),
+        ):
+            refuse_too_large(f"{name}={getattr(self, name):,}", count * each, f"lower {name}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import bounded_share, component_patterns, field_masks
 from regional_primitives.experiments.across import AcrossPictures, listed
@@ -134,8 +134,7 @@ def boundedness(
     """
     for name, value in {"components": components, "contexts": contexts, "shown": shown}.items():
         whole(name, value, 1)
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
+    generator = generator_at(decomposition, generator)
     kept = counted_components(decomposition, leave_out)
     rest = [k for k in range(decomposition.count) if k not in set(kept)]
     ordered = selected(decomposition, [*kept, *rest])

@@ -14,14 +14,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate.random_fields import random_connected, random_subsets
 from regional_primitives.experiments.counted import counted_components, same_patches
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["Shares", "all_rectangles", "comparable_components", "random_alike", "shares_of"]
+__all__ = [
+    "Shares",
+    "afford_draws",
+    "all_rectangles",
+    "comparable_components",
+    "random_alike",
+    "shares_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +69,10 @@ def comparable_components(
         InputError: fewer than two pictures, other patches or another choice of them, or a picture
             of which nothing is left to count.
     """
+    for decomposition in of_kind(decompositions, Sequence, "pictures are a list"):
+        the_decomposition(decomposition)
+    if leave_out is not None:
+        of_kind(leave_out, Sequence, "leave_out is a list for each picture")
     if len(decompositions) < 2:
         raise InputError(f"transfer compares pictures, at least two; got {len(decompositions)}")
     if leave_out is not None and len(leave_out) != len(decompositions):
@@ -99,8 +112,29 @@ def all_rectangles(fields: Sequence[Bool[Tensor, "_ patches"]], regions: Regions
     """Tell whether every field of every picture is a rectangle of the grid."""
     if not regions.is_grid:
         return False
-    known = {row.numpy().tobytes() for row in regions.rectangles()}
-    return all(row.numpy().tobytes() in known for own in fields for row in own)
+    assert regions.rows is not None
+    assert regions.columns is not None
+    rows, columns = regions.rows, regions.columns
+    return all(_is_rectangle(field.view(rows, columns)) for own in fields for field in own)
+
+
+def afford_draws(pictures: int, counts: int, draws: int) -> None:
+    """Refuse more draws of random fields than memory holds, before the first is made.
+
+    Raises:
+        InputError: so it is.
+    """
+    size = 2 * 8 * draws * pictures**2 * (counts + 2)
+    refuse_too_large(f"draws={draws:,} of random fields", size, "lower draws")
+
+
+def _is_rectangle(field: Bool[Tensor, "rows columns"]) -> bool:
+    """Tell whether the field is not empty and fills the least rectangle around it."""
+    cells = field.nonzero()
+    if len(cells) == 0:
+        return False
+    sides = cells.amax(0) - cells.amin(0) + 1
+    return int(sides.prod()) == len(cells)
 
 
 def random_alike(

@@ -18,6 +18,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate.agreement import numbered, side_by_side
 from regional_primitives.experiments.common_fields import (
+    afford_draws,
     all_rectangles,
     comparable_components,
     random_alike,
@@ -32,8 +33,9 @@ from regional_primitives.experiments.shared import (
     SharedField,
     Span,
 )
+from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.numbers import random_seed, whole
 
 __all__ = ["compare"]
 
@@ -66,8 +68,8 @@ def compare(
         InputError: fewer than two pictures, what is no decomposition, another generator, layer or
             feature, other patches, another number of names, or counts below 1.
     """
-    for name, value in {"a": a, "b": b, "draws": draws}.items():
-        whole(name, value, 1)
+    a, b, draws = (whole(*one, 1) for one in (("a", a), ("b", b), ("draws", draws)))
+    seed = random_seed(seed)
     decompositions = _of_one_generator(decompositions)
     called = _called(decompositions, names)
     counted = comparable_components(decompositions, leave_out)
@@ -78,6 +80,7 @@ def compare(
     a, b = min(a, least), min(b, least)
     found = _Drawn.of(fields, shares, a, b)
     regions = decompositions[0].regions
+    afford_draws(len(fields), a, draws)
     rectangles = all_rectangles(fields, regions)
     connected, subsets = [], []
     for draw in range(draws):
@@ -126,13 +129,11 @@ def compare(
 
 def _of_one_generator(decompositions: Sequence[Decomposition]) -> tuple[Decomposition, ...]:
     """Refuse what cannot be compared unit by unit."""
-    several = tuple(decompositions)
-    for item in several:
-        if not isinstance(item, Decomposition):
-            raise InputError(
-                "compare takes decompositions, as rp.explain and rp.Decomposition.load give them; "
-                f"got {type(item).__name__}"
-            )
+    several = all_of_kind(
+        decompositions,
+        Decomposition,
+        "compare takes decompositions, as rp.explain and rp.Decomposition.load give them",
+    )
     if len(several) < 2:
         raise InputError(f"compare takes at least two pictures; got {len(several)}")
     first = several[0].provenance
@@ -163,10 +164,12 @@ def _called(
     decompositions: Sequence[Decomposition], names: Sequence[str] | None
 ) -> tuple[str, ...]:
     if names is not None:
-        if isinstance(names, str) or len(names) != len(decompositions):
-            count = 1 if isinstance(names, str) else len(names)
-            raise InputError(f"{len(decompositions)} pictures take as many names, not {count}")
-        return tuple(map(str, names))
+        called = all_of_kind(names, str, f"{len(decompositions)} pictures take as many names")
+        if len(called) != len(decompositions):
+            raise InputError(
+                f"{len(decompositions)} pictures take as many names, not {len(called)}"
+            )
+        return called
     return tuple(
         d.provenance.picture_in_words or f"picture {number}"
         for number, d in enumerate(decompositions, start=1)

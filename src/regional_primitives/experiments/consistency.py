@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate.components import (
     ComponentEffects,
@@ -111,8 +111,7 @@ def consistency(
     """
     whole("components", components, 1)
     whole("contexts", contexts, 2)
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
+    generator = generator_at(decomposition, generator)
     kept = counted_components(decomposition, leave_out)
     rest = [k for k in range(decomposition.count) if k not in set(kept)]
     ordered = selected(decomposition, [*kept, *rest])

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate.random_fields import grow
@@ -149,8 +149,7 @@ def control(
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     whole("draws", draws, 1)
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
+    generator = generator_at(decomposition, generator)
     counted = torch.zeros(decomposition.count, dtype=torch.bool)
     counted[counted_components(decomposition, leave_out)] = True
     chosen = _chosen(decomposition, counted, regions, seed)

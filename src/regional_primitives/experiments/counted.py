@@ -12,6 +12,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.numbers import wholes
 
 __all__ = [
     "counted_components",
@@ -37,7 +38,8 @@ def counted_components(
     """
     if leave_out is None:
         leave_out = [] if decomposition.remainder is None else [decomposition.remainder]
-    scales = decomposition.scales(dict.fromkeys(leave_out, 0.0))[0]
+    left = wholes("a component", leave_out)
+    scales = decomposition.scales(dict.fromkeys(left, 0.0))[0]
     counted: list[int] = scales.nonzero().flatten().tolist()
     if not counted:
         raise InputError(

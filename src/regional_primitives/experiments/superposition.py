@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns
 from regional_primitives.evaluate.quality import visual_quality
@@ -122,8 +122,7 @@ def superposition(
         InputError: a component that does not exist, or none left.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    decomposition.check_generator(generator)
-    generator = generator.at(decomposition.latents)
+    generator = generator_at(decomposition, generator)
     counted = selected(decomposition, counted_components(decomposition, leave_out))
     patterns = component_patterns(counted, generator, list(range(counted.count)))
     sizes = counted.action_fields.sum(1)

@@ -22,12 +22,13 @@ from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.common_fields import (
     Shares,
+    afford_draws,
     all_rectangles,
     comparable_components,
     random_alike,
     shares_of,
 )
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.numbers import random_seed, whole
 
 __all__ = ["PAPER_COUNTS", "PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]
 
@@ -123,13 +124,14 @@ def transfer(
         InputError: fewer than two pictures, other patches or another choice of them, or counts
             below 1.
     """
-    for name, value in {"a": a, "b": b, "draws": draws}.items():
-        whole(name, value, 1)
+    a, b, draws = (whole(*one, 1) for one in (("a", a), ("b", b), ("draws", draws)))
+    seed = random_seed(seed)
     counted = comparable_components(decompositions, leave_out)
     fields = [d.action_fields[own] for d, own in zip(decompositions, counted, strict=True)]
     least = min(map(len, fields))
     a, b = min(a, least), min(b, least)
     regions = decompositions[0].regions
+    afford_draws(len(fields), a, draws)
     rectangles = all_rectangles(fields, regions)
     connected, subsets = [], []
     for draw in range(draws):

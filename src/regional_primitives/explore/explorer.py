@@ -9,13 +9,13 @@ from typing import Any
 
 from regional_primitives import runs
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError
 from regional_primitives.explore.explanations import Explanations, Wish, choices
 from regional_primitives.explore.renderer import Renderer
 from regional_primitives.explore.session import Session, open_session
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.paths import path_of
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.progress import Progress, reporting
 
 __all__ = ["Explorer"]
 
@@ -32,9 +32,9 @@ class Explorer:
 
     @staticmethod
     def of(
-        run: Decomposition | str | Path,
+        run: Decomposition | AnyPath,
         generator: Generator | None = None,
-        progress: Progress = silent,
+        progress: Progress | bool | None = False,
     ) -> Explorer:
         """Open a run folder, or a decomposition in memory.
 
@@ -52,15 +52,11 @@ class Explorer:
         if isinstance(run, (str, bytes, os.PathLike)):
             folder = path_of(run, "the run folder")
             run = Decomposition.load(folder)
-        if not isinstance(run, Decomposition):
-            raise InputError(
-                f"a run folder or a decomposition is explored, not {type(run).__name__}"
-            )
+        of_kind(run, Decomposition, "a run folder or a decomposition is explored")
         if generator is None:
             generator = runs.generator_of(run)
-        if not isinstance(generator, Generator):
-            raise InputError(f"explore needs a generator from rp.cut, not {type(generator)}")
-        return Explorer(open_session(run, generator, folder, progress))
+        with reporting(progress) as report:
+            return Explorer(open_session(run, generator, folder, report))
 
     def session(self, name: str) -> Session | None:
         """Return the open run of that name, or None."""

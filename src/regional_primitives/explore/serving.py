@@ -9,14 +9,15 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.explore.extras import require_explore_extra
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.paths import AnyPath
+from regional_primitives.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from regional_primitives.explore.explorer import Explorer
@@ -28,12 +29,12 @@ _GRACE_SECONDS = 3
 
 
 def explore(
-    run: Decomposition | str | Path,
+    run: Decomposition | AnyPath,
     generator: Generator | None = None,
     *,
     port: int = 0,
     show: bool = True,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
     tell: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the explorer of a run on 127.0.0.1 until it is interrupted (Ctrl-C).
@@ -112,8 +113,7 @@ def _server(explorer: Explorer, door: socket.socket) -> tuple[Any, str]:
 
 @contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise InputError(f"a port is a whole number from 0 (any free one) to 65535, not {port}")
+    port = whole("a port, where 0 is any free one,", port, 0, 65535)
     with socket.socket() as door:
         if sys.platform != "win32":
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

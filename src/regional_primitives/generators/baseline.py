@@ -43,7 +43,7 @@ def baseline_feature(
         GeneratorError: the mean is not finite.
     """
     count = generator.baseline_count if count is None else count
-    whole("the number of latents for the baseline", count, 1)
+    count = whole("the number of latents for the baseline", count, 1)
     shape = generator.feature_shape
     if generator.baseline is not None:
         return _on(generator, fit_baseline(generator.baseline, shape))

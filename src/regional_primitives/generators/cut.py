@@ -17,16 +17,23 @@ from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, map_latents, same_latents
+from regional_primitives.generators.latents import (
+    Latents,
+    batch_size,
+    copied,
+    map_latents,
+    same_latents,
+)
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.network import ImageOf, Network
+from regional_primitives.generators.network import ImageOf, Network, held, of_image
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
 from regional_primitives.runtime.eight_bit import black_and_white
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.runtime.storage import tensors_digest
 
-__all__ = ["cut"]
+__all__ = ["cut", "fixed_arguments"]
 
 
 @ordinary()
@@ -92,13 +99,19 @@ def cut(
     layers = parse_layers(layer, twin)
     image_range = black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
-    image = known.image_of if image is None else image
-    whole("baseline_count", baseline_count, 1)
+    image = known.image_of if image is None else of_image(image)
+    baseline_count, noise_seed = whole("baseline_count", baseline_count, 1), random_seed(noise_seed)
+    if sample_latents is not None and not callable(sample_latents):
+        kind = type(sample_latents).__name__
+        raise InputError(f"sample_latents is a function (count, rng) of latents, not {kind}")
     if sample_latents is None and baseline is None and baseline_latents is None:
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
+    of_kind(call, str, "call is a method's name")
+    if name is not None:
+        of_kind(name, str, "name is a text")
     if not callable(getattr(module, call, None)):
         raise InputError(f"call={call!r} is no method of {type(module).__name__}")
-    fixed = dict(fixed or {})
+    fixed = fixed_arguments(fixed)
     uncut = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
@@ -107,7 +120,7 @@ def cut(
         digest=_digest(module, {**fixed, **known.settings}, noise_seed),
         sampler=sample_latents,
         baseline=None if baseline is None else _finite_feature(baseline),
-        baseline_latents=baseline_latents,
+        baseline_latents=None if baseline_latents is None else copied(baseline_latents),
         baseline_count=baseline_count,
     )
     examples = _examples(uncut)
@@ -184,7 +197,7 @@ def _finite_feature(baseline: Feature) -> Feature:
             raise InputError(f"baseline is a tensor of real numbers, not {kind}")
         if not bool(tensor.isfinite().all()):
             raise InputError("baseline holds NaN or infinite values")
-    cleaned = tuple(tensor.detach().float() for tensor in tensors)
+    cleaned = tuple(tensor.detach().float().clone() for tensor in tensors)
     return cleaned[0] if isinstance(baseline, Tensor) else cleaned
 
 
@@ -207,3 +220,17 @@ def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
         ImageRangeWarning,
         stacklevel=6,
     )
+
+
+def fixed_arguments(fixed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a caller's keyword arguments of the network as copies of its own.
+
+    Raises:
+        InputError: no dictionary of names.
+    """
+    if fixed is None:
+        return {}
+    of_kind(fixed, Mapping, "fixed is a dictionary of the network's keyword arguments")
+    for name in fixed:
+        of_kind(name, str, "fixed names the network's keyword arguments by texts")
+    return held(dict(fixed))

@@ -11,12 +11,13 @@ from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.batch import BatchAxis, UnrecordableError
+from regional_primitives.generators.cut import fixed_arguments
 from regional_primitives.generators.dependence import behind
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, map_latents
-from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
+from regional_primitives.generators.network import ImageOf, Network, of_image, refuse_no_image
 from regional_primitives.generators.recording import Operation, Recording, record
 from regional_primitives.generators.tail import repeated
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
@@ -81,9 +82,9 @@ def layers(
             raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
         if example is None and known.sample_latents is not None:
             example = known.sample_latents(1, stream(0))
-        chosen = known.image_of if image is None else image
-        whole = Network(frozen_twin(known.module), dict(fixed or {}), chosen, call=known.call)
-        own = known.module
+        chosen = known.image_of if image is None else of_image(image)
+        given, own = fixed_arguments(fixed), known.module
+        whole = Network(frozen_twin(known.module), given, chosen, call=known.call)
     if example is None:
         raise InputError("pass example=, the latents of one picture")
     if batch_size(example) < 1:

@@ -27,6 +27,7 @@ from regional_primitives.generators.latents import (
     Latents,
     batch_size,
     concatenate,
+    copied,
     describe,
     map_latents,
     parts,
@@ -48,7 +49,9 @@ from regional_primitives.generators.tail import (
     tail_of,
     tolerance,
 )
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
@@ -110,13 +113,16 @@ class Generator:
         So `sample_latents(40, seed=0)[8:9]` and `sample_latents(1, seed=8)` are the same picture.
 
         Raises:
-            InputError: a count below 1.
+            InputError: a count below 1 or more than memory holds, or a seed of more than 64 bits.
             GeneratorError: the generator was cut without `sample_latents`, or that callable gives
                 something else than one item.
         """
-        if count < 1:
-            raise InputError(f"at least one latent must be drawn, not {count}")
-        return concatenate([self._draw(stream(seed + i)) for i in range(count)])
+        count, seed = whole("count", count, 1), random_seed(seed)
+        random_seed(seed + count - 1)
+        first = self._draw(stream(seed))
+        size = sum(part.numel() * part.element_size() for part in parts(first).values())
+        refuse_too_large(f"{count:,} latents", 2 * count * size, "draw fewer at a time")
+        return concatenate([first, *(self._draw(stream(seed + i)) for i in range(1, count))])
 
     @ordinary()
     def latents_of_image(self, path: AnyPath) -> Latents:
@@ -143,10 +149,12 @@ class Generator:
                 "this generator was cut without sample_latents=; pass it to rp.cut, or give latents"
             )
         latents = self.sampler(1, rng)
-        if batch_size(latents) != 1:
-            raise GeneratorError(
-                f"sample_latents(1, rng) gave {batch_size(latents)} items: {describe(latents)}"
-            )
+        try:
+            count = batch_size(latents)
+        except InputError as error:
+            raise GeneratorError(f"sample_latents(1, rng) gave no latents: {error}") from error
+        if count != 1:
+            raise GeneratorError(f"sample_latents(1, rng) gave {count} items: {describe(latents)}")
         return map_latents(lambda part: part.to(self.device), latents)
 
     @ordinary()
@@ -170,8 +178,8 @@ class Generator:
         key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
         known = self.last.get(key)
         if known is not None:
-            return replace(self, behind=known, picture=_copied(latents))
-        tail = tail_of(self.network, self.layers, _copied(latents))
+            return replace(self, behind=known, picture=copied(latents))
+        tail = tail_of(self.network, self.layers, copied(latents))
         if isinstance(tail, WholeRunTail):
             warnings.warn(
                 f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
@@ -179,7 +187,7 @@ class Generator:
                 WholeRunWarning,
                 stacklevel=3,
             )
-        bound = replace(self, behind=tail, picture=_copied(latents))
+        bound = replace(self, behind=tail, picture=copied(latents))
         self.last.clear()  # side inputs of one picture are kept, not of many
         self.last[key] = tail
         return bound
@@ -220,7 +228,7 @@ class Generator:
             InputError: latents of another shape than the network takes.
         """
         self._refuse_other_shapes(latents)
-        return self._parts(latents).feature(self.network.head(_copied(latents), self.layers))
+        return self._parts(latents).feature(self.network.head(copied(latents), self.layers))
 
     def _parts(self, latents: Latents) -> Parts:
         if self.behind is not None:
@@ -258,7 +266,7 @@ class Generator:
         """
         self._refuse_other_shapes(latents)
         with torch.no_grad():
-            return self.network.run(_copied(latents))
+            return self.network.run(copied(latents))
 
     def _refuse_other_shapes(self, latents: Latents) -> None:
         given = {name: list(part.shape[1:]) for name, part in parts(latents).items()}
@@ -339,5 +347,3 @@ def _memory_budget(device: torch.device) -> int:
     return max(least, int(_SHARE_OF_GPU * torch.cuda.get_device_properties(device).total_memory))
 
 
-def _copied(latents: Latents) -> Latents:
-    return map_latents(lambda part: part.clone(), latents)

@@ -15,6 +15,7 @@ __all__ = [
     "arguments",
     "batch_size",
     "concatenate",
+    "copied",
     "describe",
     "kind_of",
     "map_latents",
@@ -46,6 +47,10 @@ def parts(latents: Latents) -> dict[str, Tensor]:
             "latents are a tensor, or a tuple or dictionary of tensors, "
             f"not {type(latents).__name__}"
         )
+    for part in named.values():
+        if part.layout != torch.strided or part.is_meta:
+            kind = "on the meta device" if part.is_meta else str(part.layout)
+            raise InputError(f"latents are ordinary dense tensors, not {kind}")
     return named
 
 
@@ -83,6 +88,14 @@ def map_latents(change: Callable[[Tensor], Tensor], latents: Latents) -> Latents
     if isinstance(latents, tuple):
         return tuple(change(part) for part in latents)
     return {name: change(part) for name, part in latents.items()}
+
+
+def copied(latents: Latents) -> Latents:
+    """Return latents of one's own, cut off from the caller's gradients; raises what `parts` raises.
+
+    They stay on their device.
+    """
+    return map_latents(lambda part: part.detach().clone(), latents)
 
 
 def concatenate(items: list[Latents]) -> Latents:

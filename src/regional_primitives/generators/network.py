@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.latents import (
@@ -26,10 +28,11 @@ from regional_primitives.generators.latents import (
 from regional_primitives.generators.layers import Layer, Tap, tapped
 from regional_primitives.generators.noise import FrozenNoise
 from regional_primitives.generators.random_state import RandomState
-from regional_primitives.generators.structures import leaves
+from regional_primitives.generators.structures import leaves, with_leaves
 from regional_primitives.runtime.modes import Turn
+from regional_primitives.runtime.numbers import whole
 
-__all__ = ["ImageOf", "Network", "refuse_no_image"]
+__all__ = ["ImageOf", "Network", "held", "of_image", "refuse_no_image"]
 
 ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
 """How the image is found in what a network returns: by itself, by index, by name, by a function."""
@@ -45,6 +48,21 @@ _REJECTIONS = (
     AssertionError,
 )
 """What a network may raise where latents do not fit."""
+
+
+def _own(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return leaf.clone()
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
+def held(value: Any) -> Any:
+    """Copy every tensor at any depth, and all containers that lead to it.
+
+    What else there is (numbers, texts, functions, modules) stays the caller's own.
+    """
+    own = [_own(leaf) for leaf in leaves(value).values()]
+    return with_leaves(value, own)
 
 
 class _Reached(BaseException):
@@ -92,10 +110,7 @@ class Network:
         self.learn_draws(latents)
         # Copies: the network may write into what it is given.
         with torch._C.DisableTorchFunction():  # a recording takes them as constants
-            fixed = {
-                name: value.clone() if isinstance(value, Tensor) else value
-                for name, value in self.fixed.items()
-            }
+            fixed = held(self.fixed)
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
         with self.turn, self.random_state.kept(), noise:
             with self._refusals(latents):
@@ -192,6 +207,17 @@ def refuse_unmet(taps: Sequence[Tap]) -> None:
                 f"layer {name!r} is called {tap.calls} times in a forward pass; "
                 f"there is no call {tap.layer.call}"
             )
+
+
+def of_image(image: Any) -> ImageOf:
+    """Return how the image is found, as a caller says it.
+
+    Raises:
+        InputError: no index, no name and no function.
+    """
+    if image is None or isinstance(image, str) or callable(image):
+        return image
+    return whole("image=, where it is no name and no function,", image)
 
 
 def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:

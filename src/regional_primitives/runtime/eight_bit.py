@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.numbers import real
 
 __all__ = ["black_and_white", "bytes_of", "picture_digest"]
 
@@ -25,7 +26,7 @@ def black_and_white(image_range: Any) -> tuple[float, float]:
         InputError: no two numbers, not in this order, too far from 0 or too close together.
     """
     try:
-        low, high = (float(value) for value in image_range)
+        low, high = (real("image_range", value) for value in image_range)
     except (TypeError, ValueError, OverflowError):
         low = high = math.nan
     sane = max(abs(low), abs(high)) <= _FARTHEST and high - low >= 1 / _FARTHEST

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from regional_primitives.errors import InputError
 
-__all__ = ["Bound", "real", "whole", "wholes"]
+__all__ = ["Bound", "random_seed", "real", "whole", "wholes"]
 
 Bound: TypeAlias = int | float | None
 """The least or most that a number may be, if there is one."""
@@ -52,6 +52,18 @@ def wholes(
     except TypeError:  # an array without an axis says that it can be gone through
         listed = [values]
     return tuple(whole(name, value, least, most) for value in listed)
+
+
+def random_seed(value: Any) -> int:
+    """Return the seed of a random stream, as int.
+
+    Raises:
+        InputError: no whole number of at most 64 bits.
+    """
+    seed = whole("a seed", value)
+    if not -(2**63) <= seed < 2**64:
+        raise InputError(f"a seed is a whole number of at most 64 bits, not {seed}")
+    return seed
 
 
 def real(name: str, value: Any, least: Bound = None, most: Bound = None) -> float:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["Progress", "progress_bar", "silent"]
+from regional_primitives.errors import InputError
+
+__all__ = ["Progress", "progress_bar", "reporting", "silent"]
 
 
 @runtime_checkable
@@ -20,6 +22,27 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Report nothing."""
+
+
+@contextmanager
+def reporting(progress: Progress | bool | None) -> Iterator[Progress]:
+    """Yield what is told of progress: True draws a bar, False and None are silent.
+
+    Raises:
+        InputError: no truth value and nothing that can be called.
+    """
+    if progress is True:
+        with progress_bar() as bar:
+            yield bar
+    elif progress is None or progress is False:
+        yield silent
+    elif callable(progress):
+        yield progress
+    else:
+        raise InputError(
+            "progress is True, False, or a callable (stage, done, total, note), "
+            f"not {type(progress).__name__}"
+        )
 
 
 @contextmanager

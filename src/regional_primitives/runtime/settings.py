@@ -7,16 +7,14 @@ from dataclasses import MISSING, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import real, whole
+from regional_primitives.runtime.numbers import random_seed, real, whole
 
 __all__ = ["changed", "check_settings", "pair", "settings_help", "settings_list", "settings_or"]
 
 _Settings = TypeVar("_Settings")
 
 
-def settings_or(
-    given: Any, kind: type[_Settings] | tuple[type[_Settings], ...], default: _Settings
-) -> _Settings:
+def settings_or(given: Any, kind: type | tuple[type, ...], default: _Settings) -> _Settings:
     """Return the settings that a caller gave, or the default where that is None.
 
     Raises:
@@ -28,7 +26,7 @@ def settings_or(
         kinds = kind if isinstance(kind, tuple) else (kind,)
         names = " or ".join(f"rp.{one.__name__}" for one in kinds)
         raise InputError(f"settings are {names}, not {type(given).__name__}")
-    return given
+    return given  # type: ignore[return-value]  # one of `kind`, as the default is
 
 
 def check_settings(settings: Any, least: Mapping[str, int | float] | None = None) -> None:
@@ -45,11 +43,15 @@ def check_settings(settings: Any, least: Mapping[str, int | float] | None = None
         name, kind, value = field.name, hints[field.name], getattr(settings, field.name)
         if kind is bool and not isinstance(value, bool):
             raise InputError(f"{name} must be True or False, not {value!r}")
-        if kind is int:
+        if kind is int and name.endswith("seed"):
+            value = random_seed(value)
+        elif kind is int:
             value = whole(name, value, bounds.get(name))  # type: ignore[arg-type]
         elif kind is float:
             value = real(name, value, bounds.get(name, 0))
-        elif get_origin(kind) is Literal and value not in get_args(kind):
+        elif get_origin(kind) is Literal and not (
+            isinstance(value, str) and value in get_args(kind)
+        ):
             allowed = " or ".join(map(repr, get_args(kind)))
             raise InputError(f"{name} must be {allowed}, not {value!r}")
         object.__setattr__(settings, name, value)

@@ -9,7 +9,7 @@ import hashlib
 
 import torch
 
-from regional_primitives.errors import InputError
+from regional_primitives.runtime.numbers import random_seed
 
 __all__ = ["stream"]
 
@@ -21,10 +21,9 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
     drawn again without this library. With names, streams of different purposes never meet.
 
     Raises:
-        InputError: a seed of more than 64 bits.
+        InputError: no whole number of at most 64 bits.
     """
-    if not -(2**63) <= seed < 2**64:
-        raise InputError(f"a seed is a whole number of at most 64 bits, not {seed}")
+    seed = random_seed(seed)
     if not names:
         return torch.Generator().manual_seed(seed)
     text = "/".join(str(part) for part in (seed, *names))

@@ -15,7 +15,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from regional_primitives.decompose.bound import demand_objective
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
@@ -30,10 +30,12 @@ from regional_primitives.evaluate.demand_errors import demand_errors
 from regional_primitives.evaluate.energy import count_for
 from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
 
 __all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
@@ -171,7 +173,7 @@ def baselines(
     names: Sequence[str] | str = "all",
     settings: Evaluation | None = None,
     *,
-    progress: Progress = silent,
+    progress: Progress | bool | None = False,
 ) -> Comparison:
     """Score baselines on the demands that the decomposition itself is scored on.
 
@@ -181,17 +183,29 @@ def baselines(
         names: of `BASELINES`; "all" takes every one whose packages are installed.
         settings: as for `rp.evaluate`. The free optimum is computed for `free_demands` of the
             demands, whatever `free_steps` say, at a hundred steps each.
-        progress: told of every baseline.
+        progress: True draws a bar on stderr; or a callable, told of every baseline.
 
     Raises:
         InputError: an unknown name.
         GeneratorError: another generator.
         MissingExtraError: a baseline was named whose packages are missing.
     """
-    decomposition.check_generator(generator)
     wanted = _wanted(names)
-    settings = settings or Evaluation()
-    generator = generator.at(decomposition.latents)
+    generator = generator_at(decomposition, generator)
+    settings = settings_or(settings, Evaluation, Evaluation())
+    settings.afford(decomposition)
+    with reporting(progress) as report:
+        return _compared(decomposition, generator, wanted, names != "all", settings, report)
+
+
+def _compared(
+    decomposition: Decomposition,
+    generator: Generator,
+    wanted: Sequence[Baseline],
+    named: bool,
+    settings: Evaluation,
+    progress: Progress,
+) -> Comparison:
     given = decomposition.without(decomposition.remainder)
     demands = held_out_demands(given.regions, settings.demands, settings.seed, within=given.patches)
     found: list[Compared] = []
@@ -203,7 +217,7 @@ def baselines(
             try:
                 found.append(_measured(baseline, given, generator, asked, settings))
             except MissingExtraError as error:
-                if names != "all":
+                if named:
                     raise
                 left_out[baseline.name] = str(error)
         else:
@@ -219,9 +233,9 @@ def baselines(
 
 
 def _wanted(names: Sequence[str] | str) -> list[Baseline]:
-    if names == "all":
-        return list(BASELINES.values())
-    listed = [names] if isinstance(names, str) else list(names)
+    if isinstance(names, str):
+        names = list(BASELINES) if names == "all" else [names]
+    listed = all_of_kind(names, str, "baselines are named by texts")
     unknown = [name for name in listed if name not in BASELINES]
     if unknown or not listed:
         raise InputError(

@@ -17,6 +17,7 @@ from regional_primitives.generators.random_state import seeded
 from regional_primitives.generators.zoo import faces, photos, terrain, toy
 from regional_primitives.generators.zoo.photographs import read_photograph
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import typed
 
@@ -148,19 +149,20 @@ def load_generator(
             command that gets them).
         StorageError: weights that are not the published ones.
     """
-    entry = ZOO.get(name)
+    entry = ZOO.get(name) if isinstance(name, str) else None
     if entry is None:
         raise InputError(f"generator {name!r} is not in the zoo; there are: {', '.join(ZOO)}")
+    size = None if size is None else whole("size", size)
+    weights = None if weights is None else path_of(weights, "the weights")
     side = entry.resolution if size is None else size
     if side not in entry.sizes:
         sizes = ", ".join(map(str, entry.sizes))
         raise InputError(f"{name!r} has no size {size}; it has: {sizes}")
-    given = path_of(weights, "the weights") if weights is not None else None
     with seeded(0):  # layers are made with random weights, which are then replaced
-        loaded = entry.load(given, side)
+        loaded = entry.load(weights, side)
     try:
-        network = loaded.network.to(device)
-    except (RuntimeError, AssertionError) as error:
+        network = loaded.network.to(torch.device(device))
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise InputError(
             f"device {device!r} cannot be used: {str(error).splitlines()[0]}"
         ) from error
