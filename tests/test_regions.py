@@ -255,8 +255,8 @@ def test_demand_marks_the_patches_named():
     [
         (4, "patch 4 does not exist; patches run 0 … 3"),
         (-1, "patch -1 does not exist"),
-        (1.0, "patch 1.0 is not a whole number"),
-        ("1", "patch '1' is not a whole number"),
+        (1.0, "a patch must be a whole number, not 1.0"),
+        ("1", "a patch must be a whole number, not '1'"),
     ],
 )
 def test_bad_input_patches(patch, message):

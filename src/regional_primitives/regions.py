@@ -269,7 +269,7 @@ class Regions:
         return (row[:, None] & column).flatten()
 
     @property
-    def _sides(self) -> tuple[Bool[Tensor, "intervals rows"], Bool[Tensor, "intervals columns"]]:
+    def _sides(self) -> tuple[Bool[Tensor, "down rows"], Bool[Tensor, "across columns"]]:
         """All intervals of rows and of columns; a rectangle is one of each."""
         if self.rows is None or self.columns is None:
             raise InputError("only a grid has rectangles; these patches are a label map")

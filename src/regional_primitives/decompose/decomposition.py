@@ -305,7 +305,7 @@ class Decomposition(RichResult):
     def _component(self, k: int) -> int:
         number = whole("a component", k)
         if not 0 <= number < self.count:
-            raise InputError(f"component {k} does not exist; components run 0 … {self.count - 1}")
+            raise InputError(f"component {number} does not exist; components run 0 … {self.count - 1}")
         return number
 
     @ordinary()
@@ -318,7 +318,7 @@ class Decomposition(RichResult):
         row = torch.ones(1, self.count)
         of_kind(changes, Mapping, "scales name components, as {3: 0.0} does")
         for k, scale in changes.items():
-            row[0, self._component(k)] = real(f"the scale of component {k}", scale)
+            row[0, self._component(k)] = real(f"the scale of component {self._component(k)}", scale)
         return row
 
     @ordinary()

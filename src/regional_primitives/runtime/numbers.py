@@ -103,7 +103,7 @@ def _is_truth_value(value: Any) -> bool:
 def _told(value: Any) -> str:
     """Say a value in a message, shortly."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())  # a message is one line
     except Exception:
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}…"
