@@ -1,4 +1,4 @@
-"""Whatever a caller passes in: bad input meets one clear line, and nothing of the caller's changes."""
+"""Whatever a caller passes in: bad input meets one clear line, and nothing of theirs changes."""
 
 import copy
 import json
@@ -14,7 +14,6 @@ from regional_primitives.comparisons import compare_runs
 from regional_primitives.reproduction import reproduce
 from regional_primitives.runs import explain_to_folder
 from regional_primitives.runtime import memory
-from regional_primitives.runtime.progress import reporting
 from regional_primitives.sweeps import sweep
 
 FAST = rp.Structured(steps=2, batch=2, trials=0, probes=1, baseline_count=4)
@@ -45,9 +44,7 @@ def normal(count, rng):
 
 
 def cut(**changes):
-    return rp.cut(
-        Net(), "act", **{"sample_latents": normal, "baseline_count": 4, **changes}
-    )
+    return rp.cut(Net(), "act", **{"sample_latents": normal, "baseline_count": 4, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +59,7 @@ def d(generator):
 
 NONSENSE = (
     None, 5, -1, 1e308, float("nan"), True, "x", "", b"x", [], {}, (), object(), torch.ones(3, 7),
-    torch.tensor(float("nan")), np.ones((2, 2)), 10**30, ["x"], {"x": None}, {None: 1}, Net, int,
+    torch.tensor(float("nan")), np.ones((2, 2)), 10**30, ["x"], {"x": None}, {None: 1},
 )  # fmt: skip
 
 
@@ -92,7 +89,7 @@ def calls(generator, d):
             rp.exact_components, {"features": features, "settings": rp.Exact(steps=1)}
         ),
         "evaluate": (rp.evaluate, {**pair, "settings": MEASURE}),
-        "baselines": (rp.baselines, {**pair, "names": "none", "settings": MEASURE}),
+        "baselines": (rp.baselines, {**pair, "names": "spatial crop", "settings": MEASURE}),
         "relations": (
             rp.relations,
             {"decomposition": d, "strongest": 2, "asked_share": 0.1, "weigh": "energy"},
@@ -177,14 +174,123 @@ def test_bad_input_of_every_entry_point_is_one_line(
     call, right = entries[name]
     for argument in right:
         for wrong in (*NONSENSE, generator, d):
+            said = ""
             try:
                 call(**{**right, argument: wrong})
             except rp.RegionalPrimitivesError as error:
-                assert "\n" not in str(error), f"{name}({argument}={wrong!r})"
+                said = str(error)
             except Exception as error:
                 pytest.fail(f"{name}({argument}={wrong!r}): {type(error).__name__}: {error}")
+            assert len(said.splitlines()) < 2, f"{name}({argument}={wrong!r})"
 
 
 @pytest.fixture(scope="module")
 def entries(generator, d):
     return calls(generator, d)
+
+
+def test_progress_is_true_false_none_or_a_function(generator, d):
+    for progress in (True, False, None, lambda *_: None):
+        assert rp.evaluate(d, generator, MEASURE, progress=progress).demands == 4
+
+
+def test_bad_input_progress(generator):
+    for wrong in (0, 5, "", "bar", []):
+        with pytest.raises(rp.InputError, match="progress is True, False, or a callable"):
+            rp.explain(generator, generator.sample_latents(1), GRID, FAST, progress=wrong)
+
+
+@pytest.mark.parametrize("wrong", [{}, 0, "", [], False, Net])
+def test_bad_input_only_none_means_the_default(generator, d, wrong):
+    latents = generator.sample_latents(1)
+    for call in (
+        lambda: rp.explain(generator, latents, GRID, wrong),
+        lambda: rp.explain(generator, latents, wrong, FAST),
+        lambda: rp.minimal_features(generator, latents, wrong),
+        lambda: rp.minimal_features(generator, latents, GRID, [[0]], wrong),
+        lambda: rp.evaluate(d, generator, wrong),
+        lambda: rp.baselines(d, generator, "spatial crop", wrong),
+        lambda: sweep("planted", [0], folder="x", settings=wrong),
+        lambda: reproduce("planted", "x", protocol=wrong),
+        lambda: explain_to_folder(generator, 0, "x", regions=wrong),
+    ):
+        with pytest.raises(rp.InputError, match=r"(settings|regions) are rp\."):
+            call()
+
+
+def test_bad_input_more_than_memory_holds_is_refused_before_the_work(generator, d, monkeypatch):
+    monkeypatch.setattr(memory, "most_bytes", lambda: 2**20)
+    latents, wide = generator.sample_latents(1), rp.Regions.grid(8, 8)
+    told = []
+    for call in (
+        lambda: rp.explain(generator, latents, GRID, rp.Structured(batch=10**6, baseline_count=4)),
+        lambda: rp.explain(generator, latents, rp.Regions.grid(32, 32), FAST),
+        lambda: rp.evaluate(d, generator, rp.Evaluation(demands=10**7)),
+        lambda: rp.evaluate(d, generator, rp.Evaluation(contexts=10**7)),
+        lambda: rp.compare([d, d], draws=10**9),
+        lambda: generator.sample_latents(10**12),
+        lambda: wide.masks(512, 512),
+    ):
+        with pytest.raises(rp.InputError, match=r"would take .* of memory, more than half") as why:
+            call()
+        told.append(str(why.value))
+    assert len(set(told)) == len(told)
+
+
+def test_labels_without_gaps_are_told_by_those_that_occur():
+    for label in (2**28, 10**12):
+        with pytest.raises(rp.InputError, match="label 1 marks no pixel"):
+            rp.Regions.from_labels(torch.tensor([[0, label]]))
+
+
+def test_bad_input_is_not_what_numbers_of_numpy_and_torch_are_numbers(generator, tmp_path):
+    eight, zero = np.int64(8), torch.tensor(0)
+    settings = rp.Structured(
+        steps=np.int64(2), batch=np.int32(2), trials=zero, probes=np.uint8(1), baseline_count=eight,
+        tolerance=np.float32(0.5), seed=torch.tensor(3),
+    )  # fmt: skip
+    grid = rp.Regions.grid(np.int64(2), torch.tensor(2))
+    d = rp.explain(
+        generator, generator.sample_latents(np.int64(1), seed=zero), grid, settings,
+        picture_seed=np.int64(7),
+    )  # fmt: skip
+    d.save(tmp_path / "run")
+    again = rp.Decomposition.load(tmp_path / "run")
+    assert again.provenance.picture_seed == 7
+    assert json.loads((tmp_path / "run/run.json").read_text())["regions"]["rows"] == 2
+    assert torch.equal(d.component(np.int64(0)), d.component(0))
+    assert torch.equal(d.component(zero), d.component(0))
+    expected = d.minimal_feature([0, 1])
+    for demand in (np.array([0, 1]), torch.tensor([0, 1]), np.array([True, True, False, False])):
+        assert torch.equal(d.minimal_feature(demand), expected)
+    edit = rp.Edit({np.int64(0): np.float32(0.5)}, patches=np.array([0]))
+    edit.write(tmp_path / "edit.json")
+    assert rp.Edit.read(tmp_path / "edit.json").scales == {0: 0.5}
+
+
+def test_what_the_caller_passes_in_stays(d):
+    record = SimpleNamespace(w=torch.zeros(1))
+    fixed = {"given": {"deep": [{"w": torch.zeros(1)}], "record": record}}
+    before, latents = copy.deepcopy(fixed), torch.ones(1, 4)
+    cut_at = cut(fixed=fixed)
+    first = rp.explain(cut_at, latents, GRID, FAST)
+    assert torch.equal(latents, torch.ones(1, 4))
+    assert len(fixed["given"]["deep"]) == 1
+    assert torch.equal(fixed["given"]["deep"][0]["w"], before["given"]["deep"][0]["w"])
+    assert torch.equal(record.w, torch.zeros(1))
+    latents.zero_()
+    fixed["given"]["deep"][0]["w"].fill_(9)
+    assert torch.equal(first.latents, torch.ones(1, 4))
+
+
+def test_what_the_caller_changes_later_changes_nothing():
+    baseline, patches, labels = torch.zeros(3, 2, 2), [0, 1], torch.tensor([[0, 1]])
+    cut_at = cut(baseline=baseline)
+    exact, regions = rp.Exact(patches=patches), rp.Regions.from_labels(labels)
+    baseline.fill_(1)
+    patches.append(2)
+    labels.zero_()
+    regions.label_map(1, 2).zero_()
+    assert float(cut_at.baseline.abs().sum()) == 0
+    assert exact.patches == (0, 1)
+    assert regions.labels.tolist() == [[0, 1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from regional_primitives.evaluate.patterns import Patterns, patterns_of
 from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import Generator
 from regional_primitives.runs import generator_of
+from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting
@@ -56,9 +57,8 @@ def compare_runs(
             refuses.
         InputError: what `rp.compare` raises.
     """
-    if isinstance(folders, (str, bytes, Path)) or not isinstance(folders, Iterable):
-        raise InputError("a comparison takes a list of run folders")
-    paths = [path_of(folder, "a run folder") for folder in folders]
+    listed = all_of_kind(folders, object, "a comparison takes a list of run folders")
+    paths = [path_of(folder, "a run folder") for folder in listed]
     if len(paths) < 2:
         raise InputError(f"a comparison takes at least two run folders; got {len(paths)}")
     target = None if out is None else path_of(out, "the comparison's folder")

@@ -14,7 +14,13 @@ __all__ = [
 
 
 class RegionalPrimitivesError(Exception):
-    """Base of every error that this library raises on purpose; the command prints only these."""
+    """Base of every error that this library raises on purpose; the command prints only these.
+
+    Its message is one line, whatever the caller's values print as.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(line.strip() for line in str(message).splitlines()))
 
 
 class InputError(RegionalPrimitivesError, ValueError):

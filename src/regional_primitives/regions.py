@@ -314,7 +314,7 @@ class Regions:
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
     @ordinary()
-    def demand(self, patches: Iterable[int]) -> Bool[Tensor, " patches"]:
+    def demand(self, patches: Iterable[int] | Tensor) -> Bool[Tensor, " patches"]:
         """Turn patch indices into a demand.
 
         Raises:

@@ -72,13 +72,13 @@ def test_an_edit_refuses_any_other_run(planted, result, other):
 @pytest.mark.parametrize(
     ("scales", "message"),
     [
-        ({"a": 1.0}, "components are whole numbers, not 'a'"),
-        ({1.5: 1.0}, "components are whole numbers, not 1.5"),
-        ({True: 1.0}, "components are whole numbers, not True"),
-        ({3: float("nan")}, "component 3 cannot be scaled by nan"),
-        ({3: "much"}, "component 3 cannot be scaled by much"),
-        ({3: None}, "component 3 cannot be scaled by None"),
-        ([3], "scales name components, as {3: 0.0} does; got list"),
+        ({"a": 1.0}, "a component must be a whole number, not 'a'"),
+        ({1.5: 1.0}, "a component must be a whole number, not 1.5"),
+        ({True: 1.0}, "a component must be a whole number, not True"),
+        ({3: float("nan")}, "the scale of component 3 must be a finite number, not nan"),
+        ({3: "much"}, "the scale of component 3 must be a finite number, not 'much'"),
+        ({3: None}, "the scale of component 3 must be a finite number, not None"),
+        ([3], "scales name components, as {3: 0.0} does, not list"),
     ],
 )
 def test_bad_input_scales(scales, message):
@@ -88,7 +88,7 @@ def test_bad_input_scales(scales, message):
 
 
 def test_bad_input_others():
-    with pytest.raises(rp.InputError, match="components not named cannot be scaled by inf"):
+    with pytest.raises(rp.InputError, match="scale of all others must be a finite number, not inf"):
         rp.Edit({}, others=float("inf"))
 
 

@@ -64,7 +64,7 @@ def test_nothing_demanded_is_the_baseline(planted_result):
         (torch.zeros(2, 2, 16, dtype=torch.bool), r"got bool \[2, 2, 16\]"),
         ([16], "patch 16 does not exist; patches run 0 … 15"),
         ([-1], "patch -1 does not exist"),
-        ([0.5], "patch indices are whole numbers"),
+        ([0.5], "a patch must be a whole number"),
     ],
 )
 def test_bad_input_demands(planted_result, demand, message):
@@ -74,12 +74,12 @@ def test_bad_input_demands(planted_result, demand, message):
 
 @pytest.mark.parametrize("k", [-1, 10**6, True, "0"])
 def test_bad_input_components(planted_result, k):
-    with pytest.raises(rp.InputError, match="does not exist; components run 0"):
+    with pytest.raises(rp.InputError, match=r"does not exist|a whole number"):
         planted_result.component(k)
 
 
 def test_bad_input_scales(planted_result):
-    with pytest.raises(rp.InputError, match="cannot be scaled by nan"):
+    with pytest.raises(rp.InputError, match="must be a finite number, not nan"):
         planted_result.scales({0: float("nan")})
     with pytest.raises(rp.InputError, match=r"scales are \[batch"):
         planted_result.combine(torch.ones(1, 3))
@@ -295,7 +295,11 @@ def test_what_was_loaded_does_not_hang_on_the_file(planted_result, tmp_path, oth
         ("evaluations", True, "Expected `int`, got `bool`"),
         ("converged", 1, "Expected `bool`"),
         ("latents", 3, "Expected `str`"),
-        ("regions", {"kind": "grid", "rows": 10**9, "columns": 10**9}, "needs as many pixels"),
+        (
+            "regions",
+            {"kind": "grid", "rows": 10**9, "columns": 10**9},
+            "more than 1,048,576 patches",
+        ),
         ("regions", {"kind": "hexagons"}, "Invalid value"),
         ("regions", None, "Expected `object`"),
         ("evaluation_seconds", "long", "Expected `float"),

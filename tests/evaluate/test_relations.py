@@ -352,7 +352,7 @@ def test_bad_input_settings(how, message):
 
 
 def test_bad_input_no_decomposition():
-    with pytest.raises(rp.InputError, match=r"as rp\.explain gives it; got Tensor"):
+    with pytest.raises(rp.InputError, match=r"as rp\.explain gives it, not Tensor"):
         rp.relations(torch.ones(3, 4, dtype=torch.bool))
 
 
@@ -361,7 +361,7 @@ def test_bad_input_questions():
     with pytest.raises(rp.InputError, match="patch 6 does not exist; patches run 0 … 5"):
         found.credit_of_patch(6)
     for share in (1.5, -0.1, float("nan")):
-        with pytest.raises(rp.InputError, match=r"a share in \[0, 1\], not"):
+        with pytest.raises(rp.InputError, match=r"togetherness must be a number from 0 to 1, not"):
             found.groups(share)
     with pytest.raises(rp.InputError, match="component 2 does not exist; components run 0 … 1"):
         found.merged_field([0, 2])

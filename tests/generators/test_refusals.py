@@ -647,7 +647,7 @@ def test_latents_that_do_not_fit_a_generator_without_sampler():
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_fewer_than_one_latent(count):
-    with pytest.raises(rp.InputError, match=f"at least one latent must be drawn, not {count}"):
+    with pytest.raises(rp.InputError, match=f"whole number of at least 1, not {count}"):
         _cut(sequential(), "3").sample_latents(count)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.numbers import wholes
 
 __all__ = ["RULES", "Partners", "check_pair", "held_share", "partners", "taken_share"]
@@ -101,7 +101,7 @@ def partners(
     for k in wholes("a component", components):
         one.scales({k: 1.0})  # refuses what does not exist
         wanted.append((one.action_fields[k], f"component {k} "))
-    for patches in of_kind(fields, Iterable, "fields are lists of patches"):
+    for patches in all_of_kind(fields, Iterable, "fields are lists of patches"):
         row = one.regions.demand(patches)
         if not bool((one.action_fields == row).all(1).any()):
             raise InputError(f"this picture has no component with the action field {_names(row)}")
@@ -166,7 +166,7 @@ def taken_share(
     Raises:
         InputError: no such rule.
     """
-    if rule not in RULES:
+    if not isinstance(rule, str) or rule not in RULES:
         raise InputError(f"there is no rule {rule!r} for blending; there are: {', '.join(RULES)}")
     held = held_share(decomposition, region)
     if rule == "shared":

@@ -305,7 +305,9 @@ class Decomposition(RichResult):
     def _component(self, k: int) -> int:
         number = whole("a component", k)
         if not 0 <= number < self.count:
-            raise InputError(f"component {number} does not exist; components run 0 … {self.count - 1}")
+            raise InputError(
+                f"component {number} does not exist; components run 0 … {self.count - 1}"
+            )
         return number
 
     @ordinary()

@@ -41,11 +41,9 @@ def tensors_of(feature: Feature) -> tuple[Tensor, ...]:
         InputError: something else than a tensor or a tuple of tensors.
     """
     if isinstance(feature, Tensor):
-        feature = (feature,)
+        return (feature,)
     several = isinstance(feature, (tuple, list)) and len(feature) > 0
     if several and all(isinstance(tensor, Tensor) for tensor in feature):
-        if not all(tensor.ndim for tensor in feature):
-            raise InputError("a feature has its batch axis first; a number has none")
         return tuple(feature)
     kind = type(feature).__name__ if several or not isinstance(feature, (tuple, list)) else None
     found = kind or f"an empty {type(feature).__name__}"

@@ -209,6 +209,10 @@ def refuse_unmet(taps: Sequence[Tap]) -> None:
             )
 
 
+_MOST = 2**31
+"""Further than any output's index."""
+
+
 def of_image(image: Any) -> ImageOf:
     """Return how the image is found, as a caller says it.
 
@@ -217,7 +221,7 @@ def of_image(image: Any) -> ImageOf:
     """
     if image is None or isinstance(image, str) or callable(image):
         return image
-    return whole("image=, where it is no name and no function,", image)
+    return whole("image=, where it is no name and no function,", image, -_MOST, _MOST)
 
 
 def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
