@@ -345,5 +345,3 @@ def _memory_budget(device: torch.device) -> int:
     if device.type != "cuda":
         return least
     return max(least, int(_SHARE_OF_GPU * torch.cuda.get_device_properties(device).total_memory))
-
-

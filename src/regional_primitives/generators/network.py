@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.latents import (
