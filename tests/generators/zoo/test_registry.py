@@ -214,3 +214,8 @@ def test_planted_pictures_stay_in_range(planted):
     images = planted.image(planted.sample_latents(64))
     assert images.abs().max() < 1
     assert images.std() > 0.05
+
+
+def test_bad_input_weights_of_what_has_none(tmp_path):
+    with pytest.raises(rp.InputError, match="'planted' is analytic and takes no weights"):
+        rp.load_generator("planted", weights=tmp_path)

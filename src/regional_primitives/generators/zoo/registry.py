@@ -59,6 +59,12 @@ class ZooEntry:
         return self.sizes[0]
 
 
+def _load_planted(weights: Path | None, size: int) -> Loaded:
+    if weights is not None:
+        raise InputError("'planted' is analytic and takes no weights")
+    return Loaded(toy.PlantedNetwork(), toy.sample_latents)
+
+
 def _load_photos(weights: Path | None, size: int) -> Loaded:
     decoder, encoder = photos.load_photos(weights)
 
@@ -117,7 +123,7 @@ ZOO: dict[str, ZooEntry] = {
             layers=("express",),
             default_layer="express",
             image_range=(-1.0, 1.0),
-            load=lambda *_: Loaded(toy.PlantedNetwork(), toy.sample_latents),
+            load=_load_planted,
             installed=lambda: True,
             how_to_get="nothing to get",
         ),
