@@ -211,7 +211,7 @@ def test_bad_input_names_a_file_of_another_kind(edit, folders, tmp_path):
         ([], "nothing is edited; give one of --scale, --remove or --keep-only, --swap, --blend"),
         (["--remove", "0", "--blend", "TWO"], "several were given; give one of"),
         (["--scale", "0:1"], "'0:1' is not of the form NAME=VALUE"),
-        (["--scale", "0=nan"], "component 0 cannot be scaled by nan"),
+        (["--scale", "0=nan"], "the scale of component 0 must be a finite number, not nan"),
         (["--scale", "9999=1"], "component 9999 does not exist"),
         (["--remove", "-1"], "component -1 does not exist"),
         (["--remove", "x"], "Invalid value for '--remove'"),

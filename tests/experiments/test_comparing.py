@@ -189,7 +189,7 @@ def elsewhere(decomposition, **changes):
     [
         (lambda d: [d], "at least two pictures; got 1"),
         (lambda d: [], "at least two pictures; got 0"),
-        (lambda d: [d, "runs/face"], "takes decompositions.*got str"),
+        (lambda d: [d, "runs/face"], "compare takes decompositions.*not str"),
         (lambda d: [d, elsewhere(d, generator="faces")], "generators differ: .* and faces"),
         (lambda d: [d, elsewhere(d, weights_digest="f" * 64)], "weights of .* differ: .*fff…"),
         (lambda d: [d, elsewhere(d, layer="other")], "layers differ: express and other"),
@@ -214,7 +214,7 @@ def test_bad_input_is_refused(truth, spoil, message):
         ({"a": 0}, "a must be a whole number of at least 1, not 0"),
         ({"draws": 0}, "draws must be"),
         ({"names": ["one"]}, "2 pictures take as many names, not 1"),
-        ({"names": "ab"}, "2 pictures take as many names, not 1"),
+        ({"names": "ab"}, "2 pictures take as many names, not a single str"),
         ({"leave_out": [[99], []]}, "component 99 does not exist"),
         ({"leave_out": [range(10), []]}, "all 10 components are left out"),
     ],

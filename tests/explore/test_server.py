@@ -380,7 +380,7 @@ def test_an_answer_that_nobody_takes_is_not_waited_for(monkeypatch):
 
 @pytest.mark.parametrize("port", [-1, 65536, 1.5, True, "80"])
 def test_bad_input_ports(face_folder, port):
-    with pytest.raises(rp.InputError, match="a port is a whole number"):
+    with pytest.raises(rp.InputError, match="must be a whole number from 0 to 65535"):
         rp.explore(face_folder, port=port, show=False)
 
 

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from regional_primitives.generators import noise
-from regional_primitives.generators.network import Network, frozen_twin
+from regional_primitives.generators.network import Network
 from regional_primitives.generators.noise import FrozenNoise
+from regional_primitives.generators.twin import frozen_twin
 from regional_primitives.runtime.streams import stream
 
 

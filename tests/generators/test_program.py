@@ -20,10 +20,11 @@ import regional_primitives as rp
 from regional_primitives.errors import WholeRunWarning
 from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.network import Network, find_image, frozen_twin
+from regional_primitives.generators.network import Network, find_image
 from regional_primitives.generators.program import tail_program
 from regional_primitives.generators.recording import record
 from regional_primitives.generators.tail import RecordedTail, WholeRunTail, tail_of
+from regional_primitives.generators.twin import frozen_twin
 
 pytestmark = pytest.mark.filterwarnings("error::regional_primitives.errors.WholeRunWarning")
 

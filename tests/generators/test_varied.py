@@ -21,7 +21,7 @@ def _cut(name, layer, **more):
     torch.manual_seed(0)
     network = case.make()
     with warnings.catch_warnings():
-        warnings.simplefilter("error" if case.recorded else "ignore")
+        warnings.simplefilter("error" if case.recorded else "ignore", rp.WholeRunWarning)
         generator = rp.cut(network, layer, sample_latents=case.sampler, **{**case.settings, **more})
         latents = generator.sample_latents(1, seed=5)
         return network, generator, generator.at(latents), latents

@@ -26,6 +26,7 @@ from regional_primitives.generators.latents import (
 )
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, held, of_image
+from regional_primitives.generators.precision import full_precision
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
 from regional_primitives.runtime.eight_bit import black_and_white
 from regional_primitives.runtime.kinds import of_kind
@@ -201,6 +202,7 @@ def _finite_feature(baseline: Feature) -> Feature:
     return cleaned[0] if isinstance(baseline, Tensor) else cleaned
 
 
+@full_precision()
 def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
     """Warn where pictures leave half of their range empty, or lie mostly far outside of it."""
     low, high = generator.image_range

@@ -73,16 +73,17 @@ def _refuse_broken(module: nn.Module) -> None:
             raise GeneratorError(
                 f"weight {name!r} has no shape yet; run the network once before it is cut"
             )
-        if tensor.is_meta:
-            raise GeneratorError(
-                f"weight {name!r} is on the device 'meta' and holds no numbers; load the weights "
-                "before the network is cut"
-            )
         if tensor.is_floating_point():
             # A buffer may hold −∞ on purpose, as attention masks do; NaN is never meant.
             plain = tensor.detach()
             wrong = ~plain.isfinite() if isinstance(tensor, nn.Parameter) else plain.isnan()
-            broken = int(wrong.sum())
+            try:
+                broken = int(wrong.sum())
+            except (RuntimeError, NotImplementedError) as error:
+                raise GeneratorError(
+                    f"weight {name!r} is on the device {tensor.device.type!r} and holds no "
+                    "numbers; load the weights before the network is cut"
+                ) from error
             if broken:
                 raise GeneratorError(
                     f"weight {name!r} holds NaN or infinite values "
