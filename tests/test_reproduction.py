@@ -85,7 +85,7 @@ def test_what_stands_is_not_fitted_again(made, monkeypatch):
 
 
 def test_other_settings_are_fitted_anew(made, monkeypatch, tmp_path):
-    folder, _ = made
+    folder = shutil.copytree(made[0], tmp_path / "other")
 
     class FittedError(Exception):
         pass

@@ -37,7 +37,9 @@ def vector_jacobian(
         return images, None
     vector = torch.randn(images.shape[1:], generator=stream(0, "vector")).to(images)
     # Not torch.autograd.grad, which reentrant checkpoints refuse.
-    (images * vector).sum().backward()
+    with torch.enable_grad():
+        product = (images * vector).sum()
+    product.backward()
     found = [leaf.grad for leaf in leaves]
     if all(part is None for part in found):
         return images.detach(), None
