@@ -202,6 +202,10 @@ def _finite_feature(baseline: Feature) -> Feature:
     return cleaned[0] if isinstance(baseline, Tensor) else cleaned
 
 
+_BRIGHTER_THAN_WHITE = 1.5
+"""Pictures from 0 to 1 may overshoot, but not by so much."""
+
+
 @full_precision()
 def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
     """Warn where pictures leave half of their range empty, or lie mostly far outside of it."""
@@ -211,7 +215,8 @@ def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
     outside = (pixels < low) | (pixels > high)
     least, most = float(pixels.min()), float(pixels.max())
     if low < 0 <= least and least < most:
-        wrong = f"no pixel is below 0; for pictures from 0 to 1 pass image_range=(0, {high:g})"
+        fitting = "(0, 1)" if most <= _BRIGHTER_THAN_WHITE else "(black, white)"
+        wrong = f"no pixel is below 0; pass image_range={fitting}"
     elif float((far & outside).float().mean()) > 0.5:
         wrong = "most lie far outside; pass image_range=(black, white)"
     else:

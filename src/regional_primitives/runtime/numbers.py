@@ -6,7 +6,6 @@ entry points and all settings pass here, so that what lies behind meets int and 
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -17,6 +16,8 @@ __all__ = ["Bound", "random_seed", "real", "whole", "wholes"]
 
 Bound: TypeAlias = int | float | None
 """The least or most that a number may be, if there is one."""
+_LARGEST = (2 - 2**-23) * 2.0**127
+"""What single precision holds, in which all is computed."""
 
 
 def whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -67,7 +68,7 @@ def random_seed(value: Any) -> int:
 
 
 def real(name: str, value: Any, least: Bound = None, most: Bound = None) -> float:
-    """Return a finite number within bounds, as float.
+    """Return a number within bounds that single precision holds, as float.
 
     Raises:
         InputError: `value`, which messages call `name`, is none, not finite or out of bounds.
@@ -81,7 +82,7 @@ def real(name: str, value: Any, least: Bound = None, most: Bound = None) -> floa
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InputError(f"{name} must be {wanted}, not {_told(value)}") from None
     if (
-        not math.isfinite(number)
+        not abs(number) <= _LARGEST
         or (least is not None and number < least)
         or (most is not None and number > most)
     ):
