@@ -6,6 +6,7 @@ What becomes of the files when a process is killed is in tests/test_kills.py.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -34,15 +35,20 @@ def _listing(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def _manifest(content):
+    """Write a run.json that tells of a run of ours, by what its tensors are."""
+    return json.dumps({"schema_version": 2, "tensors_digest": content})
+
+
 def _run(folder, content="old"):
     folder.mkdir(parents=True)
-    (folder / MANIFEST).write_text(content)
+    (folder / MANIFEST).write_text(_manifest(content))
     return folder
 
 
 def _write(folder, content="new", overwrite=False, meanwhile=lambda: None):
     with staged_folder(folder, overwrite=overwrite) as staging:
-        (staging / MANIFEST).write_text(content)
+        (staging / MANIFEST).write_text(_manifest(content))
         meanwhile()
 
 
@@ -77,7 +83,7 @@ def test_a_folder_of_others_that_came_meanwhile_stays(tmp_path, overwrite, syste
     with pytest.raises(StorageError, match=r"not a run folder.*result lies in .*mine-2"):
         _write(target, overwrite=overwrite, meanwhile=others)
     assert (target / "thesis.txt").read_text() == "x"
-    assert (tmp_path / "mine-2" / MANIFEST).read_text() == "new"
+    assert (tmp_path / "mine-2" / MANIFEST).read_text() == _manifest("new")
     assert _listing(tmp_path) == ["mine", "mine-2"]
 
 
@@ -87,7 +93,7 @@ def test_a_file_or_run_that_came_meanwhile_stays(tmp_path, system):
     assert (tmp_path / "a").read_text() == "x"
     with pytest.raises(StorageError, match=r"holds a run already.*result lies in .*b-3"):
         _write(tmp_path / "b", meanwhile=lambda: [_run(tmp_path / "b"), _run(tmp_path / "b-2")])
-    assert (tmp_path / "b" / MANIFEST).read_text() == "old"
+    assert (tmp_path / "b" / MANIFEST).read_text() == _manifest("old")
     assert _listing(tmp_path) == ["a", "a-2", "b", "b-2", "b-3"]
 
 
@@ -130,7 +136,7 @@ def test_what_others_keep_in_a_run_is_carried_over(tmp_path, system):
         (run / "link").symlink_to("nowhere")
 
     _write(run, overwrite=True, meanwhile=meanwhile)
-    assert (run / MANIFEST).read_text() == "new"
+    assert (run / MANIFEST).read_text() == _manifest("new")
     assert (run / "edit.json").read_text() == "saved meanwhile"
     assert (run / "link").is_symlink()
     assert (run / "figures" / "mine" / "a").read_text() == "figures/mine/a"
@@ -156,8 +162,8 @@ def test_an_exchange_that_the_system_refuses_keeps_old_and_new(tmp_path, monkeyp
     run = _run(tmp_path / "run")
     with pytest.raises(StorageError, match=r"busy.*the finished result lies in .*run-2"):
         _write(run, overwrite=True)
-    assert (run / MANIFEST).read_text() == "old"
-    assert (tmp_path / "run-2" / MANIFEST).read_text() == "new"
+    assert (run / MANIFEST).read_text() == _manifest("old")
+    assert (tmp_path / "run-2" / MANIFEST).read_text() == _manifest("new")
     assert _listing(tmp_path) == ["run", "run-2"]
 
 
@@ -173,7 +179,7 @@ def test_two_renames_of_which_the_second_fails_put_the_old_run_back(tmp_path, mo
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(StorageError, match="No space left"):
         _write(run, overwrite=True)
-    assert (run / MANIFEST).read_text() == "old"
+    assert (run / MANIFEST).read_text() == _manifest("old")
     assert _listing(tmp_path) == ["run", "run-2"]
 
 
@@ -206,7 +212,7 @@ def test_what_a_living_process_holds_is_not_swept_up(tmp_path):
         staged_folder(tmp_path / "run") as folder,
         staged_file(tmp_path / "edit.json") as file,
     ):
-        (folder / MANIFEST).write_text("new")
+        (folder / MANIFEST).write_text(_manifest("new"))
         file.write_text("new")
         with staged_file(tmp_path / "another.json") as another:
             another.write_text("new")
@@ -217,7 +223,7 @@ def test_a_run_moved_aside_by_an_ended_process_is_put_back(tmp_path):
     _run(tmp_path / ".run.primitives-old")
     (tmp_path / ".run.primitives-new").mkdir()
     recover(tmp_path)
-    assert (tmp_path / "run" / MANIFEST).read_text() == "old"
+    assert (tmp_path / "run" / MANIFEST).read_text() == _manifest("old")
     assert _listing(tmp_path) == ["run"]
 
 
@@ -240,8 +246,8 @@ def test_a_link_stays_and_its_target_is_written(tmp_path, system):
     (tmp_path / "new").symlink_to("elsewhere/fresh")
     _write(tmp_path / "new")
     assert (tmp_path / "link").is_symlink()
-    assert (run / MANIFEST).read_text() == "new"
-    assert (tmp_path / "elsewhere" / "fresh" / MANIFEST).read_text() == "new"
+    assert (run / MANIFEST).read_text() == _manifest("new")
+    assert (tmp_path / "elsewhere" / "fresh" / MANIFEST).read_text() == _manifest("new")
     (tmp_path / "file").symlink_to("elsewhere/edit.json")
     for text in ("one", "other"):
         with staged_file(tmp_path / "file") as temporary:
@@ -398,8 +404,20 @@ def test_without_locks_a_second_writer_is_refused_and_nothing_is_swept(tmp_path,
     monkeypatch.setattr(staging, "fcntl", None)
     monkeypatch.setattr(staging, "_PATIENCE", 0.01)
     _write(tmp_path / "run", overwrite=True)
-    assert (tmp_path / "run" / MANIFEST).read_text() == "new"
+    assert (tmp_path / "run" / MANIFEST).read_text() == _manifest("new")
     (tmp_path / ".new.primitives-new").mkdir()
     _refused(tmp_path / "new", r"or was ended while it did and left .*\.new\.primitives-new")
     recover(tmp_path)
     assert _listing(tmp_path) == [".new.primitives-new", "run"]
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "", "[1]", "x" * 9, '{"schema_version": 2}', '{"scripts": {"run": "tool"}}']
+)
+def test_a_run_json_of_another_tool_makes_no_run_folder(tmp_path, content):
+    folder = _run(tmp_path / "tool")
+    (folder / MANIFEST).write_text(content)
+    (folder / "report.html").write_text("theirs")
+    _refused(folder, "exists and is not a run folder")
+    assert (folder / MANIFEST).read_text() == content
+    assert (folder / "report.html").read_text() == "theirs"

@@ -38,7 +38,7 @@ def _full_disk(*_, **__):
 
 def _run_folder(folder, content="old"):
     folder.mkdir()
-    (folder / MANIFEST).write_text("{}")
+    (folder / MANIFEST).write_text('{"schema_version": 2, "tensors_digest": ""}')
     (folder / "content").write_text(content)
     return folder
 

@@ -58,21 +58,6 @@ _IN_PLACE = {
     Tensor.random_,
 }
 """Overwrite a tensor with draws."""
-_OTHER = {
-    torch.normal,
-    torch.bernoulli,
-    Tensor.bernoulli,
-    torch.multinomial,
-    Tensor.multinomial,
-    torch.poisson,
-    torch.randperm,
-    torch.rrelu,
-    F.rrelu,
-    F.alpha_dropout,
-    F.feature_alpha_dropout,
-    F.gumbel_softmax,
-}
-"""Draw in ways that mix with their arguments; run as they are, from a stream or a seeded state."""
 _TAKES_STREAM = {
     torch.normal,
     torch.bernoulli,
@@ -82,6 +67,14 @@ _TAKES_STREAM = {
     torch.poisson,
     torch.randperm,
 }
+_OTHER = _TAKES_STREAM | {
+    torch.rrelu,
+    F.rrelu,
+    F.alpha_dropout,
+    F.feature_alpha_dropout,
+    F.gumbel_softmax,
+}
+"""Draw in ways that mix with their arguments; run as they are, from a stream or a seeded state."""
 _WITH_STREAMS = ("cpu", "cuda", "mps", "xpu")
 """Kinds of devices that torch has random generators for."""
 

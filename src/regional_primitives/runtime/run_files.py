@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+import json
+from pathlib import Path, PurePath
 
-__all__ = ["MANIFEST", "is_run_file", "is_run_folder"]
+__all__ = ["MANIFEST", "is_run", "is_run_file", "is_run_folder"]
 
 MANIFEST = "run.json"
-"""The file whose presence makes a folder a run folder."""
+"""The file that makes a folder a run folder, if it is one of ours."""
 _FILES = (
     MANIFEST,
     "tensors.safetensors",
@@ -32,6 +33,21 @@ _FIGURES = (
     "credit",
 )
 _OURS = frozenset((*_FILES, *(f"figures/{name}.png" for name in _FIGURES)))
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run of ours; other tools too call a file run.json.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not (folder / MANIFEST).is_file():
+        return False
+    try:
+        content = json.loads((folder / MANIFEST).read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"schema_version", "tensors_digest"} <= content.keys()
 
 
 def is_run_file(inside: PurePath) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePath
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.renames import exchange, rename_to_free
-from regional_primitives.runtime.run_files import MANIFEST, is_run_file, is_run_folder
+from regional_primitives.runtime.run_files import MANIFEST, is_run, is_run_file, is_run_folder
 
 try:
     import fcntl
@@ -210,10 +210,10 @@ def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         if folder.is_symlink() or not folder.is_dir():
             raise StorageError(f"{folder} is a file; choose a folder")
         inside = list(folder.iterdir())
-        is_run = (folder / MANIFEST).is_file()
+        ours = is_run(folder)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
-    if inside and not is_run:
+    if inside and not ours:
         raise StorageError(f"{folder} exists and is not a run folder; choose a new or empty folder")
     if inside and not overwrite:
         raise StorageError(f"{folder} holds a run already; overwrite it or choose another")
@@ -440,7 +440,7 @@ def _clear(path: Path) -> None:
         if state == _NEW and path.is_dir():
             shutil.rmtree(path)
         elif state == _OLD and path.is_dir():
-            if not os.path.lexists(folder) and (path / MANIFEST).is_file():
+            if not os.path.lexists(folder) and is_run(path):
                 rename_to_free(path, folder)
             else:
                 _retire(path, folder)
