@@ -294,3 +294,18 @@ def test_what_the_caller_changes_later_changes_nothing():
     assert float(cut_at.baseline.abs().sum()) == 0
     assert exact.patches == (0, 1)
     assert regions.labels.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("scale", [1e39, -1e300, np.float64(1e200), 10**400])
+def test_bad_input_numbers_beyond_single_precision(generator, d, scale):
+    with pytest.raises(rp.InputError, match="must be a"):
+        rp.edit(d, generator, {0: scale})
+    with pytest.raises(rp.InputError, match="cost_weight must be a number of at least 0"):
+        rp.Structured(cost_weight=abs(scale))
+
+
+@pytest.mark.parametrize("sampler", [lambda: None, lambda count: None, lambda a, b, c: None, 5])
+def test_bad_input_a_sampler_that_cannot_be_called(sampler):
+    network = nn.Sequential(nn.Linear(8, 12), nn.Unflatten(1, (3, 2, 2)))
+    with pytest.raises(rp.InputError, match=r"sample_latents is a function \(count, rng\)"):
+        rp.cut(network, "0", sample_latents=sampler)

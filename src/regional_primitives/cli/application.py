@@ -20,7 +20,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="primitives",
     help="Which part of an image generator's feature makes which part of the picture?",
-    epilog="Exit status: 0 done, 2 bad input (one line says what), 130 interrupted.",
+    epilog="Exit status: 0 done, 2 bad input or output that cannot be written (one line says "
+    "what), 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -102,9 +103,7 @@ def cut(
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
     image = known.image_of if image is None else of_image(image)
     baseline_count, noise_seed = whole("baseline_count", baseline_count, 1), random_seed(noise_seed)
-    if sample_latents is not None and not callable(sample_latents):
-        kind = type(sample_latents).__name__
-        raise InputError(f"sample_latents is a function (count, rng) of latents, not {kind}")
+    _refuse_no_sampler(sample_latents)
     if sample_latents is None and baseline is None and baseline_latents is None:
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
     of_kind(call, str, "call is a method's name")
@@ -148,6 +147,21 @@ def _tried(uncut: Generator, examples: list[Latents]) -> Generator:
     if generator.picture is None:
         return generator
     return replace(generator, picture=None, behind=None)
+
+
+def _refuse_no_sampler(sample_latents: Any) -> None:
+    """Refuse what cannot be called with a count and a random generator."""
+    if sample_latents is None:
+        return
+    wanted = "sample_latents is a function (count, rng) of latents"
+    if not callable(sample_latents):
+        raise InputError(f"{wanted}, not {type(sample_latents).__name__}")
+    try:
+        inspect.signature(sample_latents).bind(1, None)
+    except TypeError as error:
+        raise InputError(f"{wanted}; given one cannot be called so: {error}") from error
+    except ValueError:
+        return  # built in, without a signature that Python knows
 
 
 def _examples(generator: Generator) -> list[Latents]:
