@@ -13,7 +13,12 @@ LITTLE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)
 @pytest.fixture
 def stub_report(monkeypatch):
     """Leave a stub in place of the report, where a test is of something else."""
-    monkeypatch.setattr(runs, "write_report", lambda folder: (folder / "report.html").touch())
+
+    def stub(folder):
+        (folder / "figures").mkdir()
+        (folder / "report.html").touch()
+
+    monkeypatch.setattr(runs, "write_report", stub)
 
 
 def explain(planted, folder, **changes):
@@ -87,7 +92,9 @@ def test_whatever_ends_the_work_leaves_an_older_run_untouched(
 def test_a_standing_run_is_measured_anew_where_more_is_asked(planted, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    explain(planted, tmp_path / "run")
+    with monkeypatch.context() as patch:  # a run without its page is measured anew
+        patch.setattr(runs, "write_report", lambda folder: None)
+        explain(planted, tmp_path / "run")
     (tmp_path / "run" / "notes.txt").write_text("mine")
     monkeypatch.setattr(runs, "explain", lambda *_, **__: pytest.fail("it was fitted again"))
     more = replace(LITTLE, refits=True)
@@ -166,6 +173,7 @@ def test_a_run_of_a_strange_generator_says_how_to_go_on(planted, tmp_path):
         runs.generator_of(strange)
 
 
+@pytest.mark.usefixtures("stub_report")
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_file_saved_into_a_run_while_it_is_measured_stays(planted, tmp_path, monkeypatch, ended):
     explain(planted, tmp_path / "run")
