@@ -18,9 +18,7 @@ def test_scales_act_on_the_named_components_only(planted, result):
 def test_bad_input_edits(planted, result):
     with pytest.raises(rp.InputError, match="component 9999 does not exist"):
         rp.edit(result, planted, {9999: 0.0})
-    with pytest.raises(
-        rp.InputError, match="component 0 must be a finite number, not inf"
-    ):
+    with pytest.raises(rp.InputError, match="component 0 must be a finite number, not inf"):
         rp.edit(result, planted, {0: float("inf")})
     with pytest.raises(rp.InputError, match="scales name components"):
         rp.edit(result, planted, [0.0])
