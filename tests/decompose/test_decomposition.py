@@ -184,6 +184,22 @@ def test_bad_input_an_unknown_schema_version_is_refused(planted_result, tmp_path
         rp.Decomposition.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("components", 3), ("components", True), ("feature_shape", [1]), ("feature_shape", [[60]]),
+        ("feature_shape", "60"), ("layer", ""), ("generator", ""),
+    ],
+)  # fmt: skip
+def test_bad_input_what_is_told_to_readers_of_the_manifest_is_checked(
+    planted_result, tmp_path, name, value
+):
+    folder = saved(planted_result, tmp_path / "run")
+    edit_manifest(folder, **{name: value})
+    with pytest.raises(rp.StorageError, match="is corrupt"):
+        rp.Decomposition.load(folder)
+
+
 def test_bad_input_a_flipped_byte_is_noticed(planted_result, tmp_path):
     folder = saved(planted_result, tmp_path / "run")
     content = bytearray((folder / TENSORS).read_bytes())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,19 @@ def test_unwritable_folder_costs_the_cache_not_the_result(folder, caplog):
         assert [_get("a", compute), _get("a", compute)] == [1.5, 1.5]
     assert compute.calls == 2
     assert "the result is not cached: cannot write" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_an_entry_costs_the_cache_not_the_result(folder, caplog):
+    compute = Compute(1.5)
+    _get("a", compute)
+    entry = next(folder.rglob("*.safetensors"))
+    entry.unlink()
+    os.mkfifo(entry)
+    with caplog.at_level(logging.WARNING):
+        assert _get("a", compute) == 1.5
+    assert "the result is not cached" in caplog.text
+    assert entry.is_fifo()
 
 
 def test_failed_computation_leaves_no_entry(folder):

@@ -19,8 +19,8 @@ __all__ = ["Provenance", "current_versions"]
 class Provenance:
     """Where a decomposition comes from: all that is needed to make it again, and what it cost."""
 
-    generator: str
-    layer: Annotated[str, Meta(max_length=2000)]
+    generator: Annotated[str, Meta(min_length=1)]
+    layer: Annotated[str, Meta(min_length=1, max_length=2000)]
     weights_digest: str
     """SHA-256 over the network's weights."""
     image_range: tuple[float, float]

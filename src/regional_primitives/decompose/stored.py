@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from regional_primitives.runtime.eight_bit import black_and_white
 from regional_primitives.runtime.staging import MANIFEST
 from regional_primitives.runtime.storage import (
     AtLeastZero,
+    Count,
     Digest,
     measurable,
     read_json,
@@ -92,6 +94,8 @@ class Manifest:
     evaluation: dict[str, Any] | None = None
     """The settings of its scores."""
     evaluation_seconds: AtLeastZero | None = None
+    components: Count | None = None
+    feature_shape: list[Side | list[Side]] | None = None
 
 
 def write(decomposition: Decomposition, folder: Path) -> None:
@@ -169,7 +173,7 @@ def read(folder: Path, kind: type[Decomposition]) -> Decomposition:
     tensors = read_tensors(folder / TENSORS, manifest.tensors_digest)
     try:
         result = _restore(manifest, tensors, kind)
-        fault = next(_faults(result), None)
+        fault = next(_faults(result), None) or next(_faults_told(manifest, result), None)
     except KeyError as error:
         fault = f"tensor {error} is missing"
     except InputError as error:
@@ -268,6 +272,14 @@ def _faults(d: Decomposition) -> Iterator[str]:
     if any(part.ndim == 0 or len(part) != 1 or bool(part.isnan().any()) for part in latents):
         yield "its latents are not those of one picture"
     yield from _faults_of_components(d)
+
+
+def _faults_told(manifest: Manifest, d: Decomposition) -> Iterator[str]:
+    """Say what run.json tells readers of it alone, and what is otherwise."""
+    if manifest.components not in (None, d.count):
+        yield f"it has {d.count} components where {MANIFEST} tells {manifest.components}"
+    if manifest.feature_shape not in (None, json.loads(json.dumps(d.feature_shape))):
+        yield f"its feature has another shape than {MANIFEST} tells"
 
 
 def _faults_of_components(d: Decomposition) -> Iterator[str]:
