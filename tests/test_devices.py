@@ -86,9 +86,9 @@ def test_experiments(device, tmp_path, monkeypatch):
     result = reproduce(
         "planted",
         tmp_path / "made",
-        protocol=Protocol(images=1, patches=3, redrawn=1, strongest=2),
+        protocol=Protocol(images=1, patches=2, redrawn=1, strongest=2),
         regions=GRID,
-        structured=replace(QUICK, steps=4),
+        structured=replace(QUICK, steps=2),
         exact=replace(EXACT, patches=()),
         device=device,
     )

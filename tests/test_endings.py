@@ -66,6 +66,8 @@ def test_a_command_that_is_ended_while_it_loads_says_so(tmp_path, number, moment
 def test_what_is_ignored_stays_ignored(tmp_path):
     code = (
         "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        # Whoever runs the tests in the background of a script has the keyboard's signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from regional_primitives.runtime.interrupts import endings_interrupt\n"
         "with endings_interrupt():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"

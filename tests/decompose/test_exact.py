@@ -132,7 +132,7 @@ def test_sparsest_is_the_minimum_of_its_objective():
 
 def test_several_searches_lower_the_noise(planted, subject, tmp_path):
     """Here noise is what the search keeps of its random start, which averages out."""
-    settings = rp.Exact(**{**FAITHFUL, "form": "raw", "start_noise": 0.05, "patches": [0, 1, 5]})
+    settings = rp.Exact(**{**FAITHFUL, "form": "raw", "start_noise": 0.05, "patches": [0, 5]})
     told = set()
     once = fit_exact(subject, settings)
     often = fit_exact(
