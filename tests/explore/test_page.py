@@ -14,7 +14,7 @@ from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.serving import serving
 from regional_primitives.runtime.eight_bit import bytes_of
 
-SCREENS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+SCREENS = [(1440, "light"), (390, "dark")]
 
 
 class Page:
