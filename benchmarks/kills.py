@@ -267,7 +267,9 @@ def at_moments(place: Path, kills: int, rng: random.Random, found: Counter[str])
     if _command([*explain, "--out", str(standing)]) != 0:
         raise SystemExit("the command explain fails")
     seconds = {"explain": time.perf_counter() - began}
-    for number in range(kills):
+    number = -1
+    while found["killed at moments"] < kills:  # the others have ended before their moment
+        number += 1
         kind = ("explain", "evaluate", "sweep", "replace")[number % 4]
         here = place / f"moment-{number}"
         here.mkdir()

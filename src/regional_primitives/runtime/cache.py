@@ -46,7 +46,9 @@ def cached_tensors(
         compute: makes them.
     """
     path = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
-    if os.path.exists(path):  # Path.exists raises where the folder may not be looked into
+    # Path.exists raises where a folder may not be looked into.
+    stands = os.path.exists(path)  # noqa: PTH110
+    if stands:
         try:
             found = read_sealed(path, key)
             if expected(found, shapes):
@@ -56,7 +58,7 @@ def cached_tensors(
             _log.warning("the cache entry is computed anew: %s", error)
     tensors = compute()
     try:
-        if os.path.exists(path) and not path.is_file():
+        if stands and not path.is_file():
             raise StorageError(f"{path} is no file")
         write_sealed(path, key, tensors)
     except StorageError as error:
