@@ -22,9 +22,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import regional_primitives as rp
 from regional_primitives import cli, runs
@@ -70,9 +72,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ["REGIONAL_PRIMITIVES_CACHE"] = str(Path(place) / "cache")
         if asked.operations:
-            at_operations(Path(place), asked.operations, found)
+            with scenarios() as known:
+                at_operations(known, Path(place), asked.operations, found)
         if asked.moments:
-            at_moments(Path(place), asked.moments, random.Random(asked.seed), found)
+            with mock.patch.object(runs, "write_report", _write_report):
+                at_moments(Path(place), asked.moments, random.Random(asked.seed), found)
     wrong = sum(found[kind] for kind in ("files lost", "folders mixed", "hidden left", "not done"))
     print(", ".join(f"{found[kind]} {kind}" for kind in (
         "killed at operations", "killed at moments", "ended before", "files lost", "folders mixed",
@@ -84,7 +88,8 @@ def main() -> None:
 # At every file operation
 
 
-def scenarios() -> Iterator[Scenario]:
+@contextmanager
+def scenarios() -> Iterator[list[Scenario]]:
     """Fit and measure two pictures once; each scenario then writes what is known."""
     planted, regions = rp.load_generator("planted"), rp.Regions.grid(4, 4)
     one, other = (
@@ -93,10 +98,6 @@ def scenarios() -> Iterator[Scenario]:
     measured = {demands: replace(LITTLE, demands=demands) for demands in (4, 5)}
     scores = {demands: rp.evaluate(one, planted, m) for demands, m in measured.items()}
     shown = runs.exhibit(one, planted, LITTLE)
-    runs.evaluate = lambda d, g, evaluation, progress: scores[evaluation.demands]  # type: ignore
-    runs.exhibit = lambda *_: shown  # type: ignore[assignment]
-    runs.explain = lambda *_, **__: one  # type: ignore[assignment]
-    runs.write_report = _write_report  # type: ignore[assignment]
 
     def explain(run: Path, seed: int = 0) -> None:
         runs.explain_to_folder(
@@ -112,13 +113,22 @@ def scenarios() -> Iterator[Scenario]:
     def edit(run: Path) -> None:
         rp.Edit.remove([0]).write(run / "edit-new.json")
 
-    yield Scenario("save", lambda run: one.save(run, overwrite=True))
-    yield Scenario("save over", saved, explain)
-    yield Scenario("save over in two renames", saved, explain, two_renames=True)
-    yield Scenario("explain", explain)
-    yield Scenario("evaluate", evaluate, explain)
-    yield Scenario("evaluate in two renames", evaluate, explain, two_renames=True)
-    yield Scenario("edit", edit, explain)
+    known = {
+        "evaluate": lambda d, g, evaluation, progress: scores[evaluation.demands],
+        "exhibit": lambda *_: shown,
+        "explain": lambda *_, **__: one,
+        "write_report": _write_report,
+    }
+    with mock.patch.multiple(runs, **known):
+        yield [
+            Scenario("save", lambda run: one.save(run, overwrite=True)),
+            Scenario("save over", saved, explain),
+            Scenario("save over in two renames", saved, explain, two_renames=True),
+            Scenario("explain", explain),
+            Scenario("evaluate", evaluate, explain),
+            Scenario("evaluate in two renames", evaluate, explain, two_renames=True),
+            Scenario("edit", edit, explain),
+        ]
 
 
 def _write_report(folder: Path) -> Path:
@@ -129,10 +139,10 @@ def _write_report(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def at_operations(place: Path, kills: int, found: Counter[str]) -> None:
+def at_operations(known: list[Scenario], place: Path, kills: int, found: Counter[str]) -> None:
     """Kill at operations spread evenly over those of all scenarios."""
     tried = []
-    for number, scenario in enumerate(scenarios()):
+    for number, scenario in enumerate(known):
         trial = place / f"trial-{number}"
         trial.mkdir()
         run = scenario.prepare(trial)
@@ -261,7 +271,6 @@ def at_moments(place: Path, kills: int, rng: random.Random, found: Counter[str])
     sweep = ["sweep", "planted", "--layers", "embed,express", "--seeds", "0:2", "--grid", "4x4"]
     sweep += [*small, *(word for name in little for word in ("--measure", name))]
     measure = ["evaluate", *(word for name in little for word in ("--set", name))]
-    runs.write_report = _write_report  # type: ignore[assignment]
     standing = place / "standing"
     began = time.perf_counter()
     if _command([*explain, "--out", str(standing)]) != 0:
