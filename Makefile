@@ -37,6 +37,7 @@ fuzz: setup-dev ## Spoil stored files, pictures, caches and questions, MUTANTS=2
 
 bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py
+	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/faces.py --workers 2
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/faces.py --one-stream

@@ -186,7 +186,10 @@ def test_without_a_verb_the_help_is_printed(primitives):
         (["explain", "faces", "--seed", "-1"], "Invalid value for '--seed'"),
         (["explain", "faces", "--set", "steps"], "'steps' is not of the form NAME=VALUE"),
         (["explain", "faces", "--set", "steps=0"], "steps must be a whole number of at least 1"),
-        (["explain", "faces", "--set", "step=5"], "there is no setting 'step'; there are: steps"),
+        (
+            ["explain", "faces", "--set", "step=5"],
+            "there is no setting 'step'; there are: purpose, steps",
+        ),
         (["explain", "faces", "--quality", "superb"], "quality is fast, balanced, best, not"),
         (["explain", "faces", "--exact", "1,2", "--quality", "best"], "--exact has none"),
         (["explain", "faces", "--set", "give_back=much"], "give_back is a number, not 'much'"),

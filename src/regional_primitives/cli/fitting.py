@@ -18,7 +18,7 @@ from regional_primitives.cli.options import (
     Size,
     Thorough,
     Weights,
-    preset,
+    of_quality,
 )
 from regional_primitives.cli.output import open_report, print_json, print_run, print_table, tell
 from regional_primitives.decompose import Exact, Structured
@@ -88,7 +88,7 @@ def explain(
     """Explain one picture: components, scores and a report in a run folder."""
     settings: Structured | Exact
     if exact is None:
-        settings = changed(Structured, changes or [], preset(quality))
+        settings = changed(Structured, changes or [], of_quality(quality, changes))
     elif quality is not None:
         raise InputError("--quality belongs to the structured form; --exact has none")
     else:
@@ -169,7 +169,7 @@ def sweep(
                 sweeps.parse_layers(chosen),
                 folder,
                 regions=Regions.parse(grid),
-                settings=changed(Structured, changes or [], preset(quality)),
+                settings=changed(Structured, changes or [], of_quality(quality, changes)),
                 evaluation=replace(evaluation, refits=True) if thorough else evaluation,
                 workers=workers,
                 progress=progress,

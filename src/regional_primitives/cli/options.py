@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from regional_primitives.decompose.structured import QUALITIES, Structured
+from regional_primitives.decompose.structured import QUALITIES, preset
+from regional_primitives.runtime.settings import pair
 
-__all__ = ["Device", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weights", "preset"]
+__all__ = ["Device", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weights", "of_quality"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
@@ -35,12 +37,12 @@ Overwrite = Annotated[
 ]
 
 
-def preset(quality: str | None) -> dict[str, Any]:
-    """Return what a quality changes of the structured form's defaults.
+def of_quality(quality: str | None, changes: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a quality changes of the defaults of the purpose that `--set` names, if it does.
 
     Raises:
-        InputError: no such quality.
+        InputError: no such quality or purpose.
     """
-    chosen = quality or "balanced"
-    Structured.of_quality(chosen)  # refuses what is none
-    return QUALITIES[chosen]
+    pairs = (pair(text, str, str) for text in changes or [])
+    named = [value for name, value in pairs if name == "purpose"]
+    return preset(quality or "balanced", (named or ["isolate"])[-1])

@@ -7,7 +7,9 @@ convolutional feature this shortens the list by an order of magnitude and loses 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod
 
 import torch
@@ -146,7 +148,11 @@ class Candidates:
 
 
 def candidate_fields(
-    regions: Regions, influence: Float[Tensor, "patches sites"], threshold: float, most: int
+    regions: Regions,
+    influence: Float[Tensor, "patches sites"],
+    threshold: float,
+    most: int,
+    suggested: Iterable[Bool[Tensor, "sets patches"] | None] = repeat(None),
 ) -> Candidates:
     """List the fields of each site: rectangles of a grid; on a label map, sets grown by influence.
 
@@ -155,6 +161,7 @@ def candidate_fields(
         influence: squared influence of each site on each patch.
         threshold: a site reaches the patches that get at least this share of its influence.
         most: no site gets more fields than this; those that hold most influence a patch win.
+        suggested: fields of any shape that a site gets besides, site by site.
     """
     share = (influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)).T.cpu()
     reach = share >= threshold
@@ -166,7 +173,7 @@ def candidate_fields(
     lists: list[list[int]] = []
     dictionary = regions.rectangles() if regions.is_grid else None
     neighbours = None if regions.is_grid else regions.neighbours()
-    for site_reach, site_share in zip(reach, share, strict=True):
+    for site_reach, site_share, besides in zip(reach, share, suggested, strict=False):
         if dictionary is not None:
             fields = dictionary[~(dictionary & ~site_reach).any(1)]
         else:
@@ -176,6 +183,8 @@ def candidate_fields(
             covered = fields.float() @ site_share
             score = covered - covered.new_tensor(0.05) * fields.sum(1)
             fields = fields[score.topk(most).indices.sort().values]
+        if besides is not None:
+            fields = torch.cat([besides, fields]).unique(dim=0)
         entries = []
         for row in fields:
             key = row.numpy().tobytes()

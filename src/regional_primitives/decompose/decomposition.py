@@ -136,12 +136,11 @@ class Decomposition(RichResult):
 
     @property
     def remainder(self) -> int | None:
-        """The component that holds what the exact form's patches leave of f, if there is one.
+        """The component that no demand needs, what minimal features leave of f, if there is one.
 
-        Its action field is all other patches.
+        Its action field is all patches that could not be demanded: those that the exact form did
+        not choose, and where all could be, none.
         """
-        if self.provenance.method != "exact":
-            return None
         others = ~self.regions.demand(self.patches)
         found = (self.action_fields == others).all(1).nonzero().flatten().tolist()
         return found[0] if found else None

@@ -17,7 +17,7 @@ from regional_primitives.regions import Regions
 from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["draw_demands", "held_out_demands"]
+__all__ = ["draw_demands", "held_out_demands", "single_patches"]
 
 
 def draw_demands(
@@ -98,3 +98,20 @@ def _connected(
         newest = int(frontier[int(torch.randint(len(frontier), (), generator=rng))])
         row[newest] = True
     return row
+
+
+def single_patches(
+    patches: int, count: int, seed: int, start: int = 0
+) -> Bool[Tensor, "count patches"]:
+    """Return turns `start` … `start + count − 1` of demands for one patch each.
+
+    Every round asks for all patches, in an order of its own. Only such a demand tells a field from
+    the same field without that patch: all others touch both.
+    """
+    turns = torch.arange(start, start + count)
+    orders = {
+        int(turn): torch.randperm(patches, generator=stream(seed, "single patches", int(turn)))
+        for turn in (turns // patches).unique()
+    }
+    asked = torch.stack([orders[int(turn) // patches][int(turn) % patches] for turn in turns])
+    return torch.nn.functional.one_hot(asked, patches).bool()

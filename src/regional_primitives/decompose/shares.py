@@ -12,6 +12,7 @@ a bound, corrections grow that cancel each other (docs/research/structured-form.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.candidates import Candidates, Layout, candidate_fields
+from regional_primitives.decompose.level_sets import level_sets
 from regional_primitives.decompose.subject import Subject
 
 __all__ = ["Division", "FieldShares", "Start"]
@@ -26,6 +28,11 @@ __all__ = ["Division", "FieldShares", "Start"]
 _MOST_UNKNOWNS = 24 * 2**20
 """Shares of one fit; a larger feature gets fewer candidate fields a site."""
 _FEWEST_CANDIDATES = 16
+_MOST_LEVEL_SETS = 64
+"""Of one site, besides its connected fields."""
+_OF_NO_PATCH = -2.0
+"""Where the field of no patch starts: a unit that some field suits is hardly in it."""
+_TINY = torch.finfo(torch.float32).tiny
 _PART_PRICE = 2**13
 """What the calls for one more part cost, in shares that are computed for nothing."""
 
@@ -44,6 +51,9 @@ class Start:
     """No site chooses among more fields than this."""
     give_back: float
     """g, the most of itself that a unit takes back."""
+    by_overlap: bool = False
+    """Whether units start by how well a field and their own influence cover each other, level sets
+    and the empty field among the candidates; otherwise by what a field holds of a site's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +93,10 @@ class _Part:
         units: Float[Tensor, " units"],
         start: Start,
     ) -> _Part:
-        """Start from measured influence: a field is likely that holds it and is small; a = b.
-
-        All units of a place start alike: what few probes say of a single one is mostly noise. A
-        vector has no places, and each of its units starts from its own influence.
-        """
-        if layout.sites > 1:
-            influence = influence.sum(-1, keepdim=True)
-        share = influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)
+        """Start from measured influence; a = b."""
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        held = member @ share.transpose(0, 1)  # [sites, slots, channels or 1]
-        logits = start.sharpness * held - start.size_penalty * member.sum(-1, keepdim=True)
+        begin = _by_overlap if start.by_overlap else _by_holding
+        logits = begin(layout, influence, member, start)
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         logits = logits.expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
@@ -166,6 +169,42 @@ class _Part:
         )
 
 
+def _by_holding(
+    layout: Layout,
+    influence: Float[Tensor, "patches sites channels"],
+    member: Float[Tensor, "sites slots patches"],
+    start: Start,
+) -> Float[Tensor, "sites slots some"]:
+    """Favour a field that holds the influence and is small.
+
+    All units of a place start alike: what few probes say of a single one is mostly noise. A vector
+    has no places, and each of its units starts from its own influence.
+    """
+    if layout.sites > 1:
+        influence = influence.sum(-1, keepdim=True)
+    share = influence / influence.sum(0).clamp_min(_TINY)
+    held = member @ share.transpose(0, 1)  # [sites, slots, channels or 1]
+    return start.sharpness * held - start.size_penalty * member.sum(-1, keepdim=True)
+
+
+def _by_overlap(
+    layout: Layout,
+    influence: Float[Tensor, "patches sites channels"],
+    member: Float[Tensor, "sites slots patches"],
+    start: Start,
+) -> Float[Tensor, "sites slots channels"]:
+    """Favour a field that covers a unit's influence and is covered by it (a soft IoU).
+
+    With r the unit's amplitude on each patch over its largest: Σ_{T} r / (|T| + Σ_{not T} r), which
+    neither the number of patches nor the size of a field favours.
+    """
+    amplitude = (influence / influence.amax(0).clamp_min(_TINY)).sqrt().transpose(0, 1)
+    held = member @ amplitude
+    either = member.sum(-1, keepdim=True) + amplitude.sum(1, keepdim=True) - held
+    overlap = start.sharpness * held / either.clamp_min(_TINY)
+    return overlap.masked_fill(~member.any(-1, keepdim=True), _OF_NO_PATCH)
+
+
 @dataclass(frozen=True, eq=False)
 class FieldShares:
     """The unknowns of a whole feature, tensor by tensor."""
@@ -188,6 +227,7 @@ class FieldShares:
             torch.cat([part.sum(-1) for part in by_site], 1),
             start.reach_threshold,
             min(start.most_candidates, affordable),
+            *([_suggested(by_site)] if start.by_overlap else []),
         )
         parts = [
             [
@@ -288,3 +328,12 @@ class FieldShares:
         units = sum(layout.units for layout in self.layouts)
         order = (field_of * units + unit_of).argsort()
         return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()
+
+
+def _suggested(
+    by_site: list[Float[Tensor, "patches sites channels"]],
+) -> Iterator[Bool[Tensor, "sets patches"]]:
+    """List each site's level sets, tensor by tensor."""
+    for influence in by_site:
+        for site in influence.unbind(1):
+            yield level_sets(site, _MOST_LEVEL_SETS)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.demands import draw_demands
+from regional_primitives.decompose.demands import draw_demands, single_patches
 from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
@@ -30,13 +30,47 @@ from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.settings import check_settings
 
-__all__ = ["QUALITIES", "Fit", "Structured", "fit_structured"]
+__all__ = ["PURPOSES", "QUALITIES", "Fit", "Structured", "fit_structured", "preset"]
 
 
 _CHECK_EVERY = 10
 """Steps between two looks at whether the components still move."""
 _DRAWN_TOGETHER = 10
 """Steps whose demands are drawn at once."""
+
+_BY_PURPOSE: Any = None
+"""The default of a setting that the purpose decides."""
+
+PURPOSES: dict[str, dict[str, Any]] = {
+    "generate": {
+        "singles": 2,
+        "outside_weight": 0.0,
+        "cost_weight": 0.005,
+        "price_decay": 3.0,
+        "consistency_weight": 0.0,
+        "sparsity_weight": 0.0,
+        "give_back": 0.0,
+        "influence_sharpness": 10.0,
+        "tolerance": 0.0,
+    },
+    "isolate": {
+        "singles": 0,
+        "outside_weight": 0.2,
+        "cost_weight": 0.02,
+        "price_decay": 0.0,
+        "consistency_weight": 0.03,
+        "sparsity_weight": 0.003,
+        "give_back": 0.6,
+        "influence_sharpness": 3.0,
+        "tolerance": 1e-3,
+    },
+}
+"""What each purpose sets where nothing else is said.
+
+`generate` prices nothing that moves a planted answer: leak contradicts the OR law, squared and
+lasting prices shrink, take-back and group sparsity mix, and consistency moves units into larger
+fields (docs/research/planted-answers.md).
+"""
 
 QUALITIES: dict[str, dict[str, Any]] = {
     "fast": {
@@ -59,6 +93,22 @@ QUALITIES: dict[str, dict[str, Any]] = {
 the start matters more, and a sharper one makes the demanded patches exact sooner.
 """
 
+
+def preset(quality: str = "balanced", purpose: str = "isolate") -> dict[str, Any]:
+    """Return what a quality and a purpose change of the defaults.
+
+    Raises:
+        InputError: no such quality, or no such purpose.
+    """
+    for name, chosen, known in (("quality", quality, QUALITIES), ("purpose", purpose, PURPOSES)):
+        if chosen not in known:
+            raise InputError(f"{name} is {', '.join(known)}, not {chosen!r}")
+    own = QUALITIES[quality]
+    if purpose != "isolate":  # the prices of `fast` are of leak
+        own = {name: value for name, value in own.items() if name not in PURPOSES[purpose]}
+    return {"purpose": purpose, **own}
+
+
 _MOST_PRODUCTS = 720
 """Of influence in all: few patches are probed more often each, many not below the next."""
 _FEWEST_PROBES = 4
@@ -68,33 +118,44 @@ _SMALLEST_ENERGY = 1e-12
 
 @dataclass(frozen=True)
 class Structured:
-    """Settings of the structured form. The defaults cost about 4,900 evaluations on 36 patches."""
+    """Settings of the structured form. The defaults cost about 4,900 evaluations on 36 patches.
 
+    What is not given depends on the purpose (`PURPOSES`).
+    """
+
+    purpose: Literal["generate", "isolate"] = "isolate"
+    """`generate`: what generates S, the paper's minimal features (arXiv 2410.04421), whatever else
+    comes along. `isolate`: what can be changed in S alone, with least leak, for edits (ours)."""
     steps: int = 350
     """Most optimisation steps."""
     batch: int = 8
     """Fresh random demands a step, each one forward-and-backward evaluation of the tail."""
     trials: int = 2
     """Components a step that are tried alone and left out, each two evaluations."""
+    singles: int = _BY_PURPOSE
+    """How many of a step's demands are for one patch, each patch in its turn."""
     learning_rate: float = 0.13
     """Adam's first step size on the logits; falls linearly to zero over `steps`."""
-    outside_weight: float = 0.2
+    outside_weight: float = _BY_PURPOSE
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
-    cost_weight: float = 0.02
+    cost_weight: float = _BY_PURPOSE
     """Price of the share of the feature that a demand switches on."""
+    price_decay: float = _BY_PURPOSE
+    """How fast that price falls to zero as the fit converges: with (1 − step / steps) to this
+    power, so that needed units end whole; 0 keeps it."""
     boundedness_weight: float = 0.24
     """Price of what a tried component changes outside its action field."""
-    consistency_weight: float = 0.03
+    consistency_weight: float = _BY_PURPOSE
     """Price of how much a tried component's pattern depends on its company."""
-    sparsity_weight: float = 0.003
+    sparsity_weight: float = _BY_PURPOSE
     """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components."""
-    give_back: float = 0.6
+    give_back: float = _BY_PURPOSE
     """The most of itself that a unit may take back where its neighbours spill over; 0 lets units
     only switch on, leaks more, and has patterns that add up better."""
     probes: int = 20
     """Vector–Jacobian products a patch that measure influence before the fit; fewer where that
     would be more than 720 in all, but not below 4."""
-    influence_sharpness: float = 3.0
+    influence_sharpness: float = _BY_PURPOSE
     """How much the start favours fields that hold a site's influence."""
     size_penalty: float = 0.5
     """How much the start disfavours each further patch of a field."""
@@ -104,7 +165,7 @@ class Structured:
     """No site chooses among more fields than this."""
     smallest_share: float = 1e-3
     """Shares |w_T| of a unit below this are dropped; the largest takes up what they held."""
-    tolerance: float = 1e-3
+    tolerance: float = _BY_PURPOSE
     """Stop early once 10 steps of full size move less than this share of the feature."""
     baseline_count: int = 0
     """Latents whose mean feature is the baseline f0; 0 leaves it to the generator (4,096 unless it
@@ -115,24 +176,28 @@ class Structured:
     """Random stream of demands, trials and influence probes."""
 
     def __post_init__(self) -> None:
+        # The purpose may be nonsense, which is told below.
+        for name, value in PURPOSES.get(str(self.purpose), PURPOSES["isolate"]).items():
+            if getattr(self, name) is _BY_PURPOSE:
+                object.__setattr__(self, name, value)
         least = {"steps": 1, "batch": 1, "trials": 0, "probes": 1, "most_candidates": 1}
-        check_settings(self, {**least, "baseline_count": 0})
+        check_settings(self, {**least, "baseline_count": 0, "singles": 0})
+        if self.singles > self.batch:
+            raise InputError("singles must be no more than batch")
         if not self.learning_rate > 0:
             raise InputError("learning_rate must be above 0")
         if self.smallest_share >= 0.5 or self.reach_threshold >= 0.5:
             raise InputError("smallest_share and reach_threshold must be below 0.5")
 
     @staticmethod
-    def of_quality(quality: str = "balanced") -> Structured:
+    def of_quality(quality: str = "balanced", purpose: str = "isolate") -> Structured:
         """Return the settings for a budget: `fast` (about 1,000 evaluations on 36 patches),
         `balanced` (the defaults, 5,000) or `best` (20,000).
 
         Raises:
             InputError: another word.
         """
-        if quality not in QUALITIES:
-            raise InputError(f"quality is {', '.join(QUALITIES)}, not {quality!r}")
-        return Structured(**QUALITIES[quality])
+        return Structured(**preset(quality, purpose))
 
     @staticmethod
     def from_dict(stored: Mapping[str, Any]) -> Structured:
@@ -147,7 +212,8 @@ class Structured:
                 f"the run was fitted by an earlier release (its settings include "
                 f"{', '.join(sorted(unknown))}); explain the picture again"
             )
-        return Structured(**stored)
+        # Before purposes had names there was one.
+        return Structured(**{"purpose": "isolate", **stored})
 
     def probes_a_patch(self, patches: int) -> int:
         """Return how many products measure the influence on each of so many patches."""
@@ -217,6 +283,7 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         reach_threshold=settings.reach_threshold,
         most_candidates=settings.most_candidates,
         give_back=settings.give_back,
+        by_overlap=settings.purpose == "generate",
     )
     model = FieldShares.start(subject, influence, start)
     descent = Descent(model.unknowns, settings.learning_rate, settings.steps)
@@ -261,6 +328,12 @@ def _demands_of_steps(
         count = min(_DRAWN_TOGETHER, settings.steps - first) * settings.batch
         start = first * settings.batch
         drawn = draw_demands(subject.regions, count, settings.seed, "fit", start=start)
+        if settings.singles:
+            steps, few = count // settings.batch, settings.singles
+            turns = single_patches(
+                subject.regions.count, steps * few, settings.seed, start=first * few
+            )
+            drawn.view(steps, settings.batch, -1)[:, :few] = turns.view(steps, few, -1)
         yield from drawn.to(subject.units.device).split(settings.batch)
 
 
@@ -309,7 +382,9 @@ def _step(
         figures += errors
     whole = subject.difference.abs().sum()
     cost = units[:batch].abs().sum() / whole / batch
-    slope[:batch].add_(units[:batch].sign(), alpha=settings.cost_weight / batch / float(whole))
+    left = (1 - step / settings.steps) ** settings.price_decay
+    price = settings.cost_weight * left / batch / float(whole)
+    slope[:batch].add_(units[:batch].sign(), alpha=price)
     slopes = model.pulled_back(on, slope)
     strengths = (energies + _SMALLEST_ENERGY).sqrt()
     price = settings.sparsity_weight / subject.difference.norm()

@@ -49,11 +49,12 @@ class Trials:
         """Draw components in proportion to their energy, which is how scores weight them.
 
         The draws of all steps are one golden ratio sequence with a random beginning, so that every
-        component has its turn regularly.
+        component has its turn regularly. The field of no patch has no pattern of its own.
         """
         if count == 0:
             return Trials(energies.new_zeros(0, len(fields)), fields[:0])
-        total = energies.detach().double().cpu().clamp_min(_SMALLEST).cumsum(0)
+        energies = (energies * fields.any(1)).detach().double().cpu()
+        total = energies.clamp_min(_SMALLEST).cumsum(0)
         begin = torch.rand((), generator=stream(seed, "trials"), dtype=torch.float64)
         turns = step * count + torch.arange(count, dtype=torch.float64)
         places = (begin + turns * _GOLDEN).frac() * total[-1]

@@ -47,13 +47,18 @@ def frontier_fits(
     """Fit the same picture at other prices of leak; return each price with its result.
 
     The decomposition itself is one of them; prices ascend. `factors` are multiples of its own.
+    Where leak has no price, as with the purpose `generate`, the price of the departure varies and
+    ascends, and the price returned is 0.
     """
     settings = _settings(decomposition)
-    found = [(settings.outside_weight, decomposition)]
+    name = "outside_weight" if settings.outside_weight else "cost_weight"
+    own = getattr(settings, name)
+    found = [(own, decomposition)]
     for factor in factors:
-        changed = replace(settings, outside_weight=factor * settings.outside_weight)
-        found.append((changed.outside_weight, _fit(decomposition, generator, changed, progress)))
-    return sorted(found, key=lambda point: point[0])
+        changed = replace(settings, **{name: factor * own})
+        found.append((factor * own, _fit(decomposition, generator, changed, progress)))
+    ascending = sorted(found, key=lambda point: point[0])
+    return [(price if settings.outside_weight else 0.0, result) for price, result in ascending]
 
 
 def _settings(decomposition: Decomposition) -> Structured | Exact:

@@ -64,8 +64,9 @@ def settings_help(kind: type) -> str:
 
 def settings_list(kind: type) -> str:
     """List what can be changed by text, with all defaults."""
+    default = kind()
     return ", ".join(
-        f"{field.name}={field.default}"
+        f"{field.name}={getattr(default, field.name)}"
         for field in fields(kind)
         if field.default is not MISSING and not isinstance(field.default, tuple)
     )
@@ -85,7 +86,7 @@ def changed(
     Raises:
         InputError: another form, no such setting, or a value of another type or out of range.
     """
-    known = {field.name: field for field in fields(kind)}
+    known, hints = [field.name for field in fields(kind)], get_type_hints(kind)
     values: dict[str, Any] = {}
     for text in changes:
         name, value = pair(text, str, str)
@@ -94,7 +95,7 @@ def changed(
             raise InputError(f"there is no setting {name!r}; there are: {', '.join(known)}")
         if name in given:
             raise InputError(f"{name} has an option of its own; it is not --set")
-        values[name] = _parsed(name, value, type(known[name].default))
+        values[name] = _parsed(name, value, hints[name])
     return kind(**{**(start or {}), **values}, **given)
 
 
@@ -104,7 +105,7 @@ def _parsed(name: str, text: str, kind: type) -> Any:
             raise InputError(f"{name} is true or false, not {text!r}")
         return text.lower() == "true"
     try:
-        return kind(text)
+        return text if get_origin(kind) is Literal else kind(text)
     except ValueError as error:
         wanted = "a whole number" if kind is int else "a number"
         raise InputError(f"{name} is {wanted}, not {text!r}") from error

@@ -1,0 +1,110 @@
+"""Networks whose components are known: what generates S is found, of whatever kind they are."""
+
+import pytest
+import torch
+
+import regional_primitives as rp
+from regional_primitives.decompose.demands import single_patches
+from regional_primitives.decompose.level_sets import level_sets
+from regional_primitives.decompose.structured import preset
+from regional_primitives.evaluate.recovery import recovery
+from regional_primitives.generators.zoo.planting import planted_networks
+
+pytestmark = pytest.mark.usefixtures("unchecked")  # thousands of small steps
+NETWORKS = {network.name: network for network in planted_networks()}
+
+
+def explained(network, **settings):
+    latents = network.generator.sample_latents(1, seed=3)
+    d = rp.explain(network.generator, latents, network.regions, rp.Structured(**settings))
+    mine = network.owner == torch.arange(len(network.fields))[:, None]
+    return d, recovery(d, network.fields, mine * (d.feature_units - d.baseline_units))
+
+
+def test_a_quarter_of_the_networks_is_held_out():
+    assert len(NETWORKS) == 24
+    assert sum(network.held_out for network in NETWORKS.values()) == 6
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_units_paint_their_fields_and_nothing_else(name):
+    network = NETWORKS[name]
+    latents = network.generator.sample_latents(1, seed=0)
+    feature = network.generator.head(latents)
+    units = [feature] if isinstance(feature, torch.Tensor) else list(feature)
+    flat = torch.cat([one.flatten(1) for one in units], 1)
+    with torch.no_grad():
+        image = network.generator.tail(feature)
+    labels = network.regions.label_map(*image.shape[-2:])
+    for k, field in enumerate(network.fields):
+        without = flat * (network.owner != k)
+        parts = [
+            part.view_as(one)
+            for part, one in zip(
+                without.split([one[0].numel() for one in units], 1), units, strict=True
+            )
+        ]
+        with torch.no_grad():
+            changed = network.generator.tail(parts[0] if len(parts) == 1 else tuple(parts))
+        outside = torch.isin(labels, (~field).nonzero().flatten())
+        assert float((changed - image)[0][:, outside].abs().sum()) < 1e-3
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_generates_is_recovered_by_default_settings(name):
+    d, found = explained(NETWORKS[name], purpose="generate")
+    assert found.missing == 0
+    assert found.error < 0.05
+    assert d.provenance.evaluations <= 5000
+
+
+def test_what_no_demand_needs_is_a_remainder_of_its_own():
+    network = NETWORKS["units that do nothing"]
+    d, _ = explained(network, purpose="generate")
+    assert not d.action_fields[d.remainder].any()
+    idle = d.component(d.remainder).flatten().nonzero().flatten()
+    assert set(idle.tolist()) == set((network.owner == 5).nonzero().flatten().tolist())
+    scores = rp.evaluate(d, network.generator, rp.Evaluation(demands=8, components=2, contexts=2))
+    assert scores.completeness_gap < 1e-6
+
+
+def test_isolating_finds_other_components():
+    _, found = explained(NETWORKS["overlapping"], purpose="isolate")
+    assert found.error > 0.3
+
+
+def test_runs_keep_their_purpose_and_older_ones_isolate(tmp_path):
+    d, _ = explained(NETWORKS["units that do nothing"], purpose="generate", steps=30)
+    d.save(tmp_path / "run")
+    again = rp.Decomposition.load(tmp_path / "run")
+    assert again.remainder == d.remainder
+    assert again.provenance.settings["purpose"] == "generate"
+    assert rp.Structured.from_dict({"steps": 3}).purpose == "isolate"
+
+
+def test_level_sets_hold_disconnected_fields_and_the_empty_one():
+    influence = torch.tensor([[5.0, 0.0], [1e-9, 0.1], [4.0, 0.0], [1e-9, 0.2]])
+    sets = [row.nonzero().flatten().tolist() for row in level_sets(influence, 8)]
+    assert sets[0] == []
+    assert [0, 2] in sets
+    assert [1, 3] in sets
+
+
+def test_single_patches_take_turns():
+    rows = single_patches(5, 10, seed=0)
+    assert rows.sum(1).tolist() == [1] * 10
+    assert rows[:5].sum(0).tolist() == rows[5:].sum(0).tolist() == [1] * 5
+    assert torch.equal(single_patches(5, 4, seed=0, start=3), rows[3:7])
+
+
+def test_a_quality_keeps_the_prices_of_the_purpose():
+    assert "outside_weight" not in preset("fast", "generate")
+    fast = rp.Structured.of_quality("fast", "generate")
+    assert (fast.outside_weight, fast.steps, fast.purpose) == (0.0, 112, "generate")
+
+
+def test_bad_input_no_such_purpose():
+    with pytest.raises(rp.InputError, match="purpose must be 'generate' or 'isolate'"):
+        rp.Structured(purpose="edit")
+    with pytest.raises(rp.InputError, match="singles must be no more than batch"):
+        rp.Structured(singles=9, batch=8)
