@@ -35,8 +35,7 @@ def main() -> None:
                     settings = rp.Structured(purpose=purpose, seed=seed)
                     d = rp.explain(network.generator, latents, network.regions, settings)
                     difference = d.feature_units - d.baseline_units
-                    mine = network.owner == torch.arange(len(network.fields))[:, None]
-                    found.append(recovery(d, network.fields, mine * difference))
+                    found.append(recovery(d, network.fields, network.components(difference)))
             rows.append(
                 {
                     "network": network.name,

@@ -129,10 +129,10 @@ def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
         patch.setattr(cli.fitting.runs, "write_report", lambda folder: None)
         status, out, _ = primitives(*words, *asked)
         assert "spatial crop" in out
-        status, out, _ = primitives(*words, "--json")
-        assert status == 0
-        assert "baselines" not in json.loads(out)
-        assert (folder / "baselines.json").exists()
+    status, out, _ = primitives(*words, "--json")
+    assert status == 0
+    assert "baselines" not in json.loads(out)
+    assert 'id="baselines"' in (folder / "report.html").read_text()
     assert primitives("evaluate", folder, *small, "--set", "demands=9")[0] == 0
     assert not (folder / "baselines.json").exists()
     assert not (folder / "figures" / "baselines.png").exists()

@@ -17,8 +17,8 @@ NETWORKS = {network.name: network for network in planted_networks()}
 def explained(network, **settings):
     latents = network.generator.sample_latents(1, seed=3)
     d = rp.explain(network.generator, latents, network.regions, rp.Structured(**settings))
-    mine = network.owner == torch.arange(len(network.fields))[:, None]
-    return d, recovery(d, network.fields, mine * (d.feature_units - d.baseline_units))
+    components = network.components(d.feature_units - d.baseline_units)
+    return d, recovery(d, network.fields, components)
 
 
 def test_a_quarter_of_the_networks_is_held_out():

@@ -46,6 +46,10 @@ class Planted:
     held_out: bool
     """Left out of every choice of settings."""
 
+    def components(self, difference: Float[Tensor, "1 units"]) -> Float[Tensor, "components units"]:
+        """Split f − f0 among the fields."""
+        return (self.owner == torch.arange(len(self.fields))[:, None]) * difference
+
 
 class _Painter(nn.Module):
     """Units [B, D] become a picture: patterns added up, and an ending a pixel."""
