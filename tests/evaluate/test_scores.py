@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -91,8 +92,6 @@ def test_counts_sizes_and_overlap_by_hand(planted, truth):
 
 
 def test_a_component_outside_its_field_is_not_bounded(planted, truth):
-    from dataclasses import replace
-
     moved = replace(truth, action_fields=~truth.action_fields)
     scores = rp.evaluate(
         moved, planted, rp.Evaluation(demands=4, components=10, contexts=4, free_demands=0)
@@ -105,6 +104,19 @@ def test_free_optimisation_bounds_the_structured_form(scores):
     assert scores.additivity_gap >= -1e-3
     assert scores.free_leak < scores.structured_leak
     assert 0 <= scores.free_inside_error < 0.1
+
+
+def test_demands_for_what_is_the_baseline_picture_weigh_as_others_do(planted, truth):
+    one = next(k for k in range(10) if truth.action_fields[k].sum() == 1)
+    for k in reversed(range(10)):
+        truth = truth.without(k) if k != one else truth
+    feature = truth.baseline + truth.component(0)
+    picture = replace(truth, feature=feature, image=planted.tail(feature)[0])
+    scores = rp.evaluate(
+        picture, planted, rp.Evaluation(demands=16, components=1, contexts=2, free_demands=8)
+    )
+    assert scores.inside_error == pytest.approx(0, abs=1e-6)
+    assert abs(scores.additivity_gap) < 0.1
 
 
 def test_measures_that_were_left_out_are_none(planted, truth):
@@ -131,8 +143,6 @@ def test_refits_measure_stability_and_the_frontier(planted, result):
 
 
 def test_stability_by_hand(truth):
-    from dataclasses import replace
-
     from regional_primitives.evaluate.refits import stability
 
     assert stability(truth, truth) == pytest.approx((1.0, 1.0))
