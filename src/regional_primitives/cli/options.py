@@ -16,7 +16,10 @@ __all__ = ["Device", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weight
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="A weights file of your own; of photos, the folder of both files."),
+    typer.Option(
+        help="A weights file of your own; of photos, the folder of both files; of a VAE, its file "
+        "or the folder that it is in."
+    ),
 ]
 Size = Annotated[int | None, typer.Option(help="Pixels a side, where the generator has a choice.")]
 Thorough = Annotated[
