@@ -98,9 +98,7 @@ def explain(
     regions = Regions.parse(grid)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
-    generator = load_generator(
-        model, layer, weights=weights, size=size, device=device, hold=hold
-    )
+    generator = load_generator(model, layer, weights=weights, size=size, device=device, hold=hold)
     picture = image if image is not None else seed or 0
     named = picture.stem if isinstance(picture, Path) else picture
     folder = out or Path("runs") / f"{model}-{generator.layer}-{named}"

@@ -11,7 +11,17 @@ import typer
 from regional_primitives.decompose.structured import QUALITIES, preset
 from regional_primitives.runtime.settings import pair
 
-__all__ = ["Device", "Hold", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weights", "of_quality"]
+__all__ = [
+    "Device",
+    "Hold",
+    "Json",
+    "Overwrite",
+    "Quality",
+    "Size",
+    "Thorough",
+    "Weights",
+    "of_quality",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
