@@ -104,7 +104,7 @@ def test_the_report_names_it_and_shows_both_pictures_of_the_baseline_feature(fol
     assert page.count("each normalisation, at the statistics that it has") == 1
     assert "layer 1, normalisation held, picture seed 0" in page
     assert "Each normalisation behind the cut is held" in page
-    assert "what the network as it is makes of f₀" in page
+    assert "x₀ of the network as it is, nothing held" in page
     assert "statistics of 2" in page  # among what flows past the cut
 
 
@@ -126,6 +126,15 @@ def test_runs_of_earlier_releases_load(plain, tmp_path):
     del content["options"]
     (tmp_path / "run" / MANIFEST).write_text(json.dumps(content))
     assert runs.generator_of(rp.Decomposition.load(tmp_path / "run")).hold is None
+
+
+def test_bad_input_a_hold_that_cannot_be(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    content = json.loads((run / MANIFEST).read_text())
+    for hold, message in ((7, "is corrupt: hold is a text"), ("much", "not 'much'")):
+        (run / MANIFEST).write_text(json.dumps({**content, "options": {"hold": hold}}))
+        with pytest.raises(rp.RegionalPrimitivesError, match=message):
+            runs.generator_of(rp.Decomposition.load(run))
 
 
 def test_the_picture_and_the_baseline_feature_are_those_of_the_network(held, plain):

@@ -51,8 +51,8 @@ class Provenance:
         return "" if self.picture_seed is None else f"picture seed {self.picture_seed}"
 
     @property
-    def hold(self) -> str | None:
-        """What behind the cut was held at the picture's; None for the network as it is."""
+    def hold(self) -> Any:
+        """What behind the cut was held at the picture's, a text; None: the network as it is."""
         return self.options.get("hold")
 
     @property

@@ -180,7 +180,7 @@ def _introduction(book: PictureBook, departure: Tensor, exhibits: Exhibits) -> t
         pictures.append(
             book.picture("x0-as-it-is", exhibits.baseline_as_it_is,
                          "What the network, nothing held, makes of the baseline feature",
-                         "For comparison: what the network as it is makes of f₀"),
+                         "x₀ of the network as it is, nothing held"),
         )  # fmt: skip
     if not bool(chosen.all()):
         pictures.insert(
