@@ -103,7 +103,7 @@ def test_the_report_names_it_and_shows_both_pictures_of_the_baseline_feature(fol
     page = (folder / "report.html").read_text()
     assert page.count("each normalisation, at the statistics that it has") == 1
     assert "layer 1, normalisation held, picture seed 0" in page
-    assert "Each normalisation behind the cut is held" in page
+    assert "Each normalisation that torch computes behind the cut is held" in page
     assert "x₀ of the network as it is, nothing held" in page
     assert "statistics of 2" in page  # among what flows past the cut
 
