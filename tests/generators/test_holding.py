@@ -241,9 +241,9 @@ def test_functions_are_held_however_they_are_called(call):
 class Guided(nn.Module):
     """Doubles the batch within, as guidance without a classifier does, and draws noise."""
 
-    def __init__(self):
+    def __init__(self, norm):
         super().__init__()
-        self.body = _network(KINDS["group"])
+        self.body = _network(norm)
         self.cut = self.body.start
 
     def forward(self, z):
@@ -254,8 +254,9 @@ class Guided(nn.Module):
         return torch.tanh(self.body.paint(2 * one - other))
 
 
-def test_a_batch_that_is_doubled_within_keeps_each_items_statistics():
-    generator = _cut(Guided())
+@pytest.mark.parametrize("kind", ["group", "batch"])
+def test_a_batch_that_is_doubled_within_keeps_each_items_statistics(kind):
+    generator = _cut(Guided(KINDS[kind]))
     latents = generator.sample_latents(1, seed=3)
     bound = generator.at(latents)
     torch.testing.assert_close(bound.tail(bound.head(latents)), generator.image(latents), **CLOSE)

@@ -194,7 +194,7 @@ class Generator:
             self.picture is None or same_latents(self.picture, latents)
         ):
             return self
-        key = f"{id(self.network)}/{self.layer}/{self.hold}/{tensors_digest(parts(latents))}"
+        key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
         known = self.last.get(key)
         if known is not None:
             return replace(self, behind=known, picture=copied(latents))
