@@ -11,7 +11,17 @@ import typer
 from regional_primitives.decompose.structured import QUALITIES, preset
 from regional_primitives.runtime.settings import pair
 
-__all__ = ["Device", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weights", "of_quality"]
+__all__ = [
+    "Device",
+    "Hold",
+    "Json",
+    "Overwrite",
+    "Quality",
+    "Size",
+    "Thorough",
+    "Weights",
+    "of_quality",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
@@ -35,6 +45,14 @@ Quality = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="A torch device, such as cpu or cuda.")]
+Hold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="normalisation",
+        help="Let group, layer, instance and RMS normalisation behind the cut keep the statistics "
+        "of the explained picture. It stays the same; the baseline picture becomes another.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run that the folder holds already.")
 ]

@@ -155,6 +155,7 @@ def load_generator(
     weights: AnyPath | None = None,
     size: int | None = None,
     device: str = "cpu",
+    hold: str | None = None,
 ) -> Generator:
     """Load a generator of the zoo, cut at `layer` or at its default cut point.
 
@@ -165,11 +166,12 @@ def load_generator(
             its file or the folder that it is in.
         size: pixels a side, where the generator has a choice.
         device: a torch device.
+        hold: as for `rp.cut`: "normalisation", or None for the network as it is.
 
     Raises:
-        InputError: no such generator, device, or size.
-        GeneratorError: no such layer, or weights that are not installed (the message has the
-            command that gets them).
+        InputError: no such generator, device, size, or hold.
+        GeneratorError: no such layer, nothing to hold behind it, or weights that are not installed
+            (the message has the command that gets them).
         StorageError: weights that are not the published ones.
     """
     entry = ZOO.get(name) if isinstance(name, str) else None
@@ -198,8 +200,10 @@ def load_generator(
         sample_latents=loaded.sample_latents,
         image_range=entry.image_range,
         baseline_count=entry.baseline_count,
+        hold=hold,
         name=name,
     )
+    options |= generator.options
     return replace(generator, latents_of=loaded.latents_of, options=options)
 
 
@@ -210,6 +214,7 @@ class _Options:
     weights: str | None = None
     size: int | None = None
     device: str | None = None
+    hold: str | None = None
 
 
 def load_recorded(name: str, layer: str, options: Mapping[str, Any]) -> Generator:
