@@ -15,14 +15,15 @@ from regional_primitives.cli.options import (
     Hold,
     Json,
     Overwrite,
+    Purpose,
     Quality,
     Size,
     Thorough,
     Weights,
-    of_quality,
 )
 from regional_primitives.cli.output import open_report, print_json, print_run, print_table, tell
 from regional_primitives.decompose import Exact, Structured
+from regional_primitives.decompose.structured import preset
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate import Evaluation
 from regional_primitives.generators import load_generator
@@ -64,6 +65,7 @@ def explain(
             "subsets, and exact OR interactions. Patch 0 is top left, row by row.",
         ),
     ] = None,
+    purpose: Purpose = "generate",
     quality: Quality = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; runs/MODEL-LAYER-SEED unless given.")
@@ -73,7 +75,7 @@ def explain(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help=f"{settings_help(Structured)} With --exact: {settings_list(Exact)}.",
+            help=f"{settings_help(Structured, 'purpose')} With --exact: {settings_list(Exact, 'purpose')}.",
         ),
     ] = None,
     weights: Weights = None,
@@ -90,11 +92,11 @@ def explain(
     """Explain one picture: components, scores and a report in a run folder."""
     settings: Structured | Exact
     if exact is None:
-        settings = changed(Structured, changes or [], of_quality(quality, changes))
+        settings = _structured(changes, purpose, quality)
     elif quality is not None:
         raise InputError("--quality belongs to the structured form; --exact has none")
     else:
-        settings = changed(Exact, changes or [], patches=_patches(exact))
+        settings = changed(Exact, changes or [], patches=_patches(exact), purpose=purpose)
     regions = Regions.parse(grid)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
@@ -136,13 +138,14 @@ def sweep(
         ),
     ] = None,
     grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    purpose: Purpose = "generate",
     quality: Quality = None,
     out: Annotated[
         Path | None, typer.Option(help="The sweep's folder; runs/sweep-MODEL unless given.")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Structured)),
+        typer.Option("--set", metavar="NAME=VALUE", help=settings_help(Structured, "purpose")),
     ] = None,
     measured: Annotated[
         list[str] | None,
@@ -172,7 +175,7 @@ def sweep(
                 sweeps.parse_layers(chosen),
                 folder,
                 regions=Regions.parse(grid),
-                settings=changed(Structured, changes or [], of_quality(quality, changes)),
+                settings=_structured(changes, purpose, quality),
                 evaluation=replace(evaluation, refits=True) if thorough else evaluation,
                 workers=workers,
                 progress=progress,
@@ -211,15 +214,18 @@ def reproduce(
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help=f"Of the exact form: {settings_list(Exact)}."
+            "--set",
+            metavar="NAME=VALUE",
+            help=f"Of the exact form: {settings_list(Exact, 'purpose')}.",
         ),
     ] = None,
+    purpose: Purpose = "generate",
     structured: Annotated[
         list[str] | None,
         typer.Option(
             "--structured",
             metavar="NAME=VALUE",
-            help=f"Of the structured form: {settings_list(Structured)}.",
+            help=f"Of the structured form: {settings_list(Structured, 'purpose')}.",
         ),
     ] = None,
     weights: Weights = None,
@@ -238,8 +244,8 @@ def reproduce(
                 layer=layer,
                 protocol=changed(reproduction.Protocol, protocol or [], images=images),
                 regions=Regions.parse(grid),
-                exact=changed(Exact, changes or []),
-                structured=changed(Structured, structured or []),
+                exact=changed(Exact, changes or [], purpose=purpose),
+                structured=changed(Structured, structured or [], purpose=purpose),
                 progress=progress,
                 weights=weights,
                 size=size,
@@ -256,6 +262,12 @@ def reproduce(
     print_table(reproduction_table(result))
     if (folder / REPRODUCTION_REPORT).is_file():
         typer.echo(f"report: {folder / REPRODUCTION_REPORT}")
+
+
+def _structured(changes: list[str] | None, purpose: str, quality: str | None) -> Structured:
+    start = preset(quality or "balanced", purpose)
+    settings: Structured = changed(Structured, changes or [], start, purpose=purpose)
+    return settings
 
 
 def _patches(text: str) -> tuple[int, ...]:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from regional_primitives.decompose.structured import QUALITIES, preset
-from regional_primitives.runtime.settings import pair
+from regional_primitives.decompose.purpose import QUESTIONS
+from regional_primitives.decompose.structured import QUALITIES
 
 __all__ = [
     "Device",
     "Hold",
     "Json",
     "Overwrite",
+    "Purpose",
     "Quality",
     "Size",
     "Thorough",
     "Weights",
-    "of_quality",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -35,6 +34,14 @@ Size = Annotated[int | None, typer.Option(help="Pixels a side, where the generat
 Thorough = Annotated[
     bool,
     typer.Option("--thorough", help="Fit three times more, to score stability and the frontier."),
+]
+Purpose = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(QUESTIONS),
+        help="Which question is answered: "
+        + " ".join(f"{name}: {question}" for name, question in QUESTIONS.items()),
+    ),
 ]
 Quality = Annotated[
     str | None,
@@ -56,14 +63,3 @@ Hold = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run that the folder holds already.")
 ]
-
-
-def of_quality(quality: str | None, changes: Sequence[str] | None) -> dict[str, Any]:
-    """Return what a quality changes of the defaults of the purpose that `--set` names, if it does.
-
-    Raises:
-        InputError: no such quality or purpose.
-    """
-    pairs = (pair(text, str, str) for text in changes or [])
-    named = [value for name, value in pairs if name == "purpose"]
-    return preset(quality or "balanced", (named or ["isolate"])[-1])

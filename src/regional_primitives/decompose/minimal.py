@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -336,12 +336,16 @@ def _minimise(
 ) -> Minimum:
     ends = (objective.subject.units, objective.subject.baseline_units)
     gated = settings.parametrisation == "gated"
-    return minimise(
-        lambda rows, units: objective.gradient(demands[rows], units),
-        start,
-        length=objective.length,
-        steps=settings.steps if steps is None else steps,
-        tolerance=settings.tolerance,
-        lower=torch.minimum(*ends) if gated else None,
-        upper=torch.maximum(*ends) if gated else None,
-    )
+    for stage in range(settings.stages):
+        priced = replace(objective, stage=stage)
+        found = minimise(
+            lambda rows, units, priced=priced: priced.gradient(demands[rows], units),
+            start,
+            length=objective.length,
+            steps=settings.steps if steps is None else steps,
+            tolerance=settings.tolerance,
+            lower=torch.minimum(*ends) if gated else None,
+            upper=torch.maximum(*ends) if gated else None,
+        )
+        start = found.units
+    return found

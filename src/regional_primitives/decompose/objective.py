@@ -1,26 +1,33 @@
 """What a minimal feature minimises: E_S, its settings, and its gradient for batches of demands.
 
-Ours, since the paper (arXiv 2410.04421) does not say how its minimal features are found. For a
-demand S out of the chosen patches P, with D = ‖M_P(x0 − x)‖² as its unit:
+Ours, since the paper (arXiv 2410.04421) does not say how its minimal features are found. What
+generates a demand S, `purpose="generate"`, is the paper's own definition:
+
+    E_S(u) = ‖M_S(G(u) − x)‖² / ‖M_S(x0 − x)‖²  +  b · ‖u − f0‖₁ / ‖f − f0‖₁
+
+with every unit between f0 and f, where b falls to nothing in `stages`: what S needs ends at f, the
+rest at f0. What can be changed in S alone, `purpose="isolate"`, has a price on all else, and, with
+D = ‖M_P(x0 − x)‖² of the chosen patches P as its unit, a patch weighs the same in every demand:
 
     E_S(u) = ‖M_S(G(u) − x)‖² / D  +  a · ‖M_O(G(u) − x0)‖² / D  +  b · ‖u − f0‖² / ‖f − f0‖²
 
-Errors are summed over patches, so that a patch weighs the same in every demand. O are the patches
-of P that S does not ask for, and with `surroundings="baseline"` all other pixels too. The last term
-is strictly convex: of all features that generate S equally well, one is the least departure.
+O are the patches of P that S does not ask for, and with `surroundings="baseline"` all other pixels
+too. The last term is strictly convex: of all features that generate S equally well, one is the
+least departure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.purpose import BY_PURPOSE, Purpose, decide
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
@@ -32,6 +39,29 @@ __all__ = ["DemandObjective", "Minimal"]
 
 _Settings = TypeVar("_Settings", bound="Minimal")
 
+_PURPOSES: dict[str, dict[str, Any]] = {
+    "generate": {
+        "outside_weight": 0.0,
+        "cost_weight": 0.005,
+        "stages": 3,
+        "error_floor": 0.1,
+        "steps": 20,
+        "tolerance": 0.0003,
+    },
+    "isolate": {
+        "outside_weight": 0.1,
+        "cost_weight": 0.1,
+        "stages": 1,
+        "error_floor": 0.0,
+        "steps": 200,
+        "tolerance": 0.1,
+    },
+}
+"""What each purpose sets where nothing else is said."""
+
+_FALL = 0.25
+"""What is left of the price of the departure from one stage to the next."""
+
 
 @dataclass(frozen=True)
 class Minimal:
@@ -39,18 +69,26 @@ class Minimal:
 
     patches: Sequence[int] = ()
     """P, the patches that may be demanded; none named means all of the regions."""
-    outside_weight: float = 0.1
+    purpose: Purpose = "generate"
+    """`generate`: what generates S, as the paper has it. `isolate`: what can be changed in S alone,
+    with the least change elsewhere (ours). What is not given below depends on it."""
+    outside_weight: float = BY_PURPOSE
     """a, the price of changing patches that are not asked for; 0 leaves them free."""
-    cost_weight: float = 0.1
+    cost_weight: float = BY_PURPOSE
     """b, the price of the departure from f0; above 0, or the optimum would not be unique."""
+    stages: int = BY_PURPOSE
+    """Minimisations one after the other, each from where the last ended and at a quarter of its
+    price of the departure, so that needed units end whole."""
+    error_floor: float = BY_PURPOSE
+    """What a demand departs at the least, in average patches of P: a blank one does not rule."""
     parametrisation: Literal["gated", "free"] = "gated"
     """`gated`: every unit stays between its values in f0 and f. `free`: any feature, which
     generates no better and is less well determined (docs/research/exact-form.md)."""
     surroundings: Literal["baseline", "free"] = "baseline"
     """Pixels outside P: priced like patches that are not asked for, or free."""
-    steps: int = 200
-    """Most quasi-Newton steps a demand."""
-    tolerance: float = 0.1
+    steps: int = BY_PURPOSE
+    """Most quasi-Newton steps a demand and stage."""
+    tolerance: float = BY_PURPOSE
     """A demand is done when its residual ‖∇E_S‖ · ‖f − f0‖ is no larger; at f0 it is about 30."""
     batch: int = 64
     """Demands that are minimised together, fewer where memory says so."""
@@ -74,8 +112,10 @@ class Minimal:
     """The least values of what a subclass adds."""
 
     def __post_init__(self) -> None:
+        decide(self, self.purpose, _PURPOSES)
         object.__setattr__(self, "patches", _patches(self.patches))
-        least = {"steps": 1, "starts": 1, "batch": 1, "memory_mib": 1, "baseline_count": 0}
+        least = {"steps": 1, "stages": 1, "starts": 1}
+        least |= {"batch": 1, "memory_mib": 1, "baseline_count": 0}
         check_settings(self, {**least, **self._least})
         for name in ("cost_weight", "tolerance"):
             if not getattr(self, name) > 0:
@@ -88,6 +128,11 @@ class Minimal:
         if self.baseline_count:
             return self
         return replace(self, baseline_count=generator.baseline_count)
+
+    @property
+    def prices(self) -> list[float]:
+        """The price of the departure in each stage."""
+        return [self.cost_weight * _FALL**stage for stage in range(self.stages)]
 
     def chosen(self, regions: Regions) -> tuple[int, ...]:
         """Return P.
@@ -115,13 +160,17 @@ class DemandObjective:
     subject: Subject
     settings: Minimal
     evaluations: Evaluations
+    stage: int = -1
+    """Whose price of the departure counts: the last one's unless told."""
 
     def __post_init__(self) -> None:
         errors = self.subject.errors
         departure = errors.departure
         chosen = torch.zeros(errors.count + 1, dtype=torch.bool)
         chosen[list(self.settings.chosen(self.subject.regions))] = True
-        self._unit = departure[chosen.to(departure.device)].sum()
+        of_chosen = departure[chosen.to(departure.device)]
+        self._unit = of_chosen.sum()
+        self._floor = self.settings.error_floor * of_chosen.mean()
         if not bool(self._unit > 0):
             raise GeneratorError("the picture equals the baseline image on the chosen patches")
         priced = chosen if self.settings.surroundings == "free" else torch.ones_like(chosen)
@@ -145,10 +194,23 @@ class DemandObjective:
             )
             values.append(value)
             gradients.append(gradient)
-        departure = units - self.subject.baseline_units
-        price = self.settings.cost_weight / self.length**2
-        value = torch.cat(values) + price * departure.square().sum(1)
-        return value, torch.cat(gradients).add_(departure, alpha=2 * price)
+        cost, slope = self._cost(units - self.subject.baseline_units)
+        return torch.cat(values) + cost, torch.cat(gradients).add_(slope)
+
+    def _cost(
+        self, departure: Float[Tensor, "batch units"]
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch units"]]:
+        """Return the price of a departure from f0, and its slope."""
+        price = self.settings.prices[self.stage]
+        if self.settings.purpose == "generate":
+            price /= float(self.subject.difference.abs().sum())
+            return price * departure.abs().sum(1), price * self._outward(departure)
+        price /= self.length**2
+        return price * departure.square().sum(1), 2 * price * departure
+
+    def _outward(self, departure: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+        """Return which way leads away from f0; at f0 itself, that to f."""
+        return torch.where(departure == 0, self.subject.difference, departure).sign()
 
     def _picture(
         self, images: Tensor, demands: Bool[Tensor, "batch patches"]
@@ -158,5 +220,8 @@ class DemandObjective:
         spared = (1 - asked) * self._priced
         wrong = (asked * errors.per_patch(images, errors.image)).sum(1)
         strayed = (spared * errors.per_patch(images, errors.baseline_image)).sum(1)
-        value = (wrong + self.settings.outside_weight * strayed) / self._unit
+        unit = self._unit
+        if self.settings.purpose == "generate":
+            unit = (asked * errors.departure).sum(1).clamp_min(float(self._floor))
+        value = (wrong + self.settings.outside_weight * strayed) / unit
         return value.sum(), value.detach()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,6 +21,7 @@ from regional_primitives.decompose.demands import draw_demands, single_patches
 from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
+from regional_primitives.decompose.purpose import BY_PURPOSE, Purpose, decide
 from regional_primitives.decompose.shares import Division, FieldShares, Start
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.decompose.trials import Trials
@@ -38,12 +39,10 @@ _CHECK_EVERY = 10
 _DRAWN_TOGETHER = 10
 """Steps whose demands are drawn at once."""
 
-_BY_PURPOSE: Any = None
-"""The default of a setting that the purpose decides."""
-
 PURPOSES: dict[str, dict[str, Any]] = {
     "generate": {
         "singles": 2,
+        "error_floor": 0.1,
         "outside_weight": 0.0,
         "cost_weight": 0.005,
         "price_decay": 3.0,
@@ -55,6 +54,7 @@ PURPOSES: dict[str, dict[str, Any]] = {
     },
     "isolate": {
         "singles": 0,
+        "error_floor": 0.0,
         "outside_weight": 0.2,
         "cost_weight": 0.02,
         "price_decay": 0.0,
@@ -94,7 +94,7 @@ the start matters more, and a sharper one makes the demanded patches exact soone
 """
 
 
-def preset(quality: str = "balanced", purpose: str = "isolate") -> dict[str, Any]:
+def preset(quality: str = "balanced", purpose: str = "generate") -> dict[str, Any]:
     """Return what a quality and a purpose change of the defaults.
 
     Raises:
@@ -106,7 +106,7 @@ def preset(quality: str = "balanced", purpose: str = "isolate") -> dict[str, Any
     own = QUALITIES[quality]
     if purpose != "isolate":  # the prices of `fast` are of leak
         own = {name: value for name, value in own.items() if name not in PURPOSES[purpose]}
-    return {"purpose": purpose, **own}
+    return dict(own)
 
 
 _MOST_PRODUCTS = 720
@@ -123,7 +123,7 @@ class Structured:
     What is not given depends on the purpose (`PURPOSES`).
     """
 
-    purpose: Literal["generate", "isolate"] = "isolate"
+    purpose: Purpose = "generate"
     """`generate`: what generates S, the paper's minimal features (arXiv 2410.04421), whatever else
     comes along. `isolate`: what can be changed in S alone, with least leak, for edits (ours)."""
     steps: int = 350
@@ -132,30 +132,32 @@ class Structured:
     """Fresh random demands a step, each one forward-and-backward evaluation of the tail."""
     trials: int = 2
     """Components a step that are tried alone and left out, each two evaluations."""
-    singles: int = _BY_PURPOSE
+    singles: int = BY_PURPOSE
     """How many of a step's demands are for one patch, each patch in its turn."""
+    error_floor: float = BY_PURPOSE
+    """What a demand departs at the least, in average patches: a blank one does not rule the fit."""
     learning_rate: float = 0.13
     """Adam's first step size on the logits; falls linearly to zero over `steps`."""
-    outside_weight: float = _BY_PURPOSE
+    outside_weight: float = BY_PURPOSE
     """Price of leak relative to inside error: higher leaks less and generates less exactly."""
-    cost_weight: float = _BY_PURPOSE
+    cost_weight: float = BY_PURPOSE
     """Price of the share of the feature that a demand switches on."""
-    price_decay: float = _BY_PURPOSE
+    price_decay: float = BY_PURPOSE
     """How fast that price falls to zero as the fit converges: with (1 − step / steps) to this
     power, so that needed units end whole; 0 keeps it."""
     boundedness_weight: float = 0.24
     """Price of what a tried component changes outside its action field."""
-    consistency_weight: float = _BY_PURPOSE
+    consistency_weight: float = BY_PURPOSE
     """Price of how much a tried component's pattern depends on its company."""
-    sparsity_weight: float = _BY_PURPOSE
+    sparsity_weight: float = BY_PURPOSE
     """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components."""
-    give_back: float = _BY_PURPOSE
+    give_back: float = BY_PURPOSE
     """The most of itself that a unit may take back where its neighbours spill over; 0 lets units
     only switch on, leaks more, and has patterns that add up better."""
     probes: int = 20
     """Vector–Jacobian products a patch that measure influence before the fit; fewer where that
     would be more than 720 in all, but not below 4."""
-    influence_sharpness: float = _BY_PURPOSE
+    influence_sharpness: float = BY_PURPOSE
     """How much the start favours fields that hold a site's influence."""
     size_penalty: float = 0.5
     """How much the start disfavours each further patch of a field."""
@@ -165,7 +167,7 @@ class Structured:
     """No site chooses among more fields than this."""
     smallest_share: float = 1e-3
     """Shares |w_T| of a unit below this are dropped; the largest takes up what they held."""
-    tolerance: float = _BY_PURPOSE
+    tolerance: float = BY_PURPOSE
     """Stop early once 10 steps of full size move less than this share of the feature."""
     baseline_count: int = 0
     """Latents whose mean feature is the baseline f0; 0 leaves it to the generator (4,096 unless it
@@ -176,10 +178,7 @@ class Structured:
     """Random stream of demands, trials and influence probes."""
 
     def __post_init__(self) -> None:
-        # The purpose may be nonsense, which is told below.
-        for name, value in PURPOSES.get(str(self.purpose), PURPOSES["isolate"]).items():
-            if getattr(self, name) is _BY_PURPOSE:
-                object.__setattr__(self, name, value)
+        decide(self, self.purpose, PURPOSES)
         least = {"steps": 1, "batch": 1, "trials": 0, "probes": 1, "most_candidates": 1}
         check_settings(self, {**least, "baseline_count": 0, "singles": 0})
         if self.singles > self.batch:
@@ -190,14 +189,14 @@ class Structured:
             raise InputError("smallest_share and reach_threshold must be below 0.5")
 
     @staticmethod
-    def of_quality(quality: str = "balanced", purpose: str = "isolate") -> Structured:
+    def of_quality(quality: str = "balanced", purpose: str = "generate") -> Structured:
         """Return the settings for a budget: `fast` (about 1,000 evaluations on 36 patches),
         `balanced` (the defaults, 5,000) or `best` (20,000).
 
         Raises:
             InputError: another word.
         """
-        return Structured(**preset(quality, purpose))
+        return Structured(**{**preset(quality, purpose), "purpose": purpose})
 
     @staticmethod
     def from_dict(stored: Mapping[str, Any]) -> Structured:
@@ -366,7 +365,7 @@ def _step(
             images: Tensor, asked: Tensor = asked, tried: Trials = tried
         ) -> tuple[Tensor, Tensor]:
             slope, inside, leak = subject.errors.slope_of_demands(
-                images[: len(asked)], asked, settings.outside_weight
+                images[: len(asked)], asked, settings.outside_weight, settings.error_floor
             )
             slope.div_(batch)
             if len(tried):

@@ -61,6 +61,11 @@ class PatchErrors:
         """‖x − x0‖² in each patch; the last bin is no patch."""
         return self.per_patch(self.baseline_image[None], self.image)[0]
 
+    @cached_property
+    def average(self) -> Float[Tensor, ""]:
+        """‖x − x0‖² in a patch, mean over the patches."""
+        return self.departure[:-1].mean()
+
     def of_demands(
         self,
         images: Float[Tensor, "batch channels height width"],
@@ -81,6 +86,7 @@ class PatchErrors:
         images: Float[Tensor, "batch channels height width"],
         demands: Bool[Tensor, "batch patches"],
         outside_weight: float,
+        floor: float = 0.0,
     ) -> tuple[
         Float[Tensor, "batch channels height width"],
         Float[Tensor, " batch"],
@@ -88,10 +94,12 @@ class PatchErrors:
     ]:
         """Return the slope of Σ_S inside(S) + outside_weight · leak(S) along the images, and both.
 
-        The same errors as of `of_demands`.
+        The same errors as of `of_demands`, but that what is asked for departs from the baseline
+        image by at least `floor` average patches: demands for blank patches would rule otherwise.
         """
         asked, pixels, off = self._astray(images, demands)
         inside_unit, leak_unit = self._whole(asked), self._whole(~asked)
+        inside_unit = inside_unit.clamp_min(floor * self.average)
         wrong = torch.linalg.vecdot(off, off, dim=1)
         inside = torch.linalg.vecdot(wrong.flatten(1), pixels.to(wrong).flatten(1))
         leak = wrong.sum((1, 2)) - inside

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.feature import as_units
 
-__all__ = ["Recovery", "recovery"]
+__all__ = ["Recovery", "recovery", "within"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,22 @@ def recovery(
         bool(wrong[name].norm() > part.norm() / 2) for name, part in known.items() if part.any()
     )
     return Recovery((error / whole) ** 0.5, (elsewhere / whole) ** 0.5, missing)
+
+
+def within(
+    fields: Bool[Tensor, "components patches"],
+    components: Float[Tensor, "components units"],
+    patches: Sequence[int],
+) -> tuple[Bool[Tensor, "some patches"], Float[Tensor, "some units"]]:
+    """Tell known components as demands for some patches alone can tell them.
+
+    Components whose fields have the same of these patches become one; those whose fields have none
+    of them are the remainder, which has all other patches for a field.
+    """
+    chosen = torch.zeros(fields.shape[1], dtype=torch.bool)
+    chosen[list(patches)] = True
+    cut = fields & chosen
+    cut[~cut.any(1)] = ~chosen
+    distinct, group = cut.unique(dim=0, return_inverse=True)
+    merged = components.new_zeros(len(distinct), components.shape[1])
+    return distinct, merged.index_add_(0, group, components)

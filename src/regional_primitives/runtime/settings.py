@@ -57,18 +57,21 @@ def check_settings(settings: Any, least: Mapping[str, int | float] | None = None
         object.__setattr__(settings, name, value)
 
 
-def settings_help(kind: type) -> str:
-    """Say what can be changed, with all defaults."""
-    return f"Change a setting, NAME=VALUE, repeatable. Defaults: {settings_list(kind)}."
+def settings_help(kind: type, *otherwise: str) -> str:
+    """Say what can be changed, with all defaults, but for what has an option of its own."""
+    listed = settings_list(kind, *otherwise)
+    return f"Change a setting, NAME=VALUE, repeatable. Defaults: {listed}."
 
 
-def settings_list(kind: type) -> str:
-    """List what can be changed by text, with all defaults."""
+def settings_list(kind: type, *otherwise: str) -> str:
+    """List what can be changed by text, with all defaults, but for what has its own option."""
     default = kind()
     return ", ".join(
         f"{field.name}={getattr(default, field.name)}"
         for field in fields(kind)
-        if field.default is not MISSING and not isinstance(field.default, tuple)
+        if field.name not in otherwise
+        and field.default is not MISSING
+        and not isinstance(field.default, tuple)
     )
 
 

@@ -1,0 +1,37 @@
+"""Two questions that a decomposition may answer, and the settings that each of them decides.
+
+`generate`: what generates S, the paper's minimal features (arXiv 2410.04421), whatever else comes
+along. `isolate`: what can be changed in S alone, with the least change elsewhere, for edits. The
+second question is ours, and so are all figures here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+__all__ = ["BY_PURPOSE", "QUESTIONS", "Purpose", "decide"]
+
+Purpose = Literal["generate", "isolate"]
+
+QUESTIONS: dict[Purpose, str] = {
+    "generate": "What generates these patches?",
+    "isolate": "What can be changed in these patches alone?",
+}
+"""Each purpose in words."""
+
+BY_PURPOSE: Any = None
+"""The default of a setting that the purpose decides."""
+
+
+def decide(settings: object, purpose: object, defaults: Mapping[str, Mapping[str, Any]]) -> None:
+    """Fill in what a frozen dataclass of settings leaves to its purpose.
+
+    Args:
+        settings: whose fields to fill.
+        purpose: may be nonsense, which whoever checks the settings tells.
+        defaults: by purpose, then by name of a setting.
+    """
+    for name, value in (defaults[purpose] if purpose in list(defaults) else {}).items():
+        if getattr(settings, name) is BY_PURPOSE:
+            object.__setattr__(settings, name, value)
