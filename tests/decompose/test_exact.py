@@ -17,6 +17,7 @@ from regional_primitives.setfunctions import membership, or_values, orders
 REGIONS = rp.Regions.grid(4, 4)
 PATCHES = (0, 1, 4, 5, 6, 10, 15)
 FAITHFUL = {
+    "purpose": "isolate",
     "outside_weight": 0.0,
     "cost_weight": 1e-5,
     "tolerance": 1e-5,
@@ -79,7 +80,8 @@ def test_raw_transform_gives_every_feature_back(subject):
 
 
 def test_sparse_form_keeps_the_pictures_and_lets_noise_go(subject):
-    made = fit_exact(subject, rp.Exact(patches=PATCHES, joint_steps=25, noise_floor=False))
+    one = {"purpose": "isolate", "patches": PATCHES, "noise_floor": False}
+    made = fit_exact(subject, rp.Exact(joint_steps=25, **one))
     raw = rp.exact_components(made.features, rp.Exact(patches=PATCHES, form="raw"))
     assert made.joint.objective < made.joint.objective_before
     assert made.joint.objective < 1.1 * float(made.features.objective.mean())

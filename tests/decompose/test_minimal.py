@@ -1,14 +1,18 @@
 """Minimal features: their optimum, warm starts, resuming, settings, bad input."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose import minimal
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.objective import DemandObjective
 from regional_primitives.errors import InputError, StorageError
 
 PATCHES = (0, 1, 5, 10)
-SETTINGS = {"patches": PATCHES, "tolerance": 1e-3, "cost_weight": 0.01}
+SETTINGS = {"purpose": "isolate", "patches": PATCHES, "tolerance": 1e-3, "cost_weight": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,41 @@ def test_a_higher_price_of_leak_leaks_less(planted, latents):
     cheap, dear = (find(planted, latents, outside_weight=w) for w in (0.0, 1.0))
     assert dear.leak.mean() < 0.7 * cheap.leak.mean()
     assert dear.inside_error.mean() > cheap.inside_error.mean()
+
+
+def test_what_generates_needs_no_unit_in_part(planted, latents):
+    found = find(
+        planted, latents, purpose="generate", cost_weight=0.005, tolerance=1e-5, steps=400, stages=4
+    )
+    subject = found.subject
+    on = (found.units - subject.baseline_units) / subject.difference
+    assert ((on < 0.02) | (on > 0.98)).float().mean() > 0.95
+    assert found.inside_error.max() < 1e-4
+    alone = find(planted, latents)  # what can be changed alone has a price on all else
+    assert found.leak.mean() > alone.leak.mean()
+    # More is needed for more patches: u grows with S.
+    for one in range(len(found.demands)):
+        for other in range(len(found.demands)):
+            if bool((found.demands[one] <= found.demands[other]).all()):
+                assert (on[one] <= on[other] + 0.05).float().mean() > 0.95
+
+
+def test_a_blank_patch_does_not_rule(planted, latents):
+    found = find(planted, latents, purpose="generate", stages=1, steps=1)
+    objective = DemandObjective(found.subject, found.settings, Evaluations(planted.at(latents)))
+    errors = found.subject.errors
+    blank = replace(errors, image=errors.image.clone())
+    where = REGIONS.label_map(32, 32) == 0
+    blank.image[:, where] = errors.baseline_image[:, where] + 1e-4
+    objective = replace(objective, subject=replace(found.subject, errors=blank))
+    demand = torch.zeros(1, 16, dtype=torch.bool)
+    demand[0, 0] = True
+    value, _ = objective.gradient(demand, found.subject.units)
+    average = blank.departure[list(PATCHES)].mean()
+    wrong = blank.per_patch(errors.image[None], blank.image)[0, 0]
+    assert value[0] == pytest.approx(
+        float(wrong / (0.1 * average)) + objective.settings.prices[-1], rel=1e-3
+    )
 
 
 def test_goes_on_after_an_interrupt(planted, latents, tmp_path, monkeypatch):

@@ -7,11 +7,13 @@ import regional_primitives as rp
 from regional_primitives.decompose.demands import single_patches
 from regional_primitives.decompose.level_sets import level_sets
 from regional_primitives.decompose.structured import preset
-from regional_primitives.evaluate.recovery import recovery
+from regional_primitives.evaluate.recovery import recovery, within
 from regional_primitives.generators.zoo.planting import planted_networks
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # thousands of small steps
 NETWORKS = {network.name: network for network in planted_networks()}
+UNDETERMINED = "1 to 64 units"
+"""Its last field's 64 units paint what fewer can: its planted features are not the least."""
 
 
 def explained(network, **settings):
@@ -56,6 +58,32 @@ def test_what_generates_is_recovered_by_default_settings(name):
     assert found.missing == 0
     assert found.error < 0.05
     assert d.provenance.evaluations <= 5000
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {UNDETERMINED}))
+def test_what_generates_is_recovered_by_the_exact_form(name):
+    network = NETWORKS[name]
+    patches = tuple(range(network.regions.count))[-6:]
+    settings = rp.Exact(patches=patches, noise_floor=False, starts=1, start_noise=0.0)
+    latents = network.generator.sample_latents(1, seed=3)
+    d = rp.explain(network.generator, latents, network.regions, settings)
+    components = network.components(d.feature_units - d.baseline_units)
+    found = recovery(d, *within(network.fields, components, patches))
+    assert found.error < 0.05
+    assert found.elsewhere < 0.05
+
+
+def test_more_units_than_pixels_tell_apart_are_not_all_needed():
+    network = NETWORKS[UNDETERMINED]
+    latents = network.generator.sample_latents(1, seed=3)
+    settings = rp.Minimal(patches=(4,), steps=100)
+    found = rp.minimal_features(network.generator, latents, network.regions, None, settings)
+    on = (found.units - found.subject.baseline_units)[0] / found.subject.difference
+    painters = on[network.owner == 6]
+    assert len(painters) == 64
+    assert found.inside_error[0] < 1e-3
+    assert painters.mean() < 0.95  # at no error, less than the planted 1
+    assert on[network.owner != 6].max() < 1e-3
 
 
 def test_what_no_demand_needs_is_a_remainder_of_its_own():
