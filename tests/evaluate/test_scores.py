@@ -1,14 +1,18 @@
 import itertools
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.measure import top_counts
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 
 
 def slow_errors(result, generator, demand):
@@ -91,8 +95,6 @@ def test_counts_sizes_and_overlap_by_hand(planted, truth):
 
 
 def test_a_component_outside_its_field_is_not_bounded(planted, truth):
-    from dataclasses import replace
-
     moved = replace(truth, action_fields=~truth.action_fields)
     scores = rp.evaluate(
         moved, planted, rp.Evaluation(demands=4, components=10, contexts=4, free_demands=0)
@@ -131,8 +133,6 @@ def test_refits_measure_stability_and_the_frontier(planted, result):
 
 
 def test_stability_by_hand(truth):
-    from dataclasses import replace
-
     from regional_primitives.evaluate.refits import stability
 
     assert stability(truth, truth) == pytest.approx((1.0, 1.0))
@@ -165,11 +165,47 @@ def test_scores_survive_json(scores):
     assert all(math.isfinite(v) for v in scores.to_dict().values() if isinstance(v, float))
 
 
-def test_bad_input_foreign_scores_are_refused(scores):
+def test_scores_of_an_earlier_release_load_and_lack_what_it_did_not_measure(tmp_path):
+    earlier = Path(__file__).with_name("scores_of_0_1.json")
+    (tmp_path / "scores.json").write_bytes(earlier.read_bytes())
+    content = json.loads(earlier.read_text())
+    scores = rp.Scores.read(tmp_path)
+    for name, value in scores.to_dict().items():
+        told = {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        assert told == content.get(name)
+    assert scores.n90 == 22
+    assert scores.field_sizes[4] == pytest.approx(0.1903)
+
+
+def test_names_that_are_unknown_or_absent_do_no_harm(scores):
     content = scores.to_dict()
     content["quality"] = content.pop("leak")
-    with pytest.raises(rp.InputError, match="differ in: 'leak', 'quality'"):
-        rp.Scores.from_dict(content)
+    read = rp.Scores.from_dict(content)
+    assert read.leak is None
+    assert read == replace(scores, leak=None)
+    assert "quality" not in read.to_dict()
+
+
+def test_bad_input_foreign_scores_are_refused():
+    for content in ({}, {"quality": 1.0}):
+        with pytest.raises(rp.InputError, match="none of its names is that of a score"):
+            rp.Scores.from_dict(content)
+
+
+def test_every_score_has_its_row_and_every_row_its_formula(planted, result):
+    everything = rp.Evaluation(
+        demands=8, components=2, contexts=2, free_demands=2, free_steps=2, refits=True
+    )
+    found = rp.evaluate(result, planted, everything).to_dict()
+    assert [name for name, value in found.items() if value is None or value == {}] == []
+    assert list(TABLE) == list(found)
+    for name, score in TABLE.items():
+        assert score.name == name
+        assert score.meaning.endswith(".")
+        assert not score.group or score.good
+        assert {score.spread, score.among} <= {"", *TABLE}
+    assert set(itertools.chain(*HEADLINES.values())) <= set(TABLE)
+    assert set(HEADLINES) <= set(PURPOSES)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +213,6 @@ def test_bad_input_foreign_scores_are_refused(scores):
     [
         ("leak", math.nan),
         ("leak", 1e300),
-        ("leak", None),
         ("leak", True),
         ("n90", 1.5),
         ("n90", -1),

@@ -145,8 +145,8 @@ def panel(figure, title):
 def test_the_figure_has_a_panel_for_every_question(figure):
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == [
-        "Size of the action fields", "Boundedness", "Consistency", "Superposition error",
-        "Sparsity", "Cost", "Inside error", "Leak", "Frontier: what less leak costs",
+        "Patches a field", "Boundedness", "Consistency", "Superposition error",
+        "Components", "Cost", "Inside error", "Leak", "Frontier: what less leak costs",
     ]  # fmt: skip
     for axes in figure.axes:
         assert axes.get_ylabel()
@@ -176,7 +176,7 @@ def test_panels_show_means_intervals_and_every_picture(figure, sweep):
 
 
 def test_field_size_is_shown_in_patches_and_as_a_share(figure, sweep):
-    axes = panel(figure, "Size of the action fields")
+    axes = panel(figure, "Patches a field")
     sizes = [sweep.layers[i].summary["field_patches"].mean for i in range(3)]
     assert list(axes.containers[0][0].get_ydata()) == pytest.approx(sizes)
     (right,) = axes.child_axes
@@ -186,7 +186,7 @@ def test_field_size_is_shown_in_patches_and_as_a_share(figure, sweep):
 
 
 def test_series_of_one_panel_are_told_apart_without_colour(figure):
-    for title in ("Boundedness", "Sparsity", "Leak"):
+    for title in ("Boundedness", "Components", "Leak"):
         axes = panel(figure, title)
         lines = [container[0] for container in axes.containers]
         assert len({line.get_marker() for line in lines}) == len(lines) > 1
@@ -286,7 +286,7 @@ def test_a_dark_figure_differs_in_colours_only(figure):
 def test_the_table_has_a_row_a_layer_and_a_column_a_score(sweep, outline, page):
     assert [row.layer for row in rows(sweep)] == list(FACES)
     lines = re.findall(r'<tr id="layer-\d">.*?</tr>', page)
-    columns = [column for group in column_groups(36) for column in group.columns]
+    columns = [column for group in column_groups() for column in group.columns]
     assert len(lines) == 3
     for line, row, layer in zip(lines, rows(sweep), sweep.layers, strict=True):
         cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)]
@@ -300,7 +300,7 @@ def test_the_table_has_a_row_a_layer_and_a_column_a_score(sweep, outline, page):
         assert "±\u00a0" in told["leak"]
         assert told["frontier"].count("line-of") == 3
     for column in columns:
-        assert column.label.replace("\u00ad", "") in outline.words.replace("\u00ad", "")
+        assert column.column.replace("\u00ad", "") in outline.words.replace("\u00ad", "")
         assert column.meaning in outline.words
 
 

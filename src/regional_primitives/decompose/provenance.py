@@ -44,6 +44,15 @@ class Provenance:
     """Whether every evaluation had to run the whole network."""
 
     @property
+    def purpose(self) -> str:
+        """Which question the run answers: what generates S, or what can be changed in S alone.
+
+        Runs that do not say tell it by their price of leak; before purposes had names, all had one.
+        """
+        priced = self.settings.get("outside_weight", 0.1) > 0
+        return self.settings.get("purpose") or ("isolate" if priced else "generate")
+
+    @property
     def picture_in_words(self) -> str:
         """Say which picture it is: `picture seed 8`, or `picture cat.png`; empty if not known."""
         if self.picture_file is not None:

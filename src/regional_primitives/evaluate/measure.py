@@ -16,10 +16,11 @@ from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.evaluate.demand_errors import demand_errors
 from regional_primitives.evaluate.energy import count_for, field_sizes
+from regional_primitives.evaluate.evaluation import Evaluation
 from regional_primitives.evaluate.quality import visual_quality
 from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
 from regional_primitives.evaluate.relations import field_overlap, mean_field_overlap
-from regional_primitives.evaluate.scores import Evaluation, Scores
+from regional_primitives.evaluate.scores import Scores
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting

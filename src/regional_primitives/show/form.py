@@ -64,9 +64,9 @@ def remainder_in_words(decomposition: Decomposition) -> str:
     return f"the remainder of the {were} not chosen"
 
 
-def demands_in_words(decomposition: Decomposition, count: int) -> str:
+def demands_in_words(decomposition: Decomposition, count: int | None) -> str:
     """Say which demands the scores are means over, and whether the fit saw them."""
-    drawn = f"Means over {numerals.count(count)} random demands"
+    drawn = f"Means over {'' if count is None else f'{numerals.count(count)} '}random demands"
     spread = "; ± is one standard deviation over these demands, all of one picture."
     if not is_exact(decomposition):
         return f"{drawn} that the fit never saw{spread}"

@@ -13,6 +13,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.stored import Manifest
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
+from regional_primitives.evaluate.scores import TABLE
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.show import form, numerals, reproduce
 from regional_primitives.show.baseline_view import BaselineView, baseline_view
@@ -21,7 +22,7 @@ from regional_primitives.show.charts import Chart, report_charts
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 from regional_primitives.show.relation_view import RelationView, relation_view
-from regional_primitives.show.score_table import ScoreGroup, score_groups
+from regional_primitives.show.score_table import ScoreGroup, score_groups, write
 from regional_primitives.show.switchboard import Switchboard, switchboard
 
 __all__ = ["DemandRow", "ReportView", "Step", "report_view"]
@@ -195,9 +196,9 @@ def _summary(decomposition: Decomposition, scores: Scores) -> tuple[tuple[str, b
         (f" and {left}" if left else "", False),
         (f"; asked for {asked} only, those components that serve them generate these "
          "patches with ", False),
-        (f"{numerals.percent(scores.inside_error)} error", True),
+        (f"{write(TABLE['inside_error'], scores.inside_error)} error", True),
         (numerals.unbroken(" (0 % is exact, 100 % is the baseline picture) while "), False),
-        (f"{numerals.percent(scores.leak)} of the change", True),
+        (f"{write(TABLE['leak'], scores.leak)} of the change", True),
         (" elsewhere leaks in unasked", False),
         *([] if above is None else [
             ("; ", False),
@@ -299,7 +300,7 @@ def _origin(
         ("Evaluations", f"{origin.evaluations:,} forward and backward"),
         ("Time of the fit", numerals.seconds(origin.wall_seconds)),
         ("… of it in the network", numerals.seconds(origin.tail_seconds)),
-        ("Overhead ratio", numerals.times(scores.overhead_ratio)),
+        ("Overhead ratio", write(TABLE["overhead_ratio"], scores.overhead_ratio)),
     ]
     if manifest is not None and manifest.evaluation_seconds is not None:
         rows.append(("Time of the scores", numerals.seconds(manifest.evaluation_seconds)))

@@ -28,7 +28,7 @@ from regional_primitives.evaluate.baselines.scene import Baseline, Scene, Way
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.evaluate.demand_errors import demand_errors
 from regional_primitives.evaluate.energy import count_for
-from regional_primitives.evaluate.scores import Evaluation
+from regional_primitives.evaluate.evaluation import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
