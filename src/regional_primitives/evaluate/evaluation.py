@@ -22,9 +22,10 @@ class Evaluation:
     contexts: int = 16
     """Random sets of other components that each is measured in."""
     free_demands: int = 16
-    """Held-out demands optimised freely, for the additivity gap; 0 leaves it out."""
+    """Held-out demands that are optimised each by itself, for bounds and gaps; 0 leaves it out."""
     free_steps: int = 100
-    """Optimisation steps of each."""
+    """Steps of each optimisation: one gated, one free, and one for the entanglement where the run
+    is not of the purpose `generate`."""
     refits: bool = False
     """Whether to fit the picture three times more, for stability and the frontier."""
     seed: int = 0

@@ -81,7 +81,7 @@ class Score:
         return self.plain or _PLAIN[self.unit]
 
 
-_NO_FREE = "not measured: no demand was optimised freely"
+_NO_FREE = "not measured: no demand was optimised by itself"
 _NO_REFIT = "not measured: takes three more fits; ask for it with refits=True"
 _NO_SKIMAGE = (
     "not measured: scikit-image was not installed; get it with: "
@@ -112,13 +112,14 @@ class Scores(RichResult):
         spread="inside_error_spread",
         plain="{:.2%}",
     )
-    leak: Real | None = _row(
-        "Leak",
-        "How much the other patches change although nobody asked for them: squared change from "
-        "the baseline picture, over the change that the full picture makes there.",
+    pooled_inside_error: Real | None = _row(
+        "Pooled inside error",
+        "The same of all demands taken together: all squared errors over all that the baseline "
+        "picture makes. A demand for patches that are nearly blank, where a trifle is a large "
+        "share, cannot outweigh all others.",
         good="0 %",
         group="demands",
-        spread="leak_spread",
+        plain="{:.2%}",
     )
     cost: Real | None = _row(
         "Cost",
@@ -154,6 +155,89 @@ class Scores(RichResult):
     leak_spread: Real | None = _row("Spread of the leak", "Standard deviation over demands.")
     demands: Count | None = _row("Demands", "How many these are means over.", unit="count")
 
+    leak: Real | None = _row(
+        "Leak",
+        "How much the other patches change although nobody asked for them: squared change from "
+        "the baseline picture, over the change that the full picture makes there.",
+        good="0 % for edits",
+        group="leak",
+        spread="leak_spread",
+    )
+    pooled_leak: Real | None = _row(
+        "Pooled leak",
+        "The same of all demands taken together, as the pooled inside error.",
+        good="0 % for edits",
+        group="leak",
+    )
+    stray: Real | None = _row(
+        "Stray",
+        "Leak with what is lawful excused: a patch counts less, the more of its strength is in "
+        "components that the demand switches on.",
+        good="0 %",
+        group="leak",
+    )
+    structured_leak: Real | None = _row(
+        "Leak, components added up",
+        "Leak on those demands that were also optimised, each by itself.",
+        good="near the row below",
+        group="leak",
+        missing=_NO_FREE,
+    )
+    gated_leak: Real | None = _row(
+        "Leak, gated optimum",
+        "Leak where each demand gets a feature of its own at this run's prices, every unit within "
+        "what components can reach.",
+        good="the bound",
+        group="leak",
+        missing=_NO_FREE,
+        short="Leak, gated",
+    )
+    gated_pooled_leak: Real | None = _row(
+        "Pooled leak, gated optimum",
+        "The same of all these demands taken together.",
+        good="the bound",
+        group="leak",
+        missing=_NO_FREE,
+    )
+    free_leak: Real | None = _row(
+        "Leak, optimised freely",
+        "Leak where units may take any value: a layer that cannot keep patches apart leaks even "
+        "here.",
+        good="the bound",
+        group="leak",
+        missing=_NO_FREE,
+        short="Leak, bound",
+    )
+    entanglement: Real | None = _row(
+        "Entanglement of the layer",
+        "How much must be generated along: leak of the gated optimum where leak has no price and "
+        "the departure hardly any, whatever this run's own prices.",
+        good="no target",
+        group="leak",
+        missing=_NO_FREE,
+        short="Entangle\u00adment",
+    )
+
+    departure: Real | None = _row(
+        "Departure over the bound's",
+        "How many times as far from the baseline feature these components go (summed absolute "
+        "values) as the gated optimum, which needs no unit that its demand does not.",
+        unit="ratio",
+        good="1 ×",
+        group="bound",
+        notion="paper",
+        missing=_NO_FREE,
+        short="Departure, of bound's",
+    )
+    bound_ratio: Real | None = _row(
+        "Errors over the bound's",
+        "How many times as wrong: pooled inside error plus priced leak, over those of the gated "
+        "optimum. Below 1 × where the optimum saves on the departure instead.",
+        unit="ratio",
+        good="1 ×",
+        group="bound",
+        missing=_NO_FREE,
+    )
     additivity_gap: Real | None = _row(
         "Additivity gap",
         "What it costs that one set of components must serve all demands: the fit's objective "
@@ -170,35 +254,44 @@ class Scores(RichResult):
     )
     structured_inside_error: Real | None = _row(
         "Inside error, components added up",
-        "Inside error on just those demands that were also optimised freely.",
+        "Inside error on just those demands that were also optimised, each by itself.",
         good="near the row below",
+        group="bound",
+        missing=_NO_FREE,
+        plain="{:.2%}",
+    )
+    gated_inside_error: Real | None = _row(
+        "Inside error, gated optimum",
+        "The same where each demand gets a feature of its own at this run's prices, every unit "
+        "within what components can reach: the bound of any sum of components.",
+        good="the bound",
+        group="bound",
+        missing=_NO_FREE,
+        plain="{:.2%}",
+    )
+    gated_pooled_inside_error: Real | None = _row(
+        "Pooled inside error, gated optimum",
+        "The same of all these demands taken together.",
+        good="the bound",
         group="bound",
         missing=_NO_FREE,
         plain="{:.2%}",
     )
     free_inside_error: Real | None = _row(
         "Inside error, optimised freely",
-        "The same when each demand gets a feature of its own: what the network allows at all.",
+        "The same where units may take any value: what the network allows at all.",
         good="the bound",
         group="bound",
         missing=_NO_FREE,
         plain="{:.2%}",
     )
-    structured_leak: Real | None = _row(
-        "Leak, components added up",
-        "Leak on those demands.",
-        good="near the row below",
-        group="bound",
-        missing=_NO_FREE,
-    )
-    free_leak: Real | None = _row(
-        "Leak, optimised freely",
-        "Leak of the freely optimised features: a layer that cannot keep patches apart leaks even "
-        "here.",
+    gated_cost: Real | None = _row(
+        "Cost, gated optimum",
+        "How much of the departure the gated optimum switches on.",
         good="the bound",
         group="bound",
         missing=_NO_FREE,
-        short="Leak, bound",
+        plain="{:.2f}",
     )
     free_cost: Real | None = _row(
         "Cost, optimised freely",
@@ -209,7 +302,10 @@ class Scores(RichResult):
         plain="{:.2f}",
     )
     free_demands: Count | None = _row(
-        "Demands optimised freely", "How many of the demands were.", unit="count"
+        "Demands optimised", "How many of the demands were, each by itself.", unit="count"
+    )
+    bound_evaluations: Count | None = _row(
+        "Evaluations of the optima", "What these optimisations took.", unit="count"
     )
 
     completeness_gap: Real | None = _row(
@@ -241,6 +337,15 @@ class Scores(RichResult):
         group="axioms",
         notion="paper",
         short="Bounded, in context",
+        plain="{:.2f}",
+    )
+    chance_boundedness: Real | None = _row(
+        "Boundedness by chance",
+        "What it would be of components that change a little of all, as the picture departs from "
+        "the baseline picture: the share of that departure which the fields hold.",
+        good="far below",
+        group="axioms",
+        short="Bounded, by chance",
         plain="{:.2f}",
     )
     consistency: Real | None = _row(
@@ -321,6 +426,15 @@ class Scores(RichResult):
         notion="paper",
         among="components",
         short="n95",
+    )
+    remainder: Real | None = _row(
+        "Remainder",
+        "Which share of the feature's squared departure from the baseline no demand needs: that "
+        "of the component of no patch.",
+        good="no target",
+        group="sparsity",
+        exact="Which share of the feature's squared departure from the baseline no demand for "
+        "chosen patches needs.",
     )
     overlap: Real | None = _row(
         "Overlap of fields",
@@ -445,6 +559,10 @@ TABLE: dict[str, Score] = {
 """Every score's row by name, in the order in which they are told."""
 
 HEADLINES = {
+    "generate": (
+        "pooled_inside_error", "departure", "boundedness", "consistency", "leak", "entanglement",
+        "n90", "evaluations",
+    ),
     "isolate": ("inside_error", "leak", "boundedness", "consistency", "n90", "evaluations"),
-}
+}  # fmt: skip
 """Names of the scores that come first, by the purpose of the run."""

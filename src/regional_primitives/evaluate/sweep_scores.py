@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from regional_primitives.decompose.provenance import purpose_of
 from regional_primitives.decompose.stored import Grid, Side
 from regional_primitives.errors import StorageError
 from regional_primitives.evaluate.scores import TABLE, Score, Scores
@@ -203,6 +204,11 @@ class SweepScores(_Sweep):
     """A sweep: the same pictures at each layer, and what was asked for."""
 
     layers: tuple[LayerScores, ...]
+
+    @property
+    def purpose(self) -> str:
+        """Which question the runs answer, see `purpose_of`."""
+        return purpose_of(self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what sweep.json holds."""

@@ -69,17 +69,19 @@ def score_groups(scores: Scores, decomposition: Decomposition) -> tuple[ScoreGro
     exact = form.is_exact(decomposition)
     questions = {
         "demands": (
-            "Asked for some patches, does it generate these and no others?",
+            "Asked for some patches, does it generate these?",
             form.demands_in_words(decomposition, scores.demands),
         ),
+        "leak": ("What comes along that nobody asked for?", form.leak_in_words(decomposition)),
         "bound": (
             "How far from the best possible?",
             f"{write(TABLE['free_demands'], scores.free_demands)} of "
-            f"{'these' if exact else 'the held-out'} demands, each also optimised on its own, "
-            "without components.",
+            f"{'these' if exact else 'the held-out'} demands, each also optimised by itself, "
+            "without components, as far as "
+            f"{write(TABLE['bound_evaluations'], scores.bound_evaluations)} evaluations go.",
         ),
         "axioms": ("Do the paper's axioms hold?", _measured(scores, decomposition)),
-        "sparsity": ("How few components say most of it?", _strength(decomposition)),
+        "sparsity": ("How few components say most of it?", _strength(scores, decomposition)),
         "refits": ("Would another fit say the same?", ""),
         "effort": ("What did it take?", ""),
     }
@@ -106,10 +108,13 @@ def _measured(scores: Scores, decomposition: Decomposition) -> str:
     )
 
 
-def _strength(decomposition: Decomposition) -> str:
+def _strength(scores: Scores, decomposition: Decomposition) -> str:
     told = ["Strength is ‖Δf‖, the size of a component in the feature."]
     if decomposition.remainder is not None:
         told.append("The remainder is left out.")
+    if scores.remainder and len(decomposition.patches) == decomposition.regions.count:
+        left = write(TABLE["remainder"], scores.remainder)
+        told.append(f"{left} of the feature is not needed by this picture.")
     above = form.above_floor(decomposition)
     if above is not None:
         told.append(

@@ -86,8 +86,11 @@ _PANELS = (
         {"cost": ""},
         "mean over demands, summed absolute values",
     ),
-    _Panel("inside error", {"inside_error": "components", "free_inside_error": "free bound"}),
-    _Panel("leak", {"leak": "components", "free_leak": "free bound"}),
+    _Panel(
+        "inside error",
+        {"inside_error": "components", "gated_inside_error": "gated", "free_inside_error": "free"},
+    ),
+    _Panel("leak", {"leak": "components", "gated_leak": "gated", "free_leak": "free"}),
 )
 
 

@@ -24,16 +24,24 @@ __all__ = [
 NOT_MEASURED = "not measured; --thorough"
 """What stands for scores that take further fits."""
 _PERCENT = "\u00a0%"
-_IN_TERMINAL = (
-    "field_patches", "boundedness", "boundedness_in_context", "n90", "inside_error", "leak",
-)  # fmt: skip
+_IN_TERMINAL = {
+    "generate": (
+        "field_patches", "pooled_inside_error", "departure", "boundedness", "consistency", "n90",
+    ),
+    "isolate": (
+        "field_patches", "boundedness", "boundedness_in_context", "n90", "inside_error", "leak",
+    ),
+}  # fmt: skip
+"""By the purpose of the runs."""
 _COLUMNS = {
     "Action fields": ("field_patches", "field_share"),
     "Axioms of the paper": (
-        "boundedness", "boundedness_in_context", "consistency", "superposition_error",
+        "boundedness", "boundedness_in_context", "chance_boundedness", "consistency",
+        "superposition_error",
     ),
-    "Sparsity": ("components", "n50", "n90", "n90_per_unit"),
-    "Demands": ("inside_error", "leak", "free_leak", "cost"),
+    "Sparsity": ("components", "n50", "n90", "n90_per_unit", "remainder"),
+    "Demands": ("pooled_inside_error", "inside_error", "departure", "cost"),
+    "Unasked": ("leak", "gated_leak", "free_leak", "entanglement"),
     "Refits": ("stability", "frontier"),
     "Effort": ("wall_seconds",),
 }  # fmt: skip
@@ -107,11 +115,12 @@ def terminal_table(sweep: SweepScores) -> Any:
         caption_justify="left",
     )
     table.add_column("layer", overflow="fold")
-    for name in _IN_TERMINAL:
+    chosen = _IN_TERMINAL[sweep.purpose]
+    for name in chosen:
         label = AVERAGED[name].column.lower().replace("\u00ad", "")
         table.add_column(label, justify="right", min_width=8)
     for row in rows(sweep):
-        cells = [row.cells[name] for name in _IN_TERMINAL]
+        cells = [row.cells[name] for name in chosen]
         # The unit stands behind the mean; twice it would not fit 80 letters.
         told = (f"{cell.mean}\n{cell.interval.removesuffix(_PERCENT)}".strip() for cell in cells)
         table.add_row(Text(f"{row.layer}\n{row.shape.replace(' × ', '×')}"), *told)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.evaluate import Evaluation
-from regional_primitives.evaluate.scores import TABLE
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.show import numerals, plots
 from regional_primitives.show.charts import Chart
@@ -132,10 +132,11 @@ def _summary(sweep: SweepScores) -> tuple[tuple[str, bool], ...]:
         (ends("field_patches", " patches"), True),
         (f" (mean, of {sweep.patches}), boundedness in context {goes} ", False),
         (ends("boundedness_in_context"), True),
-        (f", leak {goes} ", False),
-        (ends("leak"), True),
-        (f", and inside error {goes} ", False),
-        (ends("inside_error"), True),
+        *(
+            piece
+            for name in reversed(HEADLINES[sweep.purpose][:2])
+            for piece in ((f", {TABLE[name].phrase} {goes} ", False), (ends(name), True))
+        ),
         (".", False),
     )
 
@@ -190,8 +191,9 @@ def _chart(sweep: SweepScores) -> Chart:
         label=f"Panels of all scores over the layers {names}; the table below has their means.",
         caption=numerals.unbroken(
             "Layers stand from left to right as they were given, each with the shape of its "
-            f"feature. {marks} “Free bound” is what a layer allows where each demand gets a "
-            "feature of its own, without components."
+            f"feature. {marks} “Gated” is what a layer allows where each demand gets a feature of "
+            "its own, every unit within what components can reach, “free” where it may take any "
+            "value."
         ),
     )
 
