@@ -40,6 +40,8 @@ def picture(rng, layer, seed, depth, refits):
         inside_error=inside, leak=leak, cost=about(0.5), completeness_gap=1e-7,
         additivity_gap=0.02, structured_inside_error=inside, structured_leak=leak,
         free_demands=16, free_inside_error=inside / 2, free_leak=leak / 2, free_cost=0.4,
+        gated_inside_error=inside / 1.5, gated_leak=leak / 1.5, pooled_inside_error=inside / 3,
+        departure=1.9, entanglement=0.4, chance_boundedness=0.1, remainder=0.02,
         boundedness=about(0.7), boundedness_in_context=about(0.6), consistency=about(0.8),
         inconsistency=0.3, superposition_error=about(1.5), n50=10, n90=rng.randint(50, 90), n95=120,
         components=rng.randint(150, 400), overlap=0.2,
@@ -225,7 +227,7 @@ def test_an_unmeasured_bound_is_left_open():
     bare = made_up()
     layers = tuple(
         replace(layer, pictures=tuple(
-            replace(one, scores=replace(one.scores, free_leak=None, free_inside_error=None))
+            replace(one, scores=replace(one.scores, free_leak=None, gated_leak=None))
             for one in layer.pictures
         ))
         for layer in bare.layers
@@ -410,6 +412,22 @@ def test_the_terminal_table_has_the_main_scores(sweep):
     assert "…" not in text
     assert not re.search(r"│ +% │", text), "a unit stands on a line of its own"
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_a_sweep_of_what_generates_leads_with_its_own_scores():
+    from rich.console import Console
+
+    sweep = made_up(settings={**made_up().settings, "purpose": "generate"})
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal_table(sweep))
+    text = console.file.getvalue()
+    for word in ("pooled", "departure", "consistency", "1.90"):
+        assert word in text
+    assert "leak" not in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    summary = "".join(piece for piece, _ in sweep_view(sweep).summary)
+    assert "departure over the bound's goes from 1.90" in summary
+    assert "pooled inside error goes from" in summary
 
 
 def spoil(**changes):

@@ -210,8 +210,8 @@ class Scores(RichResult):
     )
     entanglement: Real | None = _row(
         "Entanglement of the layer",
-        "How much must be generated along: leak of the gated optimum where leak has no price and "
-        "the departure hardly any, whatever this run's own prices.",
+        "How much is generated along where that costs nothing: leak of the gated optimum where "
+        "leak has no price and the departure hardly any, whatever this run's own prices.",
         good="no target",
         group="leak",
         missing=_NO_FREE,
