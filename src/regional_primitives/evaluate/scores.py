@@ -227,7 +227,7 @@ class Scores(RichResult):
         group="bound",
         notion="paper",
         missing=_NO_FREE,
-        short="Departure, of bound's",
+        short="Depar\u00adture, of bound's",
     )
     bound_ratio: Real | None = _row(
         "Errors over the bound's",

@@ -75,10 +75,7 @@ def score_groups(scores: Scores, decomposition: Decomposition) -> tuple[ScoreGro
         "leak": ("What comes along that nobody asked for?", form.leak_in_words(decomposition)),
         "bound": (
             "How far from the best possible?",
-            f"{write(TABLE['free_demands'], scores.free_demands)} of "
-            f"{'these' if exact else 'the held-out'} demands, each also optimised by itself, "
-            "without components, as far as "
-            f"{write(TABLE['bound_evaluations'], scores.bound_evaluations)} evaluations go.",
+            _optimised(scores, "these" if exact else "the held-out"),
         ),
         "axioms": ("Do the paper's axioms hold?", _measured(scores, decomposition)),
         "sparsity": ("How few components say most of it?", _strength(scores, decomposition)),
@@ -98,13 +95,26 @@ def score_rows(scores: Scores, names: Iterable[str] | None = None) -> tuple[Scor
     return tuple(_row(scores, one, exact=False) for one in chosen if one.group)
 
 
+def _optimised(scores: Scores, demands: str) -> str:
+    told = ""
+    if scores.free_demands:
+        told = (
+            f"{numerals.count(scores.free_demands)} of {demands} demands, each also optimised by "
+            "itself, without components"
+        )
+    if scores.bound_evaluations:
+        told += f", as far as {numerals.count(scores.bound_evaluations)} evaluations go"
+    return told and f"{told}."
+
+
 def _measured(scores: Scores, decomposition: Decomposition) -> str:
+    if scores.measured_components is None or scores.measured_share is None:
+        return ""
     but = "" if decomposition.remainder is None else " but the remainder"
     return (
         f"Means are weighted by squared strength; boundedness is over all components{but}, what is "
-        f"measured in context over the "
-        f"{write(TABLE['measured_components'], scores.measured_components)} strongest, "
-        f"which carry {write(TABLE['measured_share'], scores.measured_share)} of it."
+        f"measured in context over the {numerals.count(scores.measured_components)} strongest, "
+        f"which carry {numerals.percent(scores.measured_share)} of it."
     )
 
 

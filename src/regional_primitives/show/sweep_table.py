@@ -117,7 +117,7 @@ def terminal_table(sweep: SweepScores) -> Any:
     table.add_column("layer", overflow="fold")
     chosen = _IN_TERMINAL[sweep.purpose]
     for name in chosen:
-        label = AVERAGED[name].column.lower().replace("\u00ad", "")
+        label = AVERAGED[name].column.lower().replace("\u00ad", "-\n")
         table.add_column(label, justify="right", min_width=8)
     for row in rows(sweep):
         cells = [row.cells[name] for name in chosen]
@@ -141,7 +141,7 @@ def _cell(layer: LayerScores, score: Score) -> Cell:
     half = spread.half_interval_95
     if half is None:
         return Cell(write_mean(score, spread.mean))
-    # Of plain numbers, two digits of an uncertainty say enough.
-    short = score.unit in ("decimal", "count") and half < 100
+    # Of numbers that are no shares, two digits of an uncertainty say enough.
+    short = score.unit in ("decimal", "count", "ratio") and half < 100
     told = f"{half:.2g}" if short else write_mean(score, half)
     return Cell(write_mean(score, spread.mean), f"±\u00a0{told}")
