@@ -15,6 +15,7 @@ __all__ = ["freely_optimised"]
 
 _FACTORS = (0.3, 1.0, 3.0)
 """Prices of leak tried, in multiples of the fit's own."""
+_STEPS = 100
 
 
 def freely_optimised(scene: Scene) -> Iterator[Way]:
@@ -26,7 +27,7 @@ def freely_optimised(scene: Scene) -> Iterator[Way]:
         def answer(demands: Tensor, prices: Prices = prices) -> Float[Tensor, "demands units"]:
             return optimal_features(
                 scene.decomposition, scene.evaluations, demands, prices,
-                scene.decomposition.minimal_units(demands), gated=False,
+                scene.decomposition.minimal_units(demands), gated=False, steps=_STEPS,
             )  # fmt: skip
 
         yield Way(f"price of leak {prices.outside:g}", answer)
