@@ -23,15 +23,13 @@ from typing import Any
 import torch
 from machine import processor
 from pages import renew, table
-from torch import Tensor, nn
+from torch import Tensor
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import prepare
 from regional_primitives.evaluate.demand_errors import demand_errors
-from regional_primitives.generators.latents import Latents
-from regional_primitives.generators.zoo.terrain import sample_latents
 from regional_primitives.runtime.storage import write_json
 
 ROOT = Path(__file__).parents[1]
@@ -49,71 +47,17 @@ TOUCHING = (torch.cdist(_PLACES, _PLACES, p=torch.inf) <= 1).float()
 """Patches and those that share an edge or a corner with them."""
 
 
-class Held(nn.Module):
-    """A group normalisation whose mean and variance are those of one input."""
-
-    def __init__(self, norm: nn.GroupNorm, example: Tensor) -> None:
-        super().__init__()
-        groups = example.unflatten(1, (norm.num_groups, -1)).flatten(2)
-        mean, variance = groups.mean(2)[0], groups.var(2, unbiased=False)[0]
-        each = norm.num_channels // norm.num_groups
-        scale = norm.weight * (variance + norm.eps).rsqrt().repeat_interleave(each)
-        shift = norm.bias - scale * mean.repeat_interleave(each)
-        self.scale = nn.Parameter(scale[:, None, None])
-        self.shift = nn.Parameter(shift[:, None, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scale and shift every channel, whatever the map."""
-        return x * self.scale + self.shift
-
-
-def behind_the_cut(name: str) -> bool:
-    """Tell whether a part of `terrain` lies behind the cut."""
-    first, *rest = name.split(".")
-    return first == "out" or (
-        first == "output_blocks" and int(rest[0]) > int(LAYER.rpartition(".")[2])
+def terrain(kind: str) -> rp.Generator:
+    """Load the network as it is, or with the statistics behind the cut held at each map's."""
+    return rp.load_generator(
+        "terrain", LAYER, size=128, hold="normalisation" if kind == "held" else None
     )
-
-
-def terrain(seed: int, kind: str) -> tuple[rp.Generator, Latents]:
-    """Load the network as it is, or with the statistics behind the cut held at one map's.
-
-    Raises:
-        ValueError: the held network does not make the same map.
-    """
-    generator = rp.load_generator("terrain", LAYER, size=128)
-    latents = generator.sample_latents(1, seed=seed)
-    if kind == "as it is":
-        return generator, latents
-    module = generator.network.module
-    norms = {
-        name: part
-        for name, part in module.named_modules()
-        if isinstance(part, nn.GroupNorm) and behind_the_cut(name)
-    }
-    examples: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        return lambda _, arguments: examples.update({name: arguments[0].detach()})
-
-    hooks = [part.register_forward_pre_hook(keep(name)) for name, part in norms.items()]
-    image = generator.image(latents)
-    for hook in hooks:
-        hook.remove()
-    baseline = prepare(generator, latents, GRID).baseline
-    for name, part in norms.items():
-        parent, _, own = name.rpartition(".")
-        setattr(module.get_submodule(parent), own, Held(part, examples[name]))
-    held = rp.cut(module, LAYER, sample_latents=sample_latents, baseline=baseline, name="terrain")
-    gap = float((held.image(latents) - image).abs().max())
-    if gap > 1e-4:
-        raise ValueError(f"with its statistics held the network makes another map, by {gap:.1e}")
-    return held, latents
 
 
 def crop(seed: int, kind: str) -> dict[str, Any]:
     """Switch on the cells under each held-out demand, and score what comes of it."""
-    generator, latents = terrain(seed, kind)
+    generator = terrain(kind)
+    latents = generator.sample_latents(1, seed=seed)
     subject = prepare(generator, latents, GRID)
     demands = held_out_demands(GRID)
     cells = GRID.label_map(*subject.feature_shape[-2:])
@@ -136,11 +80,8 @@ def crop(seed: int, kind: str) -> dict[str, Any]:
 
 def fitted(name: str, seed: int, kind: str) -> dict[str, Any]:
     """Explain one picture with the defaults, and tell its errors by the demand's size."""
-    if name == "faces":
-        generator = rp.load_generator("faces")
-        latents: Latents = generator.sample_latents(1, seed=seed)
-    else:
-        generator, latents = terrain(seed, kind)
+    generator = rp.load_generator("faces") if name == "faces" else terrain(kind)
+    latents = generator.sample_latents(1, seed=seed)
     run = RUNS / f"{name}-{seed}-{kind.replace(' ', '-')}"
     if run.is_dir():
         d = rp.Decomposition.load(run)

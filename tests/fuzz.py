@@ -46,6 +46,7 @@ from regional_primitives.explore.server import application
 from regional_primitives.generators import baseline_feature
 from regional_primitives.generators.zoo import photos
 from regional_primitives.generators.zoo.photographs import read_photograph
+from regional_primitives.generators.zoo.weights import filled
 from regional_primitives.reproduction import _Measured
 from regional_primitives.runs import generator_of
 from regional_primitives.runtime.cache import cache_folder
@@ -666,7 +667,7 @@ def _weights(
 
     def use(place: Path) -> None:
         (path,) = place.glob("weights.*")
-        network = photos._filled(photos.PhotoEncoder, path)
+        network = filled(photos.PhotoEncoder, path, "curl")
         expect(all(finite(part) for part in network.state_dict().values()), "weights that are none")
 
     return mutate, use

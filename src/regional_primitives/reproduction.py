@@ -156,6 +156,7 @@ def _reproduced(
     about = {
         "generator": generator.name,
         "layer": generator.layer,
+        "hold": generator.hold,
         "weights_digest": generator.digest,
         "regions": regions.to_dict(),
         "protocol": asdict(protocol),

@@ -286,6 +286,7 @@ def _stands(asked: _Asked, task: _Task) -> bool:
     manifest = read_manifest(task.folder)
     origin = manifest.provenance
     expected = {
+        "another hold": (origin.hold, dict(asked.options).get("hold")),
         "other generator weights": (origin.weights_digest, task.cut.digest),
         "another layer": (origin.layer, task.cut.layer),
         "another picture seed": (origin.picture_seed, task.seed),

@@ -115,6 +115,19 @@ def test_free_optimisation_bounds_the_structured_form(scores):
     assert 0 <= scores.free_inside_error < 0.1
 
 
+def test_demands_for_what_is_the_baseline_picture_weigh_as_others_do(planted, truth):
+    one = next(k for k in range(10) if truth.action_fields[k].sum() == 1)
+    for k in reversed(range(10)):
+        truth = truth.without(k) if k != one else truth
+    feature = truth.baseline + truth.component(0)
+    picture = replace(truth, feature=feature, image=planted.tail(feature)[0])
+    scores = rp.evaluate(
+        picture, planted, rp.Evaluation(demands=16, components=1, contexts=2, free_demands=8)
+    )
+    assert scores.inside_error == pytest.approx(0, abs=1e-6)
+    assert abs(scores.additivity_gap) < 0.1
+
+
 def test_measures_that_were_left_out_are_none(planted, truth):
     scores = rp.evaluate(
         truth, planted, rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)

@@ -29,11 +29,15 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
     """Refuse two decompositions whose components cannot stand in one feature.
 
     Raises:
-        InputError: other weights, layer, regions, picture size or baseline.
+        InputError: other weights, another hold, layer, regions, picture size or baseline.
     """
     for each in (one, other):
         the_decomposition(each)
     mine, given = one.provenance, other.provenance
+    if mine.hold != given.hold:
+        raise InputError(
+            f"the other picture was made with hold={given.hold!r}, this one with hold={mine.hold!r}"
+        )
     if mine.weights_digest != given.weights_digest:
         raise InputError(
             f"the other picture was made with other weights ({given.generator}, digest "

@@ -12,6 +12,7 @@ from regional_primitives import reproduction, runs, sweeps
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import (
     Device,
+    Hold,
     Json,
     Overwrite,
     Quality,
@@ -79,6 +80,7 @@ def explain(
     size: Size = None,
     thorough: Thorough = False,
     device: Device = "cpu",
+    hold: Hold = None,
     overwrite: Overwrite = False,
     show: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser if there is a screen.")
@@ -96,7 +98,7 @@ def explain(
     regions = Regions.parse(grid)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
-    generator = load_generator(model, layer, weights=weights, size=size, device=device)
+    generator = load_generator(model, layer, weights=weights, size=size, device=device, hold=hold)
     picture = image if image is not None else seed or 0
     named = picture.stem if isinstance(picture, Path) else picture
     folder = out or Path("runs") / f"{model}-{generator.layer}-{named}"
@@ -156,6 +158,7 @@ def sweep(
         ),
     ] = 1,
     device: Device = "cpu",
+    hold: Hold = None,
     as_json: Json = False,
 ) -> None:
     """Explain the same pictures at several layers and compare; goes on where it was stopped."""
@@ -176,6 +179,7 @@ def sweep(
                 weights=weights,
                 size=size,
                 device=device,
+                hold=hold,
             )
     except KeyboardInterrupt:
         if folder.is_dir():
@@ -221,6 +225,7 @@ def reproduce(
     weights: Weights = None,
     size: Size = None,
     device: Device = "cpu",
+    hold: Hold = None,
     as_json: Json = False,
 ) -> None:
     """Run every experiment of the paper, with numbers; goes on where it was stopped."""
@@ -239,6 +244,7 @@ def reproduce(
                 weights=weights,
                 size=size,
                 device=device,
+                hold=hold,
             )
     except KeyboardInterrupt:
         if folder.is_dir():

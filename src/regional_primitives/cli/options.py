@@ -11,12 +11,25 @@ import typer
 from regional_primitives.decompose.structured import QUALITIES, preset
 from regional_primitives.runtime.settings import pair
 
-__all__ = ["Device", "Json", "Overwrite", "Quality", "Size", "Thorough", "Weights", "of_quality"]
+__all__ = [
+    "Device",
+    "Hold",
+    "Json",
+    "Overwrite",
+    "Quality",
+    "Size",
+    "Thorough",
+    "Weights",
+    "of_quality",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="A weights file of your own; of photos, the folder of both files."),
+    typer.Option(
+        help="A weights file of your own; of photos, the folder of both files; of a VAE, its file "
+        "or the folder that it is in."
+    ),
 ]
 Size = Annotated[int | None, typer.Option(help="Pixels a side, where the generator has a choice.")]
 Thorough = Annotated[
@@ -32,6 +45,14 @@ Quality = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="A torch device, such as cpu or cuda.")]
+Hold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="normalisation",
+        help="Let group, layer, instance and RMS normalisation behind the cut keep the statistics "
+        "of the explained picture. It stays the same; the baseline picture becomes another.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run that the folder holds already.")
 ]

@@ -85,8 +85,10 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2))
 
 
-def print_table(table: Any) -> None:
+def print_table(table: Table) -> None:
     """Print a table; a narrower terminal breaks its lines rather than that words are left out."""
+    for column in table.columns:
+        column.overflow = "fold"
     console = Console()
     console.width = max(console.width, _LEAST_WIDTH)
     console.print(table)

@@ -202,10 +202,15 @@ class Decomposition(RichResult):
 
         Raises:
             InputError: no generator at all.
-            GeneratorError: other weights or another layer.
+            GeneratorError: other weights, another layer, or another `hold`.
         """
         of_kind(generator, Generator, "a decomposition goes with a generator from rp.cut")
         origin = self.provenance
+        if generator.hold != origin.hold:
+            raise GeneratorError(
+                f"this decomposition was made with hold={origin.hold!r}, the generator with "
+                f"hold={generator.hold!r}: pass the former to rp.cut or rp.load_generator"
+            )
         if generator.digest != origin.weights_digest:
             raise GeneratorError(
                 f"this decomposition was made with other weights ({origin.generator}, digest "

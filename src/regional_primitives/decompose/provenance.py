@@ -23,7 +23,7 @@ class Provenance:
     generator: Annotated[str, Meta(min_length=1)]
     layer: Annotated[str, Meta(min_length=1, max_length=2000)]
     weights_digest: str
-    """SHA-256 over the network's weights."""
+    """SHA-256 over the network's weights and what else its images depend on."""
     image_range: tuple[float, float]
     method: str
     settings: dict[str, Any]
@@ -38,7 +38,7 @@ class Provenance:
     picture_file: str | None = None
     """The picture file that the latents were found for, where there is one."""
     options: dict[str, Any] = field(default_factory=dict)
-    """What `rp.load_generator` was asked for besides name and layer."""
+    """What `rp.cut` or `rp.load_generator` has to be asked for again, besides name and layer."""
     flows_past: tuple[str, ...] = ()
     """Submodules and inputs from which something of the picture flows past the cut."""
     whole_network: bool = False
@@ -57,10 +57,15 @@ class Provenance:
         return "" if self.picture_seed is None else f"picture seed {self.picture_seed}"
 
     @property
+    def hold(self) -> Any:
+        """What behind the cut was held at the picture's, a text; None: the network as it is."""
+        return self.options.get("hold")
+
+    @property
     def cut_and_picture(self) -> str:
         """Say the layer and which picture it is, for titles: `layer main.5, picture seed 8`."""
-        picture = self.picture_in_words
-        return f"layer {self.layer}, {picture}" if picture else f"layer {self.layer}"
+        held = f"{self.hold} held" if self.hold else ""
+        return ", ".join(filter(None, (f"layer {self.layer}", held, self.picture_in_words)))
 
     @property
     def overhead_ratio(self) -> float:

@@ -20,6 +20,7 @@ from regional_primitives.generators.feature import Feature, shape_of, tensors_of
 from regional_primitives.generators.latents import kind_of, parts, with_parts
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.eight_bit import black_and_white
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.staging import MANIFEST
 from regional_primitives.runtime.storage import (
     AtLeastZero,
@@ -158,6 +159,8 @@ def _checked(origin: Provenance) -> Provenance:
     if origin.method not in _FORMS:
         raise InputError(f"method is {' or '.join(_FORMS)}, not {origin.method[:40]!r}")
     form = _FORMS[origin.method]
+    if origin.hold is not None:
+        of_kind(origin.hold, str, "hold is a text")
     known = {field.name for field in fields(form)} & origin.settings.keys()
     settings = form(**{name: origin.settings[name] for name in known})
     return replace(

@@ -54,21 +54,21 @@ def bound_scores(
     own = decomposition.minimal_units(demands)
     within = optimum("gated bound", prices, own, gated=True)
     # The larger set of features is searched from the best of the smaller.
-    fit, gated, free, nothing = map(measured, (
-        own, within, optimum("free bound", prices, within, gated=False),
-        decomposition.baseline_units.expand_as(own),
-    ))  # fmt: skip
+    free = measured(optimum("free bound", prices, within, gated=False))
+    fit, gated = measured(own), measured(within)
     needed = gated
     if prices != along:
         # From f, which is for no purpose: from features with little leak, it would stay little.
         everything = decomposition.feature_units.expand_as(own)
         needed = measured(optimum("entanglement", along, everything, gated=True))
-    ours, theirs, whole = (prices.objective(*one.all) for one in (fit, free, nothing))
+    # Over the objective at f0, which is 1: all of the error, and neither leak nor cost. Measured
+    # there, it would be 0 for demands where the picture is the baseline picture.
+    gap = prices.objective(*fit.all) - prices.objective(*free.all)
     errors, least = (one.pooled_inside + prices.outside * one.pooled_leak for one in (fit, gated))
     return {
         "free_demands": len(demands),
         "bound_evaluations": evaluations.count,
-        "additivity_gap": float(((ours - theirs) / whole).mean()),
+        "additivity_gap": float(gap.mean()),
         "bound_ratio": _ratio(errors, least),
         "departure": _ratio(float(fit.cost.sum()), float(gated.cost.sum())),
         "entanglement": needed.mean_leak,

@@ -66,6 +66,8 @@ class Exhibits:
     inside: Float[Tensor, " demands"]
     leak: Float[Tensor, " demands"]
     demand_names: tuple[str, ...]
+    baseline_as_it_is: Float[Tensor, "channels height width"] | None = None
+    """What the network makes of f0 if nothing behind the cut is held; None where nothing is."""
 
     @property
     def visible_order(self) -> list[int]:
@@ -99,9 +101,9 @@ class Exhibits:
         except ValueError as error:
             raise StorageError(f"{folder / _NAMES} is corrupt: {error}") from error
         tensors = read_tensors(folder / EXHIBITS, names.exhibits_digest)
-        known = {field.name for field in fields(Exhibits)} - {"demand_names"}
-        if tensors.keys() != known:
-            odd = ", ".join(map(repr, sorted(tensors.keys() ^ known)))[:200]
+        known = {field.name for field in fields(Exhibits)} - {"demand_names", _OF_HELD}
+        if tensors.keys() - {_OF_HELD} != known:
+            odd = ", ".join(map(repr, sorted(tensors.keys() - {_OF_HELD} ^ known)))[:200]
             raise StorageError(f"{folder / EXHIBITS} is corrupt: its tensors differ in: {odd}")
         found = Exhibits(**tensors, demand_names=names.demand_names)
         if not found._is_sound():
@@ -127,6 +129,8 @@ class Exhibits:
             "inside": (torch.float32, (demands,)),
             "leak": (torch.float32, (demands,)),
         }
+        if self.baseline_as_it_is is not None:
+            expected[_OF_HELD] = (torch.float32, tuple(picture))
         tensors = {name: getattr(self, name) for name in expected}
         return (
             all((tensors[name].dtype, tensors[name].shape) == expected[name] for name in expected)
@@ -146,6 +150,8 @@ class Exhibits:
         )
 
 
+_OF_HELD = "baseline_as_it_is"
+"""What only runs have in which something behind the cut was held."""
 _AT_LEAST_0 = ("boundedness", "build_up_error", "inside", "leak")
 
 
@@ -181,6 +187,10 @@ def exhibit(
         MissingExtraError: scikit-image, which the report's extra brings, is not installed.
     """
     generator = generator_at(decomposition, generator)
+    as_it_is = None
+    if generator.hold is not None:
+        network = generator.as_it_is.at(decomposition.latents)
+        as_it_is = network.render(decomposition.baseline_units)[0]
     errors = PatchErrors.of(
         decomposition.image, decomposition.baseline_image, decomposition.regions
     )
@@ -220,6 +230,7 @@ def exhibit(
             "held-out demand with the largest inside error",
             "held-out demand with the largest leak",
         ),
+        baseline_as_it_is=as_it_is,
     )
 
 

@@ -142,6 +142,8 @@ def _of_one_generator(decompositions: Sequence[Decomposition]) -> tuple[Decompos
         told = (
             ("generators", first.generator, origin.generator)
             if first.generator != origin.generator
+            else ("values of hold", first.hold, origin.hold)
+            if first.hold != origin.hold
             else (
                 f"weights of {first.generator!r}",
                 f"{first.weights_digest[:12]}…",

@@ -53,6 +53,7 @@ def cut(
     noise_seed: int = 0,
     call: str | None = None,
     steps: int | None = None,
+    hold: str | None = None,
     name: str | None = None,
 ) -> Generator:
     """Cut `module` at the outputs of submodules, named as `module.named_modules()` names them.
@@ -81,12 +82,17 @@ def cut(
         call: the method that generates, such as `decode` of an autoencoder; a forward pass unless
             given.
         steps: how many steps a sampler of `diffusers` takes.
+        hold: "normalisation" lets group, layer, instance and RMS normalisations behind the cut
+            (and batch normalisations by the batch's own statistics) keep the statistics that they
+            have for the explained picture, so that each is a fixed scale and shift. The picture
+            stays the same; what is made of any other feature, x0 too, is that network's.
         name: what reports call the generator; the class name unless given.
 
     Raises:
         InputError: a malformed argument.
         GeneratorError: wrong layer, weights that are not finite, a network that draws random
-            numbers which cannot be frozen, or gives no image.
+            numbers which cannot be frozen, or gives no image; with `hold`, none of these behind
+            the cut, or a part behind it that cannot be recorded.
     """
     module = uncompiled(module)
     known = adapt(module, steps) or Adaptation(module)
@@ -111,17 +117,20 @@ def cut(
         of_kind(name, str, "name is a text")
     if not callable(getattr(module, call, None)):
         raise InputError(f"call={call!r} is no method of {type(module).__name__}")
+    if hold not in (None, "normalisation"):
+        raise InputError(f"hold is 'normalisation' or None, not {hold!r}")
     fixed = fixed_arguments(fixed)
     uncut = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
         network=Network(twin, fixed, image, noise_seed, call),
         image_range=image_range,
-        digest=_digest(module, {**fixed, **known.settings}, noise_seed),
+        network_digest=_digest(module, {**fixed, **known.settings}, noise_seed),
         sampler=sample_latents,
         baseline=None if baseline is None else _finite_feature(baseline),
         baseline_latents=None if baseline_latents is None else copied(baseline_latents),
         baseline_count=baseline_count,
+        options={} if hold is None else {"hold": hold},
     )
     examples = _examples(uncut)
     if not examples:

@@ -34,6 +34,8 @@ def origin(recording: Recording, number: int) -> str:
     """Say where a value comes from."""
     if number in recording.latents:
         return f"input {recording.latents[number]}"
+    if number in recording.held:
+        return f"statistics of {recording.origins[number] or 'the network itself'}"
     return recording.origins[number] or "the network itself"
 
 
@@ -101,7 +103,7 @@ def _new(operation: Operation) -> set[int]:
 
 def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set[int]:
     """Return all values that depend on the latents, also through memory that is written into."""
-    values = set(recording.latents)
+    values = set(recording.latents) | recording.held
     memory: set[int] = set()
     for operation in operations:
         numbers = (*operation.inputs, *operation.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -74,8 +75,8 @@ class Generator:
     network: Network
     """The whole network, frozen: a twin that shares the user's weights."""
     image_range: tuple[float, float]
-    digest: str
-    """SHA-256 over the weights and what else the images depend on."""
+    network_digest: str
+    """SHA-256 over the weights and what else the network's images depend on."""
     sampler: Callable[[int, torch.Generator], Latents] | None = None
     baseline: Feature | None = None
     """The user's own baseline feature, if any."""
@@ -85,7 +86,7 @@ class Generator:
     latents_of: Callable[[Path], Latents] | None = None
     """Finds the latents of a picture file, for generators that can."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What `rp.load_generator` was asked for besides name and layer."""
+    """What `rp.cut` or `rp.load_generator` has to be asked for again, besides name and layer."""
     picture: Latents | None = None
     """The picture whose side inputs are held, after `at`."""
     last: dict[str, Tail] = field(default_factory=dict, repr=False)
@@ -100,6 +101,24 @@ class Generator:
     def layer(self) -> str:
         """Where it is cut; several layers are joined by plus signs."""
         return joined(self.layers)
+
+    @property
+    def hold(self) -> str | None:
+        """What behind the cut is held at the picture's; None if the network is as it is."""
+        return self.options.get("hold")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the weights and what else the images depend on."""
+        if self.hold is None:
+            return self.network_digest
+        return hashlib.sha256(f"{self.network_digest}/hold={self.hold}".encode()).hexdigest()
+
+    @property
+    def as_it_is(self) -> Generator:
+        """The same cut of the network as it is, with nothing held, and bound to no picture."""
+        options = {name: value for name, value in self.options.items() if name != "hold"}
+        return replace(self, options=options, picture=None, behind=None, last={})
 
     @property
     def device(self) -> torch.device:
@@ -166,7 +185,7 @@ class Generator:
         Raises:
             InputError: not exactly one latent, or latents that do not fit.
             GeneratorError: a network that draws random numbers, gives no image, lets no gradient
-                through, or a layer that cannot be cut at.
+                through, a layer that cannot be cut at, or normalisations that cannot be held.
         """
         self._refuse_other_shapes(latents)
         if batch_size(latents) != 1:
@@ -179,7 +198,7 @@ class Generator:
         known = self.last.get(key)
         if known is not None:
             return replace(self, behind=known, picture=copied(latents))
-        tail = tail_of(self.network, self.layers, copied(latents))
+        tail = tail_of(self.network, self.layers, copied(latents), hold=self.hold is not None)
         if isinstance(tail, WholeRunTail):
             warnings.warn(
                 f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "

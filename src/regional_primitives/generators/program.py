@@ -39,6 +39,8 @@ class SideInput:
     """Where it has its batch; None for what is the same for a batch of any size."""
     of_the_picture: bool
     """Whether it depends on the latents; else it is a constant."""
+    held: bool = False
+    """Whether it is a scale or shift of a held normalisation."""
 
     def over(self, batch: int) -> Tensor:
         """Repeat the value over a batch."""
@@ -100,7 +102,7 @@ def tail_program(
                 continue
             if two.storage(number) in rewritten:
                 raise UnrecordableError("the part behind the cut writes into what lies before it")
-            if number in two.latents or number in computed:
+            if number in two.latents or number in two.held or number in computed:
                 sides[number] = f"s{len(sides)}"
             elif two.values[number].shape != three.values[number].shape:
                 raise UnrecordableError("a value comes from an operation that cannot be seen")
@@ -167,7 +169,8 @@ def _side(
     if axis is not None and axis.multiple > 1:
         axis = replace(axis, inner=inner)
     one = value if axis is None else axis.first_item(value)
-    return SideInput(origin(two, number), one.detach().clone(), axis, of_the_picture)
+    held = number in two.held
+    return SideInput(origin(two, number), one.detach().clone(), axis, of_the_picture, held)
 
 
 def _has_offset(structure: Any) -> bool:

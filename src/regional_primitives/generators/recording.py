@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointFunction
 
 from regional_primitives.generators.gradients import applied_by
+from regional_primitives.generators.holding import Holding
 from regional_primitives.generators.latents import Latents, map_latents, parts
 from regional_primitives.generators.layers import Layer, tapped
 from regional_primitives.generators.network import Network, refuse_unmet
@@ -75,6 +76,8 @@ class Recording:
     """The submodule in which each value first was met."""
     latents: dict[int, str] = field(default_factory=dict)
     """Values that are latents, with their names."""
+    held: set[int] = field(default_factory=set)
+    """Values that are scales and shifts of held normalisations."""
     features: list[list[int]] = field(default_factory=list)
     """For each layer that was tapped, the values that stand for its tensors."""
     given: list[list[Tensor]] = field(default_factory=list)
@@ -227,11 +230,14 @@ def _version(tensor: Tensor) -> int:
 
 
 @torch.enable_grad()  # of nothing, since no value asks for it; a network's own no_grad then shows
-def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> Recording:
+def record(
+    network: Network, latents: Latents, layers: Sequence[Layer] = (), *, hold: bool = False
+) -> Recording:
     """Run a network once and write the run down.
 
     The tensors of `layers` come as values of their own, from which the rest of the run goes on:
-    the feature. Without layers, `returned` lists what every submodule returned.
+    the feature. Without layers, `returned` lists what every submodule returned. With `hold`,
+    normalisations scale and shift by their statistics in this run, whatever the feature.
 
     Raises:
         InputError: latents that the network rejects.
@@ -254,14 +260,17 @@ def record(network: Network, latents: Latents, layers: Sequence[Layer] = ()) -> 
         recorder.dependent.update(recording.features[i])
         return copies
 
+    holding = Holding()
     with (
         network.turn,
         _followed(network.module, recorder),
         tapped(network.module, layers, replace) as taps,
     ):
-        with recorder, applied_by(recorder.applied):
+        with recorder, applied_by(recorder.applied), holding if hold else nullcontext():
             image = network.run(latents)
         refuse_unmet(taps)
+    for held in holding.noted:
+        recording.held.update(map(recorder.number, (held.scale, held.shift, *held.rest)))
     recording.image = recorder.number(image)
     recording.given = [[tensor.clone() for tensor in layer] for layer in recording.given]
     return recording

@@ -9,9 +9,9 @@ checked on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.feature import Feature, FeatureShape, tensors_of
 from regional_primitives.generators.gradients import PastNoGrad, vector_jacobian
+from regional_primitives.generators.holding import Holding
 from regional_primitives.generators.latents import Latents, concatenate, map_latents
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.network import Network
@@ -130,6 +131,8 @@ class WholeRunTail:
     follow_all: bool = False
     """Whether gradients are followed past the network's own `torch.no_grad`: all of it is under
     that, as samplers are, and has none otherwise."""
+    hold: bool = False
+    """Whether normalisations are held at the picture's statistics, those of a run before."""
 
     def __call__(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
         """Generate images; gradients flow to the feature and nowhere else."""
@@ -137,8 +140,17 @@ class WholeRunTail:
         if self.mixes and batch > 1:
             return torch.cat([self(item) for item in items_of(feature)])
         latents = repeated(self.latents, batch)
-        with PastNoGrad() if self.follow_all else nullcontext():
+        past = PastNoGrad() if self.follow_all else nullcontext()
+        with past, self._holding(latents):
             return self.network.substituted(latents, self.layers, self.parts.by_layer(feature))
+
+    def _holding(self, latents: Latents) -> AbstractContextManager[Any]:
+        if not self.hold:
+            return nullcontext()
+        self.network.learn_draws(latents)  # a run of its own, whose statistics are not meant
+        with torch.no_grad(), Holding() as holding:
+            self.network.run(latents)
+        return Holding(holding.noted)
 
 
 Tail: TypeAlias = RecordedTail | WholeRunTail
@@ -157,18 +169,23 @@ def repeated(latents: Latents, count: int) -> Latents:
 
 
 @full_precision()
-def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Tail:
+def tail_of(
+    network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool = False
+) -> Tail:
     """Make the tail of one picture, recorded if that can be.
+
+    With `hold`, normalisations behind the cut keep the statistics that they have for the picture.
 
     Raises:
         InputError: latents that the network rejects.
         GeneratorError: a layer that is not called, is called several times without saying which,
             gives no tensor with a batch axis, or that the picture does not depend on; no gradient,
-            or one that is zero everywhere.
+            or one that is zero everywhere; with `hold`, nothing to hold, a part that cannot be
+            recorded, or another picture than the network's.
     """
-    two, three = (record(network, repeated(latents, count), layers) for count in (2, 3))
+    two, three = (record(network, repeated(latents, count), layers, hold=hold) for count in (2, 3))
     parts = _settled(_parts(two.given, three.given, layers), network, layers, latents)
-    whole = WholeRunTail(parts, network, layers, latents, 0, "")
+    whole = WholeRunTail(parts, network, layers, latents, 0, "", hold=hold)
     probes = _probes(parts.feature(two.given))
     expected, gradient, lost = _followed(whole, probes)
     if gradient is None:
@@ -179,11 +196,18 @@ def tail_of(network: Network, layers: tuple[Layer, ...], latents: Latents) -> Ta
     try:
         recorded, gradient = _recorded(two, three, whole, probes, expected, gradient)
         _refuse_no_gradient(recorded, whole, gradient, lost, parts.feature(two.given))
+        if hold:
+            _refuse_wrongly_held(recorded, whole)
         return recorded
     except UnrecordableError as error:
         why, one_by_one = str(error), error.one_by_one
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         why, one_by_one = f"{type(error).__name__}: {error}", False
+    if hold:
+        raise GeneratorError(
+            f"normalisations behind layer {joined(layers)!r} cannot be held, since what lies "
+            f"behind it cannot be recorded: {why}; cut it without hold"
+        )
     _refuse_no_gradient(whole, whole, gradient, lost, parts.feature(two.given))
     mixes = one_by_one or _mixes(whole, probes, expected)
     size = two.bytes_of(range(len(two.operations))) // 2
@@ -224,6 +248,30 @@ def _refuse_no_gradient(
             f"the gradient from the picture back to {layer!r} is zero everywhere: the network "
             "rounds, compares or takes signs behind it, so that no descent can begin; leave that "
             "out, or give it a gradient of its own (torch.autograd.Function)"
+        )
+
+
+def _refuse_wrongly_held(tail: RecordedTail, whole: WholeRunTail) -> None:
+    """Refuse a tail in which nothing is held, or that makes another picture of its own feature.
+
+    Raises:
+        GeneratorError: so it is.
+    """
+    layer = joined(whole.layers)
+    if not any(side.held for side in tail.program.sides):
+        raise GeneratorError(
+            f"there is no normalisation to hold behind layer {layer!r}: none that torch computes "
+            "over groups, layers, instances or root mean squares; batch normalisation with running "
+            "statistics is fixed already, and one that is written by hand is not recognised; "
+            "cut it without hold"
+        )
+    feature = tail.parts.feature(whole.network.head(whole.latents, whole.layers))
+    with torch.no_grad():
+        gap = relative_gap(tail(feature), whole.network.run(whole.latents))
+    if gap > 10 * tolerance(tail.parts):  # means and variances are added up in another order
+        raise GeneratorError(
+            f"with normalisations held behind layer {layer!r} the network makes another picture "
+            f"(relative difference {gap:.2g}); cut it without hold"
         )
 
 

@@ -337,6 +337,7 @@ def _about(comparison: PictureComparison) -> tuple[tuple[str, str], ...]:
         ("Generator", origin.generator),
         ("Weights, SHA-256", origin.weights_digest),
         ("Layer", origin.layer),
+        *([("Held behind the cut", form.held_in_words(origin.hold))] if origin.hold else []),
         ("Patches", first.regions.description),
         ("Random fields", f"{comparison.draws} draws, seed {comparison.seed}"),
     ]

@@ -16,6 +16,7 @@ __all__ = [
     "chosen_in_words",
     "demand_in_words",
     "demands_in_words",
+    "held_in_words",
     "indices",
     "is_exact",
     "leak_in_words",
@@ -107,6 +108,11 @@ def demands_in_words(decomposition: Decomposition, count: int | None) -> str:
         f"{drawn}, drawn from the {numerals.count(2**n - 1)} sets of the {n} chosen patches. The "
         f"fit saw every one of these sets, so that no demand is held out{spread}{others}"
     )
+
+
+def held_in_words(hold: str) -> str:
+    """Say what `hold` of a cut means."""
+    return f"each {hold}, at the statistics that it has for the explained picture"
 
 
 def demand_in_words(decomposition: Decomposition, name: str) -> str:

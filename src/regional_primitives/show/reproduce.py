@@ -73,8 +73,8 @@ def python_lines(decomposition: Decomposition) -> str:
     """Return the lines that give this decomposition and its scores in Python."""
     origin, regions = decomposition.provenance, decomposition.regions
     lines = ["import regional_primitives as rp", ""]
+    options = "".join(f", {name}={value!r}" for name, value in origin.options.items())
     if origin.generator in ZOO:
-        options = "".join(f", {name}={value!r}" for name, value in origin.options.items())
         lines.append(
             f"generator = rp.load_generator({origin.generator!r}, layer={origin.layer!r}{options})"
         )
@@ -82,7 +82,7 @@ def python_lines(decomposition: Decomposition) -> str:
         low, high = origin.image_range
         lines.append(
             f"generator = rp.cut(network, layer={origin.layer!r}, image_range=({low}, {high}), "
-            "sample_latents=sample_latents)  # your own network"
+            f"sample_latents=sample_latents{options})  # your own network"
         )
     run = 'run = rp.Decomposition.load("RUN")  # the folder of this report'
     if origin.picture_seed is None or not regions.is_grid:

@@ -12,7 +12,7 @@ from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reprod
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
-from regional_primitives.show import experiment_pictures, experiment_plots, relation_plots
+from regional_primitives.show import experiment_pictures, experiment_plots, form, relation_plots
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import FIGURES, write_figure
 from regional_primitives.show.pixels import data_uri
@@ -233,6 +233,11 @@ def _view(result: Reproduction, drawings: dict[str, list[_Drawing]]) -> _View:
         about=[
             ("Date", about["date"]),
             ("Weights", about["weights_digest"][:16]),
+            *(
+                [("Held behind the cut", form.held_in_words(about["hold"]))]
+                if about["hold"]
+                else []
+            ),
             ("Protocol", _told(protocol)),
             ("Picture seeds", _seeds(about)),
             ("Exact form", _told(exact)),

@@ -13,7 +13,7 @@ from regional_primitives.decompose.structured import Structured
 from regional_primitives.evaluate import Evaluation
 from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores, SweepScores
-from regional_primitives.show import numerals, plots
+from regional_primitives.show import form, numerals, plots
 from regional_primitives.show.charts import Chart
 from regional_primitives.show.pixels import data_uri
 from regional_primitives.show.score_table import write, write_mean
@@ -213,11 +213,12 @@ def _links(layer: LayerScores) -> tuple[RunLink, ...]:
 def _origin(sweep: SweepScores) -> tuple[tuple[str, str], ...]:
     seconds = sum(sum(layer.values("wall_seconds")) for layer in sweep.layers)
     runs = sum(len(layer.pictures) for layer in sweep.layers)
-    regions = sweep.regions
+    regions, hold = sweep.regions, sweep.options.get("hold")
     return (
         ("Generator", sweep.generator),
         ("Weights, SHA-256", sweep.weights_digest),
         ("Layers", ", ".join(layer.layer for layer in sweep.layers)),
+        *([("Held behind the cut", form.held_in_words(hold))] if hold else []),
         ("Picture seeds", _seeds(sweep.seeds)),
         ("Patches", f"{regions['rows']} × {regions['columns']} grid"),
         ("Runs", f"{numerals.count(runs)}, {numerals.seconds(seconds)} of fitting in all"),

@@ -80,6 +80,8 @@ class ReportView:
     scale: ScaleBar
     channel_note: str
     patches: str
+    held: str
+    """What of the network behind the cut was held; empty where nothing was."""
     chosen: str
     """The chosen patches P of the exact form; empty for the structured form."""
     introduction: tuple[Picture, ...]
@@ -128,7 +130,7 @@ def report_view(
         [magnitude(change, origin.image_range) for change in (departure, exhibits.patterns)]
     )
     book = PictureBook(decomposition, scale)
-    introduction = _introduction(book, departure)
+    introduction = _introduction(book, departure, exhibits)
     # Four large pictures stand in one row only if they are smaller.
     large = 384 if len(introduction) < 4 else 306
     cards = rankings(book, exhibits)
@@ -149,6 +151,7 @@ def report_view(
         scale=book.scale_bar(),
         channel_note=channel_note(len(decomposition.image)),
         patches=decomposition.regions.description,
+        held=origin.hold or "",
         chosen=form.chosen_in_words(decomposition),
         introduction=introduction,
         zoom_tile=_zoom(book.size[1], 72),
@@ -174,7 +177,7 @@ def report_view(
     )
 
 
-def _introduction(book: PictureBook, departure: Tensor) -> tuple[Picture, ...]:
+def _introduction(book: PictureBook, departure: Tensor, exhibits: Exhibits) -> tuple[Picture, ...]:
     decomposition = book.decomposition
     chosen = decomposition.regions.demand(decomposition.patches)
     pictures = [
@@ -185,6 +188,12 @@ def _introduction(book: PictureBook, departure: Tensor) -> tuple[Picture, ...]:
         book.change("departure", departure, "Map of the difference between picture and baseline",
                     "Their difference |x − x₀|"),
     ]  # fmt: skip
+    if exhibits.baseline_as_it_is is not None:
+        pictures.append(
+            book.picture("x0-as-it-is", exhibits.baseline_as_it_is,
+                         "What the network, nothing held, makes of the baseline feature",
+                         "x₀ of the network as it is, nothing held"),
+        )  # fmt: skip
     if not bool(chosen.all()):
         pictures.insert(
             1,
@@ -320,6 +329,7 @@ def _origin(
         ("Picture", f"{picture}, values {low:g} to {high:g}".replace("-", "−")),
         ("Picture seed", "not known" if origin.picture_seed is None else str(origin.picture_seed)),
         *([("Picture file", origin.picture_file)] if origin.picture_file else []),
+        *([("Held behind the cut", form.held_in_words(origin.hold))] if origin.hold else []),
         ("Flows past the cut, held fixed", _flows_past(origin)),
         ("Patches", decomposition.regions.description),
         *_method(decomposition),

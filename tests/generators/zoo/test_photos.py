@@ -17,6 +17,7 @@ import regional_primitives as rp
 from regional_primitives.errors import GeneratorError, InputError, StorageError
 from regional_primitives.generators.zoo import photos
 from regional_primitives.generators.zoo.photographs import PHOTOGRAPHS, draw_crop, read_photograph
+from regional_primitives.generators.zoo.weights import WEIGHTS_VARIABLE
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
@@ -110,14 +111,6 @@ def _write(folder, suffix=".safetensors", halves=("decoder", "encoder"), seed=0)
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     return photos.load_photos(_write(tmp_path_factory.mktemp("weights")))
-
-
-@pytest.fixture
-def nowhere(monkeypatch, tmp_path):
-    """Hide whatever weights this machine has; returns the cache folder that is looked into."""
-    monkeypatch.delenv("REGIONAL_PRIMITIVES_WEIGHTS", raising=False)
-    monkeypatch.setenv("REGIONAL_PRIMITIVES_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 # The networks
@@ -358,12 +351,11 @@ def test_latents_are_those_of_crops(pair, size):
 
 
 @pytest.fixture(scope="module")
-def published():
+def published(beside):
     """Load the real weights: from beside the repository, or where the environment says."""
-    beside = Path(__file__).parents[3].parent / "shared" / "weights" / "taef2"
     place = photos.find_weights(beside) or photos.find_weights()
     if place is None:
-        pytest.skip(f"TAEF2's weights belong in ${photos.WEIGHTS_VARIABLE}: {photos.HOW_TO_GET}")
+        pytest.skip(f"TAEF2's weights belong in ${WEIGHTS_VARIABLE}: {photos.HOW_TO_GET}")
     return photos.load_photos(place)
 
 

@@ -7,31 +7,22 @@ its latent.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regional_primitives.errors import (
-    GeneratorError,
-    InputError,
-    RegionalPrimitivesError,
-    StorageError,
-)
+from regional_primitives.errors import InputError, RegionalPrimitivesError, StorageError
 from regional_primitives.generators.zoo.photographs import PIXELS_PER_CELL, draw_crop, require_size
-from regional_primitives.runtime.cache import cache_folder
-from regional_primitives.runtime.storage import measurable, read_tensors
+from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
 __all__ = [
     "DEFAULT_LAYER",
     "HOW_TO_GET",
     "LATENT_CHANNELS",
     "LAYERS",
-    "WEIGHTS_VARIABLE",
     "PhotoDecoder",
     "PhotoEncoder",
     "encode_photograph",
@@ -53,14 +44,13 @@ HOW_TO_GET = (
     'curl -fL --create-dirs -o "taef2/#1" "https://raw.githubusercontent.com/madebyollin/taesd/'
     '5cccb12dc72074a4be35680c3b108548a7c69978/{taef2_decoder.pth,taef2_encoder.pth}"'
 )
-WEIGHTS_VARIABLE = "REGIONAL_PRIMITIVES_WEIGHTS"
 
 _WIDTH = 64
 _BLOCKS = 3
 """Residual blocks a resolution; the picture's own has one."""
+_COLLECTION = "taef2"
 _HALVES = ("decoder", "encoder")
 _SUFFIXES = (".safetensors", ".pth")
-_Network = TypeVar("_Network", bound=nn.Module)
 
 
 class _Clamp(nn.Module):
@@ -173,10 +163,9 @@ def latent_sampler(encoder: PhotoEncoder, size: int) -> Callable[[int, torch.Gen
 def find_weights(given: Path | None = None) -> Path | None:
     """Locate a folder with both files: `given` and nothing else, or where weights are kept.
 
-    Those places are the folder that $REGIONAL_PRIMITIVES_WEIGHTS names and `weights` in the cache
-    folder; in each, the files lie directly or under `taef2`.
+    `zoo/weights.py` tells where that is; in each place, they lie directly or under `taef2`.
     """
-    return next((folder for folder in _folders(given) if _pair(folder)), None)
+    return next((folder for folder in folders(given, _COLLECTION) if _pair(folder)), None)
 
 
 def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder]:
@@ -187,27 +176,16 @@ def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder
         GeneratorError: the weights are not there (the message has the command that gets them).
         StorageError: one of the two files is missing, corrupt, or not TAEF2's.
     """
-    for folder in _folders(weights):
+    for folder in folders(weights, _COLLECTION):
         pair = _pair(folder)
         if pair:
-            return _filled(PhotoDecoder, pair[0]), _filled(PhotoEncoder, pair[1])
-    raise _not_found(weights)
-
-
-def _folders(given: Path | None) -> list[Path]:
-    if given is not None:
-        places = [given]
-    else:
-        chosen = os.environ.get(WEIGHTS_VARIABLE)
-        places = [Path(chosen)] if chosen else []
-        places.append(cache_folder() / "weights")
-    places = [place.expanduser() for place in places]
-    return [folder for place in places for folder in (place, place / "taef2")]
+            decoder = filled(PhotoDecoder, pair[0], HOW_TO_GET)
+            return decoder, filled(PhotoEncoder, pair[1], HOW_TO_GET)
+    raise _why_not(weights)
 
 
 def _file(folder: Path, half: str) -> Path | None:
-    paths = (folder / f"taef2_{half}{suffix}" for suffix in _SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
+    return first_file(folder / f"taef2_{half}{suffix}" for suffix in _SUFFIXES)
 
 
 def _pair(folder: Path) -> tuple[Path, Path] | None:
@@ -215,11 +193,11 @@ def _pair(folder: Path) -> tuple[Path, Path] | None:
     return (decoder, encoder) if decoder and encoder else None
 
 
-def _not_found(given: Path | None) -> RegionalPrimitivesError:
+def _why_not(given: Path | None) -> RegionalPrimitivesError:
     """Say why there are no weights: half of them, none, or no folder."""
     if given is not None and given.expanduser().is_file():
         return InputError(f"weights is the folder that holds both files, not the file {given}")
-    for folder in _folders(given):
+    for folder in folders(given, _COLLECTION):
         halves = {half: _file(folder, half) for half in _HALVES}
         present = [path.name for path in halves.values() if path is not None]
         if present:
@@ -228,51 +206,4 @@ def _not_found(given: Path | None) -> RegionalPrimitivesError:
                 f"{folder} holds {present[0]}, but taef2_{missing}.pth (or .safetensors) is "
                 f"missing; get both: {HOW_TO_GET}"
             )
-    where = "not installed" if given is None else f"not in {given}"
-    return GeneratorError(
-        f"the weights of 'photos' are {where}; get them: {HOW_TO_GET} and pass --weights taef2 "
-        f"(or name the folder in ${WEIGHTS_VARIABLE})"
-    )
-
-
-def _filled(network_type: type[_Network], path: Path) -> _Network:
-    """Build a network around the tensors of a file, without drawing weights first."""
-    with torch.device("meta"):
-        network = network_type()
-    state = _read(path)
-    fault = _fault(state, network.state_dict())
-    if fault:
-        raise StorageError(
-            f"{path} is not the file of {network_type.__name__}: {fault}; get it: {HOW_TO_GET}"
-        )
-    network.load_state_dict({key: part.float() for key, part in state.items()}, assign=True)
-    return network.eval()
-
-
-def _read(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        return read_tensors(path, None)  # what they are is checked by name and shape
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises all kinds on a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StorageError(
-            f"{path} is corrupt, or no file of tensors alone: {reason}; get it: {HOW_TO_GET}"
-        ) from error
-
-
-def _fault(state: Any, expected: dict[str, Tensor]) -> str:
-    """Say the first way in which a state dict is not the expected one; "" if it is."""
-    if not isinstance(state, dict):
-        return f"it holds a {type(state).__name__}, no tensors by name"
-    for key, pattern in expected.items():
-        part = state.get(key)
-        if not isinstance(part, Tensor):
-            return f"{key!r} is missing"
-        if part.shape != pattern.shape or not part.is_floating_point():
-            kind = str(part.dtype).removeprefix("torch.")
-            return f"{key!r} is {kind} {list(part.shape)}, not real numbers {list(pattern.shape)}"
-        if not measurable(part):
-            return f"{key!r} holds NaN, infinity or numbers without a measure"
-    unknown = [str(key) for key in state if key not in expected]
-    return f"{unknown[0]!r} is unknown" if unknown else ""
+    return not_found("photos", given, _COLLECTION, HOW_TO_GET)

@@ -14,7 +14,7 @@ from regional_primitives.errors import InputError
 from regional_primitives.generators.cut import cut
 from regional_primitives.generators.generator import Generator, Latents
 from regional_primitives.generators.random_state import seeded
-from regional_primitives.generators.zoo import faces, photos, terrain, toy
+from regional_primitives.generators.zoo import faces, photos, terrain, toy, vaes
 from regional_primitives.generators.zoo.photographs import read_photograph
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import whole
@@ -74,6 +74,21 @@ def _load_photos(weights: Path | None, size: int) -> Loaded:
     return Loaded(decoder, photos.latent_sampler(encoder, size), latents_of)
 
 
+def _vae(name: str, vae: vaes.Vae) -> ZooEntry:
+    return ZooEntry(
+        name=name,
+        family=vae.family,
+        sizes=(64,),
+        licence=vae.licence,
+        layers=vaes.LAYERS,
+        default_layer=vaes.DEFAULT_LAYER,
+        image_range=(0.0, 1.0),
+        load=lambda weights, _: Loaded(vaes.load_vae(name, weights), vaes.sample_latents),
+        installed=lambda: vaes.find_weights(name) is not None,
+        how_to_get=vae.how_to_get,
+    )
+
+
 ZOO: dict[str, ZooEntry] = {
     entry.name: entry
     for entry in (
@@ -115,6 +130,7 @@ ZOO: dict[str, ZooEntry] = {
             how_to_get=photos.HOW_TO_GET,
             baseline_count=1024,
         ),
+        *(_vae(name, vae) for name, vae in vaes.VAES.items()),
         ZooEntry(
             name="planted",
             family="analytic, components known",
@@ -139,20 +155,23 @@ def load_generator(
     weights: AnyPath | None = None,
     size: int | None = None,
     device: str = "cpu",
+    hold: str | None = None,
 ) -> Generator:
     """Load a generator of the zoo, cut at `layer` or at its default cut point.
 
     Args:
         name: as `rp.ZOO` and `primitives models` list it.
         layer: as for `rp.cut`; several are joined by plus signs.
-        weights: a weights file of your own; of `photos`, the folder of both files.
+        weights: a weights file of your own; of `photos`, the folder of both files; of a VAE,
+            its file or the folder that it is in.
         size: pixels a side, where the generator has a choice.
         device: a torch device.
+        hold: as for `rp.cut`: "normalisation", or None for the network as it is.
 
     Raises:
-        InputError: no such generator, device, or size.
-        GeneratorError: no such layer, or weights that are not installed (the message has the
-            command that gets them).
+        InputError: no such generator, device, size, or hold.
+        GeneratorError: no such layer, nothing to hold behind it, or weights that are not installed
+            (the message has the command that gets them).
         StorageError: weights that are not the published ones.
     """
     entry = ZOO.get(name) if isinstance(name, str) else None
@@ -181,8 +200,10 @@ def load_generator(
         sample_latents=loaded.sample_latents,
         image_range=entry.image_range,
         baseline_count=entry.baseline_count,
+        hold=hold,
         name=name,
     )
+    options |= generator.options
     return replace(generator, latents_of=loaded.latents_of, options=options)
 
 
@@ -193,6 +214,7 @@ class _Options:
     weights: str | None = None
     size: int | None = None
     device: str | None = None
+    hold: str | None = None
 
 
 def load_recorded(name: str, layer: str, options: Mapping[str, Any]) -> Generator:

@@ -1,0 +1,110 @@
+"""Weights that users fetch themselves: where their files lie, and how one is read and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from regional_primitives.errors import GeneratorError, StorageError
+from regional_primitives.runtime.cache import cache_folder
+from regional_primitives.runtime.storage import measurable, read_tensors
+
+__all__ = ["WEIGHTS_VARIABLE", "filled", "first_file", "folders", "not_found"]
+
+WEIGHTS_VARIABLE = "REGIONAL_PRIMITIVES_WEIGHTS"
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def folders(given: Path | None, collection: str) -> list[Path]:
+    """List where files may lie, best first: in `given` and nowhere else, or where they are kept.
+
+    They are kept in the folder that $REGIONAL_PRIMITIVES_WEIGHTS names and in `weights` in the
+    cache folder; in each place directly, or in a folder called `collection`.
+    """
+    if given is not None:
+        places = [given]
+    else:
+        chosen = os.environ.get(WEIGHTS_VARIABLE)
+        places = [Path(chosen)] if chosen else []
+        places.append(cache_folder() / "weights")
+    places = [place.expanduser() for place in places]
+    return [folder for place in places for folder in (place, place / collection)]
+
+
+def first_file(paths: Iterable[Path]) -> Path | None:
+    """Return the first path that is a file."""
+    return next((path for path in paths if path.is_file()), None)
+
+
+def not_found(name: str, given: Path | None, collection: str, how_to_get: str) -> GeneratorError:
+    """Say that generator `name` has no weights, and how to get them into folder `collection`."""
+    where = "not installed" if given is None else f"not in {given}"
+    return GeneratorError(
+        f"the weights of {name!r} are {where}; get them: {how_to_get} and pass --weights "
+        f"{collection} (or name the folder in ${WEIGHTS_VARIABLE})"
+    )
+
+
+def filled(
+    make: Callable[[], _Network], path: Path, how_to_get: str, *, prefix: str = ""
+) -> _Network:
+    """Build a network around a file's tensors, in float32 and without drawing weights first.
+
+    Args:
+        make: builds the network.
+        path: safetensors, or what `torch.save` made of a state dict; no code in it is run.
+        how_to_get: the command that gets the file, for messages.
+        prefix: if names in the file begin so, only those count, without it.
+
+    Raises:
+        StorageError: the file is missing, corrupt, or not this network's.
+    """
+    with torch.device("meta"):
+        network = make()
+    state = _read(path, how_to_get)
+    if prefix and isinstance(state, dict):
+        own = {key: part for key, part in state.items() if str(key).startswith(prefix)}
+        state = {key.removeprefix(prefix): part for key, part in own.items()} or state
+    fault = _fault(state, network.state_dict())
+    if fault:
+        raise StorageError(
+            f"{path} is not the file of {type(network).__name__}: {fault}; get it: {how_to_get}"
+        )
+    network.load_state_dict({key: part.float() for key, part in state.items()}, assign=True)
+    return network.eval()
+
+
+def _read(path: Path, how_to_get: str) -> Any:
+    if path.suffix == ".safetensors":
+        return read_tensors(path, None)  # what they are is checked by name and shape
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises all kinds on a damaged file
+        # Its first sentence says what happened; the next ones advise to trust the file.
+        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+        raise StorageError(
+            f"{path} is corrupt, or no file of tensors alone: {reason}; get it: {how_to_get}"
+        ) from error
+
+
+def _fault(state: Any, expected: dict[str, Tensor]) -> str:
+    """Say the first way in which a state dict is not the expected one; "" if it is."""
+    if not isinstance(state, dict):
+        return f"it holds a {type(state).__name__}, no tensors by name"
+    for key, pattern in expected.items():
+        part = state.get(key)
+        if not isinstance(part, Tensor):
+            return f"{key!r} is missing"
+        if part.shape != pattern.shape or not part.is_floating_point():
+            kind = str(part.dtype).removeprefix("torch.")
+            return f"{key!r} is {kind} {list(part.shape)}, not real numbers {list(pattern.shape)}"
+        if not measurable(part):
+            return f"{key!r} holds NaN, infinity or numbers without a measure"
+    unknown = [str(key) for key in state if key not in expected]
+    return f"{unknown[0]!r} is unknown" if unknown else ""
