@@ -32,6 +32,7 @@ import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.baselines import Compared, Comparison, Point
 from regional_primitives.evaluate.refits import frontier_fits
+from regional_primitives.evaluate.scores import TABLE, Score
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.baseline_plots import plot_baselines
@@ -42,17 +43,13 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "baselines.md"
 RESULTS = ROOT / "benchmarks" / "results" / "baselines_faces.json"
 FACES = ROOT / "benchmarks" / "results" / "faces.json"
-NUMBERS = (
-    ("inside_error", "{:.2%}"),
-    ("leak", "{:.1%}"),
-    ("objective", "{:.3f}"),
-    ("boundedness", "{:.2f}"),
-    ("consistency", "{:.2f}"),
-    ("n90", "{:.0f}"),
-    ("evaluations", "{:,.0f}"),
-)
-
-
+OBJECTIVE = Score("Objective", "What the fit minimises.", plain="{:.3f}")
+NUMBERS = {
+    name: TABLE.get(name, OBJECTIVE)
+    for name in (
+        "inside_error", "leak", "objective", "boundedness", "consistency", "n90", "evaluations",
+    )
+}  # fmt: skip
 ENDS = (0.05, 6.0)
 """Prices of leak, multiples of the default, at the ends of the decomposition's own frontier."""
 LIGHT = rp.Evaluation(components=1, contexts=2, free_demands=0)
@@ -140,7 +137,7 @@ def renew_page(by_seed: Mapping[int, dict[str, Any]]) -> None:
     found = [Comparison.from_dict(row["comparison"]) for row in by_seed.values()]
     columns = zip(*([one.own, *one.baselines] for one in found), strict=True)
     told_rows = [_row(list(column)) for column in columns]
-    header = ("method", *(name.replace("_", " ") for name, _ in NUMBERS))
+    header = ("method", *(name.replace("_", " ") for name in NUMBERS))
     renew(PAGE, "table", table(header, told_rows))
     figure = plot_baselines(mean_of(found), frontier=own_frontier(by_seed))
     write_figure(ROOT / "docs" / "images" / "baselines.png", figure)
@@ -180,9 +177,9 @@ def own_frontier(by_seed: Mapping[int, dict[str, Any]]) -> list[dict[str, float]
 def _row(methods: list[Compared]) -> list[str]:
     """Tell a method's means over the pictures, each at the setting that serves it best."""
     cells = [methods[0].name]
-    for name, form in NUMBERS:
+    for name, score in NUMBERS.items():
         values = [getattr(one.best if hasattr(one.best, name) else one, name) for one in methods]
-        cells.append("" if None in values else told(Spread.over(values), form))
+        cells.append("" if None in values else told(Spread.over(values), score.form))
     return cells
 
 

@@ -18,7 +18,6 @@ import argparse
 import datetime
 import json
 import resource
-import statistics
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -27,72 +26,65 @@ from pathlib import Path
 import torch
 from machine import processor
 from pages import renew, table
-from scipy import stats
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.evaluate.scores import TABLE, Score
+from regional_primitives.evaluate.spread import Spread
+from regional_primitives.show.reproduction_table import told
 
 RESULTS = Path(__file__).parent / "results"
 EVALUATION = rp.Evaluation(refits=True)
-SHOWN = (
-    ("inside_error", "inside error", "{:.2%}", "≤ 0.5 %"),
-    ("leak", "leak", "{:.1%}", "≤ 7 %"),
-    ("leaky_inside_error", "… at 0.4 times the price of leak: inside error", "{:.2%}", ""),
-    ("leaky_leak", "… leak", "{:.1%}", ""),
-    ("tight_inside_error", "… at twice the price of leak: inside error", "{:.2%}", "≤ 1 %"),
-    ("tight_leak", "… leak", "{:.1%}", "≤ 5 %"),
-    ("fast_inside_error", "… quality fast: inside error", "{:.2%}", "≤ 0.6 %"),
-    ("fast_leak", "… leak", "{:.1%}", "≤ 18 %"),
-    ("fast_evaluations", "… evaluations", "{:,.0f}", "≤ 1,000"),
-    ("cost", "cost", "{:.2f}", ""),
-    ("evaluations", "evaluations", "{:,.0f}", "≤ 5,000"),
-    ("overhead_ratio", "overhead ratio", "{:.2f}", "≤ 1.15"),
-    ("completeness_gap", "completeness gap", "{:.0e}", "≤ 1e-5"),
-    ("additivity_gap", "additivity gap", "{:.3f}", ""),
-    ("free_inside_error", "inside error of the free bound", "{:.2%}", ""),
-    ("free_leak", "leak of the free bound", "{:.1%}", ""),
-    ("boundedness", "boundedness", "{:.3f}", "≥ 0.93"),
-    ("boundedness_in_context", "boundedness in context", "{:.3f}", ""),
-    ("consistency", "consistency", "{:.3f}", "≥ 0.92"),
-    ("superposition_error", "superposition error", "{:.2f}", ""),
-    ("n90", "n90", "{:.0f}", "≤ 80"),
-    ("stability", "strength overlap of two seeds", "{:.2f}", "≥ 0.9"),
-    ("unit_stability", "… unit by unit", "{:.2f}", ""),
-    ("psnr", "PSNR of demanded patches, dB", "{:.1f}", ""),
-    ("ssim", "SSIM of demanded patches", "{:.3f}", ""),
-)
+REFITTED = {
+    "leaky": "at 0.4 times the price of leak: ",
+    "tight": "at twice the price of leak: ",
+    "fast": "`fast`: ",
+}
+"""What stands before the names and the labels of scores of other fits."""
+SHOWN = {
+    "inside_error": "≤ 0.5 %",
+    "leak": "≤ 7 %",
+    "leaky_inside_error": "",
+    "leaky_leak": "",
+    "tight_inside_error": "≤ 1 %",
+    "tight_leak": "≤ 5 %",
+    "fast_inside_error": "≤ 0.6 %",
+    "fast_leak": "≤ 18 %",
+    "fast_evaluations": "≤ 1,000",
+    "cost": "",
+    "evaluations": "≤ 5,000",
+    "overhead_ratio": "≤ 1.15",
+    "completeness_gap": "≤ 1e-5",
+    "additivity_gap": "",
+    "free_inside_error": "",
+    "free_leak": "",
+    "boundedness": "≥ 0.93",
+    "boundedness_in_context": "",
+    "consistency": "≥ 0.92",
+    "superposition_error": "",
+    "n90": "≤ 80",
+    "stability": "≥ 0.9",
+    "unit_stability": "",
+    "psnr": "",
+    "ssim": "",
+}
+"""Score, and what is asked of it."""
 
 README = Path(__file__).parents[1] / "README.md"
 README_ROWS = (
-    ("inside_error", "inside error", "{:.2%}", "0"),
-    ("free_inside_error", "… of the free bound", "{:.2%}", ""),
-    ("leak", "leak", "{:.1%}", "0"),
-    ("free_leak", "… of the free bound", "{:.1%}", ""),
-    ("leaky_inside_error", "at 0.4 times the price of leak: inside error", "{:.2%}", "0"),
-    ("leaky_leak", "… leak", "{:.1%}", "0"),
-    ("tight_inside_error", "at twice the price of leak: inside error", "{:.2%}", "0"),
-    ("tight_leak", "… leak", "{:.1%}", "0"),
-    ("boundedness", "boundedness", "{:.2f}", "1"),
-    ("consistency", "consistency", "{:.2f}", "1"),
-    ("superposition_error", "superposition error", "{:.2f}", "0"),
-    ("n90", "components for 90 % of the energy", "{:.0f}", "few"),
-    ("stability", "overlap of two seeds: strengths of fields", "{:.2f}", "1"),
-    ("unit_stability", "… unit by unit", "{:.2f}", "1"),
-    ("completeness_gap", "completeness gap", "{:.0e}", "0"),
-    ("overhead_ratio", "overhead ratio", "{:.2f}", "1"),
-    ("fast_inside_error", "`fast` (968 evaluations): inside error", "{:.2%}", "0"),
-    ("fast_leak", "… leak", "{:.1%}", "0"),
-)
-"""Score, label, form and the perfect value."""
+    "inside_error", "free_inside_error", "leak", "free_leak", "leaky_inside_error", "leaky_leak",
+    "tight_inside_error", "tight_leak", "boundedness", "consistency", "superposition_error", "n90",
+    "stability", "unit_stability", "completeness_gap", "overhead_ratio", "fast_inside_error",
+    "fast_leak",
+)  # fmt: skip
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return mean and half width of the 95 % interval of the mean (Student's t)."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, float("nan")
-    quantile = stats.t.ppf(0.975, len(values) - 1)
-    return mean, float(quantile * statistics.stdev(values) / len(values) ** 0.5)
+def described(name: str) -> tuple[str, Score]:
+    """Return the label of a score, of this fit or another, and its row."""
+    of, _, rest = name.partition("_")
+    if of in REFITTED:
+        return REFITTED[of] + TABLE[rest].phrase, TABLE[rest]
+    return TABLE[name].phrase, TABLE[name]
 
 
 def latents_of(generator: rp.Generator, number: int, one_stream: bool) -> torch.Tensor:
@@ -181,24 +173,26 @@ def main() -> None:
         renew_readme(scores)
 
 
-def summary(scores: list[dict[str, object]]) -> dict[str, list[float]]:
-    """Collect the values of each score that is shown."""
+def summary(scores: list[dict[str, object]]) -> dict[str, Spread]:
+    """Summarise each score that is shown, over the pictures that have it."""
     return {
-        name: [float(row[name]) for row in scores if row[name] is not None]  # type: ignore[arg-type]
-        for name, *_ in SHOWN
+        name: Spread.over([float(row[name]) for row in scores if row[name] is not None])  # type: ignore[arg-type]
+        for name in SHOWN
     }
+
+
+def told_row(name: str, spread: Spread) -> tuple[str, str, str]:
+    """Tell a score's label, its mean with the interval, and its range."""
+    label, score = described(name)
+    low, high = (score.form.format(end) for end in (spread.least, spread.most))
+    return label, told(spread, score.form), f"{low} – {high}"
 
 
 def report(scores: list[dict[str, object]]) -> None:
     """Print the table."""
-    print(f"\n| score | mean of {len(scores)} pictures | 95 % interval | range | asked for |")
-    print("| --- | --- | --- | --- | --- |")
-    values = summary(scores)
-    for name, label, form, target in SHOWN:
-        mean, half = interval(values[name])
-        low, high = form.format(min(values[name])), form.format(max(values[name]))
-        cells = (label, form.format(mean), f"± {form.format(half)}", f"{low} – {high}", target)
-        print("| " + " | ".join(cells) + " |")
+    header = ("score", f"mean of {len(scores)} pictures", "range", "asked for")
+    rows = [(*told_row(name, spread), SHOWN[name]) for name, spread in summary(scores).items()]
+    print("\n".join(["", *table(header, rows)]))
     peak = max(float(row["peak_mib"]) for row in scores)  # type: ignore[arg-type]
     print(f"\npeak memory of a process: {peak:,.0f} MiB (asked for: under 2,048)")
 
@@ -206,23 +200,14 @@ def report(scores: list[dict[str, object]]) -> None:
 def renew_readme(scores: list[dict[str, object]]) -> None:
     """Write the README's table between its markers."""
     lead = f"Mean over {len(scores)} pictures (seeds from 0 on), its 95 % interval, and the range:"
-    rows = []
-    for name, label, form, perfect in README_ROWS:
-        values = [float(row[name]) for row in scores]  # type: ignore[arg-type]
-        mean, half = interval(values)
-        low, high = (form.format(end(values)) for end in (min, max))
-        about = f"{form.format(mean)} ± {form.format(half)}"
-        rows.append([label, about, f"{low} – {high}", perfect])
-    shown = table(("score", "mean", "range", "perfect"), rows)
+    found = summary(scores)
+    rows = [(*told_row(name, found[name]), described(name)[1].good) for name in README_ROWS]
+    shown = table(("score", "mean", "range", "good"), rows)
     renew(README, "faces", ["", lead, "", *shown, ""])
 
 
 def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) -> None:
     """Write what was found so far."""
-    means = {}
-    for name, values in summary(scores).items():
-        mean, half = interval(values)
-        means[name] = {"mean": mean, "half_interval_95": half if half == half else None}
     content = {
         "generator": "faces",
         "layer": layer,
@@ -234,7 +219,7 @@ def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) 
         "fast": asdict(rp.Structured.of_quality("fast")),
         "evaluation": asdict(EVALUATION),
         "peak_memory_mib": max(float(row["peak_mib"]) for row in scores),  # type: ignore[arg-type]
-        "summary": means,
+        "summary": {name: asdict(spread) for name, spread in summary(scores).items()},
         "pictures": scores,
     }
     out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

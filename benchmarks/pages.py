@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["renew", "table"]
+from regional_primitives.evaluate.scores import Score
+
+__all__ = ["narrow", "renew", "table"]
+
+
+def narrow(score: Score) -> str:
+    """Return what stands over a score's column."""
+    return score.column.lower().replace("\u00ad", "")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

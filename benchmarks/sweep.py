@@ -14,10 +14,10 @@ import argparse
 from pathlib import Path
 
 from machine import device_name
-from pages import renew, table
+from pages import narrow, renew, table
 from PIL import Image
 
-from regional_primitives.evaluate.sweep_scores import LayerScores
+from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.reproduction_table import told
@@ -28,15 +28,13 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "generators.md"
 RESULTS = ROOT / "benchmarks" / "results" / "sweep_faces.json"
 PICTURE = ROOT / "docs" / "images" / "sweep_faces.png"
-COLUMNS = (
-    ("field_patches", "patches a field", "{:.2f}"),
-    ("boundedness", "bounded, alone", "{:.1%}"),
-    ("boundedness_in_context", "bounded, in context", "{:.1%}"),
-    ("consistency", "consistency", "{:.2f}"),
-    ("n90", "n90", "{:.0f}"),
-    ("inside_error", "inside error", "{:.2%}"),
-    ("leak", "leak", "{:.1%}"),
-)
+COLUMNS = [
+    AVERAGED[name]
+    for name in (
+        "field_patches", "boundedness", "boundedness_in_context", "consistency", "n90",
+        "inside_error", "leak",
+    )
+]  # fmt: skip
 COLOURS = 128
 """Kept of the figure, to hold the repository small."""
 
@@ -54,7 +52,7 @@ def main() -> None:
             workers=chosen.workers, progress=progress, device=chosen.device,
         )  # fmt: skip
     write_json(RESULTS, {"device": device_name(chosen.device), **found.to_dict()})
-    header = ("layer", "feature", *(label for _, label, _ in COLUMNS))
+    header = ("layer", "feature", *(narrow(score) for score in COLUMNS))
     renew(PAGE, "layers", table(header, map(row, found.layers)))
     drawn = next(chosen.run.rglob(SWEEP_FIGURE))
     small = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
@@ -64,7 +62,7 @@ def main() -> None:
 def row(layer: LayerScores) -> list[str]:
     """Tell one layer's means over the pictures."""
     shape = "×".join(map(str, layer.feature_shape))
-    cells = [told(layer.summary[name], form) for name, _, form in COLUMNS]
+    cells = [told(layer.summary[score.name], score.form) for score in COLUMNS]
     return [layer.layer, shape, *cells]
 
 

@@ -32,11 +32,12 @@ from typing import Any
 
 import torch
 from machine import device_name
-from pages import renew, table
+from pages import narrow, renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.baselines import BASELINES
+from regional_primitives.evaluate.scores import TABLE
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators import ZOO
 from regional_primitives.runtime.storage import write_json
@@ -66,7 +67,7 @@ SHOWN = (
     "components",
     "evaluations",
     "overhead_ratio",
-    "mean_field_size",
+    "field_patches",
     "free_inside_error",
     "free_leak",
     "stability",
@@ -74,19 +75,14 @@ SHOWN = (
     "psnr",
     "ssim",
 )
-COLUMNS = (
-    ("evaluations", "evaluations", "{:,.0f}"),
-    ("inside_error", "inside error", "{:.2%}"),
-    ("leak", "leak", "{:.1%}"),
-    ("boundedness", "boundedness", "{:.2f}"),
-    ("boundedness_in_context", "… in context", "{:.2f}"),
-    ("consistency", "consistency", "{:.2f}"),
-    ("superposition_error", "superposition error", "{:.2f}"),
-    ("n90", "n90", "{:.0f}"),
-    ("psnr", "PSNR, dB", "{:.1f}"),
-    ("stability", "two seeds", "{:.2f}"),
-)
-"""Of the page's first table: score, header, form."""
+COLUMNS = [
+    TABLE[name]
+    for name in (
+        "evaluations", "inside_error", "leak", "boundedness", "boundedness_in_context",
+        "consistency", "superposition_error", "n90", "psnr", "stability",
+    )
+]  # fmt: skip
+"""Of the page's first table."""
 PRICES = ("0.4 times the", "the default", "twice the")
 ROWS = (
     ("`faces`, 64 px", "faces"),
@@ -134,7 +130,7 @@ def scored(
         "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
         "flows_past": len(origin.flows_past),
         "whole_network": origin.whole_network,
-        "mean_field_size": sum(size * share for size, share in scores.field_sizes.items()),
+        "field_patches": sum(size * share for size, share in scores.field_sizes.items()),
         "peaks_mib": {**peaks, "baselines": peak_mib()},
         "baselines": {
             other.name: [
@@ -243,11 +239,11 @@ def renew_page() -> None:
 
 def scores_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
     """Lay out means over pictures of every score, a line a case."""
-    header = ["generator", "layer", "pictures", *(label for _, label, _ in COLUMNS)]
+    header = ["generator", "layer", "pictures", *map(narrow, COLUMNS)]
     lines = []
     for label, stored in measured:
         pictures = stored["pictures"]
-        cells = (_cell(pictures, name, form) for name, _, form in COLUMNS)
+        cells = (_cell(pictures, score.name, score.form) for score in COLUMNS)
         lines.append([label, stored["layer"], str(len(pictures)), *cells])
     return table(header, lines)
 

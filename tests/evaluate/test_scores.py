@@ -2,18 +2,21 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.measure import top_counts
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 
 
-def slow_errors(result, generator, demand):
-    """Inside error and leak of one demand, pixel by pixel as measures.md words them."""
+def slow_sums(result, generator, demand):
+    """Squared errors of one demand and what they are shares of, pixel by pixel."""
     picture = generator.tail(result.minimal_feature(demand))[0]
     x, x0 = result.image, result.baseline_image
     labels = result.regions.label_map(*x.shape[-2:])
@@ -26,6 +29,12 @@ def slow_errors(result, generator, demand):
         else:
             sums["outside"] += float((picture[here] - x0[here]).square().sum())
             sums["outside 0"] += float((x[here] - x0[here]).square().sum())
+    return sums
+
+
+def slow_errors(result, generator, demand):
+    """Inside error and leak of one demand."""
+    sums = slow_sums(result, generator, demand)
     leak = sums["outside"] / sums["outside 0"] if sums["outside 0"] else 0.0
     return sums["inside"] / sums["inside 0"], leak
 
@@ -175,11 +184,57 @@ def test_scores_survive_json(scores):
     assert all(math.isfinite(v) for v in scores.to_dict().values() if isinstance(v, float))
 
 
-def test_bad_input_foreign_scores_are_refused(scores):
+def test_scores_of_an_earlier_release_load_and_lack_what_it_did_not_measure(tmp_path):
+    earlier = Path(__file__).with_name("scores_of_0_1.json")
+    (tmp_path / "scores.json").write_bytes(earlier.read_bytes())
+    content = json.loads(earlier.read_text())
+    scores = rp.Scores.read(tmp_path)
+    for name, value in scores.to_dict().items():
+        told = {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        assert told == content.get(name)
+    assert scores.n90 == 22
+    assert scores.field_sizes[4] == pytest.approx(0.1903)
+
+
+def test_names_that_are_unknown_or_absent_do_no_harm(scores):
     content = scores.to_dict()
     content["quality"] = content.pop("leak")
-    with pytest.raises(rp.InputError, match="differ in: 'leak', 'quality'"):
-        rp.Scores.from_dict(content)
+    read = rp.Scores.from_dict(content)
+    assert read.leak is None
+    assert read == replace(scores, leak=None)
+    assert "quality" not in read.to_dict()
+
+
+def test_bad_input_foreign_scores_are_refused():
+    for content in ({}, {"quality": 1.0}):
+        with pytest.raises(rp.InputError, match="none of its names is that of a score"):
+            rp.Scores.from_dict(content)
+
+
+def test_every_score_has_its_row_and_every_row_its_formula(planted, result):
+    everything = rp.Evaluation(
+        demands=8, components=2, contexts=2, free_demands=2, free_steps=2, refits=True
+    )
+    found = rp.evaluate(result, planted, everything).to_dict()
+    assert [name for name, value in found.items() if value is None or value == {}] == []
+    assert list(TABLE) == list(found)
+    for name, score in TABLE.items():
+        assert score.name == name
+        assert score.meaning.endswith(".")
+        assert not score.group or score.good
+        assert {score.spread, score.among} <= {"", *TABLE}
+    assert set(itertools.chain(*HEADLINES.values())) <= set(TABLE)
+    assert set(HEADLINES) == set(PURPOSES)
+
+
+def test_the_page_of_scores_lists_every_row():
+    page = Path(__file__).parents[2] / "docs" / "scores.md"
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if "| `" in line]
+    assert lines == [
+        f"| `{name}` | {score.label} | {score.unit} | {score.good} | {score.notion} | "
+        f"{score.meaning} |"
+        for name, score in TABLE.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +242,6 @@ def test_bad_input_foreign_scores_are_refused(scores):
     [
         ("leak", math.nan),
         ("leak", 1e300),
-        ("leak", None),
         ("leak", True),
         ("n90", 1.5),
         ("n90", -1),
@@ -248,3 +302,79 @@ def test_the_log_grid_ends_at_the_count():
     assert top_counts(1) == [1]
     assert top_counts(10) == [1, 2, 5, 10]
     assert top_counts(188) == [1, 2, 5, 10, 20, 50, 100, 188]
+
+
+def test_pooled_errors_are_sums_over_sums(planted, result):
+    demands = held_out_demands(result.regions, 6)
+    scores = rp.evaluate(
+        result, planted, rp.Evaluation(demands=6, components=1, contexts=2, free_demands=0)
+    )
+    sums = [slow_sums(result, planted, demand) for demand in demands]
+    inside, outside = (
+        sum(one[name] for one in sums) / sum(one[f"{name} 0"] for one in sums)
+        for name in ("inside", "outside")
+    )
+    assert scores.pooled_inside_error == pytest.approx(inside, rel=1e-4)
+    # The full demand has nothing outside, neither above nor below.
+    assert scores.pooled_leak == pytest.approx(outside, rel=1e-4)
+
+
+def test_a_blank_demand_weighs_nothing_in_the_pooled_error():
+    from regional_primitives.evaluate.demand_errors import DemandErrors
+
+    inside, leak = torch.tensor([0.01, 30.0]), torch.tensor([0.1, 0.5])
+    errors = DemandErrors(
+        inside, leak, inside, torch.tensor([99.0, 1e-4]), torch.tensor([1.0, 3.0]),
+        torch.tensor([True, True]), torch.zeros(2, 1, 1, 1),
+    )  # fmt: skip
+    assert errors.pooled_inside == pytest.approx((0.99 + 0.003) / 99.0001)
+    assert errors.pooled_leak == pytest.approx(1.6 / 4)
+
+
+def test_stray_excuses_what_comes_along_by_law(planted, truth):
+    demands = held_out_demands(truth.regions, 6)
+    scores = rp.evaluate(
+        truth, planted, rp.Evaluation(demands=6, components=1, contexts=2, free_demands=0)
+    )
+    energy, fields = (truth.strengths**2).tolist(), truth.action_fields.tolist()
+    pixels = truth.regions.masks(*truth.image.shape[-2:])
+    found = []
+    for demand in demands[~demands.all(1)]:
+        picture = planted.at(truth.latents).tail(truth.minimal_feature(demand))[0]
+        above = below = 0.0
+        for j in (~demand).nonzero().flatten().tolist():
+            mine = [k for k in range(truth.count) if fields[k][j]]
+            lawful = [k for k in mine if bool((truth.action_fields[k] & demand).any())]
+            weight = 1 - sum(energy[k] for k in lawful) / sum(energy[k] for k in mine)
+            above += weight * float(((picture - truth.baseline_image)[:, pixels[j]] ** 2).sum())
+            below += weight * float(((truth.image - truth.baseline_image)[:, pixels[j]] ** 2).sum())
+        found.append(above / below if below else 0.0)
+    assert scores.stray == pytest.approx(sum(found) / len(found), rel=1e-3)
+    assert scores.stray < scores.leak
+
+
+def test_the_remainder_is_what_no_demand_needs(planted, truth):
+    scores = rp.evaluate(truth, planted, rp.Evaluation(demands=2, components=1, contexts=2))
+    assert scores.remainder == 0
+    fields = truth.action_fields.clone()
+    fields[3] = False
+    left = replace(truth, action_fields=fields)
+    scores = rp.evaluate(left, planted, rp.Evaluation(demands=2, components=1, contexts=2))
+    whole = float((truth.feature - truth.baseline).square().sum())
+    assert scores.remainder == pytest.approx(float(truth.strengths[3]) ** 2 / whole, rel=1e-4)
+    assert scores.components == 9
+
+
+def test_boundedness_by_chance_is_what_the_whole_departure_would_score(planted, truth):
+    scores = rp.evaluate(
+        truth, planted, rp.Evaluation(demands=2, components=1, contexts=2, free_demands=0)
+    )
+    change = (truth.image - truth.baseline_image).square().sum(0)
+    pixels = truth.regions.masks(*truth.image.shape[-2:])
+    mean = weight = 0.0
+    for field, strength in zip(truth.action_fields, truth.strengths, strict=True):
+        cover = sum(float(change[pixels[j]].sum()) for j in field.nonzero().flatten())
+        mean += float(strength) ** 2 * cover / float(change.sum())
+        weight += float(strength) ** 2
+    assert scores.chance_boundedness == pytest.approx(mean / weight, rel=1e-4)
+    assert scores.chance_boundedness < scores.boundedness

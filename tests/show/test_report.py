@@ -8,10 +8,12 @@ import sys
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 import regional_primitives as rp
+from regional_primitives.evaluate.scores import TABLE
 from regional_primitives.show import REPORT, write_report
 from regional_primitives.show.score_table import score_groups
 
@@ -185,9 +187,9 @@ def foreign_exhibits(folder):
         (lambda folder: (folder / "exhibits.safetensors").write_bytes(b"x"), "is corrupt"),
         (lambda folder: (folder / "tensors.safetensors").write_bytes(b"x"), "is corrupt"),
         (lambda folder: (folder / "scores.json").write_text("{"), "not valid JSON"),
-        (lambda folder: (folder / "scores.json").write_text("{}"), "scores of this release"),
-        (spoil_json("scores.json", leak="much"), r"Expected `float`, got `str` - at `\$\.leak`"),
-        (spoil_json("scores.json", field_sizes={}), "field_sizes share out nothing"),
+        (lambda folder: (folder / "scores.json").write_text("{}"), "none of its names"),
+        (spoil_json("scores.json", leak="much"), r"Expected `float.*got `str` - at `\$\.leak`"),
+        (spoil_json("scores.json", field_sizes={1: 0}), "field_sizes share out nothing"),
         (spoil_json("scores.json", field_sizes=3), r"scores\.json is corrupt"),
         (foreign_exhibits, "is corrupt: its tensors cannot be"),
     ],
@@ -198,6 +200,18 @@ def test_a_spoiled_run_gives_one_clear_error_and_no_page(own_folder, spoil, mess
         write_report(own_folder)
     assert not (own_folder / REPORT).exists()
     assert not (own_folder / "figures").exists()
+
+
+@pytest.mark.parametrize("scores", ["scores_of_0_1.json", '{"leak": 0.25}'])
+def test_a_run_of_another_release_is_told_as_far_as_it_was_measured(own_folder, scores):
+    file = Path(__file__).parents[1] / "evaluate" / scores
+    text = file.read_text() if file.suffix == ".json" else scores
+    (own_folder / "scores.json").write_text(text)
+    page = write_report(own_folder).read_text(encoding="utf-8")
+    for name in TABLE:
+        told = re.search(rf'id="score-{name}".*?(<b>|class="missing">not measured)', page)
+        assert told is None or (told[1] == "<b>") == (json.loads(text).get(name) is not None)
+    assert 'id="score-leak"' in page
 
 
 @pytest.mark.parametrize("package", ["PIL", "jinja2", "matplotlib", "scipy"])

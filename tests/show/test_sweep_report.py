@@ -40,6 +40,8 @@ def picture(rng, layer, seed, depth, refits):
         inside_error=inside, leak=leak, cost=about(0.5), completeness_gap=1e-7,
         additivity_gap=0.02, structured_inside_error=inside, structured_leak=leak,
         free_demands=16, free_inside_error=inside / 2, free_leak=leak / 2, free_cost=0.4,
+        gated_inside_error=inside / 1.5, gated_leak=leak / 1.5, pooled_inside_error=inside / 3,
+        departure=1.9, entanglement=0.4, chance_boundedness=0.1, remainder=0.02,
         boundedness=about(0.7), boundedness_in_context=about(0.6), consistency=about(0.8),
         inconsistency=0.3, superposition_error=about(1.5), n50=10, n90=rng.randint(50, 90), n95=120,
         components=rng.randint(150, 400), overlap=0.2,
@@ -145,8 +147,8 @@ def panel(figure, title):
 def test_the_figure_has_a_panel_for_every_question(figure):
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == [
-        "Size of the action fields", "Boundedness", "Consistency", "Superposition error",
-        "Sparsity", "Cost", "Inside error", "Leak", "Frontier: what less leak costs",
+        "Patches a field", "Boundedness", "Consistency", "Superposition error",
+        "Components", "Cost", "Inside error", "Leak", "Frontier: what less leak costs",
     ]  # fmt: skip
     for axes in figure.axes:
         assert axes.get_ylabel()
@@ -176,7 +178,7 @@ def test_panels_show_means_intervals_and_every_picture(figure, sweep):
 
 
 def test_field_size_is_shown_in_patches_and_as_a_share(figure, sweep):
-    axes = panel(figure, "Size of the action fields")
+    axes = panel(figure, "Patches a field")
     sizes = [sweep.layers[i].summary["field_patches"].mean for i in range(3)]
     assert list(axes.containers[0][0].get_ydata()) == pytest.approx(sizes)
     (right,) = axes.child_axes
@@ -186,7 +188,7 @@ def test_field_size_is_shown_in_patches_and_as_a_share(figure, sweep):
 
 
 def test_series_of_one_panel_are_told_apart_without_colour(figure):
-    for title in ("Boundedness", "Sparsity", "Leak"):
+    for title in ("Boundedness", "Components", "Leak"):
         axes = panel(figure, title)
         lines = [container[0] for container in axes.containers]
         assert len({line.get_marker() for line in lines}) == len(lines) > 1
@@ -225,7 +227,7 @@ def test_an_unmeasured_bound_is_left_open():
     bare = made_up()
     layers = tuple(
         replace(layer, pictures=tuple(
-            replace(one, scores=replace(one.scores, free_leak=None, free_inside_error=None))
+            replace(one, scores=replace(one.scores, free_leak=None, gated_leak=None))
             for one in layer.pictures
         ))
         for layer in bare.layers
@@ -286,7 +288,7 @@ def test_a_dark_figure_differs_in_colours_only(figure):
 def test_the_table_has_a_row_a_layer_and_a_column_a_score(sweep, outline, page):
     assert [row.layer for row in rows(sweep)] == list(FACES)
     lines = re.findall(r'<tr id="layer-\d">.*?</tr>', page)
-    columns = [column for group in column_groups(36) for column in group.columns]
+    columns = [column for group in column_groups() for column in group.columns]
     assert len(lines) == 3
     for line, row, layer in zip(lines, rows(sweep), sweep.layers, strict=True):
         cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)]
@@ -300,7 +302,7 @@ def test_the_table_has_a_row_a_layer_and_a_column_a_score(sweep, outline, page):
         assert "±\u00a0" in told["leak"]
         assert told["frontier"].count("line-of") == 3
     for column in columns:
-        assert column.label.replace("\u00ad", "") in outline.words.replace("\u00ad", "")
+        assert column.column.replace("\u00ad", "") in outline.words.replace("\u00ad", "")
         assert column.meaning in outline.words
 
 
@@ -410,6 +412,23 @@ def test_the_terminal_table_has_the_main_scores(sweep):
     assert "…" not in text
     assert not re.search(r"│ +% │", text), "a unit stands on a line of its own"
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_a_sweep_of_what_generates_leads_with_its_own_scores():
+    from rich.console import Console
+
+    sweep = made_up(settings={**made_up().settings, "purpose": "generate"})
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal_table(sweep))
+    text = console.file.getvalue()
+    for word in ("pooled", "depar-", "of", "bound's", "consis-", "tency", "1.90"):
+        assert word in text
+    assert "…" not in text
+    assert "leak" not in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    summary = "".join(piece for piece, _ in sweep_view(sweep).summary)
+    assert "departure over the bound's goes from 1.90" in summary
+    assert "pooled inside error goes from" in summary
 
 
 def spoil(**changes):

@@ -1,10 +1,11 @@
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 
 import pytest
 
 import regional_primitives as rp
 from regional_primitives.decompose.stored import Grid, Manifest
 from regional_primitives.evaluate import Exhibits
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.show import numerals
 from regional_primitives.show.score_table import score_groups
@@ -42,11 +43,7 @@ def test_every_score_is_told_once_with_its_meaning(folder, request):
     rows = [row for group in score_groups(scores, decomposition) for row in group.rows]
     names = [row.name for row in rows]
     assert len(names) == len(set(names))
-    elsewhere = {
-        "inside_error_spread", "leak_spread", "demands", "measured_components", "measured_share",
-        "free_demands", "field_sizes", "top_inside_error",
-    }  # fmt: skip
-    assert set(names) | elsewhere == {field.name for field in fields(scores)}
+    assert set(names) == {score.name for score in TABLE.values() if score.group}
     for row in rows:
         assert row.meaning.endswith(".")
         assert row.good
@@ -71,8 +68,8 @@ def test_values_are_the_scores(scores, decomposition):
     [
         ("psnr", "scikit-image"),
         ("ssim", "scikit-image"),
-        ("additivity_gap", "no demand was optimised freely"),
-        ("free_leak", "no demand was optimised freely"),
+        ("additivity_gap", "no demand was optimised by itself"),
+        ("free_leak", "no demand was optimised by itself"),
         ("stability", "three more fits"),
         ("frontier", "three more fits"),
     ],
@@ -84,14 +81,37 @@ def test_what_was_not_measured_says_why(scores, decomposition, name, reason):
     assert reason in row.value
 
 
-def test_the_summary_is_one_sentence_with_the_key_numbers(decomposition, scores, view):
+PURPOSE_SETTINGS = {"isolate": {"outside_weight": 0.2}, "generate": {"purpose": "generate"}}
+
+
+@pytest.mark.parametrize("purpose", PURPOSE_SETTINGS)
+def test_a_report_says_which_question_it_answers_and_leads_with_its_scores(
+    decomposition, scores, exhibits, purpose
+):
+    provenance = replace(decomposition.provenance, settings=PURPOSE_SETTINGS[purpose])
+    view = report_view(replace(decomposition, provenance=provenance), scores, exhibits)
+    question = {"generate": "What generates S?", "isolate": "What can be changed in S alone?"}
+    assert view.question[0] == question[purpose]
+    assert tuple(row.name for row in view.headlines) == HEADLINES[purpose]
     text = "".join(piece for piece, _ in view.summary)
     key = " ".join(piece for piece, marked in view.summary if marked)
     assert text.count(". ") == 0
     assert text.endswith(".")
     assert f"{decomposition.count} components" in key
-    assert numerals.percent(scores.inside_error) in key
-    assert numerals.percent(scores.leak) in key
+    for row in view.headlines[:2]:
+        assert row.value in key
+    note = next(group.note for group in view.groups if "nobody asked" in group.question)
+    assert ("property of the layer" in note) == (purpose == "generate")
+
+
+def test_what_the_picture_does_not_need_is_told_where_there_is_a_remainder(decomposition, scores):
+    def notes(share):
+        groups = score_groups(replace(scores, remainder=share), decomposition)
+        return " ".join(group.note for group in groups)
+
+    assert "38\u00a0% of the feature is not needed by this picture." in notes(0.38)
+    assert "not needed" not in notes(0.0)
+    assert "not needed" not in notes(None)
 
 
 def test_both_rankings_lead_with_their_strongest(decomposition, exhibits, view):

@@ -13,7 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.evaluate import Comparison, Scores
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.show.report import REPORT
 
 __all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
@@ -37,12 +39,14 @@ def print_run(
         print_json(content)
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
-    table.add_row("inside error", f"{scores.inside_error:.2%}", f"{scores.inside_error_spread:.2%}")
-    table.add_row("leak", f"{scores.leak:.1%}", f"{scores.leak_spread:.1%}")
-    table.add_row("boundedness", f"{scores.boundedness:.2f}")
-    table.add_row("consistency", f"{scores.consistency:.2f}")
-    table.add_row("components for 90 % of the energy", f"{scores.n90} of {scores.components}")
-    table.add_row("evaluations of the tail", f"{scores.evaluations:,}")
+    for score in (TABLE[name] for name in HEADLINES[read_manifest(folder).provenance.purpose]):
+        value, whole, spread = (
+            None if getattr(scores, name, None) is None else form.format(getattr(scores, name))
+            for name, form in (
+                (score.name, score.form), (score.among, " of {:,}"), (score.spread, score.form)
+            )
+        )  # fmt: skip
+        table.add_row(score.phrase, f"{value or 'not measured'}{whole or ''}", spread)
     print_table(table)
     if compared is not None:
         _print_baselines(compared)

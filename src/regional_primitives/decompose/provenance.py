@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +13,7 @@ from msgspec import Meta
 
 from regional_primitives.runtime.storage import AtLeastZero, Count
 
-__all__ = ["Provenance", "current_versions"]
+__all__ = ["Provenance", "current_versions", "purpose_of"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Provenance:
     """Whether every evaluation had to run the whole network."""
 
     @property
+    def purpose(self) -> str:
+        """Which question the run answers, see `purpose_of`."""
+        return purpose_of(self.settings)
+
+    @property
     def picture_in_words(self) -> str:
         """Say which picture it is: `picture seed 8`, or `picture cat.png`; empty if not known."""
         if self.picture_file is not None:
@@ -65,6 +71,16 @@ class Provenance:
     def overhead_ratio(self) -> float:
         """Wall time over the time of the tail's evaluations in the same run; 1 is the limit."""
         return self.wall_seconds / max(self.tail_seconds, 1e-12)
+
+
+def purpose_of(settings: Mapping[str, Any]) -> str:
+    """Return which question a fit answers: `generate`, what generates S, or `isolate`, what can be
+    changed in S alone.
+
+    Settings that do not say tell it by their price of leak; before purposes had names, all had one.
+    """
+    priced = settings.get("outside_weight", 0.1) > 0
+    return settings.get("purpose") or ("isolate" if priced else "generate")
 
 
 def current_versions() -> dict[str, str]:

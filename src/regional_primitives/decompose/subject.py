@@ -143,7 +143,30 @@ class PatchErrors:
         """Return the leak of each demand: 0 where all other pixels stay at the baseline image."""
         return self.of_demands(images, demands)[1]
 
-    def _whole(self, counted: Bool[Tensor, "batch bins"]) -> Float[Tensor, " batch"]:
+    def weighed_leak(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        demands: Bool[Tensor, "batch patches"],
+        weights: Float[Tensor, "batch patches"],
+    ) -> Float[Tensor, " batch"]:
+        """Return the leak of each demand, every patch counted by its weight, above and below.
+
+        Pixels of no patch count whole.
+        """
+        counted = torch.nn.functional.pad(weights * ~demands, (0, 1), value=1.0)
+        strayed = self.per_patch(images, self.baseline_image)
+        return (counted * strayed).sum(1) / self._whole(counted)
+
+    def wholes(
+        self, demands: Bool[Tensor, "batch patches"]
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        """Return what inside error and leak of each demand are divided by: ‖x − x0‖² there."""
+        asked = torch.nn.functional.pad(demands, (0, 1))
+        return self._whole(asked), self._whole(~asked)
+
+    def _whole(
+        self, counted: Bool[Tensor, "batch bins"] | Float[Tensor, "batch bins"]
+    ) -> Float[Tensor, " batch"]:
         least = _FLOOR * self.departure.sum()
         return (counted * self.departure).sum(1).clamp_min(least)
 

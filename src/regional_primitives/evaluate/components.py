@@ -20,6 +20,7 @@ from regional_primitives.runtime.streams import stream
 __all__ = [
     "ComponentEffects",
     "bounded_share",
+    "chance_share",
     "component_patterns",
     "field_masks",
     "measure_components",
@@ -113,6 +114,16 @@ def bounded_share(
     """Return which share of each change's energy lies inside its mask."""
     energy = changes.square().sum(1)
     return (energy * masks).sum((1, 2)) / energy.sum((1, 2)).clamp_min(1e-20)
+
+
+def chance_share(decomposition: Decomposition) -> Float[Tensor, " components"]:
+    """Return which share of ‖x − x0‖² each action field holds.
+
+    That is what a component is bounded by chance, if it changes a little of all: the area of the
+    field would say the same of a picture that departs from the baseline alike everywhere.
+    """
+    departure = (decomposition.image - decomposition.baseline_image).square().sum(0)
+    return (field_masks(decomposition) * departure).sum((1, 2)) / departure.sum()
 
 
 def _agreement(changes: Float[Tensor, "contexts pixels"]) -> tuple[float, float]:

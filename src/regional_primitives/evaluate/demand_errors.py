@@ -21,6 +21,10 @@ class DemandErrors:
     inside: Float[Tensor, " demands"]
     leak: Float[Tensor, " demands"]
     cost: Float[Tensor, " demands"]
+    inside_whole: Float[Tensor, " demands"]
+    """What the inside error is a share of: ‖x − x0‖² in the patches of S."""
+    leak_whole: Float[Tensor, " demands"]
+    """What the leak is a share of: ‖x − x0‖² everywhere else."""
     partial: Bool[Tensor, " demands"]
     """Of the full demand nothing is outside, so that it has no leak."""
     images: Float[Tensor, "demands channels height width"]
@@ -34,6 +38,17 @@ class DemandErrors:
     def mean_leak(self) -> float:
         """The mean over demands that leave something out; 0 of none."""
         return mean(self.leak[self.partial])
+
+    @property
+    def pooled_inside(self) -> float:
+        """Squared errors of all demands over their departures, so that blank ones weigh nothing."""
+        return float((self.inside * self.inside_whole).sum() / self.inside_whole.sum())
+
+    @property
+    def pooled_leak(self) -> float:
+        """The same of the leak, over demands that leave something out; 0 of none."""
+        leak, whole = self.leak[self.partial], self.leak_whole[self.partial]
+        return float((leak * whole).sum() / whole.sum()) if len(whole) else 0.0
 
 
 def demand_errors(
@@ -55,6 +70,7 @@ def demand_errors(
         errors.inside(images, demands),
         errors.outside(images, demands),
         (features - decomposition.baseline_units).abs().sum(1) / departure,
+        *errors.wholes(demands),
         ~demands.all(1),
         images,
     )

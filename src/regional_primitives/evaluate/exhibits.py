@@ -18,8 +18,8 @@ from regional_primitives.evaluate.components import (
     field_masks,
     removal_changes,
 )
+from regional_primitives.evaluate.evaluation import Evaluation
 from regional_primitives.evaluate.quality import structural_change
-from regional_primitives.evaluate.scores import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.settings import settings_or

@@ -6,26 +6,31 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.bound import demand_objective, optimise_freely
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.components import component_patterns, measure_components
-from regional_primitives.evaluate.demand_errors import demand_errors
+from regional_primitives.evaluate.bounds import bound_scores
+from regional_primitives.evaluate.components import (
+    chance_share,
+    component_patterns,
+    measure_components,
+)
+from regional_primitives.evaluate.demand_errors import demand_errors, mean
 from regional_primitives.evaluate.energy import count_for, field_sizes
+from regional_primitives.evaluate.evaluation import Evaluation
 from regional_primitives.evaluate.quality import visual_quality
 from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
 from regional_primitives.evaluate.relations import field_overlap, mean_field_overlap
-from regional_primitives.evaluate.scores import Evaluation, Scores
+from regional_primitives.evaluate.scores import Scores
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "excused", "top_counts"]
 
 
 @ordinary()
@@ -59,24 +64,71 @@ def evaluate(
 
 
 def _measured(
-    decomposition: Decomposition, generator: Generator, settings: Evaluation, progress: Progress
+    whole: Decomposition, generator: Generator, settings: Evaluation, progress: Progress
 ) -> Scores:
-    errors = PatchErrors.of(
-        decomposition.image, decomposition.baseline_image, decomposition.regions
+    parts = whole.without(whole.remainder)
+    demands = held_out_demands(parts.regions, settings.demands, settings.seed, within=parts.patches)
+    few = demands[~demands.all(1)][: settings.free_demands]
+    return Scores(
+        **_demand_scores(parts, generator, demands),
+        **bound_scores(parts, generator, few, settings.free_steps, progress),
+        **_axiom_scores(whole, parts, generator, settings, progress),
+        **_sparsity_scores(whole, parts),
+        top_inside_error=_top_inside_error(parts, generator, demands),
+        **_refitted(parts, generator, demands, settings, progress),
+        evaluations=whole.provenance.evaluations,
+        overhead_ratio=whole.provenance.overhead_ratio,
     )
-    whole, decomposition = decomposition, decomposition.without(decomposition.remainder)
-    demands = held_out_demands(
-        decomposition.regions, settings.demands, settings.seed, within=decomposition.patches
-    )
-    answered = demand_errors(
-        decomposition, generator, demands, decomposition.minimal_units(demands)
-    )
-    inside, leak, cost = answered.all
-    partial = answered.partial
-    measured = min(settings.components, decomposition.count)
-    patterns = component_patterns(decomposition, generator, list(range(decomposition.count)))
+
+
+def _demand_scores(
+    parts: Decomposition, generator: Generator, demands: Bool[Tensor, "demands patches"]
+) -> dict[str, Any]:
+    found = demand_errors(parts, generator, demands, parts.minimal_units(demands))
+    inside, leak = found.inside, found.leak[found.partial]
+    errors = PatchErrors.of(parts.image, parts.baseline_image, parts.regions)
+    stray = errors.weighed_leak(found.images, demands, 1 - excused(parts, demands))
+    psnr, ssim = visual_quality(parts, demands, found.images)
+    return {
+        "demands": len(demands),
+        "inside_error": float(inside.mean()),
+        "inside_error_spread": float(inside.std(correction=0)),
+        "pooled_inside_error": found.pooled_inside,
+        "leak": found.mean_leak,
+        "leak_spread": float(leak.std(correction=0)) if len(leak) else 0.0,
+        "pooled_leak": found.pooled_leak,
+        "stray": mean(stray[found.partial]),
+        "cost": float(found.cost.mean()),
+        "psnr": psnr,
+        "ssim": ssim,
+    }
+
+
+def excused(
+    decomposition: Decomposition, demands: Bool[Tensor, "demands patches"]
+) -> Float[Tensor, "demands patches"]:
+    """Return a_j of each demand: which share of what patch j holds comes along with S by OR's law.
+
+    That is Σ ‖Δf_T‖² over the fields T of patch j that S meets, over that of all its fields; 0 of a
+    patch in no field.
+    """
+    fields = decomposition.action_fields.double()
+    energy = decomposition.strengths.double().square()
+    switched_on = (demands.double() @ fields.T > 0) * energy
+    return ((switched_on @ fields) / (energy @ fields).clamp_min(1e-300)).float()
+
+
+def _axiom_scores(
+    whole: Decomposition,
+    parts: Decomposition,
+    generator: Generator,
+    settings: Evaluation,
+    progress: Progress,
+) -> dict[str, Any]:
+    measured = min(settings.components, parts.count)
+    patterns = component_patterns(parts, generator, list(range(parts.count)))
     effects = measure_components(
-        decomposition,
+        parts,
         generator,
         patterns,
         measured,
@@ -84,98 +136,42 @@ def _measured(
         seed=settings.seed,
         progress=progress,
     )
-    change = decomposition.image - decomposition.baseline_image
-    departure = change.square().sum()
+    change = whole.image - whole.baseline_image
+    rest = change - patterns.sum(0)
     if whole.remainder is not None:
-        change = change - component_patterns(whole, generator, [whole.remainder])[0]
-    energy = decomposition.strengths.double().square()
-    psnr, ssim = visual_quality(decomposition, demands, answered.images)
-    return Scores(
-        inside_error=float(inside.mean()),
-        leak=answered.mean_leak,
-        cost=float(cost.mean()),
-        completeness_gap=_completeness_gap(whole),
-        **_free_bound(decomposition, generator, demands[partial], settings, progress),
-        boundedness=effects.mean(effects.boundedness),
-        boundedness_in_context=effects.mean(effects.boundedness_in_context),
-        consistency=effects.mean(effects.consistency),
-        inconsistency=effects.mean(effects.inconsistency),
-        superposition_error=float((change - patterns.sum(0)).square().sum() / departure),
-        n50=count_for(energy, 0.50),
-        n90=count_for(energy, 0.90),
-        n95=count_for(energy, 0.95),
-        components=decomposition.count,
-        overlap=mean_field_overlap(
-            field_overlap(decomposition.action_fields), decomposition.strengths
-        ),
-        field_sizes=field_sizes(decomposition),
-        top_inside_error=_top_inside_error(decomposition, generator, errors, demands),
-        **_refitted(decomposition, generator, demands, settings, progress),
-        psnr=psnr,
-        ssim=ssim,
-        evaluations=decomposition.provenance.evaluations,
-        overhead_ratio=decomposition.provenance.overhead_ratio,
-        inside_error_spread=float(inside.std(correction=0)),
-        leak_spread=float(leak[partial].std(correction=0)) if bool(partial.any()) else 0.0,
-        demands=len(demands),
-        measured_components=measured,
-        measured_share=float(energy[:measured].sum() / energy.sum()),
-    )
-
-
-def _completeness_gap(decomposition: Decomposition) -> float:
-    whole = decomposition.combine_units(torch.ones(1, decomposition.count))
-    departure = (decomposition.feature_units - decomposition.baseline_units).norm()
-    return float((whole - decomposition.feature_units).norm() / departure)
-
-
-def _free_bound(
-    decomposition: Decomposition,
-    generator: Generator,
-    demands: Bool[Tensor, "demands patches"],
-    settings: Evaluation,
-    progress: Progress,
-) -> dict[str, Any]:
-    names = ("structured_inside_error", "structured_leak")
-    free_names = ("free_inside_error", "free_leak", "free_cost")
-    demands = demands[: settings.free_demands]
-    if len(demands) == 0:
-        return {"free_demands": 0, **dict.fromkeys(("additivity_gap", *names, *free_names))}
-    fit = decomposition.provenance.settings
-    weights = fit.get("outside_weight", 0.1), fit.get("cost_weight", 0.05)
-    start = decomposition.minimal_units(demands)
-    device = generator.device
-    on_device = PatchErrors.of(
-        decomposition.image.to(device),
-        decomposition.baseline_image.to(device),
-        decomposition.regions,
-    )
-    free = optimise_freely(
-        generator,
-        on_device,
-        decomposition.feature_units.to(device),
-        decomposition.baseline_units.to(device),
-        demands.to(device),
-        start.to(device),
-        outside_weight=weights[0],
-        cost_weight=weights[1],
-        steps=settings.free_steps,
-        progress=progress,
-    ).cpu()
-
-    def measured(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return demand_errors(decomposition, generator, demands, features).all
-
-    bound, structured = measured(free), measured(start)
-    # Over the objective at f0, which is 1: all of the error, and neither leak nor cost. Measured
-    # there, it would be 0 for demands where the picture is the baseline picture.
-    gap = demand_objective(*structured, *weights) - demand_objective(*bound, *weights)
+        rest = rest - component_patterns(whole, generator, [whole.remainder])[0]
+    missing = whole.combine_units(torch.ones(1, whole.count)) - whole.feature_units
+    energy = parts.strengths.double().square()
     return {
-        "free_demands": len(demands),
-        "additivity_gap": float(gap.mean()),
-        **dict(zip(names, (float(s.mean()) for s in structured[:2]), strict=True)),
-        **dict(zip(free_names, (float(s.mean()) for s in bound), strict=True)),
+        "completeness_gap": float(missing.norm() / _departure(whole)),
+        "boundedness": effects.mean(effects.boundedness),
+        "boundedness_in_context": effects.mean(effects.boundedness_in_context),
+        "chance_boundedness": effects.mean(chance_share(parts)),
+        "consistency": effects.mean(effects.consistency),
+        "inconsistency": effects.mean(effects.inconsistency),
+        "superposition_error": float(rest.square().sum() / change.square().sum()),
+        "measured_components": measured,
+        "measured_share": float(energy[:measured].sum() / energy.sum()),
     }
+
+
+def _sparsity_scores(whole: Decomposition, parts: Decomposition) -> dict[str, Any]:
+    energy = parts.strengths.double().square()
+    left = 0.0 if whole.remainder is None else float(whole.strengths[whole.remainder])
+    return {
+        "components": parts.count,
+        "n50": count_for(energy, 0.50),
+        "n90": count_for(energy, 0.90),
+        "n95": count_for(energy, 0.95),
+        "remainder": (left / float(_departure(whole))) ** 2,
+        "overlap": mean_field_overlap(field_overlap(parts.action_fields), parts.strengths),
+        "field_sizes": field_sizes(parts),
+    }
+
+
+def _departure(decomposition: Decomposition) -> Float[Tensor, ""]:
+    """Return ‖f − f0‖."""
+    return (decomposition.feature_units - decomposition.baseline_units).norm()
 
 
 def _refitted(
@@ -186,11 +182,9 @@ def _refitted(
     progress: Progress,
 ) -> dict[str, Any]:
     if not settings.refits:
-        return dict.fromkeys(("stability", "unit_stability", "frontier"))
+        return {}
     second = second_fit(decomposition, generator, progress)
-    fields_alike, units_alike = stability(
-        decomposition.without(decomposition.remainder), second.without(second.remainder)
-    )
+    fields_alike, units_alike = stability(decomposition, second.without(second.remainder))
     points = []
     for price, result in frontier_fits(decomposition, generator, progress):
         answered = demand_errors(result, generator, demands, result.minimal_units(demands))
@@ -211,16 +205,15 @@ def top_counts(count: int) -> list[int]:
 
 
 def _top_inside_error(
-    decomposition: Decomposition,
-    generator: Generator,
-    errors: PatchErrors,
-    demands: Bool[Tensor, "demands patches"],
+    decomposition: Decomposition, generator: Generator, demands: Bool[Tensor, "demands patches"]
 ) -> dict[int, float]:
+    errors = PatchErrors.of(
+        decomposition.image, decomposition.baseline_image, decomposition.regions
+    )
     asked = (demands.float() @ decomposition.action_fields.float().T > 0).float()
     result = {}
     for kept in top_counts(decomposition.count):
-        scales = asked * (torch.arange(decomposition.count) < kept)
-        features = decomposition.combine_units(scales)
+        features = decomposition.combine_units(asked * (torch.arange(decomposition.count) < kept))
         images = generator.render(features)
         result[kept] = float(errors.inside(images, demands).mean())
     return result

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any
 
 from msgspec import Meta
 
+from regional_primitives.decompose.provenance import purpose_of
 from regional_primitives.decompose.stored import Grid, Side
 from regional_primitives.errors import StorageError
-from regional_primitives.evaluate.scores import Scores
+from regional_primitives.evaluate.scores import TABLE, Score, Scores
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators.feature import FeatureShape, unit_count
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import AtLeastZero, read_json, typed, write_json
 
-__all__ = ["SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
+__all__ = ["AVERAGED", "SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
 
 SWEEP = "sweep.json"
 """The file whose presence makes a folder a sweep's folder."""
 SCHEMA_VERSION = 1
 
+_DERIVED = {
+    "field_patches": Score(
+        "Patches a field",
+        "How many patches an action field has, mean weighted by squared strength.",
+        unit="decimal",
+        good="no target",
+    ),
+    "field_share": Score(
+        "Share of the grid", "The same over all patches of the picture.", good="no target"
+    ),
+    "n90_per_unit": Score(
+        "n90 / units",
+        "n90 over the number of units of the feature, which changes with the layer.",
+        good="small",
+    ),
+    "wall_seconds": Score(
+        "Time of a fit",
+        "Wall time, one process a fit; other work on the machine makes it longer.",
+        unit="seconds",
+        good="short",
+    ),
+}
+AVERAGED = TABLE | {name: replace(score, name=name) for name, score in _DERIVED.items()}
+"""What can be averaged over pictures: scores, and what follows from them and from the fit."""
 
 _Link = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*\Z")]
 """A path below a folder, of the names that `sweep` gives."""
@@ -47,25 +72,25 @@ class PictureScores(_Picture):
     scores: Scores
 
     def numbers(self, patches: int, units: int) -> dict[str, float]:
-        """Return all that can be averaged over pictures: single scores, and what follows from them.
+        """Return all of `AVERAGED` that was measured, by name.
 
-        `field_patches` is the energy-weighted mean number of patches in an action field,
-        `field_share` the same over all patches, `n90_per_unit` is n90 over the feature's units.
+        Args:
+            patches: of the picture.
+            units: of the feature.
         """
         found = {
             name: float(value)
             for name, value in self.scores.to_dict().items()
             if isinstance(value, (int, float))
         }
+        found["wall_seconds"] = self.wall_seconds
         sizes = self.scores.field_sizes
-        field_patches = sum(size * share for size, share in sizes.items()) / sum(sizes.values())
-        return {
-            "wall_seconds": self.wall_seconds,
-            "field_patches": field_patches,
-            "field_share": field_patches / patches,
-            "n90_per_unit": self.scores.n90 / units,
-            **found,
-        }
+        if sizes:
+            mean = sum(size * share for size, share in sizes.items()) / sum(sizes.values())
+            found |= {"field_patches": mean, "field_share": mean / patches}
+        if "n90" in found:
+            found["n90_per_unit"] = found["n90"] / units
+        return found
 
 
 @dataclass(frozen=True)
@@ -180,6 +205,11 @@ class SweepScores(_Sweep):
 
     layers: tuple[LayerScores, ...]
 
+    @property
+    def purpose(self) -> str:
+        """Which question the runs answer, see `purpose_of`."""
+        return purpose_of(self.settings)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what sweep.json holds."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -218,7 +248,6 @@ class SweepScores(_Sweep):
 _Dictionaries = Annotated[list[dict[str, Any]], Meta(min_length=1)]
 _Shape = Annotated[list[Side | list[Side]], Meta(min_length=1)]
 _OF_A_PICTURE = {field.name for field in fields(_Picture)}
-_OF_SCORES = {field.name for field in fields(Scores)}
 
 
 def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
@@ -241,8 +270,5 @@ def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
 
 
 def _picture(content: Mapping[str, Any]) -> PictureScores:
-    own, measured = (
-        {name: content[name] for name in names & content.keys()}
-        for names in (_OF_A_PICTURE, _OF_SCORES)
-    )
-    return PictureScores(**vars(typed(own, _Picture)), scores=Scores.from_dict(measured))
+    own = {name: content[name] for name in _OF_A_PICTURE & content.keys()}
+    return PictureScores(**vars(typed(own, _Picture)), scores=Scores.from_dict(content))

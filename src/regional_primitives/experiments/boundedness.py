@@ -16,7 +16,12 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.components import bounded_share, component_patterns, field_masks
+from regional_primitives.evaluate.components import (
+    bounded_share,
+    chance_share,
+    component_patterns,
+    field_masks,
+)
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean, selected
@@ -144,7 +149,6 @@ def boundedness(
     patterns = component_patterns(ordered, generator, list(range(count)))
     errors = PatchErrors.of(ordered.image, ordered.baseline_image, ordered.regions)
     by_patch = errors.per_patch(patterns, torch.zeros_like(ordered.image))
-    change = (ordered.image - ordered.baseline_image).expand(count, -1, -1, -1)
     rows, maps = [], []
     for k in range(measured):
         changes = in_contexts(ordered, generator, k, contexts=contexts, seed=seed).changes
@@ -159,7 +163,7 @@ def boundedness(
         field_sizes=ordered.action_fields[:count].sum(1),
         alone=_agreement(patterns, masks),
         in_context=Agreement(*torch.tensor(rows).T),
-        chance=bounded_share(change, masks.float()),
+        chance=chance_share(ordered)[:count],
         patch_shares=by_patch[:, :-1] / by_patch.sum(1, keepdim=True).clamp_min(1e-20),
         image=ordered.image,
         image_range=ordered.provenance.image_range,

@@ -45,31 +45,35 @@ def _figures(decomposition: Decomposition, scores: Scores) -> Iterator[tuple[Any
     """Yield each figure, its text alternative, and its caption; the remainder is in none."""
     exact = form.is_exact(decomposition)
     decomposition = form.apart(decomposition)
-    yield (
-        plots.plot_sparsity(decomposition, scores),
-        f"Sparsity curve: {scores.n50} components carry half of the strength.",
-        "The further left the curve rises, the fewer components matter. Of "
-        f"{numerals.count(scores.components)}, {numerals.count(scores.n50)} carry half of the "
-        f"summed squared strength and {numerals.count(scores.n90)} carry 90 %.",
-    )
-    last = max(scores.top_inside_error)
-    remaining = numerals.percent(scores.top_inside_error[last])
-    yield (
-        plots.plot_top_error(scores),
-        f"Inside error by the number of components kept; all leave {remaining}.",
-        "How wrong the demanded patches are when only the K strongest components are kept, on the "
-        f"{'scores’' if exact else 'held-out'} demands; all {numerals.count(last)} leave "
-        f"{remaining}. 100 % is as wrong as the baseline. A long flat start means "
-        "that no handful of components makes the picture.",
-    )
-    largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
-    most = numerals.percent(scores.field_sizes[largest])
-    yield (
-        plots.plot_field_sizes(decomposition, scores),
-        f"Strength by size of the action field; most, {most}, at {numerals.patches(largest)}.",
-        "Small fields say that the layer works locally, large ones that it decides over whole "
-        f"areas at once. The largest part, {most}, is in fields of {numerals.patches(largest)}.",
-    )
+    if scores.components and scores.n50 and scores.n90:
+        yield (
+            plots.plot_sparsity(decomposition, scores),
+            f"Sparsity curve: {scores.n50} components carry half of the strength.",
+            "The further left the curve rises, the fewer components matter. Of "
+            f"{numerals.count(scores.components)}, {numerals.count(scores.n50)} carry half of the "
+            f"summed squared strength and {numerals.count(scores.n90)} carry 90 %.",
+        )
+    if scores.top_inside_error:
+        last = max(scores.top_inside_error)
+        remaining = numerals.percent(scores.top_inside_error[last])
+        yield (
+            plots.plot_top_error(scores),
+            f"Inside error by the number of components kept; all leave {remaining}.",
+            "How wrong the demanded patches are when only the K strongest components are kept, on "
+            f"the {'scores’' if exact else 'held-out'} demands; all {numerals.count(last)} leave "
+            f"{remaining}. 100 % is as wrong as the baseline. A long flat start means "
+            "that no handful of components makes the picture.",
+        )
+    if scores.field_sizes:
+        largest = max(scores.field_sizes, key=lambda size: scores.field_sizes[size])
+        most = numerals.percent(scores.field_sizes[largest])
+        yield (
+            plots.plot_field_sizes(decomposition, scores),
+            f"Strength by size of the action field; most, {most}, at {numerals.patches(largest)}.",
+            "Small fields say that the layer works locally, large ones that it decides over whole "
+            f"areas at once. The largest part, {most}, is in fields of "
+            f"{numerals.patches(largest)}.",
+        )
     if decomposition.noise is not None:
         above, count = int(decomposition.significant.sum()), decomposition.count
         yield (

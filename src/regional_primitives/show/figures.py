@@ -36,9 +36,11 @@ def draw_figures(
     figures = {
         "overview": plot_overview(decomposition, exhibits),
         "sparsity": plots.plot_sparsity(components, scores),
-        "top_error": plots.plot_top_error(scores),
-        "field_sizes": plots.plot_field_sizes(components, scores),
     }
+    if scores.top_inside_error:
+        figures["top_error"] = plots.plot_top_error(scores)
+    if scores.field_sizes:
+        figures["field_sizes"] = plots.plot_field_sizes(components, scores)
     if components.noise is not None:
         figures["noise"] = noise_plots.plot_noise(components)
     if len(decomposition.history):

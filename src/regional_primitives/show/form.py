@@ -19,7 +19,9 @@ __all__ = [
     "held_in_words",
     "indices",
     "is_exact",
+    "leak_in_words",
     "noise_in_words",
+    "question_in_words",
     "remainder_in_words",
 ]
 
@@ -27,6 +29,29 @@ __all__ = [
 def is_exact(decomposition: Decomposition) -> bool:
     """Whether the components are exact interactions of chosen patches."""
     return decomposition.provenance.method == "exact"
+
+
+def question_in_words(decomposition: Decomposition) -> tuple[str, str]:
+    """Say which question the run answers, and what that leaves open."""
+    if decomposition.provenance.purpose == "generate":
+        return "What generates S?", (
+            "Components are fitted to generate the patches S that are asked for with as little of "
+            "the feature as will do, whatever else they bring along."
+        )
+    return "What can be changed in S alone?", (
+        "Components are fitted to generate the patches S that are asked for and to leave all "
+        "others as they are, as edits need it."
+    )
+
+
+def leak_in_words(decomposition: Decomposition) -> str:
+    """Say what leak is in this run: an error, or a property of the layer."""
+    if decomposition.provenance.purpose == "generate":
+        return (
+            "Here leak is no error but a property of the layer: a demand generates all of every "
+            "component that it touches. Read it beside that of features made for one demand each."
+        )
+    return "For an edit, all that changes unasked is an error."
 
 
 def apart(decomposition: Decomposition) -> Decomposition:
@@ -65,9 +90,9 @@ def remainder_in_words(decomposition: Decomposition) -> str:
     return f"the remainder of the {were} not chosen"
 
 
-def demands_in_words(decomposition: Decomposition, count: int) -> str:
+def demands_in_words(decomposition: Decomposition, count: int | None) -> str:
     """Say which demands the scores are means over, and whether the fit saw them."""
-    drawn = f"Means over {numerals.count(count)} random demands"
+    drawn = f"Means over {'' if count is None else f'{numerals.count(count)} '}random demands"
     spread = "; ± is one standard deviation over these demands, all of one picture."
     if not is_exact(decomposition):
         return f"{drawn} that the fit never saw{spread}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.experiments import PictureComparison
 from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
@@ -23,22 +24,12 @@ from regional_primitives.show.comparison_table import NumberRow, number_rows
 from regional_primitives.show.outlines import borders, outline, surroundings
 from regional_primitives.show.pixels import bytes_of, data_uri, png
 from regional_primitives.show.report import fill_template
-from regional_primitives.show.score_table import ScoreRow, score_rows
+from regional_primitives.show.score_table import ScoreRow, score_rows, write
 
 __all__ = ["in_notebook"]
 
 _COMPONENTS = 12
 """Strongest components that are shown."""
-_HEADLINES = (
-    "inside_error",
-    "leak",
-    "boundedness",
-    "consistency",
-    "superposition_error",
-    "n90",
-    "stability",
-)
-"""Scores that stand beside a decomposition; `Scores` itself shows all."""
 _WIDTH = 128.0
 """CSS pixels of a picture's width."""
 
@@ -145,18 +136,12 @@ def _decomposition(d: Decomposition) -> str:
             components=cards,
             components_title=f"The {len(strongest)} strongest of {components.count} components"
             + (", and what each makes of the baseline picture alone" if held else ""),
-            scores=() if scores is None else _headlines(scores),
+            scores=()
+            if scores is None
+            else tuple(
+                row for row in score_rows(scores, HEADLINES[origin.purpose]) if row.measured
+            ),
         ),
-    )
-
-
-def _headlines(scores: Scores) -> tuple[ScoreRow, ...]:
-    """Choose the scores beside a decomposition, without what was not measured."""
-    rows = [row for row in score_rows(scores, _HEADLINES) if row.measured]
-    # Alone, without the rows above it, its label says too little.
-    return tuple(
-        replace(row, label="Components for 90\u00a0% of the energy") if row.name == "n90" else row
-        for row in rows
     )
 
 
@@ -241,7 +226,7 @@ def _scores(scores: Scores) -> str:
     return fill_template(
         "notebook_table.html",
         TableView(
-            title=f"Scores of {numerals.count(scores.components)} components",
+            title=f"Scores of {write(TABLE['components'], scores.components)} components",
             columns=("score", "value", "good is", "what it says"),
             rows=tuple(
                 (row.label, f"{row.value} {row.spread}".strip(), row.good, row.meaning)

@@ -70,6 +70,8 @@ def plot_sparsity(decomposition: Decomposition, scores: Scores, axes: Axes | Non
     axes.plot(kept, carried, color=LIGHT.series[0], linewidth=2)
     for name, share in (("n50", 50), ("n90", 90), ("n95", 95)):
         count = getattr(scores, name)
+        if count is None:
+            continue
         axes.plot([count, count], [0, share], color=LIGHT.muted, linewidth=0.8, linestyle=":")
         axes.plot(count, share, "o", color=LIGHT.series[0], markersize=6)
         axes.annotate(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from regional_primitives.evaluate.scores import TABLE, Score
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED
 from regional_primitives.experiments.transfer import PAPER_COUNTS, PAPER_SHARE
@@ -42,8 +43,8 @@ class Line:
 
 
 _PER_FORM = (
-    ("Sparsity", "sparsity", "components", "components that are not zero", "{:.0f}"),
-    ("Sparsity", "sparsity", "n90", "… strongest ones that carry 90 % of the energy", "{:.0f}"),
+    ("Sparsity", "sparsity", "components", "components that are not zero", ""),
+    ("Sparsity", "sparsity", "n90", "", ""),
     ("Sparsity", "sparsity", "under_5_percent", "… share of them under 5 % of the strongest",
      "{:.0%}"),
     ("Sparsity", "sparsity", "mean_order", "patches in a field, weighted by energy", "{:.2f}"),
@@ -52,15 +53,13 @@ _PER_FORM = (
     ("Sparsity", "sparsity", "noise_floor",
      "noise floor over the strongest component, at its loudest order", "{:.0%}"),
     ("Sparsity", "sparsity", "above_noise", "components above the noise of their order", "{:.0f}"),
-    ("Spatial boundedness", "boundedness", "boundedness",
-     "share of ‖Δx‖² inside the field, alone", "{:.2f}"),
-    ("Spatial boundedness", "boundedness", "boundedness_in_context", "… in context", "{:.2f}"),
+    ("Spatial boundedness", "boundedness", "boundedness", "", ""),
+    ("Spatial boundedness", "boundedness", "boundedness_in_context", "", ""),
     ("Spatial boundedness", "boundedness", "boundedness_chance", "… by chance", "{:.2f}"),
-    ("Consistency", "consistency", "consistency", "mean cosine between contexts", "{:.2f}"),
+    ("Consistency", "consistency", "consistency", "", ""),
     ("Superposition", "superposition", "inside_error",
      "error of the picture of all components together", "{:.1%}"),
-    ("Superposition", "superposition", "superposition_error",
-     "error of the sum of their patterns", "{:.1%}"),
+    ("Superposition", "superposition", "superposition_error", "", ""),
     ("Regional control", "control", "share_inside_inside_x0",
      "share of the change inside the region, its components removed", "{:.2f}"),
     ("Regional control", "control", "random_share_inside_inside_x0",
@@ -79,6 +78,7 @@ _PER_FORM = (
     ("Cost", "spent", "evaluations", "forward-and-backward evaluations a picture", "{:,.0f}"),
     ("Cost", "spent", "seconds", "seconds a picture", "{:,.1f}"),
 )  # fmt: skip
+"""What is a score of a run has its label and form from there."""
 _ADDITIVITY = {
     "free": "each demand optimised by itself",
     "raw": "raw transform, all components",
@@ -90,11 +90,12 @@ _ADDITIVITY = {
 def reproduction_lines(result: Reproduction) -> list[Line]:
     """List the numbers that the paper's experiments are about, mean ± half the 95 % interval."""
     lines = []
-    for experiment, name, key, score, form in _PER_FORM:
+    for experiment, name, key, label, form in _PER_FORM:
         found = [result.per_form[route].get(name) for route in (STRUCTURED, EXACT)]
         if any(found):
-            cells = [told(one.summary.get(key) if one else None, form) for one in found]
-            lines.append(Line(experiment, score, *cells))
+            row = TABLE.get(key, Score(label, "", plain=form))
+            cells = [told(one.summary.get(key) if one else None, form or row.form) for one in found]
+            lines.append(Line(experiment, label or row.phrase, *cells))
     lines += _additivity(result)
     if result.transfer is not None:
         lines += _transfer(result.transfer.summary, result.transfer.a, result.transfer.b)
@@ -125,11 +126,11 @@ def _additivity(result: Reproduction) -> list[Line]:
     if result.about["exact"]["form"] == "raw":
         ways = {key: way for key, way in ways.items() if not key.startswith("sparse")}
     lines = []
-    for measure, form in (("inside error", "{:.2%}"), ("leak", "{:.1%}")):
+    for measure in ("inside_error", "leak"):
         for key, way in ways.items():
-            summary = result.additivity.summary.get(f"{key}_{measure.replace(' ', '_')}")
-            score = f"{measure}: {way}" if key == "free" else f"… {way}"
-            cells = (told(summary, form), "")
+            summary = result.additivity.summary.get(f"{key}_{measure}")
+            score = f"{TABLE[measure].phrase}: {way}" if key == "free" else f"… {way}"
+            cells = (told(summary, TABLE[measure].form), "")
             lines.append(
                 Line("Linear additivity", score, *cells if key == "structured" else cells[::-1])
             )

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Scores
+from regional_primitives.evaluate.scores import TABLE, Score, Scores
 from regional_primitives.show import form, numerals
-from regional_primitives.show.score_entries import GROUPS, OURS, TOLD_ELSEWHERE, Entry
 
-__all__ = ["ScoreGroup", "ScoreRow", "score_groups", "score_rows"]
+__all__ = ["ScoreGroup", "ScoreRow", "score_groups", "score_rows", "write", "write_mean"]
+
+_WRITE = {
+    "share": numerals.percent,
+    "decimal": numerals.decimal,
+    "count": numerals.count,
+    "ratio": numerals.times,
+    "decibels": lambda value: f"{value:.1f}\u00a0dB",
+    "seconds": numerals.seconds,
+    "curve": lambda points: f"{len(points)} fits",
+}
+"""By the unit of a score."""
+
+
+def write(score: Score, value: Any) -> str:
+    """Write a score's value as a page has it, or why it is missing."""
+    return score.missing if value is None else _WRITE[score.unit](value)
+
+
+def write_mean(score: Score, mean: float) -> str:
+    """Write a mean over pictures; that of counts is no whole number."""
+    return numerals.decimal(mean) if score.unit == "count" else write(score, mean)
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,7 @@ class ScoreGroup:
 
 
 def score_groups(scores: Scores, decomposition: Decomposition) -> tuple[ScoreGroup, ...]:
-    """Group all scores; one that this table does not know yet stands under its own name.
+    """Group all scores by the question that they answer.
 
     Args:
         scores: what is told.
@@ -49,40 +69,47 @@ def score_groups(scores: Scores, decomposition: Decomposition) -> tuple[ScoreGro
     exact = form.is_exact(decomposition)
     questions = {
         "demands": (
-            "Asked for some patches, does it generate these and no others?",
+            "Asked for some patches, does it generate these?",
             form.demands_in_words(decomposition, scores.demands),
         ),
+        "leak": ("What comes along that nobody asked for?", form.leak_in_words(decomposition)),
         "bound": (
             "How far from the best possible?",
-            f"{numerals.count(scores.free_demands)} of {'these' if exact else 'the held-out'} "
-            "demands, each also optimised on its own, without components.",
+            _optimised(scores, "these" if exact else "the held-out"),
         ),
         "axioms": ("Do the paper's axioms hold?", _measured(scores, decomposition)),
-        "sparsity": ("How few components say most of it?", _strength(decomposition)),
+        "sparsity": ("How few components say most of it?", _strength(scores, decomposition)),
         "refits": ("Would another fit say the same?", ""),
         "effort": ("What did it take?", ""),
     }
-    groups = [
-        _group(scores, *questions[name], entries, exact=exact) for name, entries in GROUPS.items()
-    ]
-    known = {entry.name for group in GROUPS.values() for entry in group} | TOLD_ELSEWHERE
-    rest = tuple(
-        Entry(name, name.replace("_", " "), _plain, "", OURS, "")
-        for name in scores.to_dict()
-        if name not in known
-    )
-    if rest:
-        groups.append(_group(scores, "Further scores", "", rest, exact=exact))
-    return tuple(groups)
+    return tuple(
+        ScoreGroup(*words, tuple(_row(scores, one, exact) for one in TABLE.values()
+                                 if one.group == group))
+        for group, words in questions.items()
+    )  # fmt: skip
 
 
-def score_rows(scores: Scores, names: Sequence[str] | None = None) -> tuple[ScoreRow, ...]:
+def score_rows(scores: Scores, names: Iterable[str] | None = None) -> tuple[ScoreRow, ...]:
     """Return the rows of these scores, or of all, in the words of the structured form."""
-    rows = [_row(scores, entry, exact=False) for group in GROUPS.values() for entry in group]
-    return tuple(row for row in rows if names is None or row.name in names)
+    chosen = TABLE.values() if names is None else (TABLE[name] for name in names)
+    return tuple(_row(scores, one, exact=False) for one in chosen if one.group)
+
+
+def _optimised(scores: Scores, demands: str) -> str:
+    told = ""
+    if scores.free_demands:
+        told = (
+            f"{numerals.count(scores.free_demands)} of {demands} demands, each also optimised by "
+            "itself, without components"
+        )
+    if scores.bound_evaluations:
+        told += f", as far as {numerals.count(scores.bound_evaluations)} evaluations go"
+    return told and f"{told}."
 
 
 def _measured(scores: Scores, decomposition: Decomposition) -> str:
+    if scores.measured_components is None or scores.measured_share is None:
+        return ""
     but = "" if decomposition.remainder is None else " but the remainder"
     return (
         f"Means are weighted by squared strength; boundedness is over all components{but}, what is "
@@ -91,10 +118,13 @@ def _measured(scores: Scores, decomposition: Decomposition) -> str:
     )
 
 
-def _strength(decomposition: Decomposition) -> str:
+def _strength(scores: Scores, decomposition: Decomposition) -> str:
     told = ["Strength is ‖Δf‖, the size of a component in the feature."]
     if decomposition.remainder is not None:
         told.append("The remainder is left out.")
+    if scores.remainder and len(decomposition.patches) == decomposition.regions.count:
+        left = write(TABLE["remainder"], scores.remainder)
+        told.append(f"{left} of the feature is not needed by this picture.")
     above = form.above_floor(decomposition)
     if above is not None:
         told.append(
@@ -107,26 +137,16 @@ def _strength(decomposition: Decomposition) -> str:
     return " ".join(told)
 
 
-def _group(
-    scores: Scores, question: str, note: str, entries: tuple[Entry, ...], *, exact: bool
-) -> ScoreGroup:
-    return ScoreGroup(question, note, tuple(_row(scores, entry, exact=exact) for entry in entries))
-
-
-def _row(scores: Scores, entry: Entry, *, exact: bool) -> ScoreRow:
-    value = getattr(scores, entry.name)
-    spread = getattr(scores, entry.spread) if entry.spread else None
+def _row(scores: Scores, score: Score, exact: bool) -> ScoreRow:
+    value = getattr(scores, score.name)
+    spread = getattr(scores, score.spread) if score.spread else None
     return ScoreRow(
-        name=entry.name,
-        label=numerals.unbroken(entry.label),
-        value=(entry.missing or "not measured") if value is None else entry.write(value),
+        name=score.name,
+        label=numerals.unbroken(score.label),
+        value=write(score, value),
         spread="" if spread is None else f"± {numerals.percent(spread)}",
-        good=numerals.unbroken(entry.good),
-        notion=entry.notion,
-        meaning=numerals.unbroken(entry.exact if exact and entry.exact else entry.meaning),
+        good=numerals.unbroken(score.good),
+        notion=score.notion,
+        meaning=numerals.unbroken((exact and score.exact) or score.meaning),
         measured=value is not None,
     )
-
-
-def _plain(value: Any) -> str:
-    return numerals.decimal(value) if isinstance(value, (int, float)) else str(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.evaluate.sweep_scores import FrontierPoint, SweepScores
+from regional_primitives.evaluate.scores import Score
+from regional_primitives.evaluate.sweep_scores import AVERAGED, FrontierPoint, SweepScores
 from regional_primitives.show.plots import LIGHT, begin_axes, begin_figure, darkened
 from regional_primitives.show.sweep_layout import WIDTH, layout_of, short_name
 from regional_primitives.show.sweep_table import NOT_MEASURED
@@ -31,68 +32,65 @@ _DEPTH_DARK = ("#f5b13d", "#f0857a", "#e574b3", "#c38af0", "#93a0f5", "#79c4f2",
 class _Panel:
     """One question: scores over depth on one axis."""
 
-    title: str
     label: str
-    """Of the y axis, with its unit."""
-    series: tuple[tuple[str, str], ...]
-    """Name in `LayerScores.summary`, and what the legend calls it."""
+    """Of the y axis, without its unit."""
+    legend: dict[str, str]
+    """What the legend calls each score; the first one's label is the title."""
     note: str = ""
     """Where there is no legend."""
-    factor: float = 100.0
-    """From the score to the axis' unit."""
     top: float | None = None
     """Where the axis ends; unless given, above all that is drawn."""
-    log: bool = False
+
+    @property
+    def first(self) -> Score:
+        return AVERAGED[next(iter(self.legend))]
+
+    @property
+    def factor(self) -> float:
+        """From the score to the axis' unit."""
+        return 100.0 if self.first.unit == "share" else 1.0
+
+    @property
+    def log(self) -> bool:
+        return self.first.unit == "count"
 
 
-_FIELD_SIZE = "field_patches"
 _PANELS = (
     _Panel(
-        "Size of the action fields",
-        "patches a field",
-        ((_FIELD_SIZE, ""),),
+        "patches",
+        {"field_patches": ""},
         "mean over components, by squared strength",
-        factor=1.0,
     ),
     _Panel(
-        "Boundedness",
-        "effect inside the field (%)",
-        (("boundedness", "alone"), ("boundedness_in_context", "in context")),
+        "effect inside the field",
+        {"boundedness": "alone", "boundedness_in_context": "in context"},
         top=100.0,
     ),
     _Panel(
-        "Consistency",
         "cosine between contexts",
-        (("consistency", ""),),
+        {"consistency": ""},
         "1: the same pattern in any company",
-        factor=1.0,
         top=1.0,
     ),
     _Panel(
-        "Superposition error",
-        "picture − sum of patterns (%)",
-        (("superposition_error", ""),),
+        "picture − sum of patterns",
+        {"superposition_error": ""},
         "0 %: patterns add up to the picture",
     ),
     _Panel(
-        "Sparsity",
-        "components (log)",
-        (("components", "all"), ("n90", "for 90 % (n90)"), ("n50", "for 50 % (n50)")),
-        factor=1.0,
-        log=True,
+        "components",
+        {"components": "all", "n90": "for 90 % (n90)", "n50": "for 50 % (n50)"},
     ),
     _Panel(
-        "Cost",
-        "share of f − f₀ switched on (%)",
-        (("cost", ""),),
+        "share of f − f₀ switched on",
+        {"cost": ""},
         "mean over demands, summed absolute values",
     ),
     _Panel(
-        "Inside error",
-        "inside error (%)",
-        (("inside_error", "components"), ("free_inside_error", "free bound")),
+        "inside error",
+        {"inside_error": "components", "gated_inside_error": "gated", "free_inside_error": "free"},
     ),
-    _Panel("Leak", "leak (%)", (("leak", "components"), ("free_leak", "free bound"))),
+    _Panel("leak", {"leak": "components", "gated_leak": "gated", "free_leak": "free"}),
 )
 
 
@@ -135,12 +133,13 @@ def darkened_sweep(drawing: str) -> str:
 
 
 def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
-    _begin(axes, panel.title, panel.note)
+    _begin(axes, panel.first.label, panel.note)
     drawn: list[float] = []
-    for number, (name, label) in enumerate(panel.series):
-        shift = 0.2 * (number - (len(panel.series) - 1) / 2)
+    for number, (name, label) in enumerate(panel.legend.items()):
+        shift = 0.2 * (number - (len(panel.legend) - 1) / 2)
         drawn += _draw_series(axes, panel, sweep, name, label, number, shift)
-    axes.set_ylabel(panel.label)
+    unit = " (log)" if panel.log else " (%)" if panel.first.unit == "share" else ""
+    axes.set_ylabel(panel.label + unit)
     if not drawn:
         _say_missing(axes, "not measured")
     elif panel.log:
@@ -151,11 +150,11 @@ def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
         axes.set_yticks([], minor=True)
     else:
         axes.set_ylim(0, 1.03 * panel.top if panel.top else 1.08 * max(drawn) or 1.0)
-    if len(panel.series) > 1 and drawn:
+    if len(panel.legend) > 1 and drawn:
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.02, 0.985),
-            ncols=len(panel.series),
+            ncols=len(panel.legend),
             frameon=False,
             fontsize=9,
             labelcolor=LIGHT.ink,
@@ -163,7 +162,7 @@ def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
             columnspacing=1.2,
             handletextpad=0.5,
         )
-    if panel.series[0][0] == _FIELD_SIZE:
+    if "field_patches" in panel.legend:
         _share_axis(axes, sweep.patches)
 
 

@@ -11,10 +11,12 @@ from urllib.parse import quote
 
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.evaluate import Evaluation
-from regional_primitives.evaluate.sweep_scores import LayerScores, SweepScores
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
+from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.show import form, numerals, plots
 from regional_primitives.show.charts import Chart
 from regional_primitives.show.pixels import data_uri
+from regional_primitives.show.score_table import write, write_mean
 from regional_primitives.show.sweep_plots import darkened_sweep, plot_sweep
 from regional_primitives.show.sweep_table import ColumnGroup, Row, column_groups, rows
 
@@ -72,7 +74,7 @@ def sweep_view(sweep: SweepScores) -> SweepView:
         summary=_summary(sweep),
         spread=_spread(sweep),
         chart=_chart(sweep),
-        groups=column_groups(sweep.patches),
+        groups=column_groups(),
         rows=rows(sweep),
         notes=_notes(sweep),
         layers=tuple(
@@ -111,8 +113,12 @@ def sweep_command(sweep: SweepScores) -> str:
 def _summary(sweep: SweepScores) -> tuple[tuple[str, bool], ...]:
     first, last = sweep.layers[0], sweep.layers[-1]
 
-    def ends(name: str, write: Any, unit: str = "") -> str:
-        at_ends = [write(layer.summary[name].mean) for layer in (first, last)]
+    def ends(name: str, unit: str = "") -> str:
+        spreads = [layer.summary.get(name) for layer in (first, last)]
+        at_ends = [
+            "not measured" if spread is None else write_mean(AVERAGED[name], spread.mean)
+            for spread in spreads
+        ]
         return f"{at_ends[0]}{unit}" if first is last else f"{at_ends[0]} to {at_ends[1]}{unit}"
 
     goes = "is" if first is last else "goes from"
@@ -123,13 +129,14 @@ def _summary(sweep: SweepScores) -> tuple[tuple[str, bool], ...]:
     )
     return (
         (f"{start}{goes} ", False),
-        (ends("field_patches", numerals.decimal, " patches"), True),
+        (ends("field_patches", " patches"), True),
         (f" (mean, of {sweep.patches}), boundedness in context {goes} ", False),
-        (ends("boundedness_in_context", numerals.percent), True),
-        (f", leak {goes} ", False),
-        (ends("leak", numerals.percent), True),
-        (f", and inside error {goes} ", False),
-        (ends("inside_error", numerals.percent), True),
+        (ends("boundedness_in_context"), True),
+        *(
+            piece
+            for name in reversed(HEADLINES[sweep.purpose][:2])
+            for piece in ((f", {TABLE[name].phrase} {goes} ", False), (ends(name), True))
+        ),
         (".", False),
     )
 
@@ -184,8 +191,9 @@ def _chart(sweep: SweepScores) -> Chart:
         label=f"Panels of all scores over the layers {names}; the table below has their means.",
         caption=numerals.unbroken(
             "Layers stand from left to right as they were given, each with the shape of its "
-            f"feature. {marks} “Free bound” is what a layer allows where each demand gets a "
-            "feature of its own, without components."
+            f"feature. {marks} “Gated” is what a layer allows where each demand gets a feature of "
+            "its own, every unit within what components can reach, “free” where it may take any "
+            "value."
         ),
     )
 
@@ -195,8 +203,8 @@ def _links(layer: LayerScores) -> tuple[RunLink, ...]:
         RunLink(
             seed=str(picture.seed),
             report=None if picture.report is None else quote(picture.report),
-            inside=numerals.percent(picture.scores.inside_error),
-            leak=numerals.percent(picture.scores.leak),
+            inside=write(TABLE["inside_error"], picture.scores.inside_error),
+            leak=write(TABLE["leak"], picture.scores.leak),
         )
         for picture in layer.pictures
     )

@@ -13,6 +13,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.stored import Manifest
 from regional_primitives.evaluate import Comparison, Exhibits, Scores
+from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.show import form, numerals, reproduce
 from regional_primitives.show.baseline_view import BaselineView, baseline_view
@@ -21,7 +22,13 @@ from regional_primitives.show.charts import Chart, report_charts
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 from regional_primitives.show.relation_view import RelationView, relation_view
-from regional_primitives.show.score_table import ScoreGroup, score_groups
+from regional_primitives.show.score_table import (
+    ScoreGroup,
+    ScoreRow,
+    score_groups,
+    score_rows,
+    write,
+)
 from regional_primitives.show.switchboard import Switchboard, switchboard
 
 __all__ = ["DemandRow", "ReportView", "Step", "report_view"]
@@ -55,6 +62,8 @@ class ReportView:
 
     title: str
     method: str
+    question: tuple[str, str]
+    """Which one the run answers, and how."""
     summary: tuple[tuple[str, bool], ...]
     """Pieces of one sentence; True marks the key figures."""
     images: Mapping[str, str]
@@ -77,6 +86,7 @@ class ReportView:
     """The chosen patches P of the exact form; empty for the structured form."""
     introduction: tuple[Picture, ...]
     switchboard: Switchboard | None
+    headlines: tuple[ScoreRow, ...]
     groups: tuple[ScoreGroup, ...]
     baselines: BaselineView | None
     components: str
@@ -130,6 +140,7 @@ def report_view(
     return ReportView(
         title=f"{origin.generator}, {origin.cut_and_picture}",
         method=origin.method,
+        question=form.question_in_words(decomposition),
         summary=_summary(decomposition, scores),
         images=book.images,
         width=book.size[1],
@@ -145,6 +156,7 @@ def report_view(
         introduction=introduction,
         zoom_tile=_zoom(book.size[1], 72),
         switchboard=switchboard(book, exhibits),
+        headlines=score_rows(scores, HEADLINES[origin.purpose]),
         groups=score_groups(scores, decomposition),
         baselines=None if comparison is None else baseline_view(comparison, scores.frontier),
         components=numerals.count(form.apart(decomposition).count),
@@ -198,16 +210,31 @@ def _summary(decomposition: Decomposition, scores: Scores) -> tuple[tuple[str, b
     above = form.above_floor(decomposition)
     partly = len(decomposition.patches) < decomposition.regions.count
     asked = "some of the chosen patches" if partly else "some of the patches"
+    exactly = numerals.unbroken("(0 % is exact, 100 % is the baseline picture)")
+    if decomposition.provenance.purpose == "generate":
+        told = [
+            (f"{write(TABLE['pooled_inside_error'], scores.pooled_inside_error)} error", True),
+            (f" {exactly}", False),
+            *([] if scores.departure is None else [
+                (", and ", False),
+                (f"{write(TABLE['departure'], scores.departure)} the departure", True),
+                (" from the baseline that each demand needs by itself", False),
+            ]),
+        ]  # fmt: skip
+    else:
+        told = [
+            (f"{write(TABLE['inside_error'], scores.inside_error)} error", True),
+            (f" {exactly} while ", False),
+            (f"{write(TABLE['leak'], scores.leak)} of the change", True),
+            (" elsewhere leaks in unasked", False),
+        ]
     pieces = [
         ("The feature behind this picture splits into ", False),
         (components, True),
         (f" and {left}" if left else "", False),
         (f"; asked for {asked} only, those components that serve them generate these "
          "patches with ", False),
-        (f"{numerals.percent(scores.inside_error)} error", True),
-        (numerals.unbroken(" (0 % is exact, 100 % is the baseline picture) while "), False),
-        (f"{numerals.percent(scores.leak)} of the change", True),
-        (" elsewhere leaks in unasked", False),
+        *told,
         *([] if above is None else [
             ("; ", False),
             (f"{numerals.count(above)} of the {components}", True),
@@ -309,7 +336,7 @@ def _origin(
         ("Evaluations", f"{origin.evaluations:,} forward and backward"),
         ("Time of the fit", numerals.seconds(origin.wall_seconds)),
         ("… of it in the network", numerals.seconds(origin.tail_seconds)),
-        ("Overhead ratio", numerals.times(scores.overhead_ratio)),
+        ("Overhead ratio", write(TABLE["overhead_ratio"], scores.overhead_ratio)),
     ]
     if manifest is not None and manifest.evaluation_seconds is not None:
         rows.append(("Time of the scores", numerals.seconds(manifest.evaluation_seconds)))

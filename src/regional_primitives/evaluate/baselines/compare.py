@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from msgspec import Meta
 from torch import Tensor
 
-from regional_primitives.decompose.bound import demand_objective
+from regional_primitives.decompose.bound import Prices
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.evaluations import Evaluations
@@ -28,7 +28,7 @@ from regional_primitives.evaluate.baselines.scene import Baseline, Scene, Way
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.evaluate.demand_errors import demand_errors
 from regional_primitives.evaluate.energy import count_for
-from regional_primitives.evaluate.scores import Evaluation
+from regional_primitives.evaluate.evaluation import Evaluation
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
@@ -289,9 +289,7 @@ def _measured(
 def _point(scene: Scene, way: Way, demands: Bool[Tensor, "demands patches"]) -> Point:
     features = way.answer(demands)
     found = demand_errors(scene.decomposition, scene.generator, demands, features)
-    fit = scene.decomposition.provenance.settings
-    objective = demand_objective(*found.all, fit.get("outside_weight", 0.1),
-                                 fit.get("cost_weight", 0.05))  # fmt: skip
+    objective = Prices.of(scene.decomposition.provenance.settings).objective(*found.all)
     leak = found.leak[found.partial]
     return Point(
         way.setting,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.decompose.bound import optimise_freely
+from regional_primitives.decompose.bound import Prices, optimal_features
 from regional_primitives.evaluate.baselines.scene import Scene, Way
 
 __all__ = ["freely_optimised"]
@@ -19,25 +20,14 @@ _STEPS = 100
 
 def freely_optimised(scene: Scene) -> Iterator[Way]:
     """Yield features found by descent from the decomposition's own, at three prices of leak."""
-    fit = scene.decomposition.provenance.settings
-    cost_weight = fit.get("cost_weight", 0.05)
-    for price in (factor * fit.get("outside_weight", 0.1) for factor in _FACTORS):
+    own = Prices.of(scene.decomposition.provenance.settings)
+    for factor in _FACTORS:
+        prices = replace(own, outside=factor * own.outside)
 
-        def answer(demands: Tensor, price: float = price) -> Float[Tensor, "demands units"]:
-            subject = scene.subject
-            device = subject.units.device
-            found = optimise_freely(
-                scene.generator,
-                subject.errors,
-                subject.units,
-                subject.baseline_units,
-                demands.to(device),
-                scene.decomposition.minimal_units(demands).to(device),
-                outside_weight=price,
-                cost_weight=cost_weight,
-                steps=_STEPS,
-            )
-            scene.evaluations.count += _STEPS * len(demands)
-            return found.cpu()
+        def answer(demands: Tensor, prices: Prices = prices) -> Float[Tensor, "demands units"]:
+            return optimal_features(
+                scene.decomposition, scene.evaluations, demands, prices,
+                scene.decomposition.minimal_units(demands), gated=False, steps=_STEPS,
+            )  # fmt: skip
 
-        yield Way(f"price of leak {price:g}", answer)
+        yield Way(f"price of leak {prices.outside:g}", answer)

@@ -1,0 +1,49 @@
+"""How much of a decomposition is measured, and what that may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.settings import check_settings
+
+__all__ = ["Evaluation"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How much is measured."""
+
+    demands: int = 128
+    """Held-out demands for inside error, leak, cost and visual quality."""
+    components: int = 40
+    """Strongest components measured in contexts, for boundedness there and consistency."""
+    contexts: int = 16
+    """Random sets of other components that each is measured in."""
+    free_demands: int = 16
+    """Held-out demands that are optimised each by itself, for bounds and gaps; 0 leaves it out."""
+    free_steps: int = 100
+    """Steps of each optimisation: one gated, one free, and one for the entanglement where the run
+    is not of the purpose `generate`."""
+    refits: bool = False
+    """Whether to fit the picture three times more, for stability and the frontier."""
+    seed: int = 0
+    """Random stream of demands and contexts."""
+
+    def __post_init__(self) -> None:
+        least = {"demands": 1, "components": 1, "contexts": 2, "free_demands": 0, "free_steps": 1}
+        check_settings(self, least)
+
+    def afford(self, decomposition: Decomposition) -> None:
+        """Refuse to measure more at once than memory holds; told before anything is measured.
+
+        Raises:
+            InputError: so it is.
+        """
+        item = 4 * (3 * decomposition.unit_count + 4 * decomposition.image.numel())
+        for name, count, each in (
+            ("demands", self.demands, item + 8 * decomposition.count),
+            ("contexts", 2 * self.contexts, item + 8 * decomposition.count),
+        ):
+            refuse_too_large(f"{name}={getattr(self, name):,}", count * each, f"lower {name}")
