@@ -75,7 +75,8 @@ def explain(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help=f"{settings_help(Structured, 'purpose')} With --exact: {settings_list(Exact, 'purpose')}.",
+            help=f"{settings_help(Structured, 'purpose')} "
+            f"With --exact: {settings_list(Exact, 'purpose')}.",
         ),
     ] = None,
     weights: Weights = None,
