@@ -40,7 +40,7 @@ _COLUMNS = {
         "superposition_error",
     ),
     "Sparsity": ("components", "n50", "n90", "n90_per_unit", "remainder"),
-    "Demands": ("pooled_inside_error", "inside_error", "departure", "cost"),
+    "Demands": ("inside_error", "pooled_inside_error", "departure", "cost"),
     "Unasked": ("leak", "gated_leak", "free_leak", "entanglement"),
     "Refits": ("stability", "frontier"),
     "Effort": ("wall_seconds",),
