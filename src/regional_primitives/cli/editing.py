@@ -17,6 +17,7 @@ from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
 from regional_primitives.cli.output import print_json, print_table, tell
 from regional_primitives.decompose import Decomposition
+from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.settings import pair
 from regional_primitives.show.extras import require_report_extra
@@ -145,6 +146,11 @@ def edit(
     else:
         wanted = scaled
     pictures = edit_ways(one, runs.generator_of(one), wanted, other)
+    if replay is None and one.provenance.purpose == "generate":
+        tell(
+            f"{folder} answers {QUESTIONS['generate']!r}: its components bring along what belongs "
+            "to them; for edits that leave the rest as it is, explain with --purpose isolate"
+        )
     picture = pictures["components"]
     effects = measured_ways(one, wanted, pictures, other)
     same = wanted.made(one, picture) if replay is not None else None

@@ -39,7 +39,7 @@ Purpose = Annotated[
     str,
     typer.Option(
         metavar="|".join(QUESTIONS),
-        help="Which question is answered: "
+        help="Which question about patches S is answered. "
         + " ".join(f"{name}: {question}" for name, question in QUESTIONS.items()),
     ),
 ]

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -336,10 +337,10 @@ def _minimise(
 ) -> Minimum:
     ends = (objective.subject.units, objective.subject.baseline_units)
     gated = settings.parametrisation == "gated"
-    for stage in range(settings.stages):
-        priced = replace(objective, stage=stage)
+    # Where no step is taken, features are measured at the price that they ended at.
+    for stage in range(settings.stages) if steps is None else [-1]:
         found = minimise(
-            lambda rows, units, priced=priced: priced.gradient(demands[rows], units),
+            partial(_priced, replace(objective, stage=stage), demands),
             start,
             length=objective.length,
             steps=settings.steps if steps is None else steps,
@@ -349,3 +350,12 @@ def _minimise(
         )
         start = found.units
     return found
+
+
+def _priced(
+    objective: DemandObjective,
+    demands: Bool[Tensor, "demands patches"],
+    rows: Int[Tensor, " rows"],
+    units: Float[Tensor, "rows units"],
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows units"]]:
+    return objective.gradient(demands[rows], units)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.runtime.storage import AtLeastZero, Count
 
 __all__ = ["Provenance", "current_versions", "purpose_of"]
@@ -45,7 +46,7 @@ class Provenance:
     """Whether every evaluation had to run the whole network."""
 
     @property
-    def purpose(self) -> str:
+    def purpose(self) -> Purpose:
         """Which question the run answers, see `purpose_of`."""
         return purpose_of(self.settings)
 
@@ -73,14 +74,9 @@ class Provenance:
         return self.wall_seconds / max(self.tail_seconds, 1e-12)
 
 
-def purpose_of(settings: Mapping[str, Any]) -> str:
-    """Return which question a fit answers: `generate`, what generates S, or `isolate`, what can be
-    changed in S alone.
-
-    Settings that do not say tell it by their price of leak; before purposes had names, all had one.
-    """
-    priced = settings.get("outside_weight", 0.1) > 0
-    return settings.get("purpose") or ("isolate" if priced else "generate")
+def purpose_of(settings: Mapping[str, Any]) -> Purpose:
+    """Return which question a fit answers; before purposes had names, all isolated."""
+    return "generate" if settings.get("purpose") == "generate" else "isolate"
 
 
 def current_versions() -> dict[str, str]:

@@ -15,10 +15,10 @@ __all__ = ["BY_PURPOSE", "QUESTIONS", "Purpose", "decide"]
 Purpose = Literal["generate", "isolate"]
 
 QUESTIONS: dict[Purpose, str] = {
-    "generate": "What generates these patches?",
-    "isolate": "What can be changed in these patches alone?",
+    "generate": "What generates S?",
+    "isolate": "What can be changed in S alone?",
 }
-"""Each purpose in words."""
+"""Each purpose in words; S are the patches that are asked for."""
 
 BY_PURPOSE: Any = None
 """The default of a setting that the purpose decides."""

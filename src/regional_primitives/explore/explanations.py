@@ -11,6 +11,7 @@ from typing import Any
 
 from regional_primitives import runs
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.purpose import QUESTIONS, Purpose
 from regional_primitives.decompose.structured import QUALITIES, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
 from regional_primitives.evaluate import Evaluation
@@ -28,14 +29,17 @@ class Wish:
     seed: int
     layer: str
     quality: str
+    purpose: Purpose
     parent: Path
     """The folder that the run folder is made in."""
 
     @property
     def folder(self) -> Path:
         """The run folder, named as `primitives explain` names it."""
-        quality = "" if self.quality == "balanced" else f"-{self.quality}"
-        return self.parent / f"{self.like.provenance.generator}-{self.layer}-{self.seed}{quality}"
+        parts = [self.like.provenance.generator, self.layer, str(self.seed)]
+        parts += [] if self.quality == "balanced" else [self.quality]
+        parts += [] if self.purpose == "generate" else [self.purpose]
+        return self.parent / "-".join(parts)
 
 
 @dataclass
@@ -132,7 +136,7 @@ class Explanations:
                 wish.seed,
                 wish.folder,
                 regions=wish.like.regions,
-                settings=Structured(**QUALITIES[wish.quality]),
+                settings=Structured.of_quality(wish.quality, wish.purpose),
                 evaluation=Evaluation(),
                 progress=progress,
             )
@@ -150,13 +154,13 @@ class Explanations:
 
 
 def choices(decomposition: Decomposition) -> dict[str, Any]:
-    """Tell which layers and qualities a new explanation may have, or why there can be none."""
+    """Tell what a new explanation may be asked for, or why there can be none."""
     origin = decomposition.provenance
-    nothing: dict[str, Any] = {"can": False, "layers": [], "qualities": []}
+    nothing: dict[str, Any] = {"can": False, "layers": [], "qualities": [], "purposes": QUESTIONS}
     if origin.generator not in ZOO:
         why = f"{origin.generator!r} is not in the zoo; explain another picture with rp.explain"
         return {**nothing, "why": why}
     layers = list(ZOO[origin.generator].layers)
     if origin.layer not in layers:
         layers.append(origin.layer)
-    return {"can": True, "why": "", "layers": layers, "qualities": list(QUALITIES)}
+    return {**nothing, "can": True, "why": "", "layers": layers, "qualities": list(QUALITIES)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from regional_primitives import runs
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.explore.explanations import Explanations, Wish, choices
 from regional_primitives.explore.renderer import Renderer
 from regional_primitives.explore.session import Session, open_session
@@ -73,10 +74,12 @@ class Explorer:
             "explanation": self.explanations.status(),
         }
 
-    def explain(self, session: Session, seed: int, layer: str, quality: str) -> None:
+    def explain(
+        self, session: Session, seed: int, layer: str, quality: str, purpose: Purpose
+    ) -> None:
         """Begin a new explanation beside a run; raises what `Explanations.start` raises."""
         parent = Path("runs") if session.folder is None else session.folder.absolute().parent
-        self.explanations.start(Wish(session.decomposition, seed, layer, quality, parent))
+        self.explanations.start(Wish(session.decomposition, seed, layer, quality, purpose, parent))
 
     def describe(self, session: Session) -> dict[str, Any]:
         """Return what the page shows of a run."""

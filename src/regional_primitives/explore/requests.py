@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from regional_primitives.decompose.purpose import Purpose
+
 __all__ = [
     "MOST_SCALE",
     "All",
@@ -89,3 +91,4 @@ class Explain(_Asked):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
     layer: Annotated[str, Field(min_length=1, max_length=200)]
     quality: Annotated[str, Field(max_length=20)]
+    purpose: Purpose

@@ -118,7 +118,7 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
 
     @app.post("/api/explanation")
     def explain(asked: Explain) -> Any:
-        explorer.explain(found(asked.run), asked.seed, asked.layer, asked.quality)
+        explorer.explain(found(asked.run), asked.seed, asked.layer, asked.quality, asked.purpose)
         return explorer.explanations.status()
 
     @app.get("/api/explanation")

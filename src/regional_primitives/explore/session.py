@@ -14,6 +14,7 @@ from torch import Tensor
 
 from regional_primitives.apply.edits import Edit, EditedRun
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.evaluate.components import (
@@ -210,6 +211,8 @@ class Session:
             "layer": origin.layer,
             "seed": origin.picture_seed,
             "method": origin.method,
+            "purpose": origin.purpose,
+            "question": QUESTIONS[origin.purpose],
             "patches": regions.description,
             "height": height,
             "width": width,

@@ -8,6 +8,7 @@ leave of the feature into one more component, the remainder.
 from __future__ import annotations
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.show import numerals
 
 __all__ = [
@@ -34,11 +35,11 @@ def is_exact(decomposition: Decomposition) -> bool:
 def question_in_words(decomposition: Decomposition) -> tuple[str, str]:
     """Say which question the run answers, and what that leaves open."""
     if decomposition.provenance.purpose == "generate":
-        return "What generates S?", (
+        return QUESTIONS["generate"], (
             "Components are fitted to generate the patches S that are asked for with as little of "
             "the feature as will do, whatever else they bring along."
         )
-    return "What can be changed in S alone?", (
+    return QUESTIONS["isolate"], (
         "Components are fitted to generate the patches S that are asked for and to leave all "
         "others as they are, as edits need it."
     )

@@ -28,10 +28,11 @@ export class Explain {
 
   open(run) {
     this.name = run.name;
-    const { can, why, layers, qualities } = run.explain;
+    const { can, why, layers, qualities, purposes } = run.explain;
     const options = (values, words, chosen) => values.map((value) => new Option(words[value] ?? value, value, false, value === chosen));
     this.layer.replaceChildren(...options(layers, {}, run.layer));
     this.quality.replaceChildren(...options(qualities, COSTS, "fast"));
+    this.purpose.replaceChildren(...options(Object.keys(purposes), purposes, run.purpose));
     this.seed.value = (run.seed ?? -1) + 1;
     this.start.disabled = !can;
     if (!can) this.note.textContent = why;
@@ -39,7 +40,7 @@ export class Explain {
 
   async begin() {
     const seed = Number(this.seed.value);
-    const wish = { run: this.name, seed, layer: this.layer.value, quality: this.quality.value };
+    const wish = { run: this.name, seed, layer: this.layer.value, quality: this.quality.value, purpose: this.purpose.value };
     this.dialog.close();
     if (await this.ask("/api/explanation", wish)) this.follow();
   }

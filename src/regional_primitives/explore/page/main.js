@@ -67,7 +67,7 @@ const buildUp = new BuildUp(
 const explain = new Explain(
   {
     dialog: $("explain"), form: $("explain-form"), openButton: $("explain-open"), close: $("explain-close"),
-    start: $("explain-start"), seed: $("explain-seed"), layer: $("explain-layer"), quality: $("explain-quality"),
+    start: $("explain-start"), seed: $("explain-seed"), layer: $("explain-layer"), quality: $("explain-quality"), purpose: $("explain-purpose"),
     note: $("explain-note"), job: $("job"), title: $("job-title"), bar: $("job-bar"), noteLine: $("job-note"),
     cancel: $("job-cancel"), showIt: $("job-show"), hide: $("job-hide"),
   },
@@ -186,6 +186,8 @@ async function open(name, text) {
   history.begin(state.text());
   document.title = `${run.title}: explorer`;
   $("title").textContent = run.title;
+  $("question").textContent = `This run answers: ${run.question}`
+    + (run.purpose === "generate" ? " For edits that leave the rest as it is, explain the picture again with the other question." : "");
   const frame = $("frame");
   const widest = run.width <= 512 ? Math.floor(512 / run.width) * run.width : 512;
   frame.style.maxWidth = `${widest}px`;
