@@ -334,7 +334,7 @@ def test_a_sweep_tells_the_layers_and_where_its_page_is(swept_folder, primitives
     assert status == 0
     assert "4/4" in err
     assert "4 stand already" in err
-    for text in ("planted, mean over 2 pictures", "embed", "express", "leak", "±", "--thorough"):
+    for text in ("planted, mean over 2 pictures", "embed", "express", "pooled", "±", "--thorough"):
         assert text in out
     assert f"report: {swept_folder / 'sweep.html'}" in out
     page = (swept_folder / "sweep.html").read_text()
