@@ -66,7 +66,9 @@ def compared(seed: int, known: dict[str, Any] | None) -> dict[str, object]:
     What another fit's comparison, if known, says of baselines that no fit is part of, is kept.
     """
     generator = rp.load_generator("faces")
-    result = rp.explain(generator, generator.sample_latents(1, seed=seed))
+    result = rp.explain(
+        generator, generator.sample_latents(1, seed=seed), settings=rp.Structured(purpose="isolate")
+    )
     fits = frontier_fits(result, generator, factors=ENDS)
     scores = [(price, rp.evaluate(fit, generator, LIGHT)) for price, fit in fits]
     comparison = rp.baselines(result, generator, MADE_OF_THE_FIT if known else "all")
@@ -93,7 +95,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every baseline anew")
     chosen = parser.parse_args()
     threads = max(1, torch.get_num_threads() // chosen.workers)
-    settings = asdict(rp.Structured())
+    settings = asdict(rp.Structured(purpose="isolate"))
     before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     found = standing(before, settings)
     known = {} if chosen.all else comparisons(before, settings)

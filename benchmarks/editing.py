@@ -84,7 +84,8 @@ def main() -> None:
 def _explained(generator: rp.Generator, seed: int, folder: Path) -> rp.Decomposition:
     if not folder.is_dir():
         latents = generator.sample_latents(1, seed=seed)
-        rp.explain(generator, latents, picture_seed=seed).save(folder)
+        settings = rp.Structured(purpose="isolate")
+        rp.explain(generator, latents, settings=settings, picture_seed=seed).save(folder)
         print(f"picture {seed} explained", flush=True)
     return rp.Decomposition.load(folder)
 

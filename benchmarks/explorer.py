@@ -71,7 +71,8 @@ def main() -> None:
         with progress_bar() as progress:
             runs.explain_to_folder(
                 rp.load_generator("faces"), 22, chosen.run, regions=rp.Regions.grid(6, 6),
-                settings=rp.Structured(), evaluation=rp.Evaluation(), progress=progress,
+                settings=rp.Structured(purpose="isolate"), evaluation=rp.Evaluation(),
+                progress=progress,
             )  # fmt: skip
     regions = rp.Decomposition.load(chosen.run).regions
     names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")

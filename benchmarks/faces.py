@@ -102,7 +102,7 @@ def measured(number: int, one_stream: bool, layer: str) -> dict[str, object]:
     generator = rp.load_generator("faces", layer)
     latents = latents_of(generator, number, one_stream)
     regions = rp.Regions.grid(6, 6)
-    result = rp.explain(generator, latents, regions)
+    result = rp.explain(generator, latents, regions, rp.Structured(purpose="isolate"))
     found = rp.evaluate(result, generator, EVALUATION)
     assert found.frontier is not None
     leaky, _, tight = found.frontier
@@ -121,7 +121,7 @@ def measured(number: int, one_stream: bool, layer: str) -> dict[str, object]:
 
 def measured_fast(generator: rp.Generator, latents: torch.Tensor) -> dict[str, object]:
     """Explain and score one picture with quality `fast`."""
-    regions, quick = rp.Regions.grid(6, 6), rp.Structured.of_quality("fast")
+    regions, quick = rp.Regions.grid(6, 6), rp.Structured.of_quality("fast", "isolate")
     result = rp.explain(generator, latents, regions, quick)
     found = rp.evaluate(result, generator, rp.Evaluation(free_demands=0))
     return {
@@ -215,8 +215,8 @@ def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) 
         "date": datetime.date.today().isoformat(),
         "machine": {"processor": processor(), "threads": threads},
         "versions": current_versions(),
-        "settings": asdict(rp.Structured()),
-        "fast": asdict(rp.Structured.of_quality("fast")),
+        "settings": asdict(rp.Structured(purpose="isolate")),
+        "fast": asdict(rp.Structured.of_quality("fast", "isolate")),
         "evaluation": asdict(EVALUATION),
         "peak_memory_mib": max(float(row["peak_mib"]) for row in scores),  # type: ignore[arg-type]
         "summary": {name: asdict(spread) for name, spread in summary(scores).items()},

@@ -86,7 +86,8 @@ def fitted(name: str, seed: int, kind: str) -> dict[str, Any]:
     if run.is_dir():
         d = rp.Decomposition.load(run)
     else:
-        d = rp.explain(generator, latents, GRID, picture_seed=seed)
+        settings = rp.Structured(purpose="isolate")
+        d = rp.explain(generator, latents, GRID, settings, picture_seed=seed)
         d.save(run)
     generator = generator.at(latents)
     demands = held_out_demands(GRID)

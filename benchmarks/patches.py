@@ -74,8 +74,8 @@ def measured(name: str) -> dict[str, object]:
     grid = isinstance(cells, int)
     regions = rp.Regions.grid(cells, cells) if isinstance(cells, int) else None
     regions = regions or rp.Regions.from_labels(voronoi(size, 200))
-    whole = rp.Structured()
-    settings = whole if model == "faces" else rp.Structured.of_quality("fast")
+    whole = rp.Structured(purpose="isolate")
+    settings = whole if model == "faces" else rp.Structured.of_quality("fast", "isolate")
     d = rp.explain(generator, generator.sample_latents(1, seed=0), regions, settings)
     origin = d.provenance
     row: dict[str, object] = {

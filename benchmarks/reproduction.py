@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/reproduction.py [--run runs/reproduce-faces] [--device cpu]
 
-Runs `primitives reproduce faces` with its defaults into the folder, which goes on where it stood
+Runs `primitives reproduce faces --purpose isolate` into the folder, which goes on where it stood
 (about two hours on two cores from nothing), then writes benchmarks/results/reproduce_faces.json,
 the table between the markers of docs/reproduction.md, and docs/images/reproduce_*.png.
 """
@@ -19,6 +19,7 @@ from machine import device_name
 from pages import renew, table
 from PIL import Image
 
+import regional_primitives as rp
 from regional_primitives.reproduction import reproduce
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.storage import write_json
@@ -42,7 +43,14 @@ def main() -> None:
     chosen = parser.parse_args()
     folder = chosen.run
     with progress_bar() as progress:
-        result = reproduce("faces", folder, progress=progress, device=chosen.device)
+        result = reproduce(
+            "faces",
+            folder,
+            exact=rp.Exact(purpose="isolate"),
+            structured=rp.Structured(purpose="isolate"),
+            progress=progress,
+            device=chosen.device,
+        )
     machine = {"device": device_name(chosen.device)}
     write_json(RESULTS, {**machine, **summaries(result.to_dict())})
     header = ("experiment", "number", "structured", "exact")

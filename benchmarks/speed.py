@@ -93,7 +93,7 @@ def measured(case: str, device: str) -> dict[str, Any]:
     name, size, layer = CASES[case]
     generator = rp.load_generator(name, layer, size=size, device=device)
     latents = generator.sample_latents(1, seed=0)
-    settings = replace(rp.Structured(), steps=STEPS)
+    settings = replace(rp.Structured(purpose="isolate"), steps=STEPS)
     fits = [rp.explain(generator, latents, rp.Regions.grid(6, 6), settings) for _ in range(2)]
     bound = generator.at(latents)
     units = as_units(bound.head(latents))

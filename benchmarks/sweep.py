@@ -17,6 +17,7 @@ from machine import device_name
 from pages import narrow, renew, table
 from PIL import Image
 
+import regional_primitives as rp
 from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.storage import write_json
@@ -48,7 +49,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with progress_bar() as progress:
         found = sweep(
-            "faces", range(4), "all", chosen.run,
+            "faces", range(4), "all", chosen.run, settings=rp.Structured(purpose="isolate"),
             workers=chosen.workers, progress=progress, device=chosen.device,
         )  # fmt: skip
     write_json(RESULTS, {"device": device_name(chosen.device), **found.to_dict()})

@@ -173,7 +173,7 @@ def main() -> None:
 
 def measure(chosen: argparse.Namespace) -> None:
     """Score one case's pictures, and write them as they come."""
-    settings = rp.Structured.of_quality(chosen.quality)
+    settings = rp.Structured.of_quality(chosen.quality, "isolate")
     suffix = "" if chosen.quality == "balanced" else f"_{chosen.quality}"
     out = RESULTS / f"zoo_{chosen.case}{suffix}.json"
     name, _, layer = CASES[chosen.case]
@@ -229,7 +229,7 @@ def renew_page() -> None:
         file = RESULTS / f"{name}.json"
         if file.is_file():
             stored = json.loads(file.read_text(encoding="utf-8"))
-            today = rp.Structured.of_quality(stored.get("quality", "balanced"))
+            today = rp.Structured.of_quality(stored.get("quality", "balanced"), "isolate")
             if stored["settings"] == asdict(today):
                 measured.append((label, stored))
     renew(PAGE, "scores", scores_table(measured))
