@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/purposes.py faces [--layers main.5] [--pictures 20]
         [--purposes generate,isolate] [--seeds 2] [--quality balanced]
 
-Writes benchmarks/results/purposes.json after every picture; pictures that stand with the same
-settings are not measured again. `photos` and `vae-…` need their weights, see `primitives models`.
-With two seeds the second fit is for the overlap of fields alone.
+Writes benchmarks/results/purposes.json after every picture, and at the end the table between the
+markers of docs/generators.md; pictures that stand with the same settings are not measured again.
+`photos` and `vae-…` need their weights, see `primitives models`. With two seeds the second fit is
+for the overlap of fields alone.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
+from pages import narrow, renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate.refits import stability
+from regional_primitives.evaluate.scores import TABLE
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators import ZOO, Generator
+from regional_primitives.show.reproduction_table import told
 
 RESULT = Path(__file__).parent / "results" / "purposes.json"
 EVALUATION = rp.Evaluation(free_demands=8)
@@ -79,21 +82,30 @@ def fitted(
     return found
 
 
-def tell(rows: list[dict[str, Any]]) -> None:
-    """Print means and half of their 95 % intervals, a line a case."""
-    cases = sorted({tuple(row[key] for key in CASE) for row in rows})
-    for case in cases:
+def renewed(rows: list[dict[str, Any]]) -> list[str]:
+    """Lay out means over pictures, a line a case."""
+    header = [*CASE, "pictures", *(narrow(TABLE[name]) for name in SHOWN), "patches a field"]
+    lines = []
+    for case in dict.fromkeys(tuple(row[key] for key in CASE) for row in rows):
         mine = [row for row in rows if tuple(row[key] for key in CASE) == case]
-        told = []
-        for name in (*KEPT, "patches_a_field", "in_several_patches", "stability"):
-            values = [float(row[name]) for row in mine if row[name] is not None]
-            if values:
-                half = Spread.over(values).half_interval_95
-                told.append(f"{name} {fmean(values):.4g}" + (f" ± {half:.2g}" if half else ""))
-        print(*case, f"({len(mine)} pictures):", ", ".join(told), flush=True)
+        cells = [mean(mine, name, TABLE[name].form) for name in SHOWN]
+        lines.append([*case, str(len(mine)), *cells, mean(mine, "patches_a_field", "{:.1f}")])
+    return table(header, lines)
+
+
+def mean(rows: list[dict[str, Any]], name: str, form: str) -> str:
+    """Write the mean over the pictures that have the score, with half of its 95 % interval."""
+    values = [float(row[name]) for row in rows if row[name] is not None]
+    return told(Spread.over(values), form) if values else ""
 
 
 CASE = ("generator", "layer", "purpose", "quality")
+SHOWN = (
+    "pooled_inside_error", "gated_pooled_inside_error", "pooled_leak", "gated_pooled_leak",
+    "departure", "entanglement", "boundedness", "boundedness_in_context", "chance_boundedness",
+    "consistency", "n90", "remainder", "stability",
+)  # fmt: skip
+PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
 
 
 def main() -> None:
@@ -131,8 +143,8 @@ def main() -> None:
                 rows = [*kept, {**case, **found}]
                 lines = ",\n".join(map(json.dumps, rows))
                 RESULT.write_text(f'{{"rows": [\n{lines}\n]}}\n')
-                tell(rows[-1:])
-    tell(rows)
+                print("\n".join(renewed(rows[-1:])), flush=True)
+    renew(PAGE, "purposes", renewed(rows))
 
 
 def stands(rows: list[dict[str, Any]], case: dict[str, Any]) -> bool:
