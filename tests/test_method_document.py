@@ -430,8 +430,14 @@ def test_sections_that_the_text_refers_to_exist():
 
 
 def test_the_structured_objective_is_that_of_the_defaults():
-    (formula,) = re.findall(r"^\$\$(\\text\{inside error\}.*)\$\$$", TEXT, re.MULTILINE)
+    generates, formula = re.findall(r"^\$\$(\\text\{inside error\}.*)\$\$$", TEXT, re.MULTILINE)
     default = rp.Structured()
+    assert [float(x) for x in re.findall(r"\+ ([\d.]+) \\", generates)] == [
+        default.cost_weight,
+        default.boundedness_weight,
+    ]
+    assert f"(1 - t)^{default.price_decay:.0f}" in generates
+    default = rp.Structured(purpose="isolate")
     assert [float(x) for x in re.findall(r"\+ ([\d.]+) \\cdot", formula)] == [
         default.outside_weight,
         default.cost_weight,

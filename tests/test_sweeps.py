@@ -15,7 +15,7 @@ from regional_primitives import runs, sweeps
 from regional_primitives.evaluate.sweep_scores import SweepScores
 from regional_primitives.runtime.storage import read_json
 
-QUICK = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
+QUICK = rp.Structured(purpose="isolate", steps=3, batch=4, probes=1, baseline_count=64)
 LITTLE = rp.Evaluation(demands=8, components=2, contexts=2, free_demands=2, free_steps=2)
 LAYERS = ("embed", "express")
 

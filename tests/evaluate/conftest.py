@@ -5,7 +5,7 @@ import regional_primitives as rp
 
 @pytest.fixture(scope="session")
 def result(planted):
-    settings = rp.Structured(steps=40, batch=16, probes=2, baseline_count=256)
+    settings = rp.Structured(purpose="isolate", steps=40, batch=16, probes=2, baseline_count=256)
     return rp.explain(planted, planted.sample_latents(1, seed=3), rp.Regions.grid(4, 4), settings)
 
 

@@ -101,7 +101,7 @@ def test_crops_on_a_map_tell_where_cells_lie():
     )  # fmt: skip
     found = rp.explain(
         generator, generator.sample_latents(1, seed=0), rp.Regions.grid(2, 2),
-        rp.Structured(steps=2, batch=2, probes=1, baseline_count=64),
+        rp.Structured(purpose="isolate", steps=2, batch=2, probes=1, baseline_count=64),
     )  # fmt: skip
     scene = Scene(found, generator.at(found.latents), Evaluations(generator), 0)
     mostly, touching, wide = (

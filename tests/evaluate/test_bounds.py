@@ -174,7 +174,7 @@ def test_a_run_that_answers_what_generates_has_its_entanglement_measured_once(pl
     [
         ({}, "isolate"),
         ({"outside_weight": 0.2}, "isolate"),
-        ({"outside_weight": 0.0}, "generate"),
+        ({"outside_weight": 0.0}, "isolate"),
         ({"outside_weight": 0.1, "purpose": "generate"}, "generate"),
     ],
 )

@@ -9,7 +9,7 @@ from regional_primitives.generators.zoo.toy import PlantedNetwork, planted_truth
 
 def planted_components(generator, seed):
     """One picture, split into the components that were planted, as the axioms want them."""
-    settings = rp.Structured(steps=1, batch=2, probes=1, baseline_count=64)
+    settings = rp.Structured(purpose="isolate", steps=1, batch=2, probes=1, baseline_count=64)
     latents = generator.sample_latents(1, seed=seed)
     fitted = rp.explain(generator, latents, rp.Regions.grid(4, 4), settings)
     truth = planted_truth(fitted.feature, fitted.baseline)
@@ -55,7 +55,7 @@ def result(saturating):
     """A real fit: its components leak, and what they do depends on each other."""
     # Few steps: what they decide is not to depend on the defaults, which are for many.
     settings = rp.Structured(
-        steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2, influence_sharpness=6.0,
+        purpose="isolate", steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2, influence_sharpness=6.0,
         consistency_weight=0.03,
     )  # fmt: skip
     latents = saturating.sample_latents(1, seed=3)

@@ -7,7 +7,7 @@ import regional_primitives as rp
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.serving import serving
 
-QUICK = rp.Structured(steps=5, batch=4, trials=0, probes=1, baseline_count=64)
+QUICK = rp.Structured(purpose="isolate", steps=5, batch=4, trials=0, probes=1, baseline_count=64)
 
 
 @pytest.fixture(scope="session")

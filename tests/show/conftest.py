@@ -18,7 +18,7 @@ def label_map():
     return labels
 
 
-FITTED = rp.Structured(steps=12, batch=9, probes=1, baseline_count=64)
+FITTED = rp.Structured(purpose="isolate", steps=12, batch=9, probes=1, baseline_count=64)
 
 
 def _written(folder, generator, regions, settings=FITTED, most=14):

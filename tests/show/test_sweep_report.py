@@ -65,7 +65,7 @@ def made_up(layers=FACES, pictures=4, *, refits=True, **changes):
         "regions": {"kind": "grid", "rows": 6, "columns": 6},
         "patches": 36,
         "seeds": tuple(range(pictures)),
-        "settings": asdict(rp.Structured(steps=50)),
+        "settings": asdict(rp.Structured(purpose="isolate", steps=50)),
         "evaluation": asdict(rp.Evaluation(refits=refits, demands=16)),
         "versions": {"torch": "2.13"},
         "machine": {"workers": 2},
@@ -374,18 +374,19 @@ def test_strange_names_are_escaped(tmp_path):
 
 def test_the_command_makes_the_sweep_again(sweep):
     assert sweep_command(sweep) == (
-        "primitives sweep faces --layers main.2,main.5,main.11 --seeds 0:4 --grid 6x6 --thorough "
+        "primitives sweep faces --layers main.2,main.5,main.11 --seeds 0:4 --grid 6x6 "
+        "--purpose isolate --thorough "
         "--set steps=50 --measure demands=16"
     )
     other = made_up(
         {"b8[0]#2": (4,)}, refits=False, seeds=(1, 5, 9), options={"size": 64},
-        evaluation=asdict(rp.Evaluation()), settings=asdict(rp.Structured(give_back=0.0)),
+        evaluation=asdict(rp.Evaluation()), settings=asdict(rp.Structured(give_back=0.5)),
     )  # fmt: skip
     assert "--layers 'b8[0]#2' " in sweep_command(other)  # a shell must not read it as a pattern
     words = shlex.split(sweep_command(other))
     assert words[3:] == [
         "--layers", "b8[0]#2", "--seeds", "1,5,9", "--grid", "6x6", "--size", "64",
-        "--set", "give_back=0.0",
+        "--set", "give_back=0.5",
     ]  # fmt: skip
 
 

@@ -331,9 +331,9 @@ class FieldShares:
 
 
 def _suggested(
-    by_site: list[Float[Tensor, "patches sites channels"]],
+    by_site: list[Tensor],
 ) -> Iterator[Bool[Tensor, "sets patches"]]:
-    """List each site's level sets, tensor by tensor."""
+    """List each site's level sets; influence [patches, sites, channels], tensor by tensor."""
     for influence in by_site:
         for site in influence.unbind(1):
             yield level_sets(site, _MOST_LEVEL_SETS)

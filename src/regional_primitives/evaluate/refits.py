@@ -47,8 +47,7 @@ def frontier_fits(
     """Fit the same picture at other prices of leak; return each price with its result.
 
     The decomposition itself is one of them; prices ascend. `factors` are multiples of its own.
-    Where leak has no price, as with the purpose `generate`, the price of the departure varies and
-    ascends, and the price returned is 0.
+    Where leak has no price, as with the purpose `generate`, the price of the departure varies.
     """
     settings = _settings(decomposition)
     name = "outside_weight" if settings.outside_weight else "cost_weight"
@@ -57,8 +56,7 @@ def frontier_fits(
     for factor in factors:
         changed = replace(settings, **{name: factor * own})
         found.append((factor * own, _fit(decomposition, generator, changed, progress)))
-    ascending = sorted(found, key=lambda point: point[0])
-    return [(price if settings.outside_weight else 0.0, result) for price, result in ascending]
+    return sorted(found, key=lambda point: point[0])
 
 
 def _settings(decomposition: Decomposition) -> Structured | Exact:

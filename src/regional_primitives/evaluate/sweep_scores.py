@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from regional_primitives.decompose.provenance import purpose_of
+from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.decompose.stored import Grid, Side
 from regional_primitives.errors import StorageError
 from regional_primitives.evaluate.scores import TABLE, Score, Scores
@@ -206,7 +207,7 @@ class SweepScores(_Sweep):
     layers: tuple[LayerScores, ...]
 
     @property
-    def purpose(self) -> str:
+    def purpose(self) -> Purpose:
         """Which question the runs answer, see `purpose_of`."""
         return purpose_of(self.settings)
 

@@ -22,10 +22,12 @@ def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
     origin = decomposition.provenance
     if origin.method not in _FORMS:
         return origin.settings
+    form = _FORMS[origin.method]
     # As JSON, a tuple comes back as a list.
-    default = json.loads(json.dumps(dataclasses.asdict(_FORMS[origin.method]())))
+    default = json.loads(json.dumps(dataclasses.asdict(form(purpose=origin.purpose))))
     own = ZOO[origin.generator].baseline_count if origin.generator in ZOO else None
-    return {
+    asked = {} if origin.purpose == form().purpose else {"purpose": origin.purpose}
+    return asked | {
         name: value
         for name, value in origin.settings.items()
         if (name not in default or default[name] != json.loads(json.dumps(value)))
@@ -56,6 +58,7 @@ def command(decomposition: Decomposition) -> str | None:
     )
     changed = changed_settings(decomposition)
     exact = []
+    purpose = changed.pop("purpose", None)
     if origin.method == "exact":
         exact = [f"--exact {','.join(map(str, decomposition.patches))}"]
         changed.pop("patches", None)
@@ -64,6 +67,7 @@ def command(decomposition: Decomposition) -> str | None:
         *(f"--{name} {shlex.quote(str(value))}" for name, value in origin.options.items()),
         f"--layer {shlex.quote(origin.layer)} --grid {regions.rows}x{regions.columns}",
         *exact,
+        *([] if purpose is None else [f"--purpose {purpose}"]),
         *(f"--set {name}={value}" for name, value in changed.items()),
     ]
     return " ".join(words)

@@ -85,7 +85,7 @@ def sweep_view(sweep: SweepScores) -> SweepView:
         origin=_origin(sweep),
         settings=tuple((name, _plain(value)) for name, value in sweep.settings.items()),
         evaluation=tuple((name, _plain(value)) for name, value in sweep.evaluation.items()),
-        changed=frozenset([*_changed(Structured(), sweep.settings),
+        changed=frozenset([*_changed(_usual(sweep), sweep.settings),
                            *_changed(Evaluation(), sweep.evaluation)]),
     )  # fmt: skip
 
@@ -98,16 +98,22 @@ def sweep_command(sweep: SweepScores) -> str:
     words += ["--seeds", _seeds(sweep.seeds), "--grid", grid]
     for name, value in sweep.options.items():
         words += [f"--{name}", str(value)]
+    if sweep.purpose != Structured().purpose:
+        words += ["--purpose", sweep.purpose]
     measured = _changed(Evaluation(), sweep.evaluation)
     if measured.pop("refits", False):
         words.append("--thorough")
     for option, changes in (
-        ("--set", _changed(Structured(), sweep.settings)),
+        ("--set", _changed(_usual(sweep), sweep.settings)),
         ("--measure", measured),
     ):
         for name, value in changes.items():
             words += [option, f"{name}={_plain(value)}"]
     return shlex.join(words)
+
+
+def _usual(sweep: SweepScores) -> Structured:
+    return Structured(purpose=sweep.purpose)
 
 
 def _summary(sweep: SweepScores) -> tuple[tuple[str, bool], ...]:
