@@ -432,7 +432,7 @@ def test_sections_that_the_text_refers_to_exist():
 def test_the_structured_objective_is_that_of_the_defaults():
     generates, formula = re.findall(r"^\$\$(\\text\{inside error\}.*)\$\$$", TEXT, re.MULTILINE)
     default = rp.Structured()
-    assert [float(x) for x in re.findall(r"\+ ([\d.]+) \\", generates)] == [
+    assert [float(x) for x in re.findall(r"\+ ([\d.]+) ", generates)] == [
         default.cost_weight,
         default.boundedness_weight,
     ]

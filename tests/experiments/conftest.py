@@ -55,7 +55,8 @@ def result(saturating):
     """A real fit: its components leak, and what they do depends on each other."""
     # Few steps: what they decide is not to depend on the defaults, which are for many.
     settings = rp.Structured(
-        purpose="isolate", steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2, influence_sharpness=6.0,
+        purpose="isolate", steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2,
+        influence_sharpness=6.0,
         consistency_weight=0.03,
     )  # fmt: skip
     latents = saturating.sample_latents(1, seed=3)

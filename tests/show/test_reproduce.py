@@ -18,7 +18,7 @@ def changed(decomposition, **origin):
 
 def test_the_command_names_what_differs_from_the_defaults(decomposition):
     assert reproduce.command(decomposition) == (
-        "primitives explain planted --seed 3 --layer express --grid 4x4 "
+        "primitives explain planted --seed 3 --layer express --grid 4x4 --purpose isolate "
         "--set steps=12 --set batch=9 --set probes=1 --set baseline_count=64"
     )
     usual = changed(decomposition, settings=asdict(rp.Structured()))
