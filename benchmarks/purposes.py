@@ -88,7 +88,7 @@ def renewed(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
     for case in dict.fromkeys(tuple(row[key] for key in CASE) for row in rows):
         mine = [row for row in rows if tuple(row[key] for key in CASE) == case]
-        cells = [mean(mine, name, TABLE[name].form) for name in SHOWN]
+        cells = [mean(mine, name, FINE.get(name, TABLE[name].form)) for name in SHOWN]
         lines.append([*case, str(len(mine)), *cells, mean(mine, "patches_a_field", "{:.1f}")])
     return table(header, lines)
 
@@ -105,6 +105,8 @@ SHOWN = (
     "departure", "entanglement", "boundedness", "boundedness_in_context", "chance_boundedness",
     "consistency", "n90", "remainder", "stability",
 )  # fmt: skip
+FINE = dict.fromkeys(SHOWN[:2], "{:.3%}")
+"""Errors that two decimals would show as nothing."""
 PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
 
 

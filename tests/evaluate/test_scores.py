@@ -12,6 +12,7 @@ from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.evaluate.measure import top_counts
+from regional_primitives.evaluate.refits import frontier_fits, second_fit
 from regional_primitives.evaluate.scores import HEADLINES, TABLE
 
 
@@ -134,6 +135,28 @@ def test_measures_that_were_left_out_are_none(planted, truth):
     )
     assert scores.additivity_gap is None
     assert scores.free_leak is None
+
+
+def test_where_leak_has_no_price_the_frontier_varies_that_of_the_departure(planted):
+    latents, regions = planted.sample_latents(1, seed=3), rp.Regions.grid(4, 4)
+    settings = rp.Structured(steps=2, batch=2, trials=0, probes=1, baseline_count=64)
+    d = rp.explain(planted, latents, regions, settings)
+    fits = frontier_fits(d, planted)
+    assert [price for price, _ in fits] == pytest.approx([0.002, 0.005, 0.01])
+    for price, fit in fits:
+        assert fit.provenance.settings["cost_weight"] == price
+
+
+def test_an_older_exact_run_is_fitted_again_as_it_was(planted):
+    latents, regions = planted.sample_latents(1, seed=3), rp.Regions.grid(4, 4)
+    settings = rp.Exact(
+        purpose="isolate", patches=[0, 5], noise_floor=False, baseline_count=64, sparse_steps=5
+    )
+    d = rp.explain(planted, latents, regions, settings)
+    older = {k: v for k, v in d.provenance.settings.items() if k != "purpose"}
+    d = replace(d, provenance=replace(d.provenance, settings=older))
+    again = second_fit(d, planted)
+    assert again.provenance.settings["purpose"] == "isolate"
 
 
 def test_refits_measure_stability_and_the_frontier(planted, result):

@@ -68,7 +68,10 @@ def explain(
     purpose: Purpose = "generate",
     quality: Quality = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; runs/MODEL-LAYER-SEED unless given.")
+        Path | None,
+        typer.Option(
+            help="Run folder; runs/MODEL-LAYER-SEED unless given, -isolate with that purpose."
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -104,7 +107,8 @@ def explain(
     generator = load_generator(model, layer, weights=weights, size=size, device=device, hold=hold)
     picture = image if image is not None else seed or 0
     named = picture.stem if isinstance(picture, Path) else picture
-    folder = out or Path("runs") / f"{model}-{generator.layer}-{named}"
+    other = "" if purpose == Structured().purpose else f"-{purpose}"
+    folder = out or Path("runs") / f"{model}-{generator.layer}-{named}{other}"
     with progress_bar() as progress:
         scores, stood = runs.explain_to_folder(
             generator,

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.purpose import BY_PURPOSE, Purpose, decide
+from regional_primitives.decompose.purpose import BY_PURPOSE, GENERATING, Purpose, decide
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
@@ -41,10 +41,8 @@ _Settings = TypeVar("_Settings", bound="Minimal")
 
 _PURPOSES: dict[str, dict[str, Any]] = {
     "generate": {
-        "outside_weight": 0.0,
-        "cost_weight": 0.005,
+        **GENERATING,
         "stages": 3,
-        "error_floor": 0.1,
         "steps": 20,
         "tolerance": 0.0003,
     },

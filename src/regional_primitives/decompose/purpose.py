@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-__all__ = ["BY_PURPOSE", "QUESTIONS", "Purpose", "decide"]
+__all__ = ["BY_PURPOSE", "GENERATING", "QUESTIONS", "Purpose", "decide", "varied_price"]
 
 Purpose = Literal["generate", "isolate"]
 
@@ -19,6 +19,9 @@ QUESTIONS: dict[Purpose, str] = {
     "isolate": "What can be changed in S alone?",
 }
 """Each purpose in words; S are the patches that are asked for."""
+
+GENERATING: dict[str, float] = {"outside_weight": 0.0, "cost_weight": 0.005, "error_floor": 0.1}
+"""The objective of `generate` in both routes: leak has no price, the departure one that falls."""
 
 BY_PURPOSE: Any = None
 """The default of a setting that the purpose decides."""
@@ -35,3 +38,10 @@ def decide(settings: object, purpose: object, defaults: Mapping[str, Mapping[str
     for name, value in (defaults[purpose] if purpose in list(defaults) else {}).items():
         if getattr(settings, name) is BY_PURPOSE:
             object.__setattr__(settings, name, value)
+
+
+def varied_price(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Name the setting that a frontier varies, and what it prices, in words."""
+    if settings.get("outside_weight", 0.1) > 0:
+        return "outside_weight", "leak"
+    return "cost_weight", "the departure"

@@ -21,7 +21,7 @@ from regional_primitives.decompose.demands import draw_demands, single_patches
 from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.influence import measure_influence
-from regional_primitives.decompose.purpose import BY_PURPOSE, Purpose, decide
+from regional_primitives.decompose.purpose import BY_PURPOSE, GENERATING, Purpose, decide
 from regional_primitives.decompose.shares import Division, FieldShares, Start
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.decompose.trials import Trials
@@ -41,10 +41,8 @@ _DRAWN_TOGETHER = 10
 
 PURPOSES: dict[str, dict[str, Any]] = {
     "generate": {
+        **GENERATING,
         "singles": 2,
-        "error_floor": 0.1,
-        "outside_weight": 0.0,
-        "cost_weight": 0.005,
         "price_decay": 3.0,
         "consistency_weight": 0.0,
         "sparsity_weight": 0.0,

@@ -7,13 +7,14 @@ leak against inside error as the price of leak varies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact import Exact
 from regional_primitives.decompose.explain import explain
+from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.evaluate.agreement import numbered, side_by_side
 from regional_primitives.generators.generator import Generator
@@ -50,7 +51,7 @@ def frontier_fits(
     Where leak has no price, as with the purpose `generate`, the price of the departure varies.
     """
     settings = _settings(decomposition)
-    name = "outside_weight" if settings.outside_weight else "cost_weight"
+    name, _ = varied_price(asdict(settings))
     own = getattr(settings, name)
     found = [(own, decomposition)]
     for factor in factors:
@@ -63,7 +64,8 @@ def _settings(decomposition: Decomposition) -> Structured | Exact:
     """Return the settings of the fit; another fit of the exact form needs no noise floor."""
     known = decomposition.provenance.settings
     if decomposition.provenance.method == "exact":
-        return Exact(**{**known, "noise_floor": False})
+        purpose = decomposition.provenance.purpose  # which older runs do not name
+        return Exact(**{**known, "purpose": purpose, "noise_floor": False})
     return Structured.from_dict(known)
 
 
@@ -74,7 +76,8 @@ def _fit(
     progress: Progress,
 ) -> Decomposition:
     def renamed(stage: str, done: int, total: int, note: str = "") -> None:
-        progress(f"re{stage} {settings.seed}/{settings.outside_weight:g}", done, total, note)
+        price = getattr(settings, varied_price(asdict(settings))[0])
+        progress(f"re{stage} {settings.seed}/{price:g}", done, total, note)
 
     return explain(
         generator, decomposition.latents, decomposition.regions, settings, progress=renamed

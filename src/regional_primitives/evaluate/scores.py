@@ -479,8 +479,8 @@ class Scores(RichResult):
     )
     frontier: list[dict[str, Real]] | None = _row(
         "Frontier",
-        "Fits at other prices of leak, drawn under Curves: leak beside inside error, and what less "
-        "leak costs in exactness.",
+        "Fits at other prices (of leak; of the departure where leak has none), drawn under Curves: "
+        "leak beside inside error, and what less leak costs in exactness.",
         unit="curve",
         good="low and left",
         group="refits",

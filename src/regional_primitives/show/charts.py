@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.evaluate import Scores
 from regional_primitives.show import form, noise_plots, numerals, plots
 from regional_primitives.show.pixels import data_uri
@@ -97,11 +98,13 @@ def _figures(decomposition: Decomposition, scores: Scores) -> Iterator[tuple[Any
             f"step draws new demands, so the thin lines scatter. {ending}",
         )
     if scores.frontier:
-        price = decomposition.provenance.settings.get("outside_weight")
+        settings = decomposition.provenance.settings
+        name, words = varied_price(settings)
+        price = settings.get(name)
         ours = f"; this run's price is {price:g}" if isinstance(price, float) else ""
         yield (
             plots.plot_frontier(scores),
-            "Leak against inside error at several prices of leak.",
-            f"Each point is a fit of this picture at another price of leak{ours}. Lower and "
+            f"Leak against inside error at several prices of {words}.",
+            f"Each point is a fit of this picture at another price of {words}{ours}. Lower and "
             "further left is better; a method beats another where its curve lies below.",
         )

@@ -168,7 +168,7 @@ def plot_history(decomposition: Decomposition, axes: Axes | None = None) -> Figu
 
 
 def plot_frontier(scores: Scores, axes: Axes | None = None) -> Figure:
-    """Draw leak against inside error as the price of leak varies; needs a measured frontier."""
+    """Draw leak against inside error as a price varies; needs a measured frontier."""
     figure, axes = begin_axes(axes, "What less leak costs in exactness")
     points = scores.frontier or []
     inside = [100 * point["inside_error"] for point in points]

@@ -240,8 +240,8 @@ def _share_axis(axes: Axes, patches: int) -> None:
 
 
 def _draw_frontier(axes: Axes, sweep: SweepScores, *, beside: bool) -> None:
-    """Draw leak against inside error as the price of leak varies, a line a layer."""
-    _begin(axes, "Frontier: what less leak costs", "each point another price of leak")
+    """Draw leak against inside error as a price varies, a line a layer."""
+    _begin(axes, "Frontier: what less leak costs", "each point another price")
     axes.set_xlabel("inside error (%, log)")
     axes.set_ylabel("leak (%)")
     curves = [(layer, layer.frontier) for layer in sweep.layers if layer.frontier]

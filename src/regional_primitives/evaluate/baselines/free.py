@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.bound import Prices, optimal_features
+from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.evaluate.baselines.scene import Scene, Way
 
 __all__ = ["freely_optimised"]
 
 _FACTORS = (0.3, 1.0, 3.0)
-"""Prices of leak tried, in multiples of the fit's own."""
+"""Prices tried, in multiples of the fit's own: of leak, or else of the departure."""
 _STEPS = 100
 
 
 def freely_optimised(scene: Scene) -> Iterator[Way]:
-    """Yield features found by descent from the decomposition's own, at three prices of leak."""
-    own = Prices.of(scene.decomposition.provenance.settings)
+    """Yield features found by descent from the decomposition's own, at three prices."""
+    settings = scene.decomposition.provenance.settings
+    name, words = varied_price(settings)
     for factor in _FACTORS:
-        prices = replace(own, outside=factor * own.outside)
+        changed = {**settings, name: factor * settings.get(name, 0.1)}
+        prices = Prices.of(changed)
 
         def answer(demands: Tensor, prices: Prices = prices) -> Float[Tensor, "demands units"]:
             return optimal_features(
@@ -30,4 +32,4 @@ def freely_optimised(scene: Scene) -> Iterator[Way]:
                 scene.decomposition.minimal_units(demands), gated=False, steps=_STEPS,
             )  # fmt: skip
 
-        yield Way(f"price of leak {prices.outside:g}", answer)
+        yield Way(f"price of {words} {changed[name]:g}", answer)
