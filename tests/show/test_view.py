@@ -171,7 +171,7 @@ def test_small_pictures_are_enlarged_by_whole_numbers(view):
 
 
 def test_settings_that_differ_are_marked(view):
-    assert view.changed == {"steps", "batch", "probes", "baseline_count"}
+    assert view.changed == {"purpose", "steps", "batch", "probes", "baseline_count"}
     assert dict(view.settings)["steps"] == "12"
 
 
