@@ -2,7 +2,8 @@
 
 A unit that paints two eyes acts on two places, which no rectangle holds and no connected set.
 Sorted by influence, its patches fall off somewhere: the sets above its two steepest falls are
-candidates.
+candidates, if influence falls to a twentieth there. What falls off slowly suggests no shape: where
+it is cut is the noise of the probes, and another fit would cut it elsewhere.
 Ours; on planted networks with disconnected fields they are what finds them
 (docs/research/planted-answers.md).
 """
@@ -17,10 +18,10 @@ __all__ = ["level_sets"]
 
 _FALLS = 2
 """How many cuts a unit has a say in."""
-_NOTHING = 1e-4
+_STEEP = 20.0
+"""A fall by less suggests nothing."""
+_NOTHING = 0.01
 """Influence below this share of a unit's strongest counts as none."""
-_FALL_AT_THE_END = 1.5
-"""How steep the end is behind the last patch, so that all patches can be a unit's field."""
 
 
 def level_sets(
@@ -40,13 +41,14 @@ def level_sets(
     order = influence.argsort(dim=0, descending=True, stable=True)
     falling = influence.gather(0, order)
     falling = falling + (_NOTHING * falling[:1]).clamp_min(torch.finfo(torch.float32).tiny)
-    falls = torch.cat([falling[:-1] / falling[1:], torch.full((1, units), _FALL_AT_THE_END)])
-    steepest = falls.topk(min(_FALLS, patches), dim=0)
+    falls = falling[:-1] / falling[1:]
+    steepest = falls.topk(min(_FALLS, patches - 1), dim=0)
     rank = torch.zeros_like(order).scatter_(
         0, order, torch.arange(patches)[:, None].expand_as(order)
     )
-    above = (rank <= steepest.indices[:, None]).transpose(1, 2).flatten(0, 1)
-    votes = (influence.sum(0) * steepest.values.log()).flatten()
+    steep = steepest.values > _STEEP
+    above = (rank <= steepest.indices[:, None]).transpose(1, 2)[steep]
+    votes = (influence.sum(0) * steepest.values.log())[steep]
     sets, chosen = above.unique(dim=0, return_inverse=True)
     support = torch.zeros(len(sets)).index_add_(0, chosen, votes)
     best = support.argsort(descending=True, stable=True)[:most]

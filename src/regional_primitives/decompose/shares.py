@@ -294,21 +294,46 @@ class FieldShares:
         parts = [part.energies(mine.components) for part, mine in zip(self._all, now, strict=True)]
         return torch.stack(parts).sum(0)
 
-    def descend(
-        self,
-        now: list[Division],
-        slopes: list[Tensor],
-        at_energies: Float[Tensor, " fields"],
+    def gather(
+        self, now: list[Division], slopes: list[Tensor], at_energies: Float[Tensor, " fields"]
     ) -> None:
-        """Leave the loss's slope in the unknowns' `grad`.
+        """Add to slopes along the components that along what `energies` returned.
 
         Args:
             now: where the slopes were taken.
-            slopes: along the components, [sites, slots, channels] a part; used up.
-            at_energies: along what `energies` returned, which adds to them.
+            slopes: [sites, slots, channels] a part.
+            at_energies: the loss's slope along the energies.
         """
         for part, mine, slope in zip(self._all, now, slopes, strict=True):
             part.add_energy_slope(slope, mine.components, at_energies)
+
+    def break_ties(
+        self,
+        now: list[Division],
+        slopes: list[Tensor],
+        ties: list[Tensor],
+        at_energies: Float[Tensor, " fields"],
+        power: float,
+    ) -> None:
+        """Add a second loss's slopes to the first's, as far as each unit is undecided.
+
+        A unit that is whole in one field has no ties to break, and the second loss leaves it there.
+
+        Args:
+            now: where the slopes were taken.
+            slopes: of the first loss, [sites, slots, channels] a part; added to.
+            ties: of the second, likewise; used up.
+            at_energies: the second's slope along the energies.
+            power: of 1 − the largest share of the unit.
+        """
+        self.gather(now, ties, at_energies)
+        for mine, slope, tie in zip(now, slopes, ties, strict=True):
+            undecided = 1 - mine.distributions[0].amax(1, keepdim=True)
+            slope.addcmul_(tie, undecided.clamp_min(0).pow(power))
+
+    def descend(self, now: list[Division], slopes: list[Tensor]) -> None:
+        """Leave the loss's slope in the unknowns' `grad`, given that along the components."""
+        for part, mine, slope in zip(self._all, now, slopes, strict=True):
             part.descend(mine, slope)
 
     def moved(self, before: list[Division], after: list[Division]) -> float:

@@ -44,8 +44,10 @@ PURPOSES: dict[str, dict[str, Any]] = {
         **GENERATING,
         "singles": 2,
         "price_decay": 3.0,
-        "consistency_weight": 0.0,
-        "sparsity_weight": 0.0,
+        "consistency_weight": 0.2,
+        "sparsity_weight": 0.01,
+        "ties_from": 0.3,
+        "undecided_power": 3.0,
         "give_back": 0.0,
         "influence_sharpness": 10.0,
         "tolerance": 0.0,
@@ -58,6 +60,8 @@ PURPOSES: dict[str, dict[str, Any]] = {
         "price_decay": 0.0,
         "consistency_weight": 0.03,
         "sparsity_weight": 0.003,
+        "ties_from": 0.0,
+        "undecided_power": 0.0,
         "give_back": 0.6,
         "influence_sharpness": 3.0,
         "tolerance": 1e-3,
@@ -66,8 +70,9 @@ PURPOSES: dict[str, dict[str, Any]] = {
 """What each purpose sets where nothing else is said.
 
 `generate` prices nothing that moves a planted answer: leak contradicts the OR law, squared and
-lasting prices shrink, take-back and group sparsity mix, and consistency moves units into larger
-fields (docs/research/planted-answers.md).
+lasting prices shrink, take-back mixes. Group sparsity and consistency would move it too, and so
+they break ties alone: they act on units that the demands leave undecided, once these have had time
+to decide (docs/research/planted-answers.md).
 """
 
 QUALITIES: dict[str, dict[str, Any]] = {
@@ -146,9 +151,15 @@ class Structured:
     boundedness_weight: float = 0.24
     """Price of what a tried component changes outside its action field."""
     consistency_weight: float = BY_PURPOSE
-    """Price of how much a tried component's pattern depends on its company."""
+    """Price of how much a tried component's pattern depends on its company; from `ties_from` on."""
     sparsity_weight: float = BY_PURPOSE
-    """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components."""
+    """Price of Σ_T ‖Δf_T‖ / ‖f − f0‖, which gathers the feature in few strong components; from
+    `ties_from` on."""
+    ties_from: float = BY_PURPOSE
+    """After which share of the steps these two prices count."""
+    undecided_power: float = BY_PURPOSE
+    """From then on trials and sparsity act on a unit times (1 − its largest share) to this power:
+    what the demands decide stays, what they leave open is gathered in few consistent components."""
     give_back: float = BY_PURPOSE
     """The most of itself that a unit may take back where its neighbours spill over; 0 lets units
     only switch on, leaks more, and has patterns that add up better."""
@@ -181,6 +192,8 @@ class Structured:
         check_settings(self, {**least, "baseline_count": 0, "singles": 0})
         if self.singles > self.batch:
             raise InputError("singles must be no more than batch")
+        if self.ties_from > 1:
+            raise InputError("ties_from must be no more than 1")
         if not self.learning_rate > 0:
             raise InputError("learning_rate must be above 0")
         if self.smallest_share >= 0.5 or self.reach_threshold >= 0.5:
@@ -209,8 +222,10 @@ class Structured:
                 f"the run was fitted by an earlier release (its settings include "
                 f"{', '.join(sorted(unknown))}); explain the picture again"
             )
-        # Before purposes had names there was one.
-        return Structured(**{"purpose": "isolate", **stored})
+        # Before purposes had names there was one; before ties had prices nothing acted on them alone.
+        return Structured(
+            **{"purpose": "isolate", "ties_from": 0.0, "undecided_power": 0.0, **stored}
+        )
 
     def probes_a_patch(self, patches: int) -> int:
         """Return how many products measure the influence on each of so many patches."""
@@ -357,6 +372,8 @@ def _step(
     units = model.switched(now, on)
     slope = torch.empty_like(units)
     figures = torch.zeros(2, device=device)
+    late = step >= settings.ties_from * settings.steps
+    consistency = settings.consistency_weight * late
     for rows, asked, tried in _chunks(demands, trials, subject.generator.chunk):
 
         def pricing(
@@ -367,10 +384,7 @@ def _step(
             )
             slope.div_(batch)
             if len(tried):
-                weights = (
-                    weight / settings.trials
-                    for weight in (settings.boundedness_weight, settings.consistency_weight)
-                )
+                weights = (w / settings.trials for w in (settings.boundedness_weight, consistency))
                 at_trials = tried.slope(images[len(asked) :], subject.errors, *weights)
                 slope = torch.cat([slope, at_trials])
             return slope, torch.stack([inside.sum(), leak.sum()]) / batch
@@ -382,10 +396,16 @@ def _step(
     left = (1 - step / settings.steps) ** settings.price_decay
     price = settings.cost_weight * left / batch / float(whole)
     slope[:batch].add_(units[:batch].sign(), alpha=price)
-    slopes = model.pulled_back(on, slope)
     strengths = (energies + _SMALLEST_ENERGY).sqrt()
-    price = settings.sparsity_weight / subject.difference.norm()
-    model.descend(now, slopes, price / (2 * strengths))
+    gathering = settings.sparsity_weight * late / subject.difference.norm() / (2 * strengths)
+    if late and settings.undecided_power:
+        slopes = model.pulled_back([rows[:, :batch] for rows in on], slope[:batch])
+        ties = model.pulled_back([rows[:, batch:] for rows in on], slope[batch:])
+        model.break_ties(now, slopes, ties, gathering, settings.undecided_power)
+    else:
+        slopes = model.pulled_back(on, slope)
+        model.gather(now, slopes, gathering)
+    model.descend(now, slopes)
     return torch.cat([figures, cost[None]])
 
 
