@@ -37,7 +37,7 @@ def level_sets(
         most: how many sets to list besides the empty one.
     """
     influence = influence.cpu()
-    patches, units = influence.shape
+    patches = len(influence)
     order = influence.argsort(dim=0, descending=True, stable=True)
     falling = influence.gather(0, order)
     falling = falling + (_NOTHING * falling[:1]).clamp_min(torch.finfo(torch.float32).tiny)

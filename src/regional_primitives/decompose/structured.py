@@ -97,7 +97,7 @@ QUALITIES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "balanced": {},
-    "best": dict.fromkeys(PURPOSES, {"steps": 1600, "learning_rate": 0.08}),
+    "best": {key: {"steps": 1600, "learning_rate": 0.08} for key in PURPOSES},
 }
 """Settings that differ from the defaults, by name of a quality and purpose.
 
@@ -229,7 +229,7 @@ class Structured:
                 f"the run was fitted by an earlier release (its settings include "
                 f"{', '.join(sorted(unknown))}); explain the picture again"
             )
-        # Before purposes had names there was one; before ties had prices nothing acted on them alone.
+        # Before purposes had names there was one; before ties had prices, nothing acted on them.
         return Structured(
             **{"purpose": "isolate", "ties_from": 0.0, "undecided_power": 0.0, **stored}
         )
