@@ -435,7 +435,11 @@ def test_the_structured_objective_is_that_of_the_defaults():
     assert [float(x) for x in re.findall(r"\+ ([\d.]+) ", generates)] == [
         default.cost_weight,
         default.boundedness_weight,
+        default.consistency_weight,
+        default.sparsity_weight,
     ]
+    assert f"to the power {default.undecided_power:.0f}" in TEXT
+    assert f"$t$ is {default.ties_from}" in TEXT
     assert f"(1 - t)^{default.price_decay:.0f}" in generates
     default = rp.Structured(purpose="isolate")
     assert [float(x) for x in re.findall(r"\+ ([\d.]+) \\cdot", formula)] == [

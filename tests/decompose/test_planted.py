@@ -109,6 +109,7 @@ def test_runs_keep_their_purpose_and_older_ones_isolate(tmp_path):
     assert again.remainder == d.remainder
     assert again.provenance.settings["purpose"] == "generate"
     assert rp.Structured.from_dict({"steps": 3}).purpose == "isolate"
+    assert rp.Structured.from_dict({"purpose": "generate"}).undecided_power == 0.0
 
 
 def test_level_sets_hold_disconnected_fields_and_the_empty_one():
@@ -117,6 +118,16 @@ def test_level_sets_hold_disconnected_fields_and_the_empty_one():
     assert sets[0] == []
     assert [0, 2] in sets
     assert [1, 3] in sets
+
+
+def test_influence_that_falls_off_slowly_suggests_nothing():
+    smooth = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5])[:, None]
+    assert level_sets(smooth, 8).tolist() == [[False] * 5]
+    faint = torch.tensor([1.0, 1.0, 1e-3, 1e-9, 0.0])[:, None]  # below a hundredth all is nothing
+    assert level_sets(faint, 8).sum(1).tolist() == [0, 2]
+    weak = torch.tensor([1.0, 0.05, 1e-9, 0.0])[:, None]  # but before nothing at all it counts
+    assert level_sets(weak, 8).sum(1).tolist() == [0, 2]
+    assert level_sets(torch.ones(1, 3), 8).tolist() == [[False]]
 
 
 def test_single_patches_take_turns():
@@ -129,7 +140,8 @@ def test_single_patches_take_turns():
 def test_a_quality_keeps_the_prices_of_the_purpose():
     assert "outside_weight" not in preset("fast", "generate")
     fast = rp.Structured.of_quality("fast", "generate")
-    assert (fast.outside_weight, fast.steps, fast.purpose) == (0.0, 112, "generate")
+    assert (fast.outside_weight, fast.purpose) == (0.0, "generate")
+    assert rp.Structured.of_quality("fast", "isolate").outside_weight == 0.08
 
 
 def test_bad_input_no_such_purpose():
@@ -137,3 +149,5 @@ def test_bad_input_no_such_purpose():
         rp.Structured(purpose="edit")
     with pytest.raises(rp.InputError, match="singles must be no more than batch"):
         rp.Structured(singles=9, batch=8)
+    with pytest.raises(rp.InputError, match="ties_from must be no more than 1"):
+        rp.Structured(ties_from=1.5)

@@ -56,7 +56,9 @@ def test_the_slope_is_that_of_autograd_through_the_definition(model, subject):
     at_units = torch.randn(5, subject.units.shape[1], generator=rng)
     at_energies = torch.rand(len(model.fields), generator=rng)
     now = model.divide()
-    model.descend(now, model.pulled_back(model.on_sites(on), at_units), at_energies)
+    slopes = model.pulled_back(model.on_sites(on), at_units)
+    model.gather(now, slopes, at_energies)
+    model.descend(now, slopes)
     found = [logits.grad for logits in model.unknowns]
     wanted = []
     for layout, parts in zip(model.layouts, model.parts, strict=True):
@@ -87,3 +89,24 @@ def test_dropped_shares_go_to_the_largest(model):
     total = torch.zeros(60).index_add_(0, unit_of, share)
     torch.testing.assert_close(total[total != 0], torch.ones(int((total != 0).sum())))
     assert (field_of.diff() >= 0).all()
+
+
+def test_ties_are_broken_only_for_units_that_are_undecided(model, subject):
+    """One channel of each site is whole in one field, another hardly in any more than in others."""
+    rng = torch.Generator().manual_seed(5)
+    on = model.on_sites((torch.rand(3, len(model.fields), generator=rng) < 0.3).float())
+    at_units = torch.randn(3, subject.units.shape[1], generator=rng)
+    for logits in model.unknowns:
+        logits[:, :, 0, 0] += 60.0
+    now = model.divide()
+    slopes = [torch.zeros_like(division.components) for division in now]
+    ties = model.pulled_back(on, at_units)
+    at_energies = torch.rand(len(model.fields), generator=rng)
+    wanted = [tie.clone() for tie in ties]
+    model.gather(now, wanted, at_energies)
+    model.break_ties(now, slopes, ties, at_energies, power=2.0)
+    for mine, tie, division in zip(slopes, wanted, now, strict=True):
+        assert float(mine[..., 0].abs().max()) < 1e-9
+        left = 1 - division.distributions[0].amax(1, keepdim=True)
+        torch.testing.assert_close(mine, tie * left**2)
+        assert float(mine[..., 1:].abs().max()) > 0

@@ -20,8 +20,12 @@ _FALLS = 2
 """How many cuts a unit has a say in."""
 _STEEP = 20.0
 """A fall by less suggests nothing."""
-_NOTHING = 0.01
-"""Influence below this share of a unit's strongest counts as none."""
+_FAINT = 0.01
+"""Of influence below this share of a unit's strongest no fall is steep,"""
+_NOTHING = 1e-4
+"""unless to below this share, where there is none at all:"""
+_LEAST = 1e-3
+"""then this takes the place of `_FAINT`, and patches of weak influence count."""
 
 
 def level_sets(
@@ -40,8 +44,10 @@ def level_sets(
     patches = len(influence)
     order = influence.argsort(dim=0, descending=True, stable=True)
     falling = influence.gather(0, order)
-    falling = falling + (_NOTHING * falling[:1]).clamp_min(torch.finfo(torch.float32).tiny)
-    falls = falling[:-1] / falling[1:]
+    falling = falling / falling[:1].clamp_min(torch.finfo(torch.float32).tiny)
+    upper, lower = falling[:-1], falling[1:]
+    faint = torch.where(lower < _NOTHING, _LEAST, _FAINT)
+    falls = (upper + faint) / (lower + faint)
     steepest = falls.topk(min(_FALLS, patches - 1), dim=0)
     rank = torch.zeros_like(order).scatter_(
         0, order, torch.arange(patches)[:, None].expand_as(order)
