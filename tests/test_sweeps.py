@@ -208,14 +208,14 @@ def test_more_measuring_does_not_fit_anew(own_folder, explained):
 def test_thorough_sweeps_have_a_frontier(own_folder):
     result = sweep(own_folder, [0, 1], ["express"], evaluation=replace(LITTLE, refits=True))
     points = result.layers[0].frontier
-    assert [point.outside_weight for point in points] == pytest.approx([0.08, 0.2, 0.4])
+    assert [point.price for point in points] == pytest.approx([0.08, 0.2, 0.4])
     pictures = [picture.scores.frontier for picture in result.layers[0].pictures]
     for place, point in enumerate(points):
         leaks = [frontier[place]["leak"] for frontier in pictures]
         assert point.leak.mean == pytest.approx(statistics.fmean(leaks))
         assert point.leak.pictures == 2
     stored = read_json(own_folder / "sweep.json")["layers"][0]["frontier"]
-    assert [point["outside_weight"] for point in stored] == pytest.approx([0.08, 0.2, 0.4])
+    assert [point["price"] for point in stored] == pytest.approx([0.08, 0.2, 0.4])
 
 
 class FullDiskError(OSError):

@@ -165,13 +165,23 @@ def test_refits_measure_stability_and_the_frontier(planted, result):
         planted,
         rp.Evaluation(demands=32, components=1, contexts=2, free_demands=0, refits=True),
     )
-    prices = [point["outside_weight"] for point in scores.frontier]
+    prices = [point["price"] for point in scores.frontier]
     assert prices == pytest.approx([0.08, 0.2, 0.4])
     assert scores.frontier[1]["inside_error"] == pytest.approx(scores.inside_error)
     assert scores.frontier[1]["leak"] == pytest.approx(scores.leak)
     leaks = [point["leak"] for point in scores.frontier]
     assert leaks == sorted(leaks, reverse=True)
     assert 0 < scores.unit_stability < scores.stability < 1
+
+
+def test_a_frontier_from_when_leak_alone_had_a_price():
+    point = {"outside_weight": 0.2, "inside_error": 0.01, "leak": 0.1}
+    content = {"inside_error": 0.01, "frontier": [point]}
+    read = rp.Scores.from_dict(content)
+    assert read.frontier == [{"price": 0.2, "inside_error": 0.01, "leak": 0.1}]
+    assert "outside_weight" in point
+    with pytest.raises(rp.InputError, match="every point of frontier tells inside_error, leak"):
+        rp.Scores.from_dict({"frontier": [{"leak": 0.1}]})
 
 
 def test_stability_by_hand(truth):

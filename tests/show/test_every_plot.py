@@ -30,7 +30,7 @@ def arguments(planted, run_folder, exact_folder):
         rp.Structured(steps=2, batch=4, probes=1, baseline_count=64),
     )  # fmt: skip
     scores, exhibits = rp.Scores.read(run_folder), Exhibits.read(run_folder)
-    point = {"outside_weight": 0.1, "inside_error": 0.01, "leak": 0.1}
+    point = {"price": 0.1, "inside_error": 0.01, "leak": 0.1}
     scores = replace(scores, frontier=[point, {**point, "leak": 0.2}])
     exact = rp.Decomposition.load(exact_folder)
     related = rp.relations(d, 8)

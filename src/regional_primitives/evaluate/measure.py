@@ -190,7 +190,7 @@ def _refitted(
         answered = demand_errors(result, generator, demands, result.minimal_units(demands))
         points.append(
             {
-                "outside_weight": price,
+                "price": price,
                 "inside_error": float(answered.inside.mean()),
                 "leak": answered.mean_leak,
             }

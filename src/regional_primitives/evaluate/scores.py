@@ -546,12 +546,17 @@ class Scores(RichResult):
             raise InputError(str(error)) from error
         if scores.field_sizes and not sum(scores.field_sizes.values()) > 0:
             raise InputError("field_sizes share out nothing")
+        for point in scores.frontier or ():
+            if _EARLIER in point:
+                point["price"] = point.pop(_EARLIER)
         if not all(point.keys() == _POINT for point in scores.frontier or ()):
             raise InputError(f"every point of frontier tells {', '.join(sorted(_POINT))}")
         return scores
 
 
-_POINT = {"outside_weight", "inside_error", "leak"}
+_POINT = {"price", "inside_error", "leak"}
+_EARLIER = "outside_weight"
+"""What a point's price was called while leak alone had one."""
 
 TABLE: dict[str, Score] = {
     one.name: replace(one.metadata["score"], name=one.name) for one in fields(Scores)

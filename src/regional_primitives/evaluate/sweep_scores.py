@@ -96,9 +96,10 @@ class PictureScores(_Picture):
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """Inside error and leak of a layer at one price of leak."""
+    """Inside error and leak of a layer at one price."""
 
-    outside_weight: float
+    price: float
+    """Of leak; of the departure where leak has none."""
     inside_error: Spread
     leak: Spread
 
@@ -135,16 +136,16 @@ class LayerScores:
 
     @cached_property
     def frontier(self) -> tuple[FrontierPoint, ...] | None:
-        """Leak against inside error as the price of leak varies; None where not measured."""
+        """Leak against inside error as their price varies; None where not measured."""
         curves = [picture.scores.frontier for picture in self.pictures]
         measured = [curve for curve in curves if curve]
         if len(measured) < len(curves):
             return None
-        prices = sorted({point["outside_weight"] for curve in measured for point in curve})
+        prices = sorted({point["price"] for curve in measured for point in curve})
         points = []
         for price in prices:
             here = [point for curve in measured for point in curve
-                    if point["outside_weight"] == price]  # fmt: skip
+                    if point["price"] == price]  # fmt: skip
             inside, leak = ([point[name] for point in here] for name in ("inside_error", "leak"))
             points.append(FrontierPoint(price, Spread.over(inside), Spread.over(leak)))
         return tuple(points)
@@ -172,7 +173,7 @@ class LayerScores:
             if frontier is None
             else [
                 {
-                    "outside_weight": point.outside_weight,
+                    "price": point.price,
                     "inside_error": asdict(point.inside_error),
                     "leak": asdict(point.leak),
                 }

@@ -169,14 +169,14 @@ def plot_history(decomposition: Decomposition, axes: Axes | None = None) -> Figu
 
 def plot_frontier(scores: Scores, axes: Axes | None = None) -> Figure:
     """Draw leak against inside error as a price varies; needs a measured frontier."""
-    figure, axes = begin_axes(axes, "What less leak costs in exactness")
+    figure, axes = begin_axes(axes, "Leak and inside error at other prices")
     points = scores.frontier or []
     inside = [100 * point["inside_error"] for point in points]
     leak = [100 * point["leak"] for point in points]
     axes.plot(inside, leak, "-o", color=LIGHT.series[0], linewidth=2, markersize=6)
     for point, x, y in zip(points, inside, leak, strict=True):
         axes.annotate(
-            f"price {point['outside_weight']:.2g}",
+            f"price {point['price']:.2g}",
             (x, y),
             xytext=(8, 8),
             textcoords="offset points",
