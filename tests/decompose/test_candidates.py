@@ -86,6 +86,16 @@ def test_fields_on_a_label_map_are_connected_and_within_reach():
     assert (fields == whole).all(1).any()
 
 
+def test_regions_that_do_not_touch_can_be_one_field():
+    masks = torch.zeros(3, 8, 8, dtype=torch.bool)
+    masks[0, :2], masks[1, 3:5], masks[2, 6:] = True, True, True
+    regions = rp.Regions.from_masks(masks)
+    assert not regions.neighbours().any()
+    found = candidate_fields(regions, torch.tensor([[1.0], [3.0], [2.0]]), 1e-3, 99)
+    fields = {tuple(row.nonzero().flatten().tolist()) for row in found.fields}
+    assert fields == {(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)}
+
+
 @pytest.mark.parametrize("price", [0, 3, 40, 10**6])
 def test_sites_with_about_as_many_candidates_go_together_at_the_least_price(price):
     generator = torch.Generator().manual_seed(0)
@@ -123,6 +133,8 @@ def _grown_one_by_one(reach, share, neighbours):
                 for patch in reach.nonzero().flatten().tolist()
                 if patch not in row and any(neighbours[patch, other] for other in row)
             }
+            if not beside:  # the island is full: on with the strongest elsewhere
+                beside = set(reach.nonzero().flatten().tolist()) - row
             if not beside:
                 break
             row.add(max(sorted(beside), key=lambda patch: float(share[patch])))

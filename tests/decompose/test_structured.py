@@ -192,6 +192,8 @@ def test_a_quality_is_a_budget():
     assert evaluations(best) > 3 * evaluations(balanced)
     with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not 'superb'"):
         rp.Structured.of_quality("superb")
+    with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not"):
+        rp.Structured.of_quality(["fast"])
 
 
 def test_many_patches_are_probed_less_each(planted):

@@ -45,6 +45,15 @@ def test_planted_pictures_share_what_was_planted(truth, other_truth):
     assert found.names == ("picture 1", "picture 2")
 
 
+def test_different_questions_are_told(fitted, saturating):
+    assert rp.compare(fitted, draws=1).remark == ""
+    settings = rp.Structured(purpose="isolate", steps=2, probes=1, baseline_count=64)
+    other = rp.explain(saturating, fitted[0].latents, fitted[0].regions, settings)
+    found = rp.compare([fitted[0], other], names=["one", "other"], draws=1)
+    assert found.remark.endswith("(one: generate, other: isolate)")
+    assert [p["purpose"] for p in found.to_dict()["pictures"]] == ["generate", "isolate"]
+
+
 def test_a_picture_shares_everything_with_itself(fitted):
     found = rp.compare([fitted[0], fitted[0]], draws=1)
     (pair,) = found.pairs

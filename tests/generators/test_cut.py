@@ -846,3 +846,27 @@ def test_blocks_with_a_skip_inside_can_be_cut_around_and_in_the_middle():
         bound = generator.at(latents)
         assert [side.origin for side in bound.side_inputs] == ["1"]
         assert torch.allclose(bound.tail(bound.head(latents)), generator.image(latents), atol=1e-6)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_layer_of_one_unit_or_without_any_spread_is_cut(silent):
+    class One(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.narrow = torch.nn.Linear(4, 1)
+            self.out = torch.nn.Linear(1, 192)
+
+        def forward(self, latent):
+            return torch.tanh(self.out(self.narrow(latent))).view(-1, 3, 8, 8)
+
+    module = One()
+    if silent:
+        torch.nn.init.zeros_(module.narrow.weight)
+        torch.nn.init.zeros_(module.narrow.bias)
+    generator = rp.cut(
+        module, "narrow", image_range=(-1.0, 1.0),
+        sample_latents=lambda count, rng: torch.randn(count, 4, generator=rng),
+    )  # fmt: skip
+    latents = generator.sample_latents(2, seed=0)
+    with torch.no_grad():
+        assert torch.equal(generator.tail(generator.head(latents)), module(latents))

@@ -146,7 +146,7 @@ def edit(
     else:
         wanted = scaled
     pictures = edit_ways(one, runs.generator_of(one), wanted, other)
-    if replay is None and not as_json and one.provenance.purpose == "generate":
+    if not as_json and one.provenance.purpose == "generate":
         tell(
             f"{folder} answers {QUESTIONS['generate']!r}: its components bring along what belongs "
             "to them; for edits that leave the rest as it is, explain with --purpose isolate"

@@ -10,7 +10,7 @@ import typer
 from regional_primitives import comparisons, runs
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
-from regional_primitives.cli.output import print_json, print_run, print_table
+from regional_primitives.cli.output import print_json, print_run, print_table, tell
 from regional_primitives.evaluate import BASELINES, Evaluation
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
@@ -71,6 +71,8 @@ def compare(
     if as_json:
         print_json({"runs": [str(folder) for folder in folders], **result.to_dict()})
         return
+    if result.remark:
+        tell(result.remark)
     print_table(terminal_table(result))
     print_table(terminal_fields(result))
     if out is not None and (out / COMPARISON_REPORT).is_file():

@@ -222,6 +222,8 @@ def _grown(
     rounds = [rows]
     while len(rows):
         frontier = (rows.float() @ beside > 0) & ~rows
+        # Where regions do not touch, a field that has filled its island goes on elsewhere.
+        frontier |= ~rows & ~frontier.any(1, keepdim=True)
         growing = frontier.any(1)
         best = worth.where(frontier, worth.new_tensor(-1.0)).argmax(1)
         rows, names = rows.scatter(1, best[:, None], True), names + keys[best]

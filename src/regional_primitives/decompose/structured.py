@@ -114,7 +114,7 @@ def preset(quality: str = "balanced", purpose: str = "generate") -> dict[str, An
         InputError: no such quality, or no such purpose.
     """
     for name, chosen, known in (("quality", quality, QUALITIES), ("purpose", purpose, PURPOSES)):
-        if chosen not in known:
+        if chosen not in list(known):  # what has no hash, too
             raise InputError(f"{name} is {', '.join(known)}, not {chosen!r}")
     return dict(QUALITIES[quality].get(purpose, {}))
 
@@ -130,7 +130,8 @@ _SMALLEST_ENERGY = 1e-12
 class Structured:
     """Settings of the structured form. The defaults cost about 4,900 evaluations on 36 patches.
 
-    What is not given depends on the purpose (`PURPOSES`).
+    What is not given depends on the purpose (`PURPOSES`), once: `dataclasses.replace` with another
+    purpose keeps the prices of the one before, so make new settings for it.
     """
 
     purpose: Purpose = "generate"

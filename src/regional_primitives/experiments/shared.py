@@ -198,6 +198,18 @@ class PictureComparison(RichResult):
             f"{found:.0%}, of random connected fields {drawn:.0%}>"
         )
 
+    @property
+    def remark(self) -> str:
+        """Say so where the decompositions answer different questions; else nothing."""
+        asked = dict.fromkeys(d.provenance.purpose for d in self.decompositions)
+        if len(asked) == 1:
+            return ""
+        told = ", ".join(
+            f"{name}: {d.provenance.purpose}"
+            for name, d in zip(self.names, self.decompositions, strict=True)
+        )
+        return f"these answer different questions, and differ for that alone ({told})"
+
     @cached_property
     def summary(self) -> dict[str, Spread]:
         """Mean, interval and range of each number over pictures.
@@ -227,6 +239,7 @@ class PictureComparison(RichResult):
             "pictures": [
                 {
                     "name": name,
+                    "purpose": d.provenance.purpose,
                     "picture_seed": d.provenance.picture_seed,
                     "picture_file": d.provenance.picture_file,
                     "components": len(counted),

@@ -261,7 +261,7 @@ def _refuse_wrongly_held(tail: RecordedTail, whole: WholeRunTail) -> None:
     if not any(side.held for side in tail.program.sides):
         raise GeneratorError(
             f"there is no normalisation to hold behind layer {layer!r}: none that torch computes "
-            "over groups, layers, instances or root mean squares; batch normalisation with running "
+            "over groups, layers, instances or root mean squares; one with running "
             "statistics is fixed already, and one that is written by hand is not recognised; "
             "cut it without hold"
         )
@@ -451,8 +451,10 @@ def _probes(feature: Feature) -> Feature:
     disturbed = []
     for tensor in tensors_of(feature):
         noise = torch.randn(tensor.shape, generator=rng).to(tensor.device)
-        spread = tensor.std() if tensor.numel() > 1 else tensor.abs().mean()
-        disturbed.append(tensor + 0.5 * spread.nan_to_num() * noise)
+        spreads = (tensor.std() if tensor.numel() > 1 else tensor.mean(), tensor.abs().mean())
+        # Both items are one picture: a layer of one unit, or one that is silent, has no spread.
+        spread = next((s for s in (one.nan_to_num() for one in spreads) if s > 0), 1.0)
+        disturbed.append(tensor + 0.5 * spread * noise)
     return disturbed[0] if isinstance(feature, Tensor) else tuple(disturbed)
 
 

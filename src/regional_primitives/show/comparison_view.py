@@ -166,6 +166,7 @@ def _summary(comparison: PictureComparison) -> tuple[tuple[str, bool], ...]:
         (" (random: ", False),
         (numerals.percent(found["strength_overlap_connected_fields"].mean), False),
         (").", False),
+        *([(f" Beware: {comparison.remark}.", True)] if comparison.remark else []),
     )
 
 

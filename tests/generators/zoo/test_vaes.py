@@ -121,6 +121,8 @@ def test_where_weights_are_found(tmp_path, monkeypatch, nowhere):
     assert _seed_of(load(name, tmp_path)) == [3]
     assert _seed_of(load(name, kept)) == _seed_of(load(name, kept.parents[1])) == [1]
     assert _seed_of(load(name, kept.parents[2])) == [1]
+    with pytest.raises(StorageError, match="is the file of vae-chairs, not of vae-dsprites"):
+        load("vae-dsprites", kept)
     with pytest.raises(GeneratorError, match=r"'vae-chairs' are not in .*elsewhere; get them: cur"):
         load(name, tmp_path / "elsewhere")
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from regional_primitives.errors import StorageError
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
 __all__ = [
@@ -119,11 +120,14 @@ def load_vae(name: str, weights: Path | None = None) -> VaeDecoder:
 
     Raises:
         GeneratorError: the weights are not there (the message has the command that gets them).
-        StorageError: the file is corrupt, or not that of such a decoder.
+        StorageError: the file is corrupt, or not that of such a decoder, or by its name another's.
     """
     vae = VAES[name]
     path = find_weights(name, weights)
     if path is None:
         raise not_found(name, weights, _COLLECTION, vae.how_to_get)
+    for other, theirs in VAES.items():  # two of them have the same shapes
+        if other != name and theirs.published in f"{path.parent.name}/{path.name}":
+            raise StorageError(f"{path} is the file of {other}, not of {name}")
     # As published, the encoder lies in the same file.
     return filled(partial(VaeDecoder, vae.channels), path, vae.how_to_get, prefix="decoder.")
