@@ -7,6 +7,7 @@ import regional_primitives as rp
 from regional_primitives.evaluate import Exhibits
 from regional_primitives.show import numerals
 from regional_primitives.show import view as pages
+from regional_primitives.show.form import remainder_in_words
 from regional_primitives.show.relation_view import RelationView
 from regional_primitives.show.view import report_view
 
@@ -132,9 +133,12 @@ def test_where_all_patches_are_chosen_no_demand_asks_for_the_remainder(
     assert "no action field" in view.remainder.where
     assert dict(view.remainder.card.facts)["action field"] == "none"
     text = "".join(piece for piece, _ in view.summary)
-    assert (
-        "components and a remainder that no patch asks for; asked for some of the patches" in text
-    )
+    energy = d.strengths.square()
+    share = numerals.percent(float(energy[d.remainder] / energy.sum()))
+    assert f"a remainder that no patch asks for ({share} of the energy); asked for some of" in text
+    faint = d.strengths.index_fill(0, torch.tensor(d.remainder), 1e-6)
+    few = replace(d, action_fields=fields, provenance=every, strengths=faint)
+    assert remainder_in_words(few).endswith("(next to nothing)")
     assert len(view.introduction) == 3
 
 

@@ -86,7 +86,10 @@ def remainder_in_words(decomposition: Decomposition) -> str:
         return ""
     others = decomposition.regions.count - len(decomposition.patches)
     if others == 0:
-        return "a remainder that no patch asks for"
+        energy = decomposition.strengths.square()
+        share = float(energy[decomposition.remainder] / energy.sum())
+        told = "next to nothing" if share < 5e-4 else f"{numerals.percent(share)} of the energy"
+        return f"a remainder that no patch asks for ({told})"
     were = "1 patch that was" if others == 1 else f"{numerals.count(others)} patches that were"
     return f"the remainder of the {were} not chosen"
 
