@@ -192,8 +192,6 @@ def test_a_quality_is_a_budget():
     assert evaluations(best) > 3 * evaluations(balanced)
     with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not 'superb'"):
         rp.Structured.of_quality("superb")
-    with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not"):
-        rp.Structured.of_quality(["fast"])
 
 
 def test_many_patches_are_probed_less_each(planted):
@@ -239,7 +237,9 @@ def test_the_price_of_sparsity_gathers_the_energy_in_fewer_components(planted, q
     found = []
     for weight in (0.0, 0.01):
         steps = rp.Structured().steps  # few steps leave the energy where the start put it
-        settings = dataclasses.replace(quick, sparsity_weight=weight, steps=steps)
+        settings = dataclasses.replace(
+            quick, sparsity_weight=weight, steps=steps, ties_from=0.0, undecided_power=0.0
+        )
         result = rp.explain(planted, planted.sample_latents(1, 3), rp.Regions.grid(4, 4), settings)
         measured = rp.Evaluation(demands=8, components=1, contexts=2, free_demands=0)
         found.append(rp.evaluate(result, planted, measured))

@@ -54,8 +54,8 @@ def test_all_points_are_drawn_in_percent():
 
 def test_a_decomposition_fitted_at_several_prices_has_a_frontier_of_its_own():
     points = [
-        {"outside_weight": 0.1, "inside_error": 0.002, "leak": 0.2},
-        {"outside_weight": 0.2, "inside_error": 0.004, "leak": 0.1},
+        {"price": 0.1, "inside_error": 0.002, "leak": 0.2},
+        {"price": 0.2, "inside_error": 0.004, "leak": 0.1},
     ]
     (axes,) = plot_baselines(COMPARISON, frontier=points).axes
     joined = [line for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata()) > 1]

@@ -13,7 +13,7 @@ from regional_primitives.show.figures import draw_figures
 from regional_primitives.show.overview import plot_overview
 
 FRONTIER = [
-    {"outside_weight": price, "inside_error": inside, "leak": leak}
+    {"price": price, "inside_error": inside, "leak": leak}
     for price, inside, leak in ((0.03, 0.002, 0.2), (0.1, 0.004, 0.12), (0.3, 0.01, 0.08))
 ]
 

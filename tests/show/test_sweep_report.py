@@ -33,7 +33,7 @@ def picture(rng, layer, seed, depth, refits):
     leak, inside = about(0.25 - 0.2 * depth), about(0.006 - 0.005 * depth)
     large = 0.8 - 0.7 * depth
     curve = [
-        {"outside_weight": price, "inside_error": inside * times, "leak": leak / times}
+        {"price": price, "inside_error": inside * times, "leak": leak / times}
         for price, times in zip(PRICES, (0.7, 1.0, 1.6), strict=True)
     ]
     scores = rp.Scores(
