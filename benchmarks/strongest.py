@@ -33,8 +33,8 @@ from regional_primitives.show.plots import LIGHT, new_figure
 HERE = Path(__file__).parent
 SEED = 22
 SHOWN = 12
-COUNTS = (10, 20, 50, 100)
-"""a of t(a, a)."""
+COUNTS = ((10, 10), (20, 20), (50, 50), (100, 100), (20, 100))
+"""a and b of t(a, b); the last are the paper's."""
 
 
 def strongest(rows: list[rp.Decomposition], generators: list[rp.Generator]):
@@ -101,17 +101,10 @@ def main() -> None:
     runs = [fitted(generator, seed, settings, asked.runs) for seed in range(asked.pictures)]
     by_size = [sizes(d) for d in runs]
     shared = []
-    for count in COUNTS:
-        found = transfer(runs, a=count, b=count).summary
-        shared.append({
-            "a": count,
-            **{name: asdict(found[name]) for name in ("transfer", "transfer_connected_fields")},
-        })  # fmt: skip
-    found = transfer(runs).summary
-    shared.append({
-        "a": 20, "b": 100,
-        **{name: asdict(found[name]) for name in ("transfer", "transfer_connected_fields")},
-    })  # fmt: skip
+    for a, b in COUNTS:
+        found = transfer(runs, a=a, b=b).summary
+        names = ("transfer", "transfer_connected_fields")
+        shared.append({"a": a, "b": b, **{name: asdict(found[name]) for name in names}})
     result = {
         "generator": asked.generator, "layer": own, "pictures": asked.pictures,
         "settings": asdict(settings),
@@ -126,7 +119,7 @@ def main() -> None:
         print(f"{name} patches: {spread['mean']:.1%}")
     for one in shared:
         real, random = (one[name]["mean"] for name in ("transfer", "transfer_connected_fields"))
-        print(f"t({one['a']}, {one.get('b', one['a'])}): {real:.1%}, random {random:.1%}")
+        print(f"t({one['a']}, {one['b']}): {real:.1%}, random {random:.1%}")
 
 
 if __name__ == "__main__":

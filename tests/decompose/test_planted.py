@@ -151,3 +151,5 @@ def test_bad_input_no_such_purpose():
         rp.Structured(singles=9, batch=8)
     with pytest.raises(rp.InputError, match="ties_from must be no more than 1"):
         rp.Structured(ties_from=1.5)
+    with pytest.raises(rp.InputError, match="quality is fast, balanced, best, not"):
+        preset(["fast"])

@@ -208,7 +208,7 @@ class PictureComparison(RichResult):
             f"{name}: {d.provenance.purpose}"
             for name, d in zip(self.names, self.decompositions, strict=True)
         )
-        return f"these answer different questions, and differ for that alone ({told})"
+        return f"these answer different questions, for which alone they would differ ({told})"
 
     @cached_property
     def summary(self) -> dict[str, Spread]:
