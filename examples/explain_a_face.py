@@ -36,7 +36,7 @@ for k in range(3):
 
 # Ask for the left half of the picture only, and look at what the other half does.
 left = torch.arange(36) % 6 < 3
-picture = generator.tail(d.minimal_feature(left))[0]
+picture = rp.ask(d, generator, left)[0]
 mask = d.regions.pixel_mask(left, 64, 64)
 there = float((picture - d.image)[:, mask].norm() / (d.baseline_image - d.image)[:, mask].norm())
 print(f"left half: relative error {there:.1%}")  # a few percent

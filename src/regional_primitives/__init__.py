@@ -40,6 +40,7 @@ from regional_primitives.evaluate import (
 from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.explore import explore
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
+from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.rich_display import draw_with
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
@@ -59,6 +60,7 @@ __all__ = [
     "Minimal",
     "MinimalFeatures",
     "MissingExtraError",
+    "Picture",
     "PictureComparison",
     "RegionalPrimitivesError",
     "Regions",
@@ -69,6 +71,7 @@ __all__ = [
     "WholeRunWarning",
     "and_harsanyi",
     "and_values",
+    "ask",
     "baselines",
     "compare",
     "cut",

@@ -49,6 +49,21 @@ class Regions:
         if self.count > _MOST_PATCHES:
             raise InputError(f"a {self.description} has more than {_MOST_PATCHES:,} patches")
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both divide a picture into the same patches, in the same order."""
+        if not isinstance(other, Regions):
+            return NotImplemented
+        if self.labels is None or other.labels is None:
+            return (self.rows, self.columns, self.labels) == (
+                other.rows,
+                other.columns,
+                other.labels,
+            )
+        return torch.equal(self.labels, other.labels)
+
+    def __hash__(self) -> int:
+        return hash((self.rows, self.columns, self.count))
+
     @staticmethod
     def of(given: Regions | None) -> Regions:
         """Return the regions that a caller gave, or a 6 × 6 grid, as in the paper, for None.

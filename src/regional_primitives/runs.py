@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
@@ -235,12 +233,10 @@ def _is_run(
     settings: Structured | Exact,
 ) -> bool:
     origin = found.provenance
-    labels = (found.regions.labels, regions.labels)
     return (
         origin.weights_digest == generator.digest
         and origin.layer == generator.layer
         and same_latents(found.latents, latents)
         and origin.settings == asdict(settings)
-        and found.regions.to_dict() == regions.to_dict()
-        and (labels[0] is None or labels[1] is None or torch.equal(labels[0], labels[1]))
+        and found.regions == regions
     )

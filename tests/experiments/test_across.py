@@ -11,8 +11,6 @@ from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.counted import (
     counted_components,
     energy_mean,
-    same_patches,
-    selected,
 )
 
 
@@ -45,13 +43,13 @@ def test_json_has_null_for_what_is_no_number():
 
 def test_selected_components_are_the_same_vectors_and_fields(result):
     chosen = [5, 0, 3]
-    few = selected(result, chosen)
+    few = result.select(chosen)
     assert few.count == 3
     for place, k in enumerate(chosen):
         assert torch.equal(few.component(place), result.component(k))
         assert torch.equal(few.action_fields[place], result.action_fields[k])
         assert few.strengths[place] == result.strengths[k]
-    assert selected(result, []).count == 0
+    assert result.select([]).count == 0
 
 
 def test_left_out_components_are_not_counted(truth):
@@ -75,8 +73,8 @@ def test_the_energy_mean_knows_numbers_only():
 def test_patches_are_the_same_only_if_every_pixel_is():
     labels = torch.tensor([[0, 0, 1], [2, 2, 1]])
     moved = torch.tensor([[0, 1, 1], [2, 2, 1]])
-    assert same_patches(rp.Regions.grid(2, 3), rp.Regions.grid(2, 3))
-    assert not same_patches(rp.Regions.grid(2, 3), rp.Regions.grid(3, 2))
-    assert same_patches(rp.Regions.from_labels(labels), rp.Regions.from_labels(labels.clone()))
-    assert not same_patches(rp.Regions.from_labels(labels), rp.Regions.from_labels(moved))
-    assert not same_patches(rp.Regions.from_labels(labels), rp.Regions.grid(3, 1))
+    assert rp.Regions.grid(2, 3) == rp.Regions.grid(2, 3)
+    assert rp.Regions.grid(2, 3) != rp.Regions.grid(3, 2)
+    assert rp.Regions.from_labels(labels) == rp.Regions.from_labels(labels.clone())
+    assert rp.Regions.from_labels(labels) != rp.Regions.from_labels(moved)
+    assert rp.Regions.from_labels(labels) != rp.Regions.grid(3, 1)

@@ -10,7 +10,6 @@ from regional_primitives.evaluate.components import component_patterns, measure_
 from regional_primitives.experiments import boundedness
 from regional_primitives.experiments.boundedness import _auc
 from regional_primitives.experiments.contexts import in_contexts
-from regional_primitives.experiments.counted import selected
 
 
 def test_planted_components_are_bounded(planted, truth):
@@ -92,7 +91,7 @@ def test_left_out_components_are_company_only(saturating, result):
     assert torch.allclose(found.alone.auc, everything.alone.auc[found.components], equal_nan=True)
     # Contexts may hold what is left out, which stands last.
     generator = saturating.at(result.latents)
-    ordered = selected(result, [1, *range(3, result.count), 0, 2])
+    ordered = result.select([1, *range(3, result.count), 0, 2])
     patterns = component_patterns(ordered, generator, list(range(result.count)))
     effects = measure_components(ordered, generator, patterns, 3, contexts=2)
     assert found.in_context.share_inside.tolist() == pytest.approx(

@@ -8,7 +8,6 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.experiments import transfer
-from regional_primitives.experiments.counted import selected
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +166,7 @@ def test_what_is_left_out_keeps_its_number_but_not_its_rank(truth):
 
 
 def test_pictures_that_share_nothing(truth):
-    (pair,) = rp.compare([selected(truth, [0, 1]), selected(truth, [2, 3])], draws=1).pairs
+    (pair,) = rp.compare([truth.select([0, 1]), truth.select([2, 3])], draws=1).pairs
     assert pair.shared == ()
     assert pair.strength_overlap == pair.transfer == 0.0
     assert pair.cosine is pair.other_cosine is pair.unit_overlap is None

@@ -7,7 +7,6 @@ import torch
 import regional_primitives as rp
 from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.experiments import consistency
-from regional_primitives.experiments.counted import selected
 
 
 def test_planted_components_are_the_same_in_every_context(planted, truth):
@@ -56,7 +55,7 @@ def test_left_out_components_are_company_only(saturating, result):
     assert found.energy.tolist() == pytest.approx(result.strengths[1:4].square().tolist())
     assert found.shown in (1, 2, 3)
     # Contexts may hold what is left out, which stands last.
-    ordered = selected(result, [*range(1, result.count), 0])
+    ordered = result.select([*range(1, result.count), 0])
     generator = saturating.at(result.latents)
     patterns = component_patterns(ordered, generator, list(range(result.count)))
     effects = measure_components(ordered, generator, patterns, 3, contexts=2)

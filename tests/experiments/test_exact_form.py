@@ -5,7 +5,7 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives import experiments
-from regional_primitives.experiments.counted import counted_components, selected
+from regional_primitives.experiments.counted import counted_components
 
 PATCHES, OTHER_PATCHES = [0, 1, 5, 6], [1, 5, 6, 10]
 
@@ -91,7 +91,7 @@ def test_what_was_spent_is_what_the_fit_says(draws):
 
 def test_noise_goes_with_its_component(draws):
     exact = draws[0]
-    few = selected(exact, [2, 0])
+    few = exact.select([2, 0])
     assert (few.noise is None) == (exact.noise is None)
     if exact.noise is not None:
         assert torch.equal(few.noise, exact.noise[[2, 0]])

@@ -6,7 +6,6 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.experiments import redraw
-from regional_primitives.experiments.counted import selected
 from regional_primitives.experiments.redraw import restricted
 
 Q = [1, 5, 6, 9]
@@ -56,7 +55,7 @@ def test_likeness_by_hand(truth):
 
 def test_a_field_that_one_side_lacks_counts_as_nothing(truth):
     chosen = list(range(16))
-    less = selected(truth, list(range(1, 10)))
+    less = truth.select(list(range(1, 10)))
     found = redraw(truth, less, chosen, chosen).found
     energy, strength = truth.strengths.double().square(), truth.strengths.double()
     # Common fields weigh twice, since both sides bring their energy.

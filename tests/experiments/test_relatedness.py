@@ -8,7 +8,6 @@ import pytest
 import regional_primitives as rp
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments import Relatedness, relatedness
-from regional_primitives.experiments.counted import selected
 
 
 def sets_of(decomposition):
@@ -100,7 +99,7 @@ def test_a_real_fit_against_slow_readings(result, scores):
 
 def test_patches_without_a_field_have_no_leading_share(truth):
     small = [k for k, field in enumerate(sets_of(truth)) if len(field) == 1]
-    few = selected(truth, small)
+    few = truth.select(small)
     found = relatedness(few)
     assert int(found.leading_share.isnan().sum()) == 16 - len(small)
     assert found.numbers()["leading_share"] == 1.0

@@ -9,13 +9,12 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.experiments import transfer
-from regional_primitives.experiments.counted import selected
 from regional_primitives.experiments.transfer import transfer_share
 
 
 def reordered(decomposition, seed):
     order = torch.randperm(decomposition.count, generator=torch.Generator().manual_seed(seed))
-    return selected(decomposition, order.tolist())
+    return decomposition.select(order.tolist())
 
 
 def test_one_picture_transfers_wholly_to_itself(truth):

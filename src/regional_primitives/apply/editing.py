@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.apply.edits import Edit
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.runtime.modes import ordinary
 
 __all__ = ["edit"]
@@ -43,5 +44,5 @@ def edit(
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     wanted = Edit.of(scales)
-    generator = generator_at(decomposition, generator)
-    return generator.render(wanted.units(decomposition, other))
+    picture = Picture.of(decomposition, generator)
+    return picture.render(wanted.units(decomposition, other))

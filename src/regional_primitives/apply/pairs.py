@@ -48,7 +48,7 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
         raise InputError(
             f"the other picture was explained at layer {given.layer!r}, this one at {mine.layer!r}"
         )
-    if not _same_regions(one, other):
+    if one.regions != other.regions or one.image.shape != other.image.shape:
         raise InputError(
             f"the other picture was explained with a {other.regions.description}, this one with a "
             f"{one.regions.description}"
@@ -61,13 +61,6 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
             f"the two pictures' baselines differ by {gap / max(size, 1e-30):.1%} of the feature's "
             "departure; explain both with the same baseline_count and baseline_seed"
         )
-
-
-def _same_regions(one: Decomposition, other: Decomposition) -> bool:
-    a, b = one.regions, other.regions
-    if a.to_dict() != b.to_dict() or one.image.shape != other.image.shape:
-        return False
-    return a.labels is None or (b.labels is not None and torch.equal(a.labels, b.labels))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.staging import staged_folder
 
-__all__ = ["Decomposition", "generator_at", "the_decomposition"]
+__all__ = ["Decomposition", "Demand", "generator_at", "the_decomposition"]
 
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
@@ -123,6 +123,12 @@ class Decomposition(RichResult):
         )
 
     @property
+    @ordinary()
+    def owners(self) -> Int[Tensor, " entries"]:
+        """The component of each entry of `units` and `values`."""
+        return torch.arange(self.count).repeat_interleave(self.offsets.diff())
+
+    @property
     def count(self) -> int:
         """K, how many components there are."""
         return len(self.strengths)
@@ -156,24 +162,34 @@ class Decomposition(RichResult):
         return self.strengths > self.noise
 
     @ordinary()
+    def select(self, components: Sequence[int]) -> Decomposition:
+        """Return these components alone, in the order given; the sum then lacks the others.
+
+        Raises:
+            InputError: no such component.
+        """
+        chosen = torch.tensor([self._component(k) for k in components], dtype=torch.long)
+        counts = self.offsets.diff()[chosen]
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        within = torch.arange(int(offsets[-1])) - offsets[:-1].repeat_interleave(counts)
+        entries = self.offsets[chosen].repeat_interleave(counts) + within
+        return replace(
+            self,
+            action_fields=self.action_fields[chosen],
+            strengths=self.strengths[chosen],
+            offsets=offsets,
+            units=self.units[entries],
+            values=self.values[entries],
+            noise=None if self.noise is None else self.noise[chosen],
+        )
+
+    @ordinary()
     def without(self, k: int | None) -> Decomposition:
         """Return the decomposition without component k, which the sum then lacks; all for None."""
         if k is None:
             return self
-        k = self._component(k)
-        entries = torch.ones(len(self.values), dtype=torch.bool)
-        entries[int(self.offsets[k]) : int(self.offsets[k + 1])] = False
-        stay = torch.arange(self.count) != k
-        counts = self.offsets.diff()[stay]
-        return replace(
-            self,
-            action_fields=self.action_fields[stay],
-            strengths=self.strengths[stay],
-            offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
-            units=self.units[entries],
-            values=self.values[entries],
-            noise=None if self.noise is None else self.noise[stay],
-        )
+        dropped = self._component(k)
+        return self.select([one for one in range(self.count) if one != dropped])
 
     @property
     def feature_shape(self) -> FeatureShape:
@@ -301,7 +317,7 @@ class Decomposition(RichResult):
 
         Plain tensors, since torch's sparse ones can be neither copied deeply nor pickled.
         """
-        component = torch.repeat_interleave(torch.arange(self.count), self.offsets.diff())
+        component = self.owners
         order = self.units.argsort(stable=True)
         counts = torch.bincount(self.units, minlength=self.unit_count)
         return component[order], counts.cumsum(0) - counts, self.values[order]

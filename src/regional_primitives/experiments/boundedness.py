@@ -24,7 +24,7 @@ from regional_primitives.evaluate.components import (
 )
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
-from regional_primitives.experiments.counted import counted_components, energy_mean, selected
+from regional_primitives.experiments.counted import counted_components, energy_mean
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.numbers import whole
 
@@ -142,7 +142,7 @@ def boundedness(
     generator = generator_at(decomposition, generator)
     kept = counted_components(decomposition, leave_out)
     rest = [k for k in range(decomposition.count) if k not in set(kept)]
-    ordered = selected(decomposition, [*kept, *rest])
+    ordered = decomposition.select([*kept, *rest])
     count, measured = len(kept), min(components, len(kept))
     shown = min(shown, measured)
     masks = field_masks(ordered)[:count].bool()

@@ -17,7 +17,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.evaluate.random_fields import random_connected, random_subsets
-from regional_primitives.experiments.counted import counted_components, same_patches
+from regional_primitives.experiments.counted import counted_components
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.memory import refuse_too_large
@@ -82,7 +82,7 @@ def comparable_components(
         )
     regions = decompositions[0].regions
     for decomposition in decompositions[1:]:
-        if not same_patches(regions, decomposition.regions):
+        if regions != decomposition.regions:
             raise InputError(
                 f"fields can be compared only over the same patches: {regions.description} and "
                 f"{decomposition.regions.description} differ"

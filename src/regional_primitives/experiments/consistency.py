@@ -23,7 +23,7 @@ from regional_primitives.evaluate.components import (
 )
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
-from regional_primitives.experiments.counted import counted_components, energy_mean, selected
+from regional_primitives.experiments.counted import counted_components, energy_mean
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.numbers import whole
 
@@ -114,7 +114,7 @@ def consistency(
     generator = generator_at(decomposition, generator)
     kept = counted_components(decomposition, leave_out)
     rest = [k for k in range(decomposition.count) if k not in set(kept)]
-    ordered = selected(decomposition, [*kept, *rest])
+    ordered = decomposition.select([*kept, *rest])
     measured = min(components, len(kept))
     patterns = component_patterns(ordered, generator, list(range(ordered.count)))
     effects = measure_components(

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.regions import Regions
 from regional_primitives.runtime.numbers import wholes
 
 __all__ = [
     "counted_components",
     "covered_patches",
     "energy_mean",
-    "same_patches",
-    "selected",
 ]
 
 
@@ -48,29 +43,6 @@ def counted_components(
     return counted
 
 
-def selected(decomposition: Decomposition, components: Sequence[int]) -> Decomposition:
-    """Return a decomposition of these components only, in this order.
-
-    Its components no longer sum to f − f0, unless all are named.
-    """
-    spans = [
-        torch.arange(int(decomposition.offsets[k]), int(decomposition.offsets[k + 1]))
-        for k in components
-    ]
-    entries = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.long)
-    counts = torch.tensor([0, *map(len, spans)])
-    index = torch.tensor(list(components), dtype=torch.long)
-    return replace(
-        decomposition,
-        action_fields=decomposition.action_fields[index],
-        strengths=decomposition.strengths[index],
-        offsets=counts.cumsum(0),
-        units=decomposition.units[entries],
-        values=decomposition.values[entries],
-        noise=None if decomposition.noise is None else decomposition.noise[index],
-    )
-
-
 def covered_patches(decomposition: Decomposition) -> Bool[Tensor, " patches"]:
     """Mark the patches that lie in any action field."""
     return decomposition.action_fields.any(0)
@@ -84,10 +56,3 @@ def energy_mean(
     if not bool(known.any()):
         return None
     return float((values[known] * energy[known]).sum() / energy[known].sum())
-
-
-def same_patches(one: Regions, other: Regions) -> bool:
-    """Tell whether two divisions of a picture are the same."""
-    if one.labels is not None and other.labels is not None:
-        return torch.equal(one.labels, other.labels)
-    return one.to_dict() == other.to_dict()

@@ -20,7 +20,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
-from regional_primitives.experiments.counted import counted_components, same_patches
+from regional_primitives.experiments.counted import counted_components
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
 
@@ -206,7 +206,7 @@ def _check_pair(one: Decomposition, other: Decomposition) -> None:
 
 
 def _check_regions(one: Decomposition, other: Decomposition) -> None:
-    if not same_patches(one.regions, other.regions) or one.unit_count != other.unit_count:
+    if one.regions != other.regions or one.unit_count != other.unit_count:
         raise InputError(
             "redraw needs the same patches and the same layer: "
             f"{one.regions.description} at {one.provenance.layer}, and "

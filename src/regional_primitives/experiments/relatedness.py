@@ -18,7 +18,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate.relations import Relations, relations
 from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.counted import counted_components, selected
+from regional_primitives.experiments.counted import counted_components
 
 __all__ = ["TOGETHER", "Relatedness", "relatedness"]
 
@@ -112,4 +112,4 @@ def relatedness(
         MissingExtraError: scipy, which the report's extra brings, is not installed.
     """
     kept = counted_components(decomposition, leave_out)
-    return Relatedness(torch.tensor(kept), relations(selected(decomposition, kept)))
+    return Relatedness(torch.tensor(kept), relations(decomposition.select(kept)))

@@ -15,7 +15,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.evaluate.energy import count_for, field_sizes
 from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.counted import counted_components, covered_patches, selected
+from regional_primitives.experiments.counted import counted_components, covered_patches
 
 __all__ = ["LOW_ORDER", "NEAR_ZERO", "Sparsity", "sparsity"]
 
@@ -93,7 +93,7 @@ def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] | None = 
     Raises:
         InputError: a component that does not exist, or none left to count.
     """
-    counted = selected(decomposition, counted_components(decomposition, leave_out))
+    counted = decomposition.select(counted_components(decomposition, leave_out))
     energy = counted.strengths.double().square()
     shares = counted.strengths / counted.strengths[0]
     return Sparsity(

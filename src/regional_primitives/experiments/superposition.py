@@ -23,7 +23,6 @@ from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import (
     counted_components,
     covered_patches,
-    selected,
 )
 from regional_primitives.generators.generator import Generator
 
@@ -123,7 +122,7 @@ def superposition(
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     generator = generator_at(decomposition, generator)
-    counted = selected(decomposition, counted_components(decomposition, leave_out))
+    counted = decomposition.select(counted_components(decomposition, leave_out))
     patterns = component_patterns(counted, generator, list(range(counted.count)))
     sizes = counted.action_fields.sum(1)
     steps = _steps(counted.count)

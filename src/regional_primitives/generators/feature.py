@@ -6,6 +6,7 @@ bundle's units stand one tensor after the other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureShape",
     "as_units",
     "describe_shape",
+    "map_feature",
     "shape_of",
     "tensor_shapes",
     "tensors_of",
@@ -48,6 +50,13 @@ def tensors_of(feature: Feature) -> tuple[Tensor, ...]:
     kind = type(feature).__name__ if several or not isinstance(feature, (tuple, list)) else None
     found = kind or f"an empty {type(feature).__name__}"
     raise InputError(f"a feature is a tensor or a tuple of tensors, not {found}")
+
+
+def map_feature(change: Callable[[Tensor], Tensor], feature: Feature) -> Feature:
+    """Change every tensor of a feature alike."""
+    if isinstance(feature, Tensor):
+        return change(feature)
+    return tuple(change(tensor) for tensor in feature)
 
 
 def shape_of(feature: Feature) -> FeatureShape:
