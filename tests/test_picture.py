@@ -23,9 +23,7 @@ def test_asking_generates_the_minimal_feature(answer, planted):
 
 
 def test_asking_holds_what_flows_past_the_cut():
-    network = torch.nn.ModuleDict(
-        {"first": torch.nn.Linear(3, 16), "last": torch.nn.Linear(19, 48)}
-    )
+    first, last = torch.nn.Linear(3, 16), torch.nn.Linear(19, 48)
 
     class Skips(torch.nn.Module):
         def __init__(self):
