@@ -40,7 +40,6 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/faces.py --workers 2
 	$(BIN)/python benchmarks/patches.py
-	$(BIN)/python benchmarks/faces.py --one-stream
 	$(BIN)/python benchmarks/tails.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/zoo.py faces --quality best --refits

@@ -15,8 +15,6 @@ unless its prices, by which all methods are compared, have changed (--all measur
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -25,24 +23,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import record
 import torch
 from pages import renew, table
 
 import regional_primitives as rp
-from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.baselines import Compared, Comparison, Point
 from regional_primitives.evaluate.refits import frontier_fits
 from regional_primitives.evaluate.scores import TABLE, Score
 from regional_primitives.evaluate.spread import Spread
-from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.reproduction_table import told
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "baselines.md"
-RESULTS = ROOT / "benchmarks" / "results" / "baselines_faces.json"
-FACES = ROOT / "benchmarks" / "results" / "faces.json"
 OBJECTIVE = Score("Objective", "What the fit minimises.", plain="{:.3f}")
 NUMBERS = {
     name: TABLE.get(name, OBJECTIVE)
@@ -96,7 +91,7 @@ def main() -> None:
     chosen = parser.parse_args()
     threads = max(1, torch.get_num_threads() // chosen.workers)
     settings = asdict(rp.Structured(purpose="isolate"))
-    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    before = record.read("baselines_faces")
     found = standing(before, settings)
     known = {} if chosen.all else comparisons(before, settings)
     todo = [seed for seed in range(chosen.pictures) if str(seed) not in found]
@@ -108,22 +103,21 @@ def main() -> None:
             found[str(tasks[task])] = task.result()
             print(f"{len(found)} of {chosen.pictures} pictures", flush=True)
             content = {
-                "date": datetime.date.today().isoformat(),
+                **record.ran_on(),
                 "threads": threads,
-                "versions": current_versions(),
                 "settings": settings,
                 "pictures": {seed: found[seed] for seed in sorted(found, key=int)},
                 "comparisons_of_other_settings": {
                     seed: one for seed, one in known.items() if seed not in found
                 },
             }
-            write_json(RESULTS, content)
+            record.keep("baselines_faces", content)
     renew_page({int(seed): found[seed] for seed in sorted(found, key=int)})
 
 
 def standing(before: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """Take the pictures that an interrupted run with the same settings has compared already."""
-    return dict(before["pictures"]) if before.get("settings") == settings else {}
+    return dict(before["pictures"]) if record.agree(before.get("settings", {}), settings) else {}
 
 
 def comparisons(before: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +158,7 @@ def _mean(points: Sequence[Point]) -> Point:
 
 def own_frontier(by_seed: Mapping[int, dict[str, Any]]) -> list[dict[str, float]]:
     """Average the decomposition's own frontier over the same pictures."""
-    rows = json.loads(FACES.read_text(encoding="utf-8"))["pictures"]
+    rows = record.read("faces")["pictures"]
     middle = {row["picture"]: row["frontier"] for row in rows}
     curves = [
         {point["outside_weight"]: point for point in (*middle[seed], *row["frontier"])}

@@ -16,12 +16,12 @@ and docs/images/editing.png. Four minutes of fits and about five of edits on one
 from __future__ import annotations
 
 import argparse
-import datetime
 import statistics
 import tempfile
 from itertools import permutations
 from pathlib import Path
 
+import record
 import torch
 from pages import renew, table
 
@@ -30,9 +30,7 @@ from regional_primitives.apply import WAYS, edit_effects, edit_ways, measured_wa
 from regional_primitives.apply.effects import seam
 from regional_primitives.apply.pairs import held_share, taken_share
 from regional_primitives.decompose.cells import mostly, touching, units_under
-from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.energy import count_for
-from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.outlines import loops
 from regional_primitives.show.overview import _lines, _map, _picture
@@ -41,7 +39,6 @@ from regional_primitives.show.plots import LIGHT, new_figure
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "research" / "blending.md"
-RESULTS = ROOT / "benchmarks" / "results" / "editing.json"
 IMAGE = ROOT / "docs" / "images" / "editing.png"
 SEEDS = (22, 0, 1, 2)
 RECTANGLES = 64
@@ -68,15 +65,14 @@ def main() -> None:
         found = {seed: _explained(generator, seed, folder / str(seed)) for seed in SEEDS}
     draw(found[22], found[0], generator)
     result = {
-        "date": datetime.date.today().isoformat(),
-        "versions": current_versions(),
+        **record.ran_on(),
         "seeds": list(SEEDS),
         "rectangles": RECTANGLES,
         "removals": [removals(one, generator) for one in found.values()],
         "swaps": [swaps(one, two, generator) for one, two in permutations(found.values(), 2)],
         "blends": [blends(one, two, generator) for one, two in permutations(found.values(), 2)],
     }
-    write_json(RESULTS, result)
+    record.keep("editing", result)
     renew(PAGE, "edits", _edits_table(result))
     renew(PAGE, "blends", _blends_table(result))
 

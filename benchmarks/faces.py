@@ -1,39 +1,33 @@
 """The tables of the README: `faces` at main.5, a 6 × 6 grid, mean and 95 % interval over pictures.
 
-    .venv/bin/python benchmarks/faces.py [--pictures 20] [--workers 2] [--one-stream]
+    .venv/bin/python benchmarks/faces.py [--pictures 20] [--workers 2]
 
 Of every picture: the defaults with all scores, a second fit with another random stream (stability),
 two fits at other prices of leak (the frontier), and one of quality `fast`. Writes
 benchmarks/results/faces.json with every picture's scores, machine, versions and date, anew after
 each picture, and the README's table between its markers at the end (--table renews only that, from
-the file). Takes about five minutes of one core a picture. With --one-stream the pictures are
-numbers 0, 3, 8, 14, 20, 27 and 33 of one draw, torch.manual_seed(0); torch.randn(40, 100, 1, 1), on
-which the dense form with all 441 rectangles a unit was measured before; the results go to
-faces_one_stream.json.
+the file). Takes about five minutes of one core a picture.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import resource
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
+import record
 import torch
-from machine import processor
 from pages import renew, table
 
 import regional_primitives as rp
-from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.evaluate.scores import TABLE, Score
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.show.reproduction_table import told
 
-RESULTS = Path(__file__).parent / "results"
+RESULT = "faces"
 EVALUATION = rp.Evaluation(refits=True)
 REFITTED = {
     "leaky": "at 0.4 times the price of leak: ",
@@ -87,20 +81,10 @@ def described(name: str) -> tuple[str, Score]:
     return TABLE[name].phrase, TABLE[name]
 
 
-def latents_of(generator: rp.Generator, number: int, one_stream: bool) -> torch.Tensor:
-    """Return a picture's latent, of the common draw or of its own seed."""
-    if one_stream:
-        rng = torch.Generator().manual_seed(0)
-        return torch.randn(40, 100, 1, 1, generator=rng)[number : number + 1]
-    latents = generator.sample_latents(1, seed=number)
-    assert isinstance(latents, torch.Tensor)
-    return latents
-
-
-def measured(number: int, one_stream: bool, layer: str) -> dict[str, object]:
+def measured(number: int, layer: str) -> dict[str, object]:
     """Explain and score one picture."""
     generator = rp.load_generator("faces", layer)
-    latents = latents_of(generator, number, one_stream)
+    latents = generator.sample_latents(1, seed=number)
     regions = rp.Regions.grid(6, 6)
     result = rp.explain(generator, latents, regions, rp.Structured(purpose="isolate"))
     found = rp.evaluate(result, generator, EVALUATION)
@@ -138,22 +122,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--layer", default="main.5")
-    parser.add_argument("--one-stream", action="store_true")
     parser.add_argument("--table", action="store_true", help="only the README's, from faces.json")
     parser.add_argument("--renew-fast", action="store_true", help="of the pictures in faces.json")
     chosen = parser.parse_args()
-    pictures = [0, 3, 8, 14, 20, 27, 33] if chosen.one_stream else range(chosen.pictures)
-    out = RESULTS / ("faces_one_stream.json" if chosen.one_stream else "faces.json")
     if chosen.table:
-        renew_readme(json.loads(out.read_text(encoding="utf-8"))["pictures"])
+        renew_readme(record.read(RESULT)["pictures"])
         return
     if chosen.renew_fast:
         generator = rp.load_generator("faces", chosen.layer)
-        stored = json.loads(out.read_text(encoding="utf-8"))
+        stored = record.read(RESULT)
         for row in stored["pictures"]:
-            latents = latents_of(generator, row["picture"], chosen.one_stream)
+            latents = generator.sample_latents(1, seed=row["picture"])
             row |= measured_fast(generator, latents)
-        write(out, stored["pictures"], chosen.layer, stored["machine"]["threads"])
+        write(stored["pictures"], chosen.layer, stored["threads"])
         report(stored["pictures"])
         return
     threads = max(1, torch.get_num_threads() // chosen.workers)
@@ -161,16 +142,15 @@ def main() -> None:
         chosen.workers, get_context("spawn"), torch.set_num_threads, (threads,)
     )
     with pool:
-        tasks = [pool.submit(measured, n, chosen.one_stream, chosen.layer) for n in pictures]
+        tasks = [pool.submit(measured, n, chosen.layer) for n in range(chosen.pictures)]
         scores: list[dict[str, object]] = []
         for task in as_completed(tasks):
             scores.append(task.result())
             scores.sort(key=lambda row: row["picture"])  # type: ignore[arg-type,return-value]
             print(f"{len(scores)} of {len(tasks)} pictures", flush=True)
-            write(out, scores, chosen.layer, threads)
+            write(scores, chosen.layer, threads)
     report(scores)
-    if out.name == "faces.json":
-        renew_readme(scores)
+    renew_readme(scores)
 
 
 def summary(scores: list[dict[str, object]]) -> dict[str, Spread]:
@@ -206,15 +186,14 @@ def renew_readme(scores: list[dict[str, object]]) -> None:
     renew(README, "faces", ["", lead, "", *shown, ""])
 
 
-def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) -> None:
+def write(scores: list[dict[str, object]], layer: str, threads: int) -> None:
     """Write what was found so far."""
     content = {
         "generator": "faces",
         "layer": layer,
         "grid": "6x6",
-        "date": datetime.date.today().isoformat(),
-        "machine": {"processor": processor(), "threads": threads},
-        "versions": current_versions(),
+        **record.ran_on(),
+        "threads": threads,
         "settings": asdict(rp.Structured(purpose="isolate")),
         "fast": asdict(rp.Structured.of_quality("fast", "isolate")),
         "evaluation": asdict(EVALUATION),
@@ -222,7 +201,7 @@ def write(out: Path, scores: list[dict[str, object]], layer: str, threads: int) 
         "summary": {name: asdict(spread) for name, spread in summary(scores).items()},
         "pictures": scores,
     }
-    out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    record.keep(RESULT, content)
 
 
 if __name__ == "__main__":

@@ -6,27 +6,22 @@ The figures go to benchmarks/results/moebius.json.
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import record
 import shapiq
 import torch
-from machine import processor
 
 from regional_primitives.setfunctions import or_harsanyi, or_values
 
 PATCHES, WIDTH = 12, 4096
 REPEATS, SLOW_REPEATS = 15, 3
-RESULTS = Path(__file__).parent / "results" / "moebius.json"
 
 
 def main() -> None:
@@ -98,39 +93,22 @@ def main() -> None:
     )
     print(f"{peer_difference:.1e}")
 
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(
-        json.dumps(
-            {
-                "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-                "machine": {
-                    "cpu": processor(),
-                    "cores": os.cpu_count(),
-                    "threads": threads,
-                    "load_average_at_end": os.getloadavg()[0],
-                },
-                "versions": {
-                    "python": platform.python_version(),
-                    "torch": torch.__version__,
-                    "shapiq": importlib.metadata.version("shapiq"),
-                },
-                "patches": PATCHES,
-                "width": WIDTH,
-                "dtype": "float32",
-                "seconds": summaries,
-                "ratios_within_each_round": ratios,
-                "dense_matrix_bytes": matrix.nbytes,
-                "dense_matrix_build_seconds": matrix_seconds,
-                "shapiq_all_columns_seconds_by_multiplication": shapiq_all,
-                "largest_difference_from_dense_product": difference,
-                "largest_difference_from_shapiq_float64": peer_difference,
-            },
-            indent=2,
-            ensure_ascii=False,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
+    content = {
+        **record.ran_on(),
+        "load_average_at_end": os.getloadavg()[0],
+        "shapiq": importlib.metadata.version("shapiq"),
+        "patches": PATCHES,
+        "width": WIDTH,
+        "dtype": "float32",
+        "seconds": summaries,
+        "ratios_within_each_round": ratios,
+        "dense_matrix_bytes": matrix.nbytes,
+        "dense_matrix_build_seconds": matrix_seconds,
+        "shapiq_all_columns_seconds_by_multiplication": shapiq_all,
+        "largest_difference_from_dense_product": difference,
+        "largest_difference_from_shapiq_float64": peer_difference,
+    }
+    record.keep("moebius", content)
 
 
 def dense_or_matrix() -> torch.Tensor:

@@ -14,27 +14,23 @@ picture, and the page's tables at the end.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
-from machine import processor
 from pages import renew, table
 from torch import Tensor
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
-from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import prepare
 from regional_primitives.evaluate.demand_errors import demand_errors
-from regional_primitives.runtime.storage import write_json
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "research" / "normalisation.md"
-RESULTS = ROOT / "benchmarks" / "results" / "normalisation.json"
 RUNS = ROOT / "runs" / "normalisation"
 GRID = rp.Regions.grid(6, 6)
 LAYER = "output_blocks.14"
@@ -139,7 +135,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only the page's, from the results")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    known = record.read("normalisation")
     found = {"crops": known.get("crops", []), "fits": known.get("fits", [])}
     todo: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     if not chosen.table:
@@ -158,15 +154,7 @@ def main() -> None:
         same = [one for one in found[part] if not _same(one, row)]
         found[part] = [*same, row]
         print(json.dumps({key: value for key, value in row.items() if key != "scores"}), flush=True)
-        write_json(
-            RESULTS,
-            {
-                "date": datetime.date.today().isoformat(),
-                "machine": processor(),
-                "versions": current_versions(),
-                **found,
-            },
-        )
+        record.keep("normalisation", {**record.ran_on(), **found})
     renew_page(found)
 
 

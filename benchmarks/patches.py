@@ -14,8 +14,6 @@ markers in docs/generators.md (--table renews only that). `photos` needs its wei
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import resource
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -23,15 +21,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 from pages import renew, table
 
 import regional_primitives as rp
-from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.runtime.storage import write_json
 
 EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=0)
-RESULTS = Path(__file__).parent / "results" / "patches.json"
 PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
 HEADER = (
     "regions",
@@ -103,7 +99,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only the page's, from the results")
     chosen = parser.parse_args()
     names = chosen.cases or ([] if chosen.table else list(CASES))
-    known = json.loads(RESULTS.read_text(encoding="utf-8"))["cases"] if RESULTS.is_file() else []
+    known = record.read("patches").get("cases", [])
     rows = {row["case"]: row for row in known}
     for name in names:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -117,11 +113,10 @@ def main() -> None:
             flush=True,
         )
         content = {
-            "date": datetime.date.today().isoformat(),
-            "versions": current_versions(),
+            **record.ran_on(),
             "cases": [rows[case] for case in CASES if case in rows],
         }
-        write_json(RESULTS, content)
+        record.keep("patches", content)
     renew_page(rows)
 
 

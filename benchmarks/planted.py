@@ -7,17 +7,13 @@ minutes of one core, the exact form about twenty.
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
+import record
 import torch
 
 import regional_primitives as rp
 from regional_primitives.evaluate.recovery import Recovery, recovery, within
 from regional_primitives.generators.zoo.planting import Planted, planted_networks
-
-RESULT = Path(__file__).parent / "results" / "planted.json"
-
 
 ROUTES = ("generate", "isolate", "exact")
 """The structured form of both purposes, and the exact form of what generates S."""
@@ -54,7 +50,7 @@ def main() -> None:
     asked = parser.parse_args()
     routes = asked.routes.split(",")
     torch.set_num_threads(1)
-    stands = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+    stands = record.read("planted").get("rows", [])
     rows = [row for row in stands if row["route"] not in routes]
     for network in planted_networks():
         for route in routes:
@@ -69,15 +65,14 @@ def main() -> None:
                     "patches": network.regions.count,
                     "held_out": network.held_out,
                     "route": route,
-                    "error": [round(one.error, 4) for one, _ in found],
-                    "elsewhere": [round(one.elsewhere, 4) for one, _ in found],
+                    "error": [one.error for one, _ in found],
+                    "elsewhere": [one.elsewhere for one, _ in found],
                     "missing": [one.missing for one, _ in found],
                     "evaluations": max(evaluations for _, evaluations in found),
                 }
             )
             print(rows[-1], flush=True)
-    lines = ",\n".join(map(json.dumps, rows))
-    RESULT.write_text(f'{{"rows": [\n{lines}\n]}}\n')
+    record.keep("planted", {"rows": rows})
     for route in ROUTES:
         for held_out in (False, True):
             errors = [

@@ -12,11 +12,11 @@ for the overlap of fields alone.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 from pages import narrow, renew, table
 
@@ -28,7 +28,6 @@ from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators import ZOO, Generator
 from regional_primitives.show.reproduction_table import told
 
-RESULT = Path(__file__).parent / "results" / "purposes.json"
 EVALUATION = rp.Evaluation(free_demands=8)
 KEPT = (
     "pooled_inside_error", "inside_error", "pooled_leak", "leak", "stray", "cost", "departure",
@@ -125,7 +124,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     layers = asked.layers.split(",") if asked.layers else [ZOO[asked.generator].default_layer]
-    rows = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+    rows = record.read("purposes").get("rows", [])
     for layer in layers:
         generator = rp.load_generator(
             asked.generator, layer, weights=asked.weights, size=asked.size
@@ -143,8 +142,7 @@ def main() -> None:
                 kept = [row for row in rows if any(row[k] != case[k] for k in (*CASE, "picture"))]
                 found = measured(generator, picture, settings, asked.seeds, asked.runs)
                 rows = [*kept, {**case, **found}]
-                lines = ",\n".join(map(json.dumps, rows))
-                RESULT.write_text(f'{{"rows": [\n{lines}\n]}}\n')
+                record.keep("purposes", {"rows": rows})
                 print("\n".join(renewed(rows[-1:])), flush=True)
     renew(PAGE, "purposes", renewed(rows))
 

@@ -15,20 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from machine import device_name
+import record
 from pages import renew, table
 from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives.reproduction import reproduce
 from regional_primitives.runtime.progress import progress_bar
-from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.reproduction_table import Line, reproduction_lines
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproduction.md"
-RESULTS = ROOT / "benchmarks" / "results" / "reproduce_faces.json"
 SHOWN = ("build_up_exact", "real_fields_exact", "strengths_exact", "redraw", "transfer")
 """Figures that the page shows."""
 COLOURS = 128
@@ -51,8 +49,8 @@ def main() -> None:
             progress=progress,
             device=chosen.device,
         )
-    machine = {"device": device_name(chosen.device)}
-    write_json(RESULTS, {**machine, **summaries(result.to_dict())})
+    content = summaries(result.to_dict())
+    record.keep("reproduce_faces", {**record.ran_on(chosen.device), **content})
     header = ("experiment", "number", "structured", "exact")
     renew(PAGE, "table", table(header, rows(reproduction_lines(result))))
     for name in SHOWN:

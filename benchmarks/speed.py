@@ -13,7 +13,6 @@ rounds, all of one run. Writes benchmarks/results/speed.json, one row a device a
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import statistics
 import time
@@ -23,17 +22,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
-from machine import device_name
 from pages import renew, table
 from zoo import CASES
 
 import regional_primitives as rp
-from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.generators.feature import as_units, units_as
-from regional_primitives.runtime.storage import write_json
 
-RESULTS = Path(__file__).parent / "results" / "speed.json"
 PAGE = Path(__file__).parents[1] / "docs" / "research" / "overhead.md"
 STEPS = 60
 LARGER = {"cpu": (1, 4), "cuda": (48, 192)}
@@ -101,16 +97,13 @@ def measured(case: str, device: str) -> dict[str, Any]:
     batches = {count: per_second(bound, units, count) for count in (step, *LARGER[kind])}
     origin = fits[1].provenance
     row = {
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
+        **record.ran_on(device),
         "case": case,
         "tail_per_second": batches,
         "step": step,
         "fit_per_second": origin.evaluations / origin.wall_seconds,
         "first_overhead_ratio": fits[0].provenance.overhead_ratio,
         "overhead_ratio": origin.overhead_ratio,
-        "date": datetime.date.today().isoformat(),
-        "versions": current_versions(),
     }
     if kind == "cuda":
         best = max(batches, key=lambda count: batches[count])
@@ -129,13 +122,13 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only the page's, from the results")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    known = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.is_file() else []
+    known = record.read("speed").get("rows", [])
     rows = {(row["device"], row["case"]): row for row in known}
     for case in chosen.cases or ([] if chosen.table else list(CASES)):
         row = measured(case, chosen.device)
         rows[row["device"], row["case"]] = row
         print(json.dumps(row), flush=True)
-        write_json(RESULTS, {"rows": list(rows.values())})
+        record.keep("speed", {"rows": list(rows.values())})
     ordered = sorted(rows.values(), key=lambda row: (row["device"], list(CASES).index(row["case"])))
     renew(PAGE, "speed", table(HEADER, map(told, ordered)))
     tried = [row for row in ordered if "arithmetic" in row]

@@ -13,10 +13,10 @@ random fields of the same sizes; all of it stands in benchmarks/results/stronges
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
+import record
 import torch
 from purposes import fitted
 
@@ -113,8 +113,7 @@ def main() -> None:
         },
         "transfer": shared,
     }  # fmt: skip
-    text = json.dumps(result, indent=1)
-    (HERE / "results" / f"strongest_{asked.generator}.json").write_text(text + "\n")
+    record.keep(f"strongest_{asked.generator}", result)
     for name, spread in result["energy_by_patches"].items():
         print(f"{name} patches: {spread['mean']:.1%}")
     for one in shared:

@@ -13,21 +13,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from machine import device_name
+import record
 from pages import narrow, renew, table
 from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores
 from regional_primitives.runtime.progress import progress_bar
-from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.reproduction_table import told
 from regional_primitives.show.sweep_report import SWEEP_FIGURE
 from regional_primitives.sweeps import sweep
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "generators.md"
-RESULTS = ROOT / "benchmarks" / "results" / "sweep_faces.json"
 PICTURE = ROOT / "docs" / "images" / "sweep_faces.png"
 COLUMNS = [
     AVERAGED[name]
@@ -52,7 +50,7 @@ def main() -> None:
             "faces", range(4), "all", chosen.run, settings=rp.Structured(purpose="isolate"),
             workers=chosen.workers, progress=progress, device=chosen.device,
         )  # fmt: skip
-    write_json(RESULTS, {"device": device_name(chosen.device), **found.to_dict()})
+    record.keep("sweep_faces", {**record.ran_on(chosen.device), **found.to_dict()})
     header = ("layer", "feature", *(narrow(score) for score in COLUMNS))
     renew(PAGE, "layers", table(header, map(row, found.layers)))
     drawn = next(chosen.run.rglob(SWEEP_FIGURE))

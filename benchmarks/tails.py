@@ -11,24 +11,20 @@ benchmarks/results/tails.json.
 
 from __future__ import annotations
 
-import datetime
-import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
+import record
 import torch
 from torch import Tensor, nn
 
 import regional_primitives as rp
-from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.generators import ZOO
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.tail import relative_gap
 
-RESULTS = Path(__file__).parent / "results"
 ROUNDS = 40
 
 
@@ -103,14 +99,12 @@ def main() -> None:
                          "flows_past": len(bound.side_inputs)})  # fmt: skip
             print(gaps[-1], flush=True)
     content = {
-        "date": datetime.date.today().isoformat(),
-        "threads": torch.get_num_threads(),
+        **record.ran_on(),
         "rounds": ROUNDS,
-        "versions": current_versions(),
         "rows": rows,
         "gaps": gaps,
     }
-    (RESULTS / "tails.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record.keep("tails", content)
 
 
 if __name__ == "__main__":

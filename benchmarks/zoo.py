@@ -18,8 +18,6 @@ name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import resource
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -30,8 +28,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import record
 import torch
-from machine import device_name
 from pages import narrow, renew, table
 
 import regional_primitives as rp
@@ -40,10 +38,8 @@ from regional_primitives.evaluate.baselines import BASELINES
 from regional_primitives.evaluate.scores import TABLE
 from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators import ZOO
-from regional_primitives.runtime.storage import write_json
 from regional_primitives.show.reproduction_table import told
 
-RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
 CASES: dict[str, tuple[str, int | None, str]] = {
     "faces": ("faces", None, "main.5"),
@@ -124,7 +120,7 @@ def scored(
     origin = d.provenance
     return {
         "picture": seed,
-        "device": device_name(device),
+        "device": record.device_name(device),
         "versions": current_versions(),
         "wall_seconds": origin.wall_seconds,
         "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
@@ -143,12 +139,11 @@ def scored(
     }
 
 
-def standing(out: Path, result: dict[str, object]) -> dict[int, dict[str, Any]]:
+def standing(name: str, result: dict[str, object]) -> dict[int, dict[str, Any]]:
     """Read the pictures that an earlier run with the same settings has scored already."""
-    if not out.is_file():
-        return {}
-    before = json.loads(out.read_text(encoding="utf-8"))
-    if any(before.get(key) != result[key] for key in ("settings", "evaluation", "grid")):
+    before = record.read(name)
+    same = (record.agree(before.get(key, {}), result[key]) for key in ("settings", "evaluation"))
+    if not all(same):
         return {}
     return {one["picture"]: one for one in before["pictures"]}
 
@@ -175,7 +170,7 @@ def measure(chosen: argparse.Namespace) -> None:
     """Score one case's pictures, and write them as they come."""
     settings = rp.Structured.of_quality(chosen.quality, "isolate")
     suffix = "" if chosen.quality == "balanced" else f"_{chosen.quality}"
-    out = RESULTS / f"zoo_{chosen.case}{suffix}.json"
+    out = f"zoo_{chosen.case}{suffix}"
     name, _, layer = CASES[chosen.case]
     result: dict[str, object] = {
         "generator": name,
@@ -183,7 +178,7 @@ def measure(chosen: argparse.Namespace) -> None:
         "grid": "6x6",
         "quality": chosen.quality,
         "baseline_count": ZOO[name].baseline_count,
-        "date": datetime.date.today().isoformat(),
+        **record.ran_on(chosen.device),
         "threads": 1,
         "settings": asdict(settings),
         "evaluation": asdict(EVALUATION),
@@ -209,7 +204,7 @@ def measure(chosen: argparse.Namespace) -> None:
             pictures = [found[seed] for seed in sorted(found)]
             result["summary"] = summary(pictures)
             result["pictures"] = pictures
-            write_json(out, result)
+            record.keep(out, result)
 
 
 def summary(pictures: Sequence[Mapping[str, Any]]) -> dict[str, object]:
@@ -226,11 +221,10 @@ def renew_page() -> None:
     """Write the page's tables, of all cases that were measured with the settings of today."""
     measured = []
     for label, name in ROWS:
-        file = RESULTS / f"{name}.json"
-        if file.is_file():
-            stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = record.read(name)
+        if stored:
             today = rp.Structured.of_quality(stored.get("quality", "balanced"), "isolate")
-            if stored["settings"] == asdict(today):
+            if record.agree(stored["settings"], asdict(today)):
                 measured.append((label, stored))
     renew(PAGE, "scores", scores_table(measured))
     renew(PAGE, "frontier", frontier_table(measured))
