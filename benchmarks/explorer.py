@@ -23,10 +23,10 @@ import torch
 from playwright.sync_api import Page, sync_playwright
 
 import regional_primitives as rp
-from regional_primitives import runs
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.serving import serving
+from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.storage import write_json
 

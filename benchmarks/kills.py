@@ -29,7 +29,8 @@ from typing import Any
 from unittest import mock
 
 import regional_primitives as rp
-from regional_primitives import cli, runs
+from regional_primitives import cli
+from regional_primitives.runs import folder as runs
 from regional_primitives.runtime import renames
 from regional_primitives.runtime.run_files import is_run_file
 from regional_primitives.runtime.staging import staged_file

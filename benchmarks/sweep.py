@@ -19,10 +19,10 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores
+from regional_primitives.runs.sweep import sweep
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.show.reproduction_table import told
 from regional_primitives.show.sweep_report import SWEEP_FIGURE
-from regional_primitives.sweeps import sweep
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "generators.md"

@@ -47,8 +47,8 @@ from regional_primitives.generators import baseline_feature
 from regional_primitives.generators.zoo import photos
 from regional_primitives.generators.zoo.photographs import read_photograph
 from regional_primitives.generators.zoo.weights import filled
-from regional_primitives.reproduction import _Measured
-from regional_primitives.runs import generator_of
+from regional_primitives.runs.folder import generator_of
+from regional_primitives.runs.reproduce import _Measured
 from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.storage import read_json, typed, write_sealed
 from regional_primitives.show.baseline_view import baseline_rows

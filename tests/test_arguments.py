@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 import regional_primitives as rp
-from regional_primitives.comparisons import compare_runs
-from regional_primitives.reproduction import reproduce
-from regional_primitives.runs import explain_to_folder
+from regional_primitives.runs.compare import compare_runs
+from regional_primitives.runs.folder import explain_to_folder
+from regional_primitives.runs.reproduce import reproduce
+from regional_primitives.runs.sweep import sweep
 from regional_primitives.runtime import memory
-from regional_primitives.sweeps import sweep
 
 FAST = rp.Structured(steps=2, batch=2, trials=0, probes=1, baseline_count=4)
 MEASURE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=1, free_steps=1)

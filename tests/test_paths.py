@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.comparisons import compare_runs
 from regional_primitives.evaluate.sweep_scores import SweepScores
-from regional_primitives.reproduction import reproduce
-from regional_primitives.runs import rescore
+from regional_primitives.runs.compare import compare_runs
+from regional_primitives.runs.folder import rescore
+from regional_primitives.runs.reproduce import reproduce
+from regional_primitives.runs.sweep import sweep
 from regional_primitives.show.pixels import write_picture
 from regional_primitives.show.report import write_report
-from regional_primitives.sweeps import sweep
 
 READS = {
     "load": rp.Decomposition.load,

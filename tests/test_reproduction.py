@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives import cli, reproduction
+from regional_primitives import cli
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.regions import visible_foreground
-from regional_primitives.reproduction import PICTURES, REPRODUCTION, Protocol, reproduce
+from regional_primitives.runs import reproduce as reproduction
+from regional_primitives.runs.reproduce import PICTURES, REPRODUCTION, Protocol, reproduce
 from regional_primitives.show import (
     experiment_pictures,
     experiment_plots,

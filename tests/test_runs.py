@@ -3,8 +3,8 @@ import errno
 import pytest
 
 import regional_primitives as rp
-from regional_primitives import runs
 from regional_primitives.errors import MissingExtraError
+from regional_primitives.runs import folder as runs
 
 QUICK = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
 LITTLE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)

@@ -11,8 +11,9 @@ import torch
 from scipy import stats
 
 import regional_primitives as rp
-from regional_primitives import runs, sweeps
 from regional_primitives.evaluate.sweep_scores import SweepScores
+from regional_primitives.runs import folder as runs
+from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.storage import read_json
 
 QUICK = rp.Structured(purpose="isolate", steps=3, batch=4, probes=1, baseline_count=64)

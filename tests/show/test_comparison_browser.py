@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 import regional_primitives as rp
-from regional_primitives.comparisons import compare_runs
+from regional_primitives.runs.compare import compare_runs
 
 SCREENS = [(1440, "light"), (390, "dark")]
 SETTINGS = rp.Structured(steps=6, batch=8, probes=1, baseline_count=64)

@@ -471,7 +471,7 @@ def test_a_missing_package_names_the_pip_line(plain, tmp_path, monkeypatch, pack
 
 
 def test_importing_sweeps_loads_none_of_the_reports_packages():
-    code = "import sys, regional_primitives.sweeps; print(*sys.modules)"
+    code = "import sys, regional_primitives.runs.sweep; print(*sys.modules)"
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "regional_primitives.show.sweep_plots" in loaded

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from regional_primitives import runs
 from regional_primitives.apply import WAYS, Edit, EditEffects, edit_ways, measured_ways
 from regional_primitives.apply.pairs import RULES
 from regional_primitives.apply.records import check_edit_file
@@ -19,6 +18,7 @@ from regional_primitives.cli.output import print_json, print_table, tell
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
+from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.settings import pair
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.pixels import check_picture_file, write_picture

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from regional_primitives import reproduction, runs, sweeps
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import (
     Device,
@@ -28,6 +27,9 @@ from regional_primitives.errors import InputError
 from regional_primitives.evaluate import Evaluation
 from regional_primitives.generators import load_generator
 from regional_primitives.regions import Regions
+from regional_primitives.runs import folder as runs
+from regional_primitives.runs import reproduce as reproduction
+from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help, settings_list
 from regional_primitives.show.report import REPORT

@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from regional_primitives import runs
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.explore.explanations import Explanations, Wish, choices
 from regional_primitives.explore.renderer import Renderer
 from regional_primitives.explore.session import Session, open_session
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting

@@ -12,7 +12,7 @@ from regional_primitives.errors import InputError, MissingExtraError, StorageErr
 from regional_primitives.evaluate.patterns import Patterns, patterns_of
 from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import Generator
-from regional_primitives.runs import generator_of
+from regional_primitives.runs.folder import generator_of
 from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of

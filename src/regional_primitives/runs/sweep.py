@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 from msgspec import to_builtins
 
-from regional_primitives import runs
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
@@ -40,6 +39,7 @@ from regional_primitives.evaluate.sweep_scores import (
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
+from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import random_seed, whole, wholes
