@@ -28,10 +28,10 @@ import torch
 from pages import renew, table
 
 import regional_primitives as rp
-from regional_primitives.evaluate.baselines import Compared, Comparison, Point
-from regional_primitives.evaluate.refits import frontier_fits
-from regional_primitives.evaluate.scores import TABLE, Score
-from regional_primitives.evaluate.spread import Spread
+from regional_primitives.rivals import Compared, Comparison, Point
+from regional_primitives.scores.refits import frontier_fits
+from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.table import TABLE, Score
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.reproduction_table import told

@@ -23,8 +23,8 @@ import torch
 from pages import renew, table
 
 import regional_primitives as rp
-from regional_primitives.evaluate.scores import TABLE, Score
-from regional_primitives.evaluate.spread import Spread
+from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.table import TABLE, Score
 from regional_primitives.show.reproduction_table import told
 
 RESULT = "faces"

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate.components import component_patterns, removal_changes
+from regional_primitives.scores.components import component_patterns, removal_changes
 from regional_primitives.setfunctions import orders
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude

@@ -27,7 +27,7 @@ from torch import Tensor
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import prepare
-from regional_primitives.evaluate.demand_errors import demand_errors
+from regional_primitives.scores.demand_errors import demand_errors
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "research" / "normalisation.md"

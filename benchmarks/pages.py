@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from regional_primitives.evaluate.scores import Score
+from regional_primitives.scores.table import Score
 
 __all__ = ["narrow", "renew", "table"]
 

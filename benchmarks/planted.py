@@ -12,8 +12,8 @@ import record
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate.recovery import Recovery, recovery, within
 from regional_primitives.generators.zoo.planting import Planted, planted_networks
+from regional_primitives.scores.recovery import Recovery, recovery, within
 
 ROUTES = ("generate", "isolate", "exact")
 """The structured form of both purposes, and the exact form of what generates S."""

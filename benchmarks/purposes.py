@@ -22,10 +22,10 @@ from pages import narrow, renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate.refits import stability
-from regional_primitives.evaluate.scores import TABLE
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators import ZOO, Generator
+from regional_primitives.scores.refits import stability
+from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.table import TABLE
 from regional_primitives.show.reproduction_table import told
 
 EVALUATION = rp.Evaluation(free_demands=8)

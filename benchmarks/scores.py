@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pages import renew, table
 
-from regional_primitives.evaluate.scores import TABLE
+from regional_primitives.scores.table import TABLE
 
 PAGE = Path(__file__).parents[1] / "docs" / "scores.md"
 

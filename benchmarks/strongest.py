@@ -21,10 +21,10 @@ import torch
 from purposes import fitted
 
 import regional_primitives as rp
-from regional_primitives.evaluate.components import component_patterns
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments import transfer
 from regional_primitives.generators import ZOO
+from regional_primitives.scores.components import component_patterns
+from regional_primitives.scores.spread import Spread
 from regional_primitives.show.outlines import loops
 from regional_primitives.show.overview import _lines, _picture
 from regional_primitives.show.pixels import bytes_of

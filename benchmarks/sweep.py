@@ -18,9 +18,9 @@ from pages import narrow, renew, table
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores
 from regional_primitives.runs.sweep import sweep
 from regional_primitives.runtime.progress import progress_bar
+from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores
 from regional_primitives.show.reproduction_table import told
 from regional_primitives.show.sweep_report import SWEEP_FIGURE
 

@@ -34,10 +34,10 @@ from pages import narrow, renew, table
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.evaluate.baselines import BASELINES
-from regional_primitives.evaluate.scores import TABLE
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.generators import ZOO
+from regional_primitives.rivals import BASELINES
+from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.table import TABLE
 from regional_primitives.show.reproduction_table import told
 
 PAGE = Path(__file__).parents[1] / "docs" / "generators.md"

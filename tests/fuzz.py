@@ -39,18 +39,19 @@ from torch import Tensor
 
 import regional_primitives as rp
 from regional_primitives.decompose.checkpoint import Checkpoint
-from regional_primitives.evaluate import Comparison, Exhibits, exhibit
-from regional_primitives.evaluate.sweep_scores import LayerScores, PictureScores, SweepScores
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.server import application
 from regional_primitives.generators import baseline_feature
 from regional_primitives.generators.zoo import photos
 from regional_primitives.generators.zoo.photographs import read_photograph
 from regional_primitives.generators.zoo.weights import filled
+from regional_primitives.rivals import Comparison
 from regional_primitives.runs.folder import generator_of
 from regional_primitives.runs.reproduce import _Measured
 from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.storage import read_json, typed, write_sealed
+from regional_primitives.scores import Exhibits, exhibit
+from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
 from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.score_table import score_rows
 from regional_primitives.show.sweep_table import terminal_table

@@ -10,13 +10,13 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives import cli
-from regional_primitives.evaluate import Evaluation, Exhibits
-from regional_primitives.evaluate.patterns import patterns_of
 from regional_primitives.runs import compare as comparisons
 from regional_primitives.runs import folder as run_folders
 from regional_primitives.runs.compare import compare_runs
 from regional_primitives.runs.folder import explain_to_folder, generator_of
 from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.scores import Evaluation, Exhibits
+from regional_primitives.scores.patterns import patterns_of
 from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix
 
 QUICK = rp.Structured(steps=6, batch=8, probes=1, baseline_count=64)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.evaluate.sweep_scores import SweepScores
 from regional_primitives.runs.compare import compare_runs
 from regional_primitives.runs.folder import rescore
 from regional_primitives.runs.reproduce import reproduce
 from regional_primitives.runs.sweep import sweep
+from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.show.pixels import write_picture
 from regional_primitives.show.report import write_report
 

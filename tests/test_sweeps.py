@@ -11,10 +11,10 @@ import torch
 from scipy import stats
 
 import regional_primitives as rp
-from regional_primitives.evaluate.sweep_scores import SweepScores
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.storage import read_json
+from regional_primitives.scores.sweep_scores import SweepScores
 
 QUICK = rp.Structured(purpose="isolate", steps=3, batch=4, probes=1, baseline_count=64)
 LITTLE = rp.Evaluation(demands=8, components=2, contexts=2, free_demands=2, free_steps=2)

@@ -3,7 +3,7 @@
 Follows "Disentangling Regional Primitives for Image Generation" (arXiv 2410.04421). The README has
 ten lines that explain a face; the modules, in the order of the method, are generators (cut a
 network), regions (the patches), setfunctions (OR interactions), decompose (the components),
-evaluate (how far to believe them), apply (edits) and show (pictures and the report).
+scores (how far to believe them), apply (edits) and show (pictures and the report).
 """
 
 from typing import Any
@@ -28,21 +28,14 @@ from regional_primitives.errors import (
     StorageError,
     WholeRunWarning,
 )
-from regional_primitives.evaluate import (
-    Comparison,
-    Evaluation,
-    Relations,
-    Scores,
-    baselines,
-    evaluate,
-    relations,
-)
 from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.explore import explore
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
+from regional_primitives.rivals import Comparison, baselines
 from regional_primitives.runtime.rich_display import draw_with
+from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [

@@ -7,8 +7,8 @@ import regional_primitives as rp
 from regional_primitives.decompose.demands import single_patches
 from regional_primitives.decompose.level_sets import level_sets
 from regional_primitives.decompose.structured import preset
-from regional_primitives.evaluate.recovery import recovery, within
 from regional_primitives.generators.zoo.planting import planted_networks
+from regional_primitives.scores.recovery import recovery, within
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # thousands of small steps
 NETWORKS = {network.name: network for network in planted_networks()}

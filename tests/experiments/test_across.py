@@ -5,13 +5,13 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments import AcrossPictures, Sparsity, sparsity
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.counted import (
     counted_components,
     energy_mean,
 )
+from regional_primitives.scores.spread import Spread
 
 
 def test_the_summary_is_the_spread_over_pictures(truth, other_truth):

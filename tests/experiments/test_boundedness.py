@@ -6,10 +6,10 @@ import torch
 from scipy import stats
 
 import regional_primitives as rp
-from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.experiments import boundedness
 from regional_primitives.experiments.boundedness import _auc
 from regional_primitives.experiments.contexts import in_contexts
+from regional_primitives.scores.components import component_patterns, measure_components
 
 
 def test_planted_components_are_bounded(planted, truth):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate.components import component_patterns, measure_components
 from regional_primitives.experiments import consistency
+from regional_primitives.scores.components import component_patterns, measure_components
 
 
 def test_planted_components_are_the_same_in_every_context(planted, truth):

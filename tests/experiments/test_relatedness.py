@@ -6,8 +6,8 @@ import math
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments import Relatedness, relatedness
+from regional_primitives.scores.spread import Spread
 
 
 def sets_of(decomposition):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate.components import component_patterns
 from regional_primitives.experiments import superposition
+from regional_primitives.scores.components import component_patterns
 
 
 def error_of(result, picture, mask=None):

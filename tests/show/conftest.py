@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate import exhibit
 from regional_primitives.runtime.storage import write_json
+from regional_primitives.scores import exhibit
 
 
 @pytest.fixture(scope="session")

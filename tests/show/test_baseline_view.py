@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from regional_primitives.evaluate.baselines import Compared, Comparison, Point
+from regional_primitives.rivals import Compared, Comparison, Point
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.baseline_view import baseline_view
 

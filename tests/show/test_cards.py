@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import numerals
 from regional_primitives.show import view as pages
 from regional_primitives.show.form import remainder_in_words

@@ -13,9 +13,9 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives import experiments, show
-from regional_primitives.evaluate import Exhibits
-from regional_primitives.evaluate.baselines import Compared, Comparison, Point
-from regional_primitives.evaluate.sweep_scores import LayerScores, PictureScores, SweepScores
+from regional_primitives.rivals import Compared, Comparison, Point
+from regional_primitives.scores import Exhibits
+from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
 
 NAMES = sorted(name for name in show.__all__ if name.startswith("plot_"))
 FEW = {"components": 5, "contexts": 3}

@@ -4,7 +4,7 @@ from functools import cached_property
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import form, numerals, view
 from regional_primitives.show.charts import report_charts
 from regional_primitives.show.relation_view import RelationView, relation_view

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regional_primitives.evaluate.relations import (
+from regional_primitives.scores.relations import (
     chain_levels,
     covering_pairs,
     strictly_contains,

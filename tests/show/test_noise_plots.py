@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import form
 from regional_primitives.show.charts import report_charts
 from regional_primitives.show.figures import draw_figures

@@ -9,8 +9,8 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
 from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import numerals
 
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
 from regional_primitives.runtime.storage import read_json
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import plots, write_figures
 from regional_primitives.show.figures import draw_figures
 from regional_primitives.show.overview import plot_overview

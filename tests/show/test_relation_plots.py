@@ -7,7 +7,7 @@ from matplotlib.offsetbox import AnnotationBbox
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives.evaluate.relations import covering_pairs
+from regional_primitives.scores.relations import covering_pairs
 from regional_primitives.show import relation_plots as plots
 
 PLOTS = [

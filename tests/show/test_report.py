@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.evaluate.scores import TABLE
+from regional_primitives.scores.table import TABLE
 from regional_primitives.show import REPORT, write_report
 from regional_primitives.show.score_table import score_groups
 
@@ -169,7 +169,7 @@ def spoil_json(name, **changes):
 
 
 def foreign_exhibits(folder):
-    from regional_primitives.evaluate import Exhibits
+    from regional_primitives.scores import Exhibits
 
     found = Exhibits.read(folder)
     fewer = {name: getattr(found, name)[:-1] for name in ("visible_change",)}

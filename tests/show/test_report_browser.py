@@ -10,9 +10,9 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.runtime.storage import read_json
+from regional_primitives.scores import Exhibits
+from regional_primitives.scores.table import HEADLINES, TABLE
 from regional_primitives.show import numerals, write_report
 from regional_primitives.show.score_table import write
 

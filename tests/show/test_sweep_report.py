@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives.evaluate.sweep_scores import LayerScores, PictureScores, SweepScores
+from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
 from regional_primitives.show import plots
 from regional_primitives.show.sweep_plots import darkened_sweep, plot_sweep
 from regional_primitives.show.sweep_report import write_sweep_report

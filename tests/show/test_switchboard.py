@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show.packing import unpack
 from regional_primitives.show.pictures import PictureBook
 from regional_primitives.show.pixels import ColourScale

@@ -4,9 +4,9 @@ import pytest
 
 import regional_primitives as rp
 from regional_primitives.decompose.stored import Grid, Manifest
-from regional_primitives.evaluate import Exhibits
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.runtime.storage import read_json
+from regional_primitives.scores import Exhibits
+from regional_primitives.scores.table import HEADLINES, TABLE
 from regional_primitives.show import numerals
 from regional_primitives.show.score_table import score_groups
 from regional_primitives.show.view import report_view

@@ -24,7 +24,6 @@ from regional_primitives.cli.output import open_report, print_json, print_run, p
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.structured import preset
 from regional_primitives.errors import InputError
-from regional_primitives.evaluate import Evaluation
 from regional_primitives.generators import load_generator
 from regional_primitives.regions import Regions
 from regional_primitives.runs import folder as runs
@@ -32,6 +31,7 @@ from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help, settings_list
+from regional_primitives.scores import Evaluation
 from regional_primitives.show.report import REPORT
 from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
 from regional_primitives.show.reproduction_table import reproduction_table

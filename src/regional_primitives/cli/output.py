@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from regional_primitives.decompose.stored import read_manifest
-from regional_primitives.evaluate import Comparison, Scores
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
+from regional_primitives.rivals import Comparison
+from regional_primitives.scores import Scores
+from regional_primitives.scores.table import HEADLINES, TABLE
 from regional_primitives.show.report import REPORT
 
 __all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]

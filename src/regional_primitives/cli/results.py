@@ -10,11 +10,12 @@ import typer
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json
 from regional_primitives.cli.output import print_json, print_run, print_table, tell
-from regional_primitives.evaluate import BASELINES, Evaluation
+from regional_primitives.rivals import BASELINES
 from regional_primitives.runs import compare as comparisons
 from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
+from regional_primitives.scores import Evaluation
 from regional_primitives.show.comparison_report import COMPARISON_REPORT
 from regional_primitives.show.comparison_table import terminal_fields, terminal_table
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from torch import Tensor
 
 from regional_primitives.errors import InputError
-from regional_primitives.evaluate.spread import Spread
+from regional_primitives.scores.spread import Spread
 
 __all__ = ["AcrossPictures", "Measured", "listed", "spreads"]
 

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.components import (
-    bounded_share,
-    chance_share,
-    component_patterns,
-    field_masks,
-)
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.numbers import whole
+from regional_primitives.scores.components import (
+    bounded_share,
+    chance_share,
+    component_patterns,
+    field_masks,
+)
 
 __all__ = ["Agreement", "Boundedness", "boundedness"]
 

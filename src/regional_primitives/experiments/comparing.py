@@ -16,7 +16,6 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.evaluate.agreement import numbered, side_by_side
 from regional_primitives.experiments.common_fields import (
     afford_draws,
     all_rectangles,
@@ -36,6 +35,7 @@ from regional_primitives.experiments.shared import (
 from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import random_seed, whole
+from regional_primitives.scores.agreement import numbered, side_by_side
 
 __all__ = ["compare"]
 

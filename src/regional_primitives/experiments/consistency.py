@@ -16,16 +16,16 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.errors import InputError
-from regional_primitives.evaluate.components import (
-    ComponentEffects,
-    component_patterns,
-    measure_components,
-)
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.numbers import whole
+from regional_primitives.scores.components import (
+    ComponentEffects,
+    component_patterns,
+    measure_components,
+)
 
 __all__ = ["Consistency", "consistency"]
 

@@ -19,13 +19,13 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError
-from regional_primitives.evaluate.random_fields import grow
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.random_fields import grow
 
 __all__ = ["SCALES", "SELECTIONS", "Control", "Edit", "Effect", "control", "random_blocks"]
 

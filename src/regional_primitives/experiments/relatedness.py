@@ -16,9 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate.relations import Relations, relations
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components
+from regional_primitives.scores.relations import Relations, relations
 
 __all__ = ["TOGETHER", "Relatedness", "relatedness"]
 

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.likeness import Likeness
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.scores.spread import Spread
 
 __all__ = ["Chance", "CommonField", "Pair", "PictureComparison", "SharedField", "Span"]
 

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate.energy import count_for, field_sizes
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components, covered_patches
+from regional_primitives.scores.energy import count_for, field_sizes
 
 __all__ = ["LOW_ORDER", "NEAR_ZERO", "Sparsity", "sparsity"]
 

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.components import component_patterns
-from regional_primitives.evaluate.quality import visual_quality
 from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import (
     counted_components,
     covered_patches,
 )
 from regional_primitives.generators.generator import Generator
+from regional_primitives.scores.components import component_patterns
+from regional_primitives.scores.quality import visual_quality
 
 __all__ = ["BuildUp", "Superposition", "superposition"]
 

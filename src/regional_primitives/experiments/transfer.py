@@ -18,7 +18,6 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.experiments.common_fields import (
     Shares,
@@ -29,6 +28,7 @@ from regional_primitives.experiments.common_fields import (
     shares_of,
 )
 from regional_primitives.runtime.numbers import random_seed, whole
+from regional_primitives.scores.spread import Spread
 
 __all__ = ["PAPER_COUNTS", "PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]
 

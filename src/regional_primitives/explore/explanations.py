@@ -13,9 +13,9 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS, Purpose
 from regional_primitives.decompose.structured import QUALITIES, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
-from regional_primitives.evaluate import Evaluation
 from regional_primitives.generators import ZOO, load_recorded
 from regional_primitives.runs import folder as runs
+from regional_primitives.scores import Evaluation
 
 __all__ = ["Explanations", "Wish", "choices"]
 

@@ -17,14 +17,6 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError, StorageError
-from regional_primitives.evaluate.components import (
-    bounded_share,
-    component_patterns,
-    field_masks,
-    removal_changes,
-)
-from regional_primitives.evaluate.exhibits import EXHIBITS, Exhibits
-from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.explore.pictures import bar_uri, map_uri, picture_uri
 from regional_primitives.explore.renderer import Kept
 from regional_primitives.explore.requests import All, Demand, First, State
@@ -32,6 +24,14 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.scores.components import (
+    bounded_share,
+    component_patterns,
+    field_masks,
+    removal_changes,
+)
+from regional_primitives.scores.exhibits import EXHIBITS, Exhibits
+from regional_primitives.scores.quality import structural_change
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 
 __all__ = ["Session", "open_session"]

@@ -14,12 +14,11 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.stored import TENSORS, read_manifest
 from regional_primitives.errors import GeneratorError, MissingExtraError
-from regional_primitives.evaluate import Comparison, Evaluation, Scores, evaluate, exhibit
-from regional_primitives.evaluate import baselines as compare
-from regional_primitives.evaluate.baselines import BASELINES_FILE
 from regional_primitives.generators import ZOO, Generator, Latents, load_recorded
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.regions import Regions
+from regional_primitives.rivals import BASELINES_FILE, Comparison
+from regional_primitives.rivals import baselines as compare
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import random_seed
@@ -28,6 +27,7 @@ from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import MANIFEST, recover, staged_folder
 from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.scores import Evaluation, Scores, evaluate, exhibit
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT, write_report
 

@@ -29,13 +29,6 @@ from regional_primitives.errors import (
     MissingExtraError,
     StorageError,
 )
-from regional_primitives.evaluate import Evaluation, Scores
-from regional_primitives.evaluate.sweep_scores import (
-    SWEEP,
-    LayerScores,
-    PictureScores,
-    SweepScores,
-)
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
@@ -49,6 +42,13 @@ from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.runtime.workers import in_workers, threads_per_worker
+from regional_primitives.scores import Evaluation, Scores
+from regional_primitives.scores.sweep_scores import (
+    SWEEP,
+    LayerScores,
+    PictureScores,
+    SweepScores,
+)
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.report import REPORT
 from regional_primitives.show.sweep_report import SWEEP_FIGURE, SWEEP_REPORT, write_sweep_report

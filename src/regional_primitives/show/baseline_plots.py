@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.evaluate import Comparison
-from regional_primitives.evaluate.baselines import Point
+from regional_primitives.rivals import Comparison, Point
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.plots import LIGHT, begin_axes, new_figure
 

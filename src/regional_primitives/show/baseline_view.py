@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from regional_primitives.evaluate import Comparison
-from regional_primitives.evaluate.baselines import Compared
+from regional_primitives.rivals import Compared, Comparison
 from regional_primitives.show import numerals, plots
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.pixels import data_uri

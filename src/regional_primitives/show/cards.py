@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import form, numerals
 from regional_primitives.show.pictures import Picture, PictureBook
 

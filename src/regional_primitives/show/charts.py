@@ -8,7 +8,7 @@ from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import varied_price
-from regional_primitives.evaluate import Scores
+from regional_primitives.scores import Scores
 from regional_primitives.show import form, noise_plots, numerals, plots
 from regional_primitives.show.pixels import data_uri
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from regional_primitives.evaluate.patterns import Patterns
 from regional_primitives.experiments import PictureComparison
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
+from regional_primitives.scores.patterns import Patterns
 from regional_primitives.show.comparison_view import comparison_view
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.report import fill_template

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.across import AcrossPictures, Measured, spreads
 from regional_primitives.experiments.boundedness import Boundedness
 from regional_primitives.experiments.consistency import Consistency
@@ -23,6 +22,7 @@ from regional_primitives.experiments.redraw import Redraw
 from regional_primitives.experiments.sparsity import NEAR_ZERO, Sparsity
 from regional_primitives.experiments.superposition import Superposition
 from regional_primitives.experiments.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
+from regional_primitives.scores.spread import Spread
 from regional_primitives.show.plots import LIGHT, begin_axes
 
 if TYPE_CHECKING:

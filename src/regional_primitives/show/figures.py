@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Comparison, Exhibits, Scores
+from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.staging import staged_file
+from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.show import form, noise_plots, plots
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.overview import plot_overview

@@ -15,9 +15,10 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
-from regional_primitives.evaluate import Comparison, Exhibits, Scores
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.experiments import PictureComparison
+from regional_primitives.rivals import Comparison
+from regional_primitives.scores import Exhibits, Scores
+from regional_primitives.scores.table import HEADLINES, TABLE
 from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.comparison_table import NumberRow, number_rows

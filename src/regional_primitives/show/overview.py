@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude

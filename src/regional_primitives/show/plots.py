@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Scores
+from regional_primitives.scores import Scores
 from regional_primitives.show.extras import report_extra
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.evaluate.relations import Relations, chain_levels, covering_pairs
+from regional_primitives.scores.relations import Relations, chain_levels, covering_pairs
 from regional_primitives.show import numerals
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.glyphs import FieldGlyphs, coarse_labels

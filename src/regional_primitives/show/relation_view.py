@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate import Relations, relations
+from regional_primitives.scores import Relations, relations
 from regional_primitives.show import form, numerals, plots, relation_plots
 from regional_primitives.show.pixels import data_uri
 

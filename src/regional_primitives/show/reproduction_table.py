@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.evaluate.scores import TABLE, Score
-from regional_primitives.evaluate.spread import Spread
 from regional_primitives.experiments.reproduced import EXACT, STRUCTURED
 from regional_primitives.experiments.transfer import PAPER_COUNTS, PAPER_SHARE
+from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.table import TABLE, Score
 
 if TYPE_CHECKING:
     from regional_primitives.experiments.reproduced import Reproduction

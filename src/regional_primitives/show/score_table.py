@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.evaluate.scores import TABLE, Score, Scores
+from regional_primitives.scores.table import TABLE, Score, Scores
 from regional_primitives.show import form, numerals
 
 __all__ = ["ScoreGroup", "ScoreRow", "score_groups", "score_rows", "write", "write_mean"]

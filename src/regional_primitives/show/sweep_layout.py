@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.evaluate.sweep_scores import LayerScores
 from regional_primitives.generators.feature import tensor_shapes
 from regional_primitives.generators.layers import JOIN
+from regional_primitives.scores.sweep_scores import LayerScores
 from regional_primitives.show.plots import LIGHT
 
 if TYPE_CHECKING:

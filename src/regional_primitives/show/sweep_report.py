@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regional_primitives.evaluate.sweep_scores import SweepScores
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
+from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import FIGURES, write_figure
 from regional_primitives.show.report import fill_template

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from regional_primitives.evaluate.scores import Score
-from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.generators.feature import describe_shape
+from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
+from regional_primitives.scores.table import Score
 from regional_primitives.show import numerals
 from regional_primitives.show.score_table import write_mean
 

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from regional_primitives.decompose.structured import Structured
-from regional_primitives.evaluate import Evaluation
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
-from regional_primitives.evaluate.sweep_scores import AVERAGED, LayerScores, SweepScores
+from regional_primitives.scores import Evaluation
+from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
+from regional_primitives.scores.table import HEADLINES, TABLE
 from regional_primitives.show import form, numerals, plots
 from regional_primitives.show.charts import Chart
 from regional_primitives.show.pixels import data_uri

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.evaluate import Exhibits
+from regional_primitives.scores import Exhibits
 from regional_primitives.show import form, numerals
 from regional_primitives.show.packing import LEVELS, STEPS_PER_LEVEL, pack, quantum_of
 from regional_primitives.show.pictures import Picture, PictureBook

@@ -12,9 +12,10 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.stored import Manifest
-from regional_primitives.evaluate import Comparison, Exhibits, Scores
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
 from regional_primitives.generators.feature import describe_shape
+from regional_primitives.rivals import Comparison
+from regional_primitives.scores import Exhibits, Scores
+from regional_primitives.scores.table import HEADLINES, TABLE
 from regional_primitives.show import form, numerals, reproduce
 from regional_primitives.show.baseline_view import BaselineView, baseline_view
 from regional_primitives.show.cards import Ranking, Remainder, rankings, remainder

@@ -14,8 +14,8 @@ from scipy.spatial.distance import squareform
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import Provenance
-from regional_primitives.evaluate.relations import acting_together, field_overlap
 from regional_primitives.generators.zoo.toy import planted_fields
+from regional_primitives.scores.relations import acting_together, field_overlap
 
 PROVENANCE = Provenance(
     generator="made up",

@@ -12,23 +12,23 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition, generator_at
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.bounds import bound_scores
-from regional_primitives.evaluate.components import (
-    chance_share,
-    component_patterns,
-    measure_components,
-)
-from regional_primitives.evaluate.demand_errors import demand_errors, mean
-from regional_primitives.evaluate.energy import count_for, field_sizes
-from regional_primitives.evaluate.evaluation import Evaluation
-from regional_primitives.evaluate.quality import visual_quality
-from regional_primitives.evaluate.refits import frontier_fits, second_fit, stability
-from regional_primitives.evaluate.relations import field_overlap, mean_field_overlap
-from regional_primitives.evaluate.scores import Scores
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
+from regional_primitives.scores.bounds import bound_scores
+from regional_primitives.scores.components import (
+    chance_share,
+    component_patterns,
+    measure_components,
+)
+from regional_primitives.scores.demand_errors import demand_errors, mean
+from regional_primitives.scores.energy import count_for, field_sizes
+from regional_primitives.scores.evaluation import Evaluation
+from regional_primitives.scores.quality import visual_quality
+from regional_primitives.scores.refits import frontier_fits, second_fit, stability
+from regional_primitives.scores.relations import field_overlap, mean_field_overlap
+from regional_primitives.scores.table import Scores
 
 __all__ = ["evaluate", "excused", "top_counts"]
 

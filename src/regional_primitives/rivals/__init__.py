@@ -1,6 +1,6 @@
 """What one would do instead: other explanations of the same picture, scored on the same demands."""
 
-from regional_primitives.evaluate.baselines.compare import (
+from regional_primitives.rivals.compare import (
     BASELINES,
     BASELINES_FILE,
     Compared,

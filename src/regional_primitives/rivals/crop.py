@@ -18,7 +18,7 @@ from regional_primitives.decompose.cells import (
     touching,
     units_under,
 )
-from regional_primitives.evaluate.baselines.scene import Scene, Way
+from regional_primitives.rivals.scene import Scene, Way
 
 __all__ = ["crops"]
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import regional_primitives as rp
-from regional_primitives.evaluate.random_fields import grow, random_connected, random_subsets
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.random_fields import grow, random_connected, random_subsets
 
 
 def is_connected(row, neighbours):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.evaluate import Exhibits, exhibit
+from regional_primitives.scores import Exhibits, exhibit
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_both_rankings_are_shown(result, exhibits):
 
 
 def test_a_flat_repaint_is_less_visible_than_a_change_of_structure(result):
-    from regional_primitives.evaluate.quality import structural_change
+    from regional_primitives.scores.quality import structural_change
 
     blank = replace(result, image=torch.full((3, 32, 32), 0.5))
     repaint = torch.full((3, 32, 32), 0.3)

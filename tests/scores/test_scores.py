@@ -11,9 +11,9 @@ import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.evaluate.measure import top_counts
-from regional_primitives.evaluate.refits import frontier_fits, second_fit
-from regional_primitives.evaluate.scores import HEADLINES, TABLE
+from regional_primitives.scores.measure import top_counts
+from regional_primitives.scores.refits import frontier_fits, second_fit
+from regional_primitives.scores.table import HEADLINES, TABLE
 
 
 def slow_sums(result, generator, demand):
@@ -185,7 +185,7 @@ def test_a_frontier_from_when_leak_alone_had_a_price():
 
 
 def test_stability_by_hand(truth):
-    from regional_primitives.evaluate.refits import stability
+    from regional_primitives.scores.refits import stability
 
     assert stability(truth, truth) == pytest.approx((1.0, 1.0))
     half = replace(truth, strengths=truth.strengths / 2, values=truth.values / 2)
@@ -199,7 +199,7 @@ def test_stability_by_hand(truth):
 def test_visual_quality_agrees_with_scikit_image_where_all_is_demanded(planted, result):
     from skimage.metrics import peak_signal_noise_ratio
 
-    from regional_primitives.evaluate.quality import visual_quality
+    from regional_primitives.scores.quality import visual_quality
 
     picture = planted.tail(result.minimal_feature([0, 1, 2, 3]))
     everything = torch.ones(1, 16, dtype=torch.bool)
@@ -353,7 +353,7 @@ def test_pooled_errors_are_sums_over_sums(planted, result):
 
 
 def test_a_blank_demand_weighs_nothing_in_the_pooled_error():
-    from regional_primitives.evaluate.demand_errors import DemandErrors
+    from regional_primitives.scores.demand_errors import DemandErrors
 
     inside, leak = torch.tensor([0.01, 30.0]), torch.tensor([0.1, 0.5])
     errors = DemandErrors(

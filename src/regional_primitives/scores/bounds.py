@@ -11,9 +11,9 @@ from regional_primitives.decompose.bound import Prices, optimal_features
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.structured import PURPOSES
-from regional_primitives.evaluate.demand_errors import DemandErrors, demand_errors
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.scores.demand_errors import DemandErrors, demand_errors
 
 __all__ = ["bound_scores"]
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.evaluate.baselines.scene import Scene, Way
+from regional_primitives.rivals.scene import Scene, Way
 
 __all__ = ["gradient_masks", "influence_masks"]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import regional_primitives as rp
-from regional_primitives.evaluate.spread import Spread, student_quantile
+from regional_primitives.scores.spread import Spread, student_quantile
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 6, 7, 19, 20, 99, 100, 1001])

@@ -10,8 +10,8 @@ import torch
 import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.evaluate.baselines import BASELINES, BASELINES_FILE, Comparison
-from regional_primitives.evaluate.baselines.scene import Scene
+from regional_primitives.rivals import BASELINES, BASELINES_FILE, Comparison
+from regional_primitives.rivals.scene import Scene
 
 SETTINGS = rp.Evaluation(demands=24, components=6, contexts=4, free_demands=3)
 
@@ -79,7 +79,7 @@ def test_factors_are_complete(name, scene, result):
 
 
 def test_semi_nmf_parts_explain_most_of_a_feature_made_of_parts():
-    from regional_primitives.evaluate.baselines.factors import _semi_nmf
+    from regional_primitives.rivals.factors import _semi_nmf
 
     rng = torch.Generator().manual_seed(0)
     parts, appearances = torch.rand(30, 3, generator=rng), torch.randn(3, 20, generator=rng)

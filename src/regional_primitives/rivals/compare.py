@@ -19,17 +19,13 @@ from regional_primitives.decompose.decomposition import Decomposition, generator
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.evaluate.baselines.attribution import gradient_masks, influence_masks
-from regional_primitives.evaluate.baselines.crop import crops
-from regional_primitives.evaluate.baselines.factors import nmf_terms, pca_terms, semi_nmf_terms
-from regional_primitives.evaluate.baselines.fields import random_fields
-from regional_primitives.evaluate.baselines.free import freely_optimised
-from regional_primitives.evaluate.baselines.scene import Baseline, Scene, Way
-from regional_primitives.evaluate.components import component_patterns, measure_components
-from regional_primitives.evaluate.demand_errors import demand_errors
-from regional_primitives.evaluate.energy import count_for
-from regional_primitives.evaluate.evaluation import Evaluation
 from regional_primitives.generators.generator import Generator
+from regional_primitives.rivals.attribution import gradient_masks, influence_masks
+from regional_primitives.rivals.crop import crops
+from regional_primitives.rivals.factors import nmf_terms, pca_terms, semi_nmf_terms
+from regional_primitives.rivals.fields import random_fields
+from regional_primitives.rivals.free import freely_optimised
+from regional_primitives.rivals.scene import Baseline, Scene, Way
 from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
@@ -37,6 +33,10 @@ from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
+from regional_primitives.scores.components import component_patterns, measure_components
+from regional_primitives.scores.demand_errors import demand_errors
+from regional_primitives.scores.energy import count_for
+from regional_primitives.scores.evaluation import Evaluation
 
 __all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from regional_primitives.evaluate.baselines.scene import Scene, Way
-from regional_primitives.evaluate.random_fields import random_connected
+from regional_primitives.rivals.scene import Scene, Way
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.random_fields import random_connected
 
 __all__ = ["random_fields"]
 

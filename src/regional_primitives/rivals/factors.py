@@ -20,7 +20,7 @@ from torch import Tensor
 from regional_primitives.decompose.candidates import Layout
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError
-from regional_primitives.evaluate.baselines.scene import Scene, Way
+from regional_primitives.rivals.scene import Scene, Way
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["nmf_terms", "pca_terms", "semi_nmf_terms"]

@@ -16,9 +16,9 @@ from regional_primitives.decompose.exact import Exact
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.decompose.structured import Structured
-from regional_primitives.evaluate.agreement import numbered, side_by_side
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.scores.agreement import numbered, side_by_side
 
 __all__ = ["frontier_fits", "second_fit", "stability"]
 

@@ -12,14 +12,6 @@ from regional_primitives.decompose.decomposition import Decomposition, generator
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import StorageError
-from regional_primitives.evaluate.components import (
-    bounded_share,
-    component_patterns,
-    field_masks,
-    removal_changes,
-)
-from regional_primitives.evaluate.evaluation import Evaluation
-from regional_primitives.evaluate.quality import structural_change
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.settings import settings_or
@@ -32,6 +24,14 @@ from regional_primitives.runtime.storage import (
     write_json,
     write_tensors,
 )
+from regional_primitives.scores.components import (
+    bounded_share,
+    component_patterns,
+    field_masks,
+    removal_changes,
+)
+from regional_primitives.scores.evaluation import Evaluation
+from regional_primitives.scores.quality import structural_change
 
 __all__ = ["EXHIBITS", "Exhibits", "exhibit", "named_demands"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.bound import Prices, optimal_features
 from regional_primitives.decompose.purpose import varied_price
-from regional_primitives.evaluate.baselines.scene import Scene, Way
+from regional_primitives.rivals.scene import Scene, Way
 
 __all__ = ["freely_optimised"]
 
