@@ -32,10 +32,9 @@ from regional_primitives.apply.pairs import held_share, taken_share
 from regional_primitives.decompose.cells import mostly, touching, units_under
 from regional_primitives.scores.energy import count_for
 from regional_primitives.show.figures import write_figure
-from regional_primitives.show.outlines import loops
-from regional_primitives.show.overview import _lines, _map, _picture
+from regional_primitives.show.panels import draw_map, draw_outline, draw_picture, explain_colours
 from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
-from regional_primitives.show.plots import LIGHT, new_figure
+from regional_primitives.show.style import LIGHT, new_figure
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "research" / "blending.md"
@@ -216,10 +215,9 @@ def draw(one: rp.Decomposition, other: rp.Decomposition, generator: rp.Generator
             2, 5, left=0.01, right=0.905, top=top, bottom=top - 0.4, wspace=0.05, hspace=0.02
         )
         mask = one.regions.pixel_mask(edit.region(one, donor), *one.image.shape[-2:])
-        border = [[*loop, loop[0]] for loop in loops(mask)]
         first = figure.add_subplot(grid[0, 0])
-        _picture(first, bytes_of(one.image, image_range))
-        _lines(first, border, 1.2)
+        draw_picture(first, bytes_of(one.image, image_range))
+        draw_outline(first, mask)
         first.set_title(
             f"the picture\nseam {effects.seam_before:.1%}", fontsize=10, color=LIGHT.ink
         )
@@ -227,12 +225,12 @@ def draw(one: rp.Decomposition, other: rp.Decomposition, generator: rp.Generator
         if donor is None:
             below.set_axis_off()
         else:
-            _picture(below, bytes_of(donor.image, image_range))
-            _lines(below, border, 1.2)
+            draw_picture(below, bytes_of(donor.image, image_range))
+            draw_outline(below, mask)
             below.set_xlabel("the other picture", fontsize=10, color=LIGHT.ink)
         for column, way in enumerate(effects.ways):
             axes = figure.add_subplot(grid[0, 1 + column])
-            _picture(axes, bytes_of(pictures[way.way][0], image_range))
+            draw_picture(axes, bytes_of(pictures[way.way][0], image_range))
             error = "" if donor is None else f"\nerror inside {way.target_error:.0%}"
             axes.set_title(
                 f"{WAYS[way.way]}\nleak {way.leak:.0%}, seam {way.seam:.1%}{error}",
@@ -241,14 +239,12 @@ def draw(one: rp.Decomposition, other: rp.Decomposition, generator: rp.Generator
                 fontweight="bold" if column == 0 else "normal",
             )
             axes = figure.add_subplot(grid[1, 1 + column])
-            drawn = _map(axes, changes[column], scales[place])
-            _lines(axes, border, 1.0)
-        bar = figure.colorbar(drawn, cax=figure.add_axes((0.92, top - 0.4, 0.011, 0.195)))
-        bar.set_ticks([value for value, _ in scales[place].ticks()])
-        bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scales[place].ticks()])
-        bar.set_label("change, % of the range", color=LIGHT.muted, fontsize=9)
-        bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
-        bar.outline.set_visible(False)
+            drawn = draw_map(axes, changes[column], scales[place])
+            draw_outline(axes, mask, 1.0)
+        explain_colours(
+            drawn, figure.add_axes((0.92, top - 0.4, 0.011, 0.195)), scales[place],
+            "change, % of the range",
+        )  # fmt: skip
         figure.text(0.01, top + 0.058, title, fontsize=12, fontweight="bold", color=LIGHT.ink)
     write_figure(IMAGE, figure)
 

@@ -16,7 +16,7 @@ from regional_primitives.scores.components import component_patterns, removal_ch
 from regional_primitives.setfunctions import orders
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude
-from regional_primitives.show.plots import LIGHT, begin_axes, new_figure
+from regional_primitives.show.style import LIGHT, begin_axes, new_figure
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SEED = 22

@@ -29,8 +29,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproduction.md"
 SHOWN = ("build_up_exact", "real_fields_exact", "strengths_exact", "redraw", "transfer")
 """Figures that the page shows."""
-COLOURS = 128
-"""Kept of each figure, to hold the repository small."""
 
 
 def main() -> None:
@@ -54,9 +52,8 @@ def main() -> None:
     header = ("experiment", "number", "structured", "exact")
     renew(PAGE, "table", table(header, rows(reproduction_lines(result))))
     for name in SHOWN:
-        drawn = Image.open(folder / FIGURES / f"{name}.png").convert("RGB")
-        small = drawn.quantize(COLOURS, dither=Image.Dither.NONE)
-        small.save(ROOT / "docs" / "images" / f"reproduce_{name}.png", optimize=True)
+        drawn = Image.open(folder / FIGURES / f"{name}.png").convert("RGB")  # maps in true colour
+        drawn.save(ROOT / "docs" / "images" / f"reproduce_{name}.png", optimize=True)
 
 
 def summaries(content: Any) -> Any:

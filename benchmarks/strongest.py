@@ -25,10 +25,9 @@ from regional_primitives.experiments import transfer
 from regional_primitives.generators import ZOO
 from regional_primitives.scores.components import component_patterns
 from regional_primitives.scores.spread import Spread
-from regional_primitives.show.outlines import loops
-from regional_primitives.show.overview import _lines, _picture
+from regional_primitives.show.panels import draw_outline, draw_picture
 from regional_primitives.show.pixels import bytes_of
-from regional_primitives.show.plots import LIGHT, new_figure
+from regional_primitives.show.style import LIGHT, new_figure
 
 HERE = Path(__file__).parent
 SEED = 22
@@ -47,16 +46,16 @@ def strongest(rows: list[rp.Decomposition], generators: list[rp.Generator]):
     for row, (d, generator) in enumerate(zip(rows, generators, strict=True)):
         height, width = d.image.shape[-2:]
         first = figure.add_subplot(layout[row, 0])
-        _picture(first, bytes_of(d.image, d.provenance.image_range))
+        draw_picture(first, bytes_of(d.image, d.provenance.image_range))
         first.set_ylabel(d.provenance.layer, fontsize=11, color=LIGHT.ink)
         chosen = [k for k in range(d.count) if k != d.remainder][:SHOWN]
         for column, (k, pattern) in enumerate(
             zip(chosen, component_patterns(d, generator, chosen), strict=True), start=1
         ):
             axes = figure.add_subplot(layout[row, column])
-            _picture(axes, bytes_of(d.baseline_image + pattern, d.provenance.image_range))
+            draw_picture(axes, bytes_of(d.baseline_image + pattern, d.provenance.image_range))
             mask = d.regions.pixel_mask(d.action_fields[k], height, width)
-            _lines(axes, [[*loop, loop[0]] for loop in loops(mask)], width=1.2)
+            draw_outline(axes, mask)
             share = float(d.strengths[k].square() / d.strengths.square().sum())
             axes.set_title(f"{share:.1%}", fontsize=9, color=LIGHT.muted, pad=3)
     figure.suptitle(

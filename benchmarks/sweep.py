@@ -34,8 +34,6 @@ COLUMNS = [
         "inside_error", "leak",
     )
 ]  # fmt: skip
-COLOURS = 128
-"""Kept of the figure, to hold the repository small."""
 
 
 def main() -> None:
@@ -54,8 +52,7 @@ def main() -> None:
     header = ("layer", "feature", *(narrow(score) for score in COLUMNS))
     renew(PAGE, "layers", table(header, map(row, found.layers)))
     drawn = next(chosen.run.rglob(SWEEP_FIGURE))
-    small = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    small.save(PICTURE, optimize=True)
+    Image.open(drawn).convert("RGB").save(PICTURE, optimize=True)
 
 
 def row(layer: LayerScores) -> list[str]:

@@ -23,7 +23,6 @@ from regional_primitives.show import (
     relation_plots,
     reproduction_report,
 )
-from regional_primitives.show.plots import new_figure
 from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
 from regional_primitives.show.reproduction_table import (
     EXPERIMENTS,
@@ -31,6 +30,7 @@ from regional_primitives.show.reproduction_table import (
     reproduction_lines,
     reproduction_table,
 )
+from regional_primitives.show.style import new_figure
 
 QUICK = {
     "protocol": Protocol(images=2, patches=3, redrawn=1, strongest=4),

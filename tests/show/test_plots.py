@@ -8,7 +8,7 @@ from PIL import Image
 import regional_primitives as rp
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.scores import Exhibits
-from regional_primitives.show import plots, write_figures
+from regional_primitives.show import plots, style, write_figures
 from regional_primitives.show.figures import draw_figures
 from regional_primitives.show.overview import plot_overview
 
@@ -120,14 +120,14 @@ def test_what_was_not_measured_is_not_drawn(decomposition, scores, exhibits):
 
 
 def test_equal_figures_give_equal_svg(scores):
-    one, other = (plots.svg(plots.plot_top_error(scores)) for _ in range(2))
+    one, other = (style.svg(plots.plot_top_error(scores)) for _ in range(2))
     assert one == other
     assert "<svg" in one
 
 
 def test_a_dark_figure_differs_in_colours_only(scores):
-    light = plots.svg(plots.plot_top_error(scores))
-    dark = plots.darkened(light)
+    light = style.svg(plots.plot_top_error(scores))
+    dark = style.darkened(light)
     assert "#ffffff" not in dark
     colour = re.compile("#[0-9a-f]{6}")
     assert colour.sub("", dark) == colour.sub("", light)

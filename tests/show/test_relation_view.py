@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives.show import plots, write_report
+from regional_primitives.show import style, write_report
 from regional_primitives.show.relation_view import relation_figures, relation_view
 
 NAMES = ["containment", "togetherness", "overlap", "credit"]
@@ -130,9 +130,9 @@ def test_every_figure_says_how_to_read_it_on_light_and_dark_pages(exact):
         light, dark = (
             base64.b64decode(uri.split(",")[1]).decode() for uri in (figure.light, figure.dark)
         )
-        assert plots.LIGHT.paper in light
-        assert plots.LIGHT.paper not in dark
-        assert plots.DARK.ink in dark
+        assert style.LIGHT.paper in light
+        assert style.LIGHT.paper not in dark
+        assert style.DARK.ink in dark
 
 
 def test_maps_are_clear_where_values_are_small_so_that_they_suit_dark_paper(exact):

@@ -14,7 +14,7 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
-from regional_primitives.show import plots
+from regional_primitives.show import style
 from regional_primitives.show.sweep_plots import darkened_sweep, plot_sweep
 from regional_primitives.show.sweep_report import write_sweep_report
 from regional_primitives.show.sweep_table import column_groups, rows, terminal_table
@@ -276,7 +276,7 @@ def test_nothing_is_cut_off_or_overlaps(layers):
 
 
 def test_a_dark_figure_differs_in_colours_only(figure):
-    light = plots.svg(figure)
+    light = style.svg(figure)
     dark = darkened_sweep(light)
     colour = re.compile("#[0-9a-f]{6}")
     assert "#ffffff" not in dark

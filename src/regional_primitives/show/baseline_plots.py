@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.rivals import Comparison, Point
 from regional_primitives.show.extras import report_extra
-from regional_primitives.show.plots import LIGHT, begin_axes, new_figure
+from regional_primitives.show.style import LIGHT, begin_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

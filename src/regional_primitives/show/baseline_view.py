@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from regional_primitives.rivals import Compared, Comparison
-from regional_primitives.show import numerals, plots
+from regional_primitives.show import numerals, style
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.pixels import data_uri
 
@@ -55,8 +55,8 @@ def baseline_view(
         MissingExtraError: a package that only the report needs is not installed.
     """
     figure = plot_baselines(comparison, frontier=frontier)
-    drawing = plots.svg(figure).encode("utf-8")
-    dark = plots.darkened(drawing.decode("utf-8")).encode("utf-8")
+    drawing = style.svg(figure).encode("utf-8")
+    dark = style.darkened(drawing.decode("utf-8")).encode("utf-8")
     return BaselineView(
         note=_note(comparison),
         rows=baseline_rows(comparison),

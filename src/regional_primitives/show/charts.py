@@ -9,7 +9,7 @@ from typing import Any
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.scores import Scores
-from regional_primitives.show import form, noise_plots, numerals, plots
+from regional_primitives.show import form, noise_plots, numerals, plots, style
 from regional_primitives.show.pixels import data_uri
 
 __all__ = ["Chart", "report_charts"]
@@ -29,8 +29,8 @@ def report_charts(decomposition: Decomposition, scores: Scores) -> tuple[Chart, 
     """Draw all figures that the run has numbers for."""
     return tuple(
         Chart(
-            light=_uri(drawing := plots.svg(figure)),
-            dark=_uri(plots.darkened(drawing)),
+            light=_uri(drawing := style.svg(figure)),
+            dark=_uri(style.darkened(drawing)),
             label=label,
             caption=numerals.unbroken(caption),
         )

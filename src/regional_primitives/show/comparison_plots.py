@@ -13,8 +13,8 @@ from torch import Tensor
 
 from regional_primitives.experiments import PictureComparison
 from regional_primitives.show.extras import report_extra
-from regional_primitives.show.plots import LIGHT, begin_axes, new_figure
 from regional_primitives.show.relation_plots import colour_bar, shades
+from regional_primitives.show.style import LIGHT, begin_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

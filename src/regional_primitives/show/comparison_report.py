@@ -12,7 +12,7 @@ from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores.patterns import Patterns
 from regional_primitives.show.comparison_view import comparison_view
 from regional_primitives.show.extras import require_report_extra
-from regional_primitives.show.report import fill_template
+from regional_primitives.show.page import fill_template
 
 __all__ = ["COMPARISON_REPORT", "write_comparison_report"]
 

@@ -9,7 +9,7 @@ from regional_primitives.experiments import PictureComparison
 from regional_primitives.experiments.likeness import Likeness
 from regional_primitives.experiments.shared import CommonField
 from regional_primitives.scores.patterns import Patterns
-from regional_primitives.show import form, numerals, plots
+from regional_primitives.show import form, numerals, style
 from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix
 from regional_primitives.show.comparison_table import NumberRow, number_rows, pair_rows
 from regional_primitives.show.pictures import Picture, PictureBook, ScaleBar
@@ -204,8 +204,8 @@ def _drawings(comparison: PictureComparison) -> tuple[Drawing, ...]:
         )
     return tuple(
         Drawing(
-            light=_uri(drawing := plots.svg(figure)),
-            dark=_uri(plots.darkened(drawing)),
+            light=_uri(drawing := style.svg(figure)),
+            dark=_uri(style.darkened(drawing)),
             label=label,
             caption=caption,
             width=round(96 * figure.get_figwidth()),

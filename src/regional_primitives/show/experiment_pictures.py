@@ -18,10 +18,9 @@ from regional_primitives.experiments.boundedness import Boundedness
 from regional_primitives.experiments.consistency import Consistency
 from regional_primitives.experiments.control import SCALES, SELECTIONS, Control
 from regional_primitives.experiments.superposition import Superposition
-from regional_primitives.show.outlines import loops
-from regional_primitives.show.overview import _lines, _map, _picture
+from regional_primitives.show.panels import draw_map, draw_outline, draw_picture, explain_colours
 from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
-from regional_primitives.show.plots import LIGHT, begin_figure
+from regional_primitives.show.style import LIGHT, begin_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -238,7 +237,7 @@ class _Sheet:
     ) -> None:
         """Place a picture with an outline."""
         axes = self.figure.add_subplot(self._layout[row, column])
-        _picture(axes, pixels)
+        draw_picture(axes, pixels)
         self._dress(axes, row, column, mask, title, note)
 
     def map(
@@ -253,7 +252,7 @@ class _Sheet:
     ) -> None:
         """Place a map of change with an outline."""
         axes = self.figure.add_subplot(self._layout[row, column])
-        self._drawn = _map(axes, values, scale)
+        self._drawn = draw_map(axes, values, scale)
         self._dress(axes, row, column, mask, title, note)
 
     def _dress(
@@ -266,7 +265,7 @@ class _Sheet:
         note: str,
     ) -> None:
         if mask is not None:
-            _lines(axes, [[*loop, loop[0]] for loop in loops(mask)], width=1.2)
+            draw_outline(axes, mask)
         axes.set_title(title, fontsize=9.5, color=LIGHT.ink, pad=4)
         axes.set_xlabel(note, fontsize=8.5, color=LIGHT.muted, labelpad=2)
         if column == 0:
@@ -281,12 +280,8 @@ class _Sheet:
 
     def colour_bar(self, scale: ColourScale) -> None:
         """Explain the colours of all maps."""
-        bar = self.figure.colorbar(self._drawn, cax=self.figure.add_axes(self._bar))
-        bar.set_ticks([value for value, _ in scale.ticks()])
-        bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scale.ticks()])
-        bar.set_label("change, % of the image range", color=LIGHT.muted, fontsize=9)
-        bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
-        bar.outline.set_visible(False)
+        place = self.figure.add_axes(self._bar)
+        explain_colours(self._drawn, place, scale, "change, % of the image range")
 
 
 def _shares(

@@ -23,7 +23,7 @@ from regional_primitives.experiments.sparsity import NEAR_ZERO, Sparsity
 from regional_primitives.experiments.superposition import Superposition
 from regional_primitives.experiments.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.scores.spread import Spread
-from regional_primitives.show.plots import LIGHT, begin_axes
+from regional_primitives.show.style import LIGHT, begin_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from torch import Tensor
 from regional_primitives.regions import Regions
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops, segments
-from regional_primitives.show.plots import LIGHT
+from regional_primitives.show.style import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

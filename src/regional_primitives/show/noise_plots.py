@@ -9,7 +9,7 @@ import torch
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.show.plots import LIGHT, begin_axes
+from regional_primitives.show.style import LIGHT, begin_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,8 +23,8 @@ from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.comparison_table import NumberRow, number_rows
 from regional_primitives.show.outlines import borders, outline, surroundings
+from regional_primitives.show.page import fill_template
 from regional_primitives.show.pixels import bytes_of, data_uri, png
-from regional_primitives.show.report import fill_template
 from regional_primitives.show.score_table import ScoreRow, score_rows, write
 
 __all__ = ["in_notebook"]

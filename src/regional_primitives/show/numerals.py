@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-
-__all__ = ["count", "decimal", "ordinal", "patches", "percent", "seconds", "times", "unbroken"]
+from typing import Any
 
 _NO_BREAK = "\u00a0"
 """No line break between a number and its unit."""
@@ -57,6 +57,11 @@ def seconds(duration: float) -> str:
 def patches(number: int) -> str:
     """Write a number of patches."""
     return "1 patch" if number == 1 else f"{count(number)} patches"
+
+
+def plain(value: Any) -> str:
+    """Write a setting's value, as a command takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def unbroken(text: str) -> str:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.scores import Exhibits
-from regional_primitives.show.extras import report_extra
-from regional_primitives.show.outlines import loops, segments
-from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude
-from regional_primitives.show.plots import LIGHT, begin_figure
+from regional_primitives.show.outlines import segments
+from regional_primitives.show.panels import (
+    draw_lines,
+    draw_map,
+    draw_outline,
+    draw_picture,
+    explain_colours,
+)
+from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
+from regional_primitives.show.style import LIGHT, begin_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Figure = SubFigure = Any
-
-__all__ = ["plot_overview"]
 
 _COLUMNS = 6
 
@@ -39,16 +42,15 @@ def plot_overview(
         figure: where to draw, since there are many axes: a figure or a SubFigure, best about
             11.2 inches wide; None for one of its own.
     """
-    image_range = decomposition.provenance.image_range
+    d, origin = decomposition, decomposition.provenance
     shown = exhibits.shown.tolist()
-    remainder = decomposition.remainder
-    chosen = [k for k in exhibits.visible_order if k in set(shown) - {remainder}][:_COLUMNS]
-    places = [shown.index(k) for k in chosen]
-    change = magnitude(decomposition.image - decomposition.baseline_image, image_range)
-    maps = magnitude(exhibits.patterns[places], image_range)
+    chosen = [k for k in exhibits.visible_order if k in set(shown) - {d.remainder}][:_COLUMNS]
+    patterns = exhibits.patterns[[shown.index(k) for k in chosen]]
+    change = magnitude(d.image - d.baseline_image, origin.image_range)
+    maps = magnitude(patterns, origin.image_range)
     scale = ColourScale.over([change, maps])
 
-    height, width = decomposition.image.shape[-2:]
+    height, width = d.image.shape[-2:]
     whole, figure = begin_figure(figure, (11.2, 1.0 + 4.1 * height / width))
     layout = figure.add_gridspec(
         3,
@@ -61,81 +63,38 @@ def plot_overview(
         wspace=0.06,
         hspace=0.2,
     )
-    labels = decomposition.regions.label_map(height, width)
-    first = figure.add_subplot(layout[0, 0])
-    _picture(first, bytes_of(decomposition.image, image_range))
-    _lines(first, segments(labels), width=0.5)
-    first.set_title("picture x", fontsize=10, color=LIGHT.ink)
-    baseline = figure.add_subplot(layout[1, 0])
-    _picture(baseline, bytes_of(decomposition.baseline_image, image_range))
-    baseline.set_title("baseline picture x₀", fontsize=10, color=LIGHT.ink)
-    difference = figure.add_subplot(layout[2, 0])
-    drawn = _map(difference, change, scale)
-    difference.set_title("change |x − x₀|", fontsize=10, color=LIGHT.ink)
-    for column, (k, place, change_map) in enumerate(zip(chosen, places, maps, strict=True)):
-        mask = decomposition.regions.pixel_mask(decomposition.action_fields[k], height, width)
-        alone = decomposition.baseline_image + exhibits.patterns[place]
-        rows = (
-            (bytes_of(decomposition.image, image_range), f"component {k}"),
-            (bytes_of(alone, image_range), ""),
-            (change_map, ""),
-        )
-        for row, (content, title) in enumerate(rows):
-            axes = figure.add_subplot(layout[row, 2 + column])
-            if content.ndim == 3:
-                _picture(axes, content)
-            else:
-                _map(axes, content, scale)
-            _lines(axes, [[*loop, loop[0]] for loop in loops(mask)], width=1.2)
-            axes.set_title(title, fontsize=10, color=LIGHT.ink)
-            if column == 0:
-                name = ("action field", "alone on x₀", "change it makes")[row]
+
+    def panel(row: int, column: int, title: str = "") -> Axes:
+        axes = figure.add_subplot(layout[row, column])
+        axes.set_title(title, fontsize=10, color=LIGHT.ink)
+        return axes
+
+    def picture(axes: Axes, image: Tensor) -> None:
+        draw_picture(axes, bytes_of(image, origin.image_range))
+
+    picture(first := panel(0, 0, "picture x"), d.image)
+    draw_lines(first, segments(d.regions.label_map(height, width)), width=0.5)
+    picture(panel(1, 0, "baseline picture x₀"), d.baseline_image)
+    drawn = draw_map(panel(2, 0, "change |x − x₀|"), change, scale)
+    for column, (k, pattern, size) in enumerate(zip(chosen, patterns, maps, strict=True), start=2):
+        column_axes = [panel(row, column, "" if row else f"component {k}") for row in range(3)]
+        picture(column_axes[0], d.image)
+        picture(column_axes[1], d.baseline_image + pattern)
+        draw_map(column_axes[2], size, scale)
+        mask = d.regions.pixel_mask(d.action_fields[k], height, width)
+        for axes, name in zip(
+            column_axes, ("action field", "alone on x₀", "change it makes"), strict=True
+        ):
+            draw_outline(axes, mask)
+            if column == 2:
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
-    bar = figure.colorbar(drawn, cax=figure.add_axes((0.925, 0.12, 0.011, 0.65)))
-    bar.set_ticks([value for value, _ in scale.ticks()])
-    bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scale.ticks()])
-    bar.set_label("change (% of the image range, square-root scale)", color=LIGHT.muted)
-    bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
-    bar.outline.set_visible(False)
-    origin = decomposition.provenance
+    explain_colours(
+        drawn, figure.add_axes((0.925, 0.12, 0.011, 0.65)), scale,
+        "change (% of the image range, square-root scale)",
+    )  # fmt: skip
     figure.suptitle(
         f"{origin.generator}, {origin.cut_and_picture}: the most visible of "
-        f"{decomposition.without(remainder).count} components",
-        x=0.01,
-        ha="left",
-        fontsize=12,
-        fontweight="bold",
-        color=LIGHT.ink,
-    )
+        f"{d.without(d.remainder).count} components",
+        x=0.01, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink,
+    )  # fmt: skip
     return whole
-
-
-def _picture(axes: Axes, pixels: UInt8[Tensor, "height width bands"]) -> None:
-    shown = pixels.numpy() if pixels.shape[2] == 3 else pixels[..., 0].numpy()
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, **_exactly(axes, shown))
-
-
-def _map(axes: Axes, values: Float[Tensor, "height width"], scale: ColourScale) -> Any:
-    with report_extra():
-        from matplotlib.colors import PowerNorm
-    norm = PowerNorm(0.5, vmin=0.0, vmax=scale.limit, clip=True)
-    return axes.imshow(values.numpy(), cmap=COLOUR_MAP, norm=norm, **_exactly(axes, values))
-
-
-def _exactly(axes: Axes, content: Any) -> dict[str, Any]:
-    """Clear the axis, and let pixel [y, x] cover x … x + 1 and y … y + 1."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    height, width = content.shape[:2]
-    return {"interpolation": "nearest", "extent": (0, width, height, 0)}
-
-
-def _lines(axes: Axes, lines: list[Any], width: float) -> None:
-    """Draw lines in white with a dark rim, so that they show on any picture."""
-    with report_extra():
-        from matplotlib.collections import LineCollection
-    for colour, extra in (("#000000", 1.2), ("#ffffff", 0.0)):
-        drawn = LineCollection(lines, colors=colour, linewidths=width + extra, clip_on=False)
-        axes.add_collection(drawn, autolim=False)

@@ -19,7 +19,7 @@ from regional_primitives.show.extras import report_extra
 from regional_primitives.show.glyphs import FieldGlyphs, coarse_labels
 from regional_primitives.show.hasse import lay_out
 from regional_primitives.show.outlines import segments
-from regional_primitives.show.plots import LIGHT, begin_axes, new_figure
+from regional_primitives.show.style import LIGHT, begin_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.scores import Relations, relations
-from regional_primitives.show import form, numerals, plots, relation_plots
+from regional_primitives.show import form, numerals, relation_plots, style
 from regional_primitives.show.pixels import data_uri
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def relation_view(decomposition: Decomposition) -> RelationView:
         figures=tuple(
             RelationFigure(
                 *words[name][:2],
-                light=_uri(drawing := plots.svg(figure)),
-                dark=_uri(plots.darkened(drawing)),
+                light=_uri(drawing := style.svg(figure)),
+                dark=_uri(style.darkened(drawing)),
                 label=words[name][2],
                 width=round(96 * figure.get_figwidth()),
             )

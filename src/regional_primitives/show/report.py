@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -13,14 +11,12 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores import Exhibits, Scores
-from regional_primitives.show.extras import report_extra, require_report_extra
+from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import write_figures
+from regional_primitives.show.page import fill_template
 from regional_primitives.show.view import ReportView, report_view
 
-__all__ = ["REPORT", "fill_template", "render", "write_report"]
-
 REPORT = "report.html"
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @ordinary()
@@ -50,28 +46,4 @@ def render(view: ReportView) -> str:
     """Fill the template; everything that a run brings along is escaped."""
     return fill_template(
         REPORT, view, "report.css", "switchboard.css", scripts=("sums.js", "switchboard.js")
-    )
-
-
-def fill_template(name: str, view: object, *styles: str, scripts: tuple[str, ...] = ()) -> str:
-    """Fill a page's template with its view, style sheets and scripts; all text is escaped.
-
-    The template gets `style`, `script`, and `script_source`: what its policy has to allow, by
-    digest, so that no other script can run.
-    """
-    with report_extra():
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = "".join((_TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
-    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    source = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
-    return environment.get_template(name).render(
-        view=view, style=style, script=script, script_source=source
     )

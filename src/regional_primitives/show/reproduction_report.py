@@ -15,8 +15,8 @@ from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show import experiment_pictures, experiment_plots, form, relation_plots
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import FIGURES, write_figure
+from regional_primitives.show.page import fill_template
 from regional_primitives.show.pixels import data_uri
-from regional_primitives.show.report import fill_template
 from regional_primitives.show.reproduction_table import (
     EXPERIMENTS,
     RELATIONS,

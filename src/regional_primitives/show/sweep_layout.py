@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from regional_primitives.generators.feature import tensor_shapes
 from regional_primitives.generators.layers import JOIN
 from regional_primitives.scores.sweep_scores import LayerScores
-from regional_primitives.show.plots import LIGHT
+from regional_primitives.show.style import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

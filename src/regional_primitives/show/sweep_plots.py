@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.scores.sweep_scores import AVERAGED, FrontierPoint, SweepScores
 from regional_primitives.scores.table import Score
-from regional_primitives.show.plots import LIGHT, begin_axes, begin_figure, darkened
+from regional_primitives.show.style import LIGHT, begin_axes, begin_figure, darkened
 from regional_primitives.show.sweep_layout import WIDTH, layout_of, short_name
 from regional_primitives.show.sweep_table import NOT_MEASURED
 

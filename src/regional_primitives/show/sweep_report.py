@@ -10,7 +10,7 @@ from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import FIGURES, write_figure
-from regional_primitives.show.report import fill_template
+from regional_primitives.show.page import fill_template
 from regional_primitives.show.sweep_plots import plot_sweep
 from regional_primitives.show.sweep_view import sweep_view
 

@@ -13,7 +13,7 @@ from regional_primitives.decompose.structured import Structured
 from regional_primitives.scores import Evaluation
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.scores.table import HEADLINES, TABLE
-from regional_primitives.show import form, numerals, plots
+from regional_primitives.show import form, numerals, style
 from regional_primitives.show.charts import Chart
 from regional_primitives.show.pixels import data_uri
 from regional_primitives.show.score_table import write, write_mean
@@ -180,7 +180,7 @@ def _notes(sweep: SweepScores) -> tuple[str, ...]:
 
 
 def _chart(sweep: SweepScores) -> Chart:
-    drawing = plots.svg(plot_sweep(sweep))
+    drawing = style.svg(plot_sweep(sweep))
     light, dark = (
         data_uri(text.encode("utf-8"), "image/svg+xml")
         for text in (drawing, darkened_sweep(drawing))

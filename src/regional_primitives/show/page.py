@@ -1,0 +1,53 @@
+"""Pages from templates: results go in as they are, and filters write numbers and figures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from regional_primitives.show import numerals
+from regional_primitives.show.extras import report_extra
+from regional_primitives.show.pixels import data_uri
+from regional_primitives.show.style import darkened, svg
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_FILTERS = {
+    **{
+        name: getattr(numerals, name)
+        for name in ("percent", "count", "decimal", "times", "seconds", "ordinal", "patches",
+                     "unbroken", "plain")
+    },
+    "svg": svg,
+    "darkened": darkened,
+    "svg_uri": lambda drawing: data_uri(drawing.encode("utf-8"), "image/svg+xml"),
+}  # fmt: skip
+"""What a template may put behind a value."""
+
+
+def fill_template(
+    name: str, view: object = None, *styles: str, scripts: tuple[str, ...] = (), **context: Any
+) -> str:
+    """Fill a page's template with its results, style sheets and scripts; all text is escaped.
+
+    The template gets `style`, `script`, and `script_source`: what its policy has to allow, by
+    digest, so that no other script can run.
+    """
+    with report_extra():
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    style = "".join((_TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
+    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    source = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
+    return environment.get_template(name).render(
+        view=view, style=style, script=script, script_source=source, **context
+    )
