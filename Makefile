@@ -38,7 +38,8 @@ fuzz: setup-dev ## Spoil stored files, pictures, caches and questions, MUTANTS=2
 bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py
 	$(BIN)/python benchmarks/planted.py
-	$(BIN)/python benchmarks/faces.py --workers 2
+	$(BIN)/python benchmarks/zoo.py faces --refits --workers 2
+	$(BIN)/python benchmarks/zoo.py faces --quality fast --workers 2
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/tails.py
 	$(BIN)/python benchmarks/speed.py

@@ -7,7 +7,7 @@ on the same 128 held-out demands, and fits each picture at two further prices of
 benchmarks/results/baselines_faces.json after each picture and goes on from there if interrupted;
 at the end the table between the markers of docs/baselines.md and docs/images/baselines.png, the
 means of all pictures at each setting. The middle of the decomposition's own frontier is that of
-benchmarks/results/faces.json. About four minutes of one core a picture, and two where the file
+benchmarks/results/zoo_faces.json. About four minutes of one core a picture, and two where the file
 knows the picture from a fit with other settings: only what is made of the fit is measured again,
 unless its prices, by which all methods are compared, have changed (--all measures all).
 """
@@ -158,7 +158,7 @@ def _mean(points: Sequence[Point]) -> Point:
 
 def own_frontier(by_seed: Mapping[int, dict[str, Any]]) -> list[dict[str, float]]:
     """Average the decomposition's own frontier over the same pictures."""
-    rows = record.read("faces")["pictures"]
+    rows = record.read("zoo_faces")["pictures"]
     middle = {row["picture"]: row["frontier"] for row in rows}
     curves = [
         {point["outside_weight"]: point for point in (*middle[seed], *row["frontier"])}

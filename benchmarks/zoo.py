@@ -1,46 +1,41 @@
-"""The tables of docs/generators.md: zoo generators with the defaults, beside `faces`.
+"""The tables of what can be changed alone, in README and docs/generators.md, by zoo generator.
 
     .venv/bin/python benchmarks/zoo.py CASE [--pictures 20] [--quality balanced] [--refits]
-                                            [--device cpu] [--workers 1]
+                                            [--runs runs/zoo] [--device cpu] [--workers 1]
 
-Cases are faces, photos-64, photos-128 and terrain; no setting is tuned to any of them. One
+Cases are faces, photos-64, photos-128 and terrain; settings were chosen on none but `faces`. One
 evaluation of the tails of the last three costs about 10, 40 and 50 times one of `faces` at main.5:
-a picture takes 6, 25 and 35 minutes of one core with the defaults. Every picture is scored like
-those of benchmarks/faces.py, and beside it stand the baselines that need no fit, on the same
-demands. With --refits every picture is fitted three more times, with another random stream and at
-two further prices of leak, and beside all baselines. Writes
-benchmarks/results/zoo_CASE[_QUALITY].json after every picture, and at the end the tables between
-the markers of docs/generators.md; pictures that stand with the same settings are not measured
-again, and --table renews only the tables. `photos` needs its weights: see `primitives models`, and
-name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+a picture takes 6, 25 and 35 minutes of one core with the defaults, a face 40 seconds. The pictures
+are a sweep in the folder --runs, which goes on where it stood; beside each stand the other methods
+that need no fit, on the same demands. With --refits every picture is fitted three more times, with
+another random stream and at two further prices of leak, and stands beside all other methods. Writes
+benchmarks/results/zoo_CASE[_QUALITY].json, and the tables between the markers of README and of
+docs/generators.md (--table renews only these). `photos` needs its weights: see `primitives models`,
+and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import record
-import torch
 from pages import narrow, renew, table
 
 import regional_primitives as rp
-from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.generators import ZOO
 from regional_primitives.rivals import BASELINES
+from regional_primitives.runs.sweep import sweep
+from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE
 from regional_primitives.show.reproduction_table import told
 
-PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
+ROOT = Path(__file__).parents[1]
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "generators.md"
 CASES: dict[str, tuple[str, int | None, str]] = {
     "faces": ("faces", None, "main.5"),
     "photos-64": ("photos", 64, "10"),
@@ -49,28 +44,9 @@ CASES: dict[str, tuple[str, int | None, str]] = {
 }
 """Generator, size, layer."""
 WITHOUT_FIT = ("spatial crop", "influence alone", "gradient × activation")
-EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=4)
-SHOWN = (
-    "inside_error",
-    "leak",
-    "cost",
-    "boundedness",
-    "boundedness_in_context",
-    "consistency",
-    "superposition_error",
-    "completeness_gap",
-    "n90",
-    "components",
-    "evaluations",
-    "overhead_ratio",
-    "field_patches",
-    "free_inside_error",
-    "free_leak",
-    "stability",
-    "unit_stability",
-    "psnr",
-    "ssim",
-)
+FULL = rp.Evaluation()
+QUICK = rp.Evaluation(components=20, contexts=8, free_demands=4)
+"""Of generators with slow tails."""
 COLUMNS = [
     TABLE[name]
     for name in (
@@ -79,9 +55,25 @@ COLUMNS = [
     )
 ]  # fmt: skip
 """Of the page's first table."""
+_LEAKY, _TIGHT, _FAST = (
+    "at 0.4 times the price of leak: ", "at twice the price of leak: ", "`fast`: ",
+)  # fmt: skip
+README_ROWS = (
+    *(("", name) for name in ("inside_error", "free_inside_error", "leak", "free_leak")),
+    *((fit, name) for fit in (_LEAKY, _TIGHT) for name in ("inside_error", "leak")),
+    *(
+        ("", name)
+        for name in (
+            "boundedness", "consistency", "superposition_error", "n90", "stability",
+            "unit_stability", "completeness_gap", "overhead_ratio",
+        )
+    ),
+    *((_FAST, name) for name in ("inside_error", "leak")),
+)  # fmt: skip
+"""Which fit's, and the score."""
 PRICES = ("0.4 times the", "the default", "twice the")
 ROWS = (
-    ("`faces`, 64 px", "faces"),
+    ("`faces`, 64 px", "zoo_faces"),
     ("`faces`, 64 px, `best`", "zoo_faces_best"),
     ("`photos`, 64 px", "zoo_photos-64"),
     ("`photos`, 128 px", "zoo_photos-128"),
@@ -92,143 +84,103 @@ ROWS = (
 """Label and file of results; a line for each file that is there."""
 
 
-@cache
-def _generator(case: str, device: str) -> rp.Generator:
-    name, size, layer = CASES[case]
-    return rp.load_generator(name, layer, size=size, device=device)
-
-
-def peak_mib() -> float:
-    """Return the most memory that this process has held so far, in earlier pictures too."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def scored(
-    case: str, device: str, settings: rp.Structured, seed: int, refits: bool
-) -> dict[str, object]:
-    """Explain and score one picture, by its seed, and score what one would do instead."""
-    generator = _generator(case, device)
-    d = rp.explain(
-        generator, generator.sample_latents(1, seed=seed), rp.Regions.grid(6, 6), settings,
-        picture_seed=seed,
-    )  # fmt: skip
-    peaks = {"fit": peak_mib()}
-    scores = rp.evaluate(d, generator, replace(EVALUATION, refits=refits))
-    peaks["scores"] = peak_mib()
-    names = list(BASELINES) if refits else WITHOUT_FIT
-    others = rp.baselines(d, generator, names, EVALUATION).baselines
-    origin = d.provenance
-    return {
-        "picture": seed,
-        "device": record.device_name(device),
-        "versions": current_versions(),
-        "wall_seconds": origin.wall_seconds,
-        "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
-        "flows_past": len(origin.flows_past),
-        "whole_network": origin.whole_network,
-        "field_patches": sum(size * share for size, share in scores.field_sizes.items()),
-        "peaks_mib": {**peaks, "baselines": peak_mib()},
-        "baselines": {
-            other.name: [
-                {"setting": point.setting, "inside_error": point.inside_error, "leak": point.leak}
-                for point in other.points
-            ]
-            for other in others
-        },
-        **scores.to_dict(),
-    }
-
-
-def standing(name: str, result: dict[str, object]) -> dict[int, dict[str, Any]]:
-    """Read the pictures that an earlier run with the same settings has scored already."""
-    before = record.read(name)
-    same = (record.agree(before.get(key, {}), result[key]) for key in ("settings", "evaluation"))
-    if not all(same):
-        return {}
-    return {one["picture"]: one for one in before["pictures"]}
-
-
 def main() -> None:
-    """Score one case, and renew the page."""
+    """Measure one case, and renew the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=CASES, nargs="?")
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--quality", default="balanced")
     parser.add_argument("--refits", action="store_true", help="five times the work")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "zoo")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="only the page's, from the files")
+    parser.add_argument("--table", action="store_true", help="only the pages', from the files")
     chosen = parser.parse_args()
     if chosen.case:
         measure(chosen)
     elif not chosen.table:
         parser.error("name a case, or --table")
-    renew_page()
+    renew_pages()
 
 
 def measure(chosen: argparse.Namespace) -> None:
-    """Score one case's pictures, and write them as they come."""
+    """Sweep the pictures of one case, stand other methods beside each, and write what was found."""
+    name, size, layer = CASES[chosen.case]
+    stem = f"zoo_{chosen.case}" + ("" if chosen.quality == "balanced" else f"_{chosen.quality}")
     settings = rp.Structured.of_quality(chosen.quality, "isolate")
-    suffix = "" if chosen.quality == "balanced" else f"_{chosen.quality}"
-    out = f"zoo_{chosen.case}{suffix}"
-    name, _, layer = CASES[chosen.case]
-    result: dict[str, object] = {
-        "generator": name,
-        "layer": layer,
-        "grid": "6x6",
-        "quality": chosen.quality,
-        "baseline_count": ZOO[name].baseline_count,
-        **record.ran_on(chosen.device),
-        "threads": 1,
-        "settings": asdict(settings),
-        "evaluation": asdict(EVALUATION),
-    }
-    found = standing(out, result)
-    # What stands without refits stays until the picture has been measured with them.
-    enough = {seed for seed, one in found.items() if one.get("frontier") or not chosen.refits}
-    todo = [seed for seed in range(chosen.pictures) if seed not in enough]
-    with ProcessPoolExecutor(
-        chosen.workers, get_context("spawn"), torch.set_num_threads, (1,)
-    ) as pool:
-        asked = (chosen.case, chosen.device, settings)
-        tasks = [pool.submit(scored, *asked, seed, chosen.refits) for seed in todo]
-        for task in as_completed(tasks):
-            row = task.result()
-            found[row["picture"]] = row
-            print(
-                f"{chosen.case} {row['picture']}: inside {row['inside_error']:.2%}, "
-                f"leak {row['leak']:.1%}, boundedness {row['boundedness']:.2f}, "
-                f"consistency {row['consistency']:.2f}, {row['wall_seconds']:.0f} s",
-                flush=True,
-            )
-            pictures = [found[seed] for seed in sorted(found)]
-            result["summary"] = summary(pictures)
-            result["pictures"] = pictures
-            record.keep(out, result)
+    evaluation = FULL if chosen.case == "faces" else QUICK
+    with progress_bar() as progress:
+        swept = sweep(
+            name, range(chosen.pictures), layer, chosen.runs / stem, settings=settings,
+            evaluation=replace(evaluation, refits=chosen.refits), workers=chosen.workers,
+            progress=progress, size=size, device=chosen.device,
+        )  # fmt: skip
+    generator = rp.load_generator(name, layer, size=size, device=chosen.device)
+    methods = list(BASELINES) if chosen.refits else WITHOUT_FIT
+    rows = []
+    for picture in swept.layers[0].pictures:
+        d = rp.Decomposition.load(chosen.runs / stem / picture.run)
+        origin = d.provenance
+        rows.append(
+            {
+                "picture": picture.seed,
+                "wall_seconds": origin.wall_seconds,
+                "tail_seconds_per_evaluation": origin.tail_seconds / origin.evaluations,
+                "baselines": dict(beside(d, generator, methods, evaluation)),
+                **picture.scores.to_dict(),
+            }
+        )
+        head = {**record.ran_on(chosen.device), "generator": name, "layer": layer, "grid": "6x6"}
+        asked = {"settings": asdict(settings), "evaluation": asdict(evaluation)}
+        record.keep(stem, {**head, "quality": chosen.quality, **asked, "pictures": rows})
 
 
-def summary(pictures: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """Average every score over the pictures that have it."""
-    told = {}
-    for name in SHOWN:
-        values = [float(one[name]) for one in pictures if one.get(name) is not None]
-        if values:
-            told[name] = asdict(Spread.over(values))
-    return told
+def beside(
+    d: rp.Decomposition, generator: rp.Generator, methods: Sequence[str], evaluation: rp.Evaluation
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield what each other method reaches on the same demands, along its knob."""
+    for other in rp.baselines(d, generator, methods, evaluation).baselines:
+        kept = ("setting", "inside_error", "leak")
+        yield other.name, [{key: getattr(point, key) for key in kept} for point in other.points]
 
 
-def renew_page() -> None:
-    """Write the page's tables, of all cases that were measured with the settings of today."""
-    measured = []
-    for label, name in ROWS:
-        stored = record.read(name)
-        if stored:
-            today = rp.Structured.of_quality(stored.get("quality", "balanced"), "isolate")
-            if record.agree(stored["settings"], asdict(today)):
-                measured.append((label, stored))
+def renew_pages() -> None:
+    """Write the pages' tables, of all cases that were measured with the settings of today."""
+    measured = [(label, stored) for label, name in ROWS if (stored := today(name))]
     renew(PAGE, "scores", scores_table(measured))
     renew(PAGE, "frontier", frontier_table(measured))
     renew(PAGE, "instead", instead_table(measured))
+    renew(README, "faces", readme_table(today("zoo_faces"), today("zoo_faces_fast")))
+
+
+def today(name: str) -> dict[str, Any]:
+    """Read results; nothing of those that were measured with other settings than today's."""
+    stored = record.read(name)
+    asked = rp.Structured.of_quality(stored.get("quality", "balanced"), "isolate")
+    return stored if record.agree(stored.get("settings", {}), asdict(asked)) else {}
+
+
+def readme_table(faces: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
+    """Lay out every score of faces: its mean with the interval, its range, and what is good."""
+    if not (faces and fast):
+        raise SystemExit("README's table needs zoo_faces.json and zoo_faces_fast.json of today")
+    pictures = faces["pictures"]
+    fits = {
+        "": pictures,
+        _LEAKY: [one["frontier"][0] for one in pictures],
+        _TIGHT: [one["frontier"][2] for one in pictures],
+        _FAST: fast["pictures"],
+    }
+    rows = []
+    for fit, name in README_ROWS:
+        score = TABLE[name]
+        spread = Spread.over([float(one[name]) for one in fits[fit] if one[name] is not None])
+        ends = (score.form.format(end) for end in (spread.least, spread.most))
+        rows.append((fit + score.phrase, told(spread, score.form), " – ".join(ends), score.good))
+    lead = (
+        f"Mean over {len(pictures)} pictures (seeds from 0 on), its 95 % interval, and the range:"
+    )
+    return ["", lead, "", *table(("score", "mean", "range", "good"), rows), ""]
 
 
 def scores_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:
