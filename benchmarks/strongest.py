@@ -21,7 +21,7 @@ import torch
 from purposes import fitted
 
 import regional_primitives as rp
-from regional_primitives.experiments import transfer
+from regional_primitives.compare import transfer
 from regional_primitives.generators import ZOO
 from regional_primitives.scores.components import component_patterns
 from regional_primitives.scores.spread import Spread

@@ -9,6 +9,7 @@ scores (how far to believe them), apply (edits) and show (pictures and the repor
 from typing import Any
 
 from regional_primitives.apply import Edit, EditEffects, edit, edit_effects
+from regional_primitives.compare import PictureComparison, compare
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
@@ -28,7 +29,6 @@ from regional_primitives.errors import (
     StorageError,
     WholeRunWarning,
 )
-from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.explore import explore
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
 from regional_primitives.picture import Picture, ask

@@ -5,6 +5,7 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives import experiments
+from regional_primitives.compare import relatedness, transfer
 from regional_primitives.experiments.counted import counted_components
 
 PATCHES, OTHER_PATCHES = [0, 1, 5, 6], [1, 5, 6, 10]
@@ -37,14 +38,14 @@ def test_the_remainder_does_not_count_unless_asked_for(draws):
 
 def test_relations_leave_the_remainder_out_and_keep_the_numbers(draws):
     exact = draws[0]
-    found = experiments.relatedness(exact)
+    found = relatedness(exact)
     assert found.components.tolist() == [k for k in range(exact.count) if k != exact.remainder]
     alone = rp.relations(exact.without(exact.remainder))
     assert found.relations.to_dict() == alone.to_dict()
     # No field of the chosen patches meets the remainder's, which would be nested with nothing.
     served = (~found.leading_share.isnan()).nonzero().flatten().tolist()
     assert served == PATCHES
-    whole = experiments.relatedness(exact, leave_out=())
+    whole = relatedness(exact, leave_out=())
     assert whole.numbers()["contained_pairs"] < found.numbers()["contained_pairs"]
 
 
@@ -62,7 +63,7 @@ def test_pictures_of_the_same_patches_transfer_without_the_remainder(planted, dr
         for d in (exact, other)
     ]
     count = min(map(len, fields))
-    found = experiments.transfer([exact, other], a=count, b=count, draws=1)
+    found = transfer([exact, other], a=count, b=count, draws=1)
     assert found.a == count
     for i, j in ((0, 1), (1, 0)):
         common = len(set(fields[i][:count]) & set(fields[j][:count]))
@@ -72,7 +73,7 @@ def test_pictures_of_the_same_patches_transfer_without_the_remainder(planted, dr
 def test_bad_input_transfer_of_other_patches(planted, draws):
     message = "those that were demanded differ, 0, 1, 5, 6 and 1, 5, 6, 10"
     with pytest.raises(rp.InputError, match=message):
-        experiments.transfer(draws)
+        transfer(draws)
     structured = rp.explain(
         planted,
         planted.sample_latents(1, seed=3),
@@ -80,7 +81,7 @@ def test_bad_input_transfer_of_other_patches(planted, draws):
         rp.Structured(steps=1, batch=2, probes=1, baseline_count=64),
     )
     with pytest.raises(rp.InputError, match="differ, all 16 and 0, 1, 5, 6"):
-        experiments.transfer([structured, draws[0]])
+        transfer([structured, draws[0]])
 
 
 def test_what_was_spent_is_what_the_fit_says(draws):
@@ -108,7 +109,7 @@ def test_every_experiment_takes_it(planted, draws):
     assert found.numbers()["inside_error"] < 0.05
     for region in experiments.control(exact, planted, draws=1).regions:
         assert set(region) <= set(PATCHES)
-    assert experiments.transfer([exact, exact], a=5, b=5, draws=1).numbers()["transfer"] == 1.0
+    assert transfer([exact, exact], a=5, b=5, draws=1).numbers()["transfer"] == 1.0
     redrawn = experiments.redraw(exact, other)
     assert redrawn.common == (1, 5, 6)
     assert redrawn.found.cosine > redrawn.shuffled.cosine

@@ -6,7 +6,7 @@ import math
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.experiments import Relatedness, relatedness
+from regional_primitives.compare import Relatedness, relatedness
 from regional_primitives.scores.spread import Spread
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.experiments import transfer
-from regional_primitives.experiments.transfer import transfer_share
+from regional_primitives.compare import transfer
+from regional_primitives.compare.transfer import transfer_share
 
 
 def reordered(decomposition, seed):

@@ -13,6 +13,7 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives import experiments, show
+from regional_primitives.compare import transfer
 from regional_primitives.rivals import Compared, Comparison, Point
 from regional_primitives.scores import Exhibits
 from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
@@ -65,7 +66,7 @@ def arguments(planted, run_folder, exact_folder):
         "plot_sweep": (swept(scores),),
         "plot_togetherness": (related,),
         "plot_top_error": (scores,),
-        "plot_transfer": (experiments.transfer([d, other], draws=1),),
+        "plot_transfer": (transfer([d, other], draws=1),),
         "plot_transfer_matrix": (pictures,),
     }
 

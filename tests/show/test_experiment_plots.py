@@ -7,6 +7,7 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives import experiments
+from regional_primitives.compare import transfer
 from regional_primitives.show import experiment_pictures as pictures
 from regional_primitives.show import experiment_plots as plots
 
@@ -82,7 +83,7 @@ def test_charts_of_one_and_of_several_pictures(results, name):
 
 
 def test_the_chart_of_transfer(runs):
-    found = experiments.transfer(runs, a=5, b=9, draws=2)
+    found = transfer(runs, a=5, b=9, draws=2)
     figure = plots.plot_transfer(found)
     (axes,) = figure.axes
     assert axes.get_xlabel().endswith("2 pictures")
@@ -93,7 +94,7 @@ def test_the_chart_of_transfer(runs):
 
 
 def test_the_papers_range_is_drawn_at_its_own_counts_only(runs):
-    found = experiments.transfer(runs, a=20, b=100, draws=1)
+    found = transfer(runs, a=20, b=100, draws=1)
     assert (found.a, found.b) == (20, 100)
     for result, expected in ((found, True), (replace(found, a=19), False)):
         (axes,) = plots.plot_transfer(result).axes

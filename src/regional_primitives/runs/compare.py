@@ -7,9 +7,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from regional_primitives.compare import PictureComparison, compare
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.experiments import PictureComparison, compare
 from regional_primitives.generators import Generator
 from regional_primitives.runs.folder import generator_of
 from regional_primitives.runtime.kinds import all_of_kind

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from regional_primitives import experiments
+from regional_primitives.compare import relatedness, transfer
+from regional_primitives.compare.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.decompose import Decomposition, Exact, Structured, explain
 from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact
 from regional_primitives.decompose.explain import decomposition_of
@@ -26,7 +28,6 @@ from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
 from regional_primitives.experiments import AcrossPictures, Additivity, ObviousCost, obvious_cost
-from regional_primitives.experiments.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runtime.modes import ordinary
@@ -382,7 +383,7 @@ def _experiments(
         about,
         per_form,
         Additivity.over([picture.additivity for picture in pictures]),
-        experiments.transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
+        transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
         AcrossPictures.of([experiments.redraw(one, other) for one, other in redrawn])
         if redrawn
         else None,
@@ -397,4 +398,4 @@ def _jobs() -> Iterator[tuple[str, Any]]:
     yield "superposition", experiments.superposition
     yield "control", experiments.control
     yield "spent", lambda decomposition, generator: experiments.spent(decomposition)
-    yield "relatedness", lambda decomposition, generator: experiments.relatedness(decomposition)
+    yield "relatedness", lambda decomposition, generator: relatedness(decomposition)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.experiments import PictureComparison
+from regional_primitives.compare import PictureComparison
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.relation_plots import colour_bar, shades
 from regional_primitives.show.style import LIGHT, begin_axes, new_figure

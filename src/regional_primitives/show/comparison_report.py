@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from regional_primitives.experiments import PictureComparison
+from regional_primitives.compare import PictureComparison
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file

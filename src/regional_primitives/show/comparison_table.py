@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.experiments import PictureComparison
-from regional_primitives.experiments.shared import Chance, Span
+from regional_primitives.compare import PictureComparison
+from regional_primitives.compare.shared import Chance, Span
 from regional_primitives.show import numerals
 
 if TYPE_CHECKING:

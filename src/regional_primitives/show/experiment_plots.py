@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.experiments.across import AcrossPictures, Measured, spreads
 from regional_primitives.experiments.boundedness import Boundedness
 from regional_primitives.experiments.consistency import Consistency
@@ -21,7 +22,6 @@ from regional_primitives.experiments.control import SCALES, SELECTIONS, Control
 from regional_primitives.experiments.redraw import Redraw
 from regional_primitives.experiments.sparsity import NEAR_ZERO, Sparsity
 from regional_primitives.experiments.superposition import Superposition
-from regional_primitives.experiments.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.scores.spread import Spread
 from regional_primitives.show.style import LIGHT, begin_axes
 

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.compare import PictureComparison
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
-from regional_primitives.experiments import PictureComparison
 from regional_primitives.rivals import Comparison
 from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.scores.table import HEADLINES, TABLE

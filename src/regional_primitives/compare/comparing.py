@@ -14,17 +14,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError
-from regional_primitives.experiments.common_fields import (
+from regional_primitives.compare.common_fields import (
     afford_draws,
     all_rectangles,
     comparable_components,
     random_alike,
     shares_of,
 )
-from regional_primitives.experiments.likeness import Entries, likeness
-from regional_primitives.experiments.shared import (
+from regional_primitives.compare.likeness import Entries, likeness
+from regional_primitives.compare.shared import (
     Chance,
     CommonField,
     Pair,
@@ -32,6 +30,8 @@ from regional_primitives.experiments.shared import (
     SharedField,
     Span,
 )
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError
 from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import random_seed, whole

@@ -16,10 +16,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError
-from regional_primitives.experiments.across import listed, spreads
-from regional_primitives.experiments.common_fields import (
+from regional_primitives.compare.common_fields import (
     Shares,
     afford_draws,
     all_rectangles,
@@ -27,6 +24,9 @@ from regional_primitives.experiments.common_fields import (
     random_alike,
     shares_of,
 )
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import InputError
+from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.scores.spread import Spread
 
