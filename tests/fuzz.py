@@ -38,7 +38,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import regional_primitives as rp
-from regional_primitives.decompose.checkpoint import Checkpoint
+from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.server import application
 from regional_primitives.generators import baseline_feature

@@ -21,8 +21,6 @@ from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import real, whole, wholes
 
-__all__ = ["Regions"]
-
 _MOST_PATCHES = 2**20
 """More than any picture is divided into; far below what a list of them could not hold."""
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.decompose.candidates import Layout, _grown, candidate_fields
+from regional_primitives.decompose.structured.candidates import Layout, _grown, candidate_fields
 
 
 def test_layouts_put_the_channels_of_a_place_together():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from regional_primitives.decompose import checkpoint
-from regional_primitives.decompose.checkpoint import Checkpoint
+from regional_primitives.decompose.exact import checkpoint
+from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.storage import write_sealed
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regional_primitives.decompose.descent import Descent
+from regional_primitives.decompose.structured.descent import Descent
 
 
 @pytest.mark.parametrize("turned", [False, True])

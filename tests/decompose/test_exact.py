@@ -7,7 +7,7 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.exact import NoiseFloor, fit_exact
-from regional_primitives.decompose.sparse_or import sparsest
+from regional_primitives.decompose.exact.sparse_or import sparsest
 from regional_primitives.decompose.subject import prepare
 from regional_primitives.errors import InputError
 from regional_primitives.generators.zoo.toy import planted_truth

@@ -4,7 +4,7 @@ from torch import nn
 
 import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.influence import measure_influence
+from regional_primitives.decompose.structured.influence import measure_influence
 from regional_primitives.decompose.subject import prepare
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.decompose import minimal
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.objective import DemandObjective
+from regional_primitives.decompose.exact import minimal
+from regional_primitives.decompose.exact.objective import DemandObjective
 from regional_primitives.errors import InputError, StorageError
 
 PATCHES = (0, 1, 5, 10)

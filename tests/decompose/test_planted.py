@@ -5,8 +5,8 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import single_patches
-from regional_primitives.decompose.level_sets import level_sets
 from regional_primitives.decompose.structured import preset
+from regional_primitives.decompose.structured.candidates import level_sets
 from regional_primitives.generators.zoo.planting import planted_networks
 from regional_primitives.scores.recovery import recovery, within
 

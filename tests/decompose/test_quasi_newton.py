@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import optimize
 
-from regional_primitives.decompose.quasi_newton import minimise
+from regional_primitives.decompose.exact.quasi_newton import minimise
 
 SIZE, PROBLEMS = 30, 5
 

@@ -3,8 +3,8 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.influence import measure_influence
-from regional_primitives.decompose.shares import FieldShares, Start
+from regional_primitives.decompose.structured.influence import measure_influence
+from regional_primitives.decompose.structured.shares import FieldShares, Start
 from regional_primitives.decompose.subject import prepare
 
 START = {"sharpness": 6.0, "size_penalty": 0.35, "reach_threshold": 1e-3, "most_candidates": 64}

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from regional_primitives.decompose.structured.trials import Trials
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.decompose.trials import Trials
 
 GRID = rp.Regions.grid(1, 2)
 FIELDS = torch.tensor([[True, False], [False, True], [True, True]])

@@ -15,12 +15,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.decompose.descent import Descent
 from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.structured.descent import Descent
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.runtime.progress import Progress, silent
-
-__all__ = ["Prices", "optimal_features"]
 
 _EARLY_PRICE = 9.0
 """By how many times too much the departure is priced at first; the excess falls to zero as the

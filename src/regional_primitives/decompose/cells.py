@@ -11,10 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.candidates import Layout
 from regional_primitives.decompose.decomposition import Decomposition
-
-__all__ = ["CellMap", "Choose", "and_neighbours", "mostly", "touching", "units_under"]
+from regional_primitives.decompose.structured.candidates import Layout
 
 
 @dataclass(frozen=True)

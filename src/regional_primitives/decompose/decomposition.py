@@ -34,8 +34,6 @@ from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.staging import staged_folder
 
-__all__ = ["Decomposition", "Demand", "generator_at", "the_decomposition"]
-
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
 

@@ -17,8 +17,6 @@ from regional_primitives.regions import Regions
 from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["draw_demands", "held_out_demands", "single_patches"]
-
 
 def draw_demands(
     regions: Regions, count: int, seed: int, purpose: str, start: int = 0

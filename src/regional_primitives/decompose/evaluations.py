@@ -14,8 +14,6 @@ from torch import Tensor
 from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.generator import Generator
 
-__all__ = ["Evaluations"]
-
 _Figures = TypeVar("_Figures")
 
 

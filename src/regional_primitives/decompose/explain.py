@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.decompose.exact import Exact, ExactComponents, fit_exact
-from regional_primitives.decompose.lattice import all_demands
+from regional_primitives.decompose.exact.components import ExactComponents, fit_exact
+from regional_primitives.decompose.exact.lattice import all_demands
+from regional_primitives.decompose.exact.settings import Exact
 from regional_primitives.decompose.provenance import Provenance, current_versions
-from regional_primitives.decompose.structured import Fit, Structured, fit_structured
+from regional_primitives.decompose.structured.fit import Fit, fit_structured
+from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.generators.feature import Feature
 from regional_primitives.generators.generator import Generator
@@ -29,8 +31,6 @@ from regional_primitives.runtime.paths import path_of
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import tensors_digest
-
-__all__ = ["decomposition_of", "explain"]
 
 
 @ordinary()

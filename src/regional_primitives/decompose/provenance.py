@@ -14,8 +14,6 @@ from msgspec import Meta
 from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.runtime.storage import AtLeastZero, Count
 
-__all__ = ["Provenance", "current_versions", "purpose_of"]
-
 
 @dataclass(frozen=True)
 class Provenance:

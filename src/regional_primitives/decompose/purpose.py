@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-__all__ = ["BY_PURPOSE", "GENERATING", "QUESTIONS", "Purpose", "decide", "varied_price"]
-
 Purpose = Literal["generate", "isolate"]
 
 QUESTIONS: dict[Purpose, str] = {

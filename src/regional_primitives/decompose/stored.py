@@ -12,9 +12,9 @@ import msgspec
 import torch
 from torch import Tensor
 
-from regional_primitives.decompose.exact import Exact
+from regional_primitives.decompose.exact.settings import Exact
 from regional_primitives.decompose.provenance import Provenance
-from regional_primitives.decompose.structured import Structured
+from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.generators.feature import Feature, shape_of, tensors_of
 from regional_primitives.generators.latents import kind_of, parts, with_parts
@@ -37,17 +37,6 @@ from regional_primitives.runtime.storage import (
 if TYPE_CHECKING:
     from regional_primitives.decompose.decomposition import Decomposition
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "TENSORS",
-    "Grid",
-    "LabelMap",
-    "Manifest",
-    "Side",
-    "read",
-    "read_manifest",
-    "write",
-]
 
 SCHEMA_VERSION = 2
 """2 knows bundles: features of several tensors, stored as `feature.0`, `feature.1`, …"""

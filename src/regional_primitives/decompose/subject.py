@@ -23,8 +23,6 @@ from regional_primitives.generators.precision import full_precision
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import Progress, silent
 
-__all__ = ["PatchErrors", "Subject", "prepare"]
-
 _FLOOR = 1e-6
 """Patches in which the picture hardly departs from the baseline image divide by this share of the
 whole departure instead of their own, so that an error there cannot be 0/0."""

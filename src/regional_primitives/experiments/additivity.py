@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.exact import ExactComponents
-from regional_primitives.decompose.minimal import MinimalFeatures
+from regional_primitives.decompose.exact.minimal import MinimalFeatures
 from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
 from regional_primitives.runtime.numbers import whole

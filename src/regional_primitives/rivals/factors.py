@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.decompose.candidates import Layout
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.structured.candidates import Layout
 from regional_primitives.errors import MissingExtraError
 from regional_primitives.rivals.scene import Scene, Way
 from regional_primitives.runtime.streams import stream

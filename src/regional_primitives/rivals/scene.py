@@ -13,7 +13,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.influence import measure_influence
+from regional_primitives.decompose.structured.influence import measure_influence
 from regional_primitives.decompose.subject import PatchErrors, Subject
 from regional_primitives.generators.generator import Generator
 

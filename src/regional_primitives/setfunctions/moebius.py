@@ -50,8 +50,6 @@ from torch import Tensor
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.modes import ordinary
 
-__all__ = ["and_harsanyi", "and_values", "or_harsanyi", "or_values"]
-
 # Blocks of 2 MiB: a few of them fit the cache that the cores share, and each pass is long enough
 # that threads, which hand the interpreter over between passes, do not get in each other's way.
 _BLOCK_BYTES = 1 << 21

@@ -20,8 +20,6 @@ from torch import Tensor
 
 from regional_primitives.setfunctions.subsets import orders
 
-__all__ = ["OrRidge"]
-
 _GOLDEN = (1 + 5**0.5) / 2
 
 

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from regional_primitives.errors import InputError
 
-__all__ = ["MAX_DENSE_PATCHES", "bitmask", "bitmasks", "membership", "orders", "patches_of"]
-
 MAX_DENSE_PATCHES = 20
 """The most patches for which `membership` and `orders` list all 2ⁿ subsets."""
 

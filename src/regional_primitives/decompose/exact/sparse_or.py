@@ -20,10 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.decompose.quasi_newton import minimise
+from regional_primitives.decompose.exact.quasi_newton import minimise
 from regional_primitives.setfunctions import OrRidge, or_harsanyi, or_values, orders
-
-__all__ = ["JointFit", "fit_jointly", "sparsest"]
 
 _BALANCE_EVERY = 10
 """Steps of ADMM between two looks at whether its copies are tied too loosely or too tightly."""

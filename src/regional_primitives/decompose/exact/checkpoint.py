@@ -18,8 +18,6 @@ from regional_primitives.runtime.cache import expected
 from regional_primitives.runtime.staging import recover, visible
 from regional_primitives.runtime.storage import read_json, read_sealed, write_json, write_sealed
 
-__all__ = ["Checkpoint"]
-
 _log = logging.getLogger(__name__)
 _MANIFEST = "checkpoint.json"
 _BATCH = re.compile(r"\d{6,}\.safetensors")

@@ -16,8 +16,6 @@ from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
 from regional_primitives.setfunctions import membership
 
-__all__ = ["MOST_PATCHES", "Lattice", "all_demands"]
-
 MOST_PATCHES = 12
 """The most patches of which all 2ⁿ demands are taken."""
 

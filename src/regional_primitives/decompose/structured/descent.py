@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-__all__ = ["Descent"]
-
 _DECAYS = (0.6, 0.75)
 """Both moments remember few steps: slopes of random demands have heavy tails, and what one demand
 says should not slow a unit down for a hundred steps (docs/research/structured-form.md)."""

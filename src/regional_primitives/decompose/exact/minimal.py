@@ -17,11 +17,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.checkpoint import Checkpoint
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.lattice import Lattice, all_demands
-from regional_primitives.decompose.objective import DemandObjective, Minimal
-from regional_primitives.decompose.quasi_newton import Minimum, minimise
+from regional_primitives.decompose.exact.checkpoint import Checkpoint
+from regional_primitives.decompose.exact.lattice import Lattice, all_demands
+from regional_primitives.decompose.exact.objective import DemandObjective
+from regional_primitives.decompose.exact.quasi_newton import Minimum, minimise
+from regional_primitives.decompose.exact.settings import Minimal
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.feature import Feature, units_as
@@ -35,8 +36,6 @@ from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
-
-__all__ = ["MinimalFeatures", "find_minimal", "mean_features", "minimal_features"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,11 +19,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.candidates import Candidates, Layout, candidate_fields
-from regional_primitives.decompose.level_sets import level_sets
+from regional_primitives.decompose.structured.candidates import (
+    Candidates,
+    Layout,
+    candidate_fields,
+    level_sets,
+)
 from regional_primitives.decompose.subject import Subject
-
-__all__ = ["Division", "FieldShares", "Start"]
 
 _MOST_UNKNOWNS = 24 * 2**20
 """Shares of one fit; a larger feature gets fewer candidate fields a site."""

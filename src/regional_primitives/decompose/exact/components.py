@@ -10,20 +10,19 @@ own, the remainder, that acts on the other patches, so that the components sum t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.lattice import all_demands
-from regional_primitives.decompose.minimal import MinimalFeatures, find_minimal, mean_features
-from regional_primitives.decompose.objective import DemandObjective, Minimal
-from regional_primitives.decompose.sparse_or import JointFit, fit_jointly, sparsest
+from regional_primitives.decompose.exact.lattice import all_demands
+from regional_primitives.decompose.exact.minimal import MinimalFeatures, find_minimal, mean_features
+from regional_primitives.decompose.exact.objective import DemandObjective
+from regional_primitives.decompose.exact.settings import Exact
+from regional_primitives.decompose.exact.sparse_or import JointFit, fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.kinds import of_kind
@@ -31,60 +30,6 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
-
-__all__ = ["Exact", "ExactComponents", "NoiseFloor", "exact_components", "fit_exact"]
-
-
-@dataclass(frozen=True)
-class Exact(Minimal):
-    """Settings of the exact form: those of minimal features, and how components come of them."""
-
-    form: Literal["sparse", "raw"] = "sparse"
-    """`raw`: the plain transform. `sparse`: the sparsest among equally good ones."""
-    entry_price: float = 0.1
-    """Price of every unit of every component, in units of the noise of the u(S)."""
-    group_price: float = 0.1
-    """Price of every component as a whole, likewise."""
-    sparse_steps: int = 60
-    """Steps towards the sparsest representation; they need no evaluations."""
-    smallest_strength: float = 0.02
-    """Components weaker than this share of the strongest are dropped."""
-    joint_steps: int = 8
-    """Steps that fit what is left to the pictures; each evaluates all demands about once. More
-    generate better, from components that are less well determined."""
-    starts: int = 64
-    """As in rp.Minimal: of nine patches, 8 starts for each demand of one, 2 of two, 1 of three."""
-    start_noise: float = 0.02
-    """As in rp.Minimal; two fits differ by it."""
-    noise_floor: bool = True
-    """Whether to fit twice, independently, and take the mean, so that noise can be told from
-    components; otherwise once."""
-    searches: int = 1
-    """Independent searches for the minimal features, whose mean a fit takes: the noise floor falls
-    (by 40 % with four, on one face), and evaluations grow with it."""
-
-    _least: ClassVar[Mapping[str, int | float]] = {
-        "sparse_steps": 1,
-        "joint_steps": 0,
-        "searches": 1,
-    }
-
-    def independent(self, fits: int = 1) -> Exact:
-        """Return the settings of another fit, none of whose demands starts where these start.
-
-        Args:
-            fits: how many fits stand between.
-        """
-        return replace(self, seed=self.seed + fits * self.searches)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.noise_floor and not self.start_noise:
-            raise InputError("the noise floor needs fits that differ: start_noise must be above 0")
-        if self.searches > 1 and not self.start_noise:
-            raise InputError("several searches must differ: start_noise must be above 0")
-        if self.smallest_strength >= 1:
-            raise InputError("smallest_strength is a share of the strongest, below 1")
 
 
 @dataclass(frozen=True, eq=False)

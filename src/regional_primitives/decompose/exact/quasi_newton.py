@@ -15,8 +15,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["Minimum", "minimise"]
-
 _HISTORY = 10
 """Pairs of step and gradient change that are remembered."""
 _TRIES = 6

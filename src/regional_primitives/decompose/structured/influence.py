@@ -20,8 +20,6 @@ from regional_primitives.runtime.cache import Recent
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["measure_influence"]
-
 _RECENT = Recent(256 * 2**20)
 """Fits of one picture with other settings share the influence."""
 

@@ -20,8 +20,6 @@ from torch import Tensor
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["Trials"]
-
 _SMALLEST = 1e-12
 """A pattern of no energy divides by this."""
 _SHORTEST = _SMALLEST**0.5

@@ -1,20 +1,4 @@
-"""What a minimal feature minimises: E_S, its settings, and its gradient for batches of demands.
-
-Ours, since the paper (arXiv 2410.04421) does not say how its minimal features are found. What
-generates a demand S, `purpose="generate"`, is the paper's own definition:
-
-    E_S(u) = ‖M_S(G(u) − x)‖² / ‖M_S(x0 − x)‖²  +  b · ‖u − f0‖₁ / ‖f − f0‖₁
-
-with every unit between f0 and f, where b falls to nothing in `stages`: what S needs ends at f, the
-rest at f0. What can be changed in S alone, `purpose="isolate"`, has a price on all else, and, with
-D = ‖M_P(x0 − x)‖² of the chosen patches P as its unit, a patch weighs the same in every demand:
-
-    E_S(u) = ‖M_S(G(u) − x)‖² / D  +  a · ‖M_O(G(u) − x0)‖² / D  +  b · ‖u − f0‖² / ‖f − f0‖²
-
-O are the patches of P that S does not ask for, and with `surroundings="baseline"` all other pixels
-too. The last term is strictly convex: of all features that generate S equally well, one is the
-least departure.
-"""
+"""Settings of minimal features and of the exact form."""
 
 from __future__ import annotations
 
@@ -22,20 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.purpose import BY_PURPOSE, GENERATING, Purpose, decide
-from regional_primitives.decompose.subject import Subject
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.numbers import wholes
 from regional_primitives.runtime.settings import check_settings
-
-__all__ = ["DemandObjective", "Minimal"]
 
 _Settings = TypeVar("_Settings", bound="Minimal")
 
@@ -151,75 +127,53 @@ def _patches(given: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(patches))
 
 
-@dataclass(eq=False)
-class DemandObjective:
-    """E_S and its gradient for batches of demands."""
+@dataclass(frozen=True)
+class Exact(Minimal):
+    """Settings of the exact form: those of minimal features, and how components come of them."""
 
-    subject: Subject
-    settings: Minimal
-    evaluations: Evaluations
-    stage: int = -1
-    """Whose price of the departure counts: the last one's unless told."""
+    form: Literal["sparse", "raw"] = "sparse"
+    """`raw`: the plain transform. `sparse`: the sparsest among equally good ones."""
+    entry_price: float = 0.1
+    """Price of every unit of every component, in units of the noise of the u(S)."""
+    group_price: float = 0.1
+    """Price of every component as a whole, likewise."""
+    sparse_steps: int = 60
+    """Steps towards the sparsest representation; they need no evaluations."""
+    smallest_strength: float = 0.02
+    """Components weaker than this share of the strongest are dropped."""
+    joint_steps: int = 8
+    """Steps that fit what is left to the pictures; each evaluates all demands about once. More
+    generate better, from components that are less well determined."""
+    starts: int = 64
+    """As in rp.Minimal: of nine patches, 8 starts for each demand of one, 2 of two, 1 of three."""
+    start_noise: float = 0.02
+    """As in rp.Minimal; two fits differ by it."""
+    noise_floor: bool = True
+    """Whether to fit twice, independently, and take the mean, so that noise can be told from
+    components; otherwise once."""
+    searches: int = 1
+    """Independent searches for the minimal features, whose mean a fit takes: the noise floor falls
+    (by 40 % with four, on one face), and evaluations grow with it."""
+
+    _least: ClassVar[Mapping[str, int | float]] = {
+        "sparse_steps": 1,
+        "joint_steps": 0,
+        "searches": 1,
+    }
+
+    def independent(self, fits: int = 1) -> Exact:
+        """Return the settings of another fit, none of whose demands starts where these start.
+
+        Args:
+            fits: how many fits stand between.
+        """
+        return replace(self, seed=self.seed + fits * self.searches)
 
     def __post_init__(self) -> None:
-        errors = self.subject.errors
-        departure = errors.departure
-        chosen = torch.zeros(errors.count + 1, dtype=torch.bool)
-        chosen[list(self.settings.chosen(self.subject.regions))] = True
-        of_chosen = departure[chosen.to(departure.device)]
-        self._unit = of_chosen.sum()
-        self._floor = self.settings.error_floor * of_chosen.mean()
-        if not bool(self._unit > 0):
-            raise GeneratorError("the picture equals the baseline image on the chosen patches")
-        priced = chosen if self.settings.surroundings == "free" else torch.ones_like(chosen)
-        self._priced = priced.to(departure)
-
-    @property
-    def length(self) -> float:
-        """‖f − f0‖."""
-        return float(self.subject.difference.norm())
-
-    def gradient(
-        self, demands: Bool[Tensor, "batch patches"], units: Float[Tensor, "batch units"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch units"]]:
-        """Return E_S and ∇E_S at one flat feature a demand."""
-        values, gradients = [], []
-        places = torch.arange(len(units), device=units.device)
-        for chunk in places.split(self.subject.generator.chunk):
-            gradient, value = self.evaluations.gradient(
-                units[chunk],
-                lambda images, asked=demands[chunk]: self._picture(images, asked),  # type: ignore[misc]
-            )
-            values.append(value)
-            gradients.append(gradient)
-        cost, slope = self._cost(units - self.subject.baseline_units)
-        return torch.cat(values) + cost, torch.cat(gradients).add_(slope)
-
-    def _cost(
-        self, departure: Float[Tensor, "batch units"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch units"]]:
-        """Return the price of a departure from f0, and its slope."""
-        price = self.settings.prices[self.stage]
-        if self.settings.purpose == "generate":
-            price /= float(self.subject.difference.abs().sum())
-            return price * departure.abs().sum(1), price * self._outward(departure)
-        price /= self.length**2
-        return price * departure.square().sum(1), 2 * price * departure
-
-    def _outward(self, departure: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
-        """Return which way leads away from f0; at f0 itself, that to f."""
-        return torch.where(departure == 0, self.subject.difference, departure).sign()
-
-    def _picture(
-        self, images: Tensor, demands: Bool[Tensor, "batch patches"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " batch"]]:
-        errors = self.subject.errors
-        asked = torch.nn.functional.pad(demands.to(images), (0, 1))
-        spared = (1 - asked) * self._priced
-        wrong = (asked * errors.per_patch(images, errors.image)).sum(1)
-        strayed = (spared * errors.per_patch(images, errors.baseline_image)).sum(1)
-        unit = self._unit
-        if self.settings.purpose == "generate":
-            unit = (asked * errors.departure).sum(1).clamp_min(float(self._floor))
-        value = (wrong + self.settings.outside_weight * strayed) / unit
-        return value.sum(), value.detach()
+        super().__post_init__()
+        if self.noise_floor and not self.start_noise:
+            raise InputError("the noise floor needs fits that differ: start_noise must be above 0")
+        if self.searches > 1 and not self.start_noise:
+            raise InputError("several searches must differ: start_noise must be above 0")
+        if self.smallest_strength >= 1:
+            raise InputError("smallest_strength is a share of the strongest, below 1")
