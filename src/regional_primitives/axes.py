@@ -20,9 +20,15 @@ Demands: TypeAlias = Bool[Tensor, "batch patches"]
 """Sets of patches, a row each."""
 Fields: TypeAlias = Bool[Tensor, "components patches"]
 """Action fields A_k, a row each."""
+Dictionary: TypeAlias = Bool[Tensor, "fields patches"]
+"""Fields that components may have, a row each."""
 Scales: TypeAlias = Float[Tensor, "batch components"]
 """By how much each component counts in each feature of a batch."""
 PerDemand: TypeAlias = Float[Tensor, " batch"]
 """A number a demand."""
 PerComponent: TypeAlias = Float[Tensor, " components"]
 """A number a component, strongest first."""
+PerField: TypeAlias = Float[Tensor, " fields"]
+"""A number a field of a dictionary."""
+BySubset: TypeAlias = Float[Tensor, "subsets units"]
+"""Features or components of all 2ⁿ subsets, indexed by bitmask."""

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from regional_primitives.axes import Image, Mask, Region
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.memory import refuse_too_large
@@ -188,10 +189,7 @@ class Regions:
             return self.labels.clone()
         assert self.rows is not None
         assert self.columns is not None
-        for name, cells, pixels in (
-            ("rows", self.rows, height),
-            ("columns", self.columns, width),
-        ):
+        for name, cells, pixels in (("rows", self.rows, height), ("columns", self.columns, width)):
             if cells > pixels:
                 raise InputError(
                     f"a grid of {cells} {name} needs as many pixels; the picture has {pixels}"
@@ -211,9 +209,7 @@ class Regions:
         return self.label_map(height, width) == torch.arange(self.count)[:, None, None]
 
     @ordinary()
-    def pixel_mask(
-        self, demand: Bool[Tensor, " patches"], height: int, width: int
-    ) -> Bool[Tensor, "height width"]:
+    def pixel_mask(self, demand: Region, height: int, width: int) -> Mask:
         """Mark the pixels of all patches in one demand: M_S of the paper.
 
         Raises:
@@ -270,7 +266,7 @@ class Regions:
                 "take a coarser grid",
             )
 
-    def draw_rectangle(self, rng: torch.Generator) -> Bool[Tensor, " patches"]:
+    def draw_rectangle(self, rng: torch.Generator) -> Region:
         """Draw one of `rectangles`, each as likely as any other.
 
         Raises:
@@ -289,9 +285,7 @@ class Regions:
         return _intervals(self.rows), _intervals(self.columns)
 
     @ordinary()
-    def foreground(
-        self, mask: Bool[Tensor, "height width"], coverage: float = 0.5
-    ) -> tuple[int, ...]:
+    def foreground(self, mask: Mask, coverage: float = 0.5) -> tuple[int, ...]:
         """List the patches of which at least the share `coverage` of pixels lies in `mask`.
 
         Raises:
@@ -311,9 +305,7 @@ class Regions:
         return tuple(chosen)
 
     @ordinary()
-    def draw_foreground(
-        self, mask: Bool[Tensor, "height width"], rng: torch.Generator, count: int = 9
-    ) -> tuple[int, ...]:
+    def draw_foreground(self, mask: Mask, rng: torch.Generator, count: int = 9) -> tuple[int, ...]:
         """Draw `count` foreground patches from `rng`, as the paper does with 9 of 36; ascending.
 
         Raises:
@@ -327,7 +319,7 @@ class Regions:
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
     @ordinary()
-    def demand(self, patches: Iterable[int] | Tensor) -> Bool[Tensor, " patches"]:
+    def demand(self, patches: Iterable[int] | Tensor) -> Region:
         """Turn patch indices into a demand.
 
         Raises:
@@ -348,10 +340,7 @@ class Regions:
 
 
 @ordinary()
-def visible_foreground(
-    image: Float[Tensor, "channels height width"],
-    baseline_image: Float[Tensor, "channels height width"],
-) -> Bool[Tensor, "height width"]:
+def visible_foreground(image: Image, baseline_image: Image) -> Mask:
     """Mark the pixels that depart from the baseline image more than the picture does on average.
 
     Our stand-in for the paper's foreground object where the user gives no mask.

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.axes import Demands, PerDemand, Units
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.structured.descent import Descent
@@ -46,12 +46,7 @@ class Prices:
             settings.get("give_back", 0.0),
         )
 
-    def objective(
-        self,
-        inside: Float[Tensor, " batch"],
-        leak: Float[Tensor, " batch"],
-        cost: Float[Tensor, " batch"],
-    ) -> Float[Tensor, " batch"]:
+    def objective(self, inside: PerDemand, leak: PerDemand, cost: PerDemand) -> PerDemand:
         """Return inside + outside · leak + cost · cost of each demand."""
         return inside + self.outside * leak + self.cost * cost
 
@@ -59,15 +54,15 @@ class Prices:
 def optimal_features(
     decomposition: Decomposition,
     evaluations: Evaluations,
-    demands: Bool[Tensor, "batch patches"],
+    demands: Demands,
     prices: Prices,
-    start: Float[Tensor, "batch units"],
+    start: Units,
     *,
     gated: bool,
     steps: int = 100,
     stage: str = "bound",
     progress: Progress = silent,
-) -> Float[Tensor, "batch units"]:
+) -> Units:
     """Improve every demand's feature by itself with projected Adam, step size falling to zero.
 
     The optimum is as good as so many steps make it: what it costs keeps falling for hundreds.

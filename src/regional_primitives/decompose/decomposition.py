@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,29 +14,43 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from regional_primitives.axes import (
+    Demands,
+    Dictionary,
+    Fields,
+    Image,
+    PerComponent,
+    PerField,
+    Scales,
+    Units,
+)
 from regional_primitives.decompose import stored
 from regional_primitives.decompose.provenance import Provenance
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import GeneratorError, InputError, StorageError
 from regional_primitives.generators.feature import (
     Feature,
     FeatureShape,
     as_units,
     shape_of,
+    tensors_of,
     unit_count,
     units_as,
 )
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents
+from regional_primitives.generators.latents import Latents, parts
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import real, whole
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.runtime.staging import staged_folder
+from regional_primitives.runtime.staging import MANIFEST, staged_folder
+from regional_primitives.runtime.storage import measurable
 
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
 """A set S of patches: bool rows, or the indices of its patches."""
+_STRENGTH_GAP = 1e-3
+"""Strengths were rounded once, and in early releases added up in single precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +64,14 @@ class Decomposition(RichResult):
     """f, batch axis 1: one tensor, or a tuple of them where the cut has several."""
     baseline: Feature
     """f0, likewise."""
-    image: Float[Tensor, "channels height width"]
+    image: Image
     """x = G(f)."""
-    baseline_image: Float[Tensor, "channels height width"]
+    baseline_image: Image
     """x0 = G(f0)."""
     regions: Regions
-    action_fields: Bool[Tensor, "components patches"]
+    action_fields: Fields
     """A_k."""
-    strengths: Float[Tensor, " components"]
+    strengths: PerComponent
     """‖Δf_k‖, descending."""
     offsets: Int[Tensor, " components_plus_1"]
     """Component k owns the entries offsets[k] … offsets[k+1] − 1 of `units` and `values`."""
@@ -68,7 +83,7 @@ class Decomposition(RichResult):
     """Mean inside error, leak and cost during the fit; empty for the exact form."""
     latents: Latents
     provenance: Provenance
-    noise: Float[Tensor, " components"] | None = None
+    noise: PerComponent | None = None
     """Of the exact form: how strong a component of as many patches is by noise alone."""
     folder: Path | None = field(default=None, init=False, repr=False)
     """The folder that it was loaded from; None of one that was computed, or changed since."""
@@ -76,11 +91,11 @@ class Decomposition(RichResult):
     @staticmethod
     def assemble(
         *,
-        fields: Bool[Tensor, "fields patches"],
+        fields: Dictionary,
         field_of: Int[Tensor, " entries"],
         unit_of: Int[Tensor, " entries"],
         values: Float[Tensor, " entries"],
-        noise: Float[Tensor, " fields"] | None = None,
+        noise: PerField | None = None,
         **rest: Any,
     ) -> Decomposition:
         """Sort components by strength and drop those of none.
@@ -262,12 +277,12 @@ class Decomposition(RichResult):
         return units_as(self.minimal_units(self.demand_rows(demand)), self.feature_shape)
 
     @ordinary(gradients=False)
-    def minimal_units(self, rows: Bool[Tensor, "batch patches"]) -> Float[Tensor, "batch units"]:
+    def minimal_units(self, rows: Demands) -> Units:
         """Return u(S) of each row, flat."""
         return self.combine_units((rows.float() @ self.action_fields.float().T > 0).float())
 
     @ordinary()
-    def demand_rows(self, demand: Demand) -> Bool[Tensor, "batch patches"]:
+    def demand_rows(self, demand: Demand) -> Demands:
         """Turn any way of naming a demand into bool rows; raises what `minimal_feature` raises."""
         n = self.regions.count
         if str(getattr(demand, "dtype", "")) in ("bool", "torch.bool"):
@@ -284,7 +299,7 @@ class Decomposition(RichResult):
         return self.regions.demand(patches)[None]
 
     @ordinary(gradients=False)
-    def combine(self, scales: Float[Tensor, "batch components"]) -> Feature:
+    def combine(self, scales: Scales) -> Feature:
         """Return f0 + Σ_k scale_k Δf_k for each row of scales.
 
         Raises:
@@ -293,9 +308,7 @@ class Decomposition(RichResult):
         return units_as(self.combine_units(scales), self.feature_shape)
 
     @ordinary(gradients=False)
-    def combine_units(
-        self, scales: Float[Tensor, "batch components"]
-    ) -> Float[Tensor, "batch units"]:
+    def combine_units(self, scales: Scales) -> Units:
         """Return what `combine` does, flat; raises what it raises."""
         of_kind(scales, Tensor, f"scales are a tensor [batch, {self.count}]")
         if scales.ndim != 2 or scales.shape[1] != self.count:
@@ -356,7 +369,7 @@ class Decomposition(RichResult):
     @ordinary()
     def write(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
-        stored.write(self, folder)
+        stored.write(folder, vars(self), self.count, self.feature_shape)
 
     @staticmethod
     @ordinary()
@@ -366,7 +379,94 @@ class Decomposition(RichResult):
         Raises:
             StorageError: not a run folder, an unknown schema version, missing or corrupt files.
         """
-        return stored.read(path_of(folder, "the run folder"), Decomposition)
+        path = path_of(folder, "the run folder")
+        manifest = stored.read_manifest(path)
+        try:
+            result = Decomposition(**stored.read(path, manifest))
+            fault = next((what for wrong, what in _faults(result, manifest) if wrong), None)
+        except InputError as error:
+            fault = str(error)
+        if fault:
+            raise StorageError(f"{path} is corrupt: {fault}")
+        object.__setattr__(result, "folder", path)
+        return result
+
+
+def _faults(d: Decomposition, manifest: stored.Manifest) -> Iterator[tuple[bool, str]]:
+    """Ask in what ways a decomposition is none that a fit could have made, each in words.
+
+    An answer may rest on those before. Latents may hold infinities, as masks of attention do, but
+    nothing that is no number.
+    """
+    count, entries = d.count, len(d.values)
+    expected = {
+        "image": (torch.float32, d.image.shape),
+        "baseline_image": (torch.float32, d.image.shape),
+        "action_fields": (torch.bool, (count, d.regions.count)),
+        "strengths": (torch.float32, (count,)),
+        "offsets": (torch.int64, (count + 1,)),
+        "units": (torch.int32, (entries,)),
+        "values": (torch.float32, (entries,)),
+        "history": (torch.float32, (len(d.history), 3)),
+        **({} if d.noise is None else {"noise": (torch.float32, (count,))}),
+    }
+    for name, (dtype, shape) in expected.items():
+        tensor = getattr(d, name)
+        yield (
+            tensor.dtype != dtype or tensor.shape != shape,
+            f"{name} is {tensor.dtype} {list(tensor.shape)}, not {dtype} {list(shape)}, "
+            "so its tensors do not belong together",
+        )
+        yield not measurable(tensor), f"{name} holds NaN, infinity or numbers without a measure"
+    features = (*tensors_of(d.feature), *tensors_of(d.baseline))
+    yield (
+        any(len(tensor) != 1 for tensor in features) or d.feature_shape != shape_of(d.baseline),
+        "feature and baseline do not belong together",
+    )
+    yield (
+        not all(tensor.is_floating_point() and measurable(tensor) for tensor in features),
+        "feature or baseline holds NaN, infinity or numbers without a measure",
+    )
+    yield (
+        any(p.ndim == 0 or len(p) != 1 or bool(p.isnan().any()) for p in parts(d.latents).values()),
+        "its latents are not those of one picture",
+    )
+    ends = [int(end) for end in (d.offsets[0], d.offsets.amin(), d.offsets[-1], d.offsets.amax())]
+    yield (
+        not count or ends != [0, 0, entries, entries],
+        "its components and their entries do not belong together",
+    )
+    yield bool((d.offsets.diff() <= 0).any()), "a component changes no unit"
+    yield (
+        int(d.units.min()) < 0 or int(d.units.max()) >= d.unit_count,
+        "a component changes a unit that the feature does not have",
+    )
+    place = d.owners * d.unit_count + d.units
+    yield bool((place.diff() <= 0).any()), "a component changes a unit twice"
+    energy = torch.zeros(count, dtype=torch.float64)
+    energy.index_add_(0, d.owners, d.values.double().square())
+    yield (
+        not torch.allclose(d.strengths.double(), energy.sqrt(), rtol=_STRENGTH_GAP, atol=0),
+        "its strengths are not those of its components",
+    )
+    falling = bool((d.strengths > 0).all()) and bool((d.strengths.diff() <= 0).all())
+    yield not falling, "its strengths do not descend to above 0"
+    others = d.regions.demand(d.patches).logical_not()  # the remainder's, where there is one
+    empty = int((~d.action_fields.any(1)).sum())
+    yield (
+        empty > 1 or (empty == 1 and (bool(others.any()) or d.remainder is None)),
+        "a component acts on no patch",
+    )
+    yield d.noise is not None and bool((d.noise < 0).any()), "a noise floor is below 0"
+    # What run.json tells readers of it alone.
+    yield (
+        manifest.components not in (None, count),
+        f"it has {count} components where {MANIFEST} tells {manifest.components}",
+    )
+    yield (
+        manifest.feature_shape not in (None, json.loads(json.dumps(d.feature_shape))),
+        f"its feature has another shape than {MANIFEST} tells",
+    )
 
 
 def the_decomposition(given: Any) -> Decomposition:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from regional_primitives.axes import Region
 from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.memory import refuse_too_large
@@ -41,10 +42,7 @@ def draw_demands(
 
 
 def held_out_demands(
-    regions: Regions,
-    count: int = 128,
-    seed: int = 0,
-    within: Sequence[int] | None = None,
+    regions: Regions, count: int = 128, seed: int = 0, within: Sequence[int] | None = None
 ) -> Bool[Tensor, "count patches"]:
     """Draw the demands that scores are measured on; no fit ever sees this stream.
 
@@ -68,7 +66,7 @@ def held_out_demands(
 
 def _draw(
     regions: Regions, neighbours: Bool[Tensor, "patches patches"] | None, rng: torch.Generator
-) -> Bool[Tensor, " patches"]:
+) -> Region:
     while True:
         if torch.rand((), generator=rng).item() < 0.5:
             return _connected(regions, neighbours, rng)
@@ -80,7 +78,7 @@ def _draw(
 
 def _connected(
     regions: Regions, neighbours: Bool[Tensor, "patches patches"] | None, rng: torch.Generator
-) -> Bool[Tensor, " patches"]:
+) -> Region:
     if neighbours is None:
         return regions.draw_rectangle(rng)
     size = int(torch.randint(1, regions.count + 1, (), generator=rng))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import Units
 from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.generator import Generator
 
@@ -32,10 +32,8 @@ class Evaluations:
     """Time spent in them."""
 
     def gradient(
-        self,
-        units: Float[Tensor, "batch units"],
-        loss: Callable[[Tensor], tuple[Tensor, _Figures]],
-    ) -> tuple[Float[Tensor, "batch units"], _Figures]:
+        self, units: Units, loss: Callable[[Tensor], tuple[Tensor, _Figures]]
+    ) -> tuple[Units, _Figures]:
         """Return the gradient of `loss(images)` at flat features, and whatever figures it gives.
 
         Args:
@@ -51,10 +49,8 @@ class Evaluations:
         return self.pulled_back(units, slope)
 
     def pulled_back(
-        self,
-        units: Float[Tensor, "batch units"],
-        slope: Callable[[Tensor], tuple[Tensor, _Figures]],
-    ) -> tuple[Float[Tensor, "batch units"], _Figures]:
+        self, units: Units, slope: Callable[[Tensor], tuple[Tensor, _Figures]]
+    ) -> tuple[Units, _Figures]:
         """Return a loss's slope along flat features, given that along images, and figures.
 
         Args:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from regional_primitives.axes import Demands, Image, Images, PerDemand
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.baseline import baseline_feature
 from regional_primitives.generators.feature import Feature, FeatureShape, as_units, shape_of
@@ -32,8 +33,8 @@ whole departure instead of their own, so that an error there cannot be 0/0."""
 class PatchErrors:
     """Measures the images of demands against one picture, patch by patch."""
 
-    image: Float[Tensor, "channels height width"]
-    baseline_image: Float[Tensor, "channels height width"]
+    image: Image
+    baseline_image: Image
     labels: Int[Tensor, " pixels"]
     """Each pixel's patch; `count` for pixels of no patch, which are never demanded."""
     count: int
@@ -46,9 +47,7 @@ class PatchErrors:
         count = regions.count
         return PatchErrors(image, baseline_image, labels.where(labels >= 0, count), count)
 
-    def per_patch(
-        self, images: Float[Tensor, "batch channels height width"], reference: Tensor
-    ) -> Float[Tensor, "batch bins"]:
+    def per_patch(self, images: Images, reference: Tensor) -> Float[Tensor, "batch bins"]:
         """Sum the squared difference from `reference` over each patch; the last bin is no patch."""
         squared = (images - reference).square().sum(1).flatten(1)
         bins = squared.new_zeros(len(squared), self.count + 1)
@@ -64,11 +63,7 @@ class PatchErrors:
         """‖x − x0‖² in a patch, mean over the patches."""
         return self.departure[:-1].mean()
 
-    def of_demands(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        demands: Bool[Tensor, "batch patches"],
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    def of_demands(self, images: Images, demands: Demands) -> tuple[PerDemand, PerDemand]:
         """Return the inside error and the leak of each demand.
 
         The first is 0 where its patches are generated exactly, the second where all other pixels
@@ -79,17 +74,17 @@ class PatchErrors:
         inside, leak = ((wrong * counted).sum((1, 2)) for counted in (pixels, ~pixels))
         return inside / self._whole(asked), leak / self._whole(~asked)
 
+    def inside(self, images: Images, demands: Demands) -> PerDemand:
+        """Return the inside error alone."""
+        return self.of_demands(images, demands)[0]
+
+    def outside(self, images: Images, demands: Demands) -> PerDemand:
+        """Return the leak alone."""
+        return self.of_demands(images, demands)[1]
+
     def slope_of_demands(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        demands: Bool[Tensor, "batch patches"],
-        outside_weight: float,
-        floor: float = 0.0,
-    ) -> tuple[
-        Float[Tensor, "batch channels height width"],
-        Float[Tensor, " batch"],
-        Float[Tensor, " batch"],
-    ]:
+        self, images: Images, demands: Demands, outside_weight: float, floor: float = 0.0
+    ) -> tuple[Images, PerDemand, PerDemand]:
         """Return the slope of Σ_S inside(S) + outside_weight · leak(S) along the images, and both.
 
         The same errors as of `of_demands`, but that what is asked for departs from the baseline
@@ -101,22 +96,13 @@ class PatchErrors:
         wrong = torch.linalg.vecdot(off, off, dim=1)
         inside = torch.linalg.vecdot(wrong.flatten(1), pixels.to(wrong).flatten(1))
         leak = wrong.sum((1, 2)) - inside
-        price = torch.where(
-            pixels,
-            (2 / inside_unit)[:, None, None],
-            (2 * outside_weight / leak_unit)[:, None, None],
-        )
+        prices = 2 / inside_unit, 2 * outside_weight / leak_unit
+        price = torch.where(pixels, *(each[:, None, None] for each in prices))
         return off.mul_(price[:, None]), inside / inside_unit, leak / leak_unit
 
     def _astray(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        demands: Bool[Tensor, "batch patches"],
-    ) -> tuple[
-        Bool[Tensor, "batch bins"],
-        Bool[Tensor, "batch height width"],
-        Float[Tensor, "batch channels height width"],
-    ]:
+        self, images: Images, demands: Demands
+    ) -> tuple[Bool[Tensor, "batch bins"], Bool[Tensor, "batch height width"], Images]:
         """Mark the bins and pixels that are asked for, and subtract what each pixel should be."""
         asked = torch.nn.functional.pad(demands, (0, 1))  # the last bin is never asked for
         # Picked as numbers, which is several times as fast as picking truth values.
@@ -125,28 +111,9 @@ class PatchErrors:
         off = images - torch.where(pixels[:, None], self.image, self.baseline_image)
         return asked, pixels, off
 
-    def inside(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        demands: Bool[Tensor, "batch patches"],
-    ) -> Float[Tensor, " batch"]:
-        """Return the inside error of each demand: 0 where its patches are generated exactly."""
-        return self.of_demands(images, demands)[0]
-
-    def outside(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        demands: Bool[Tensor, "batch patches"],
-    ) -> Float[Tensor, " batch"]:
-        """Return the leak of each demand: 0 where all other pixels stay at the baseline image."""
-        return self.of_demands(images, demands)[1]
-
     def weighed_leak(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        demands: Bool[Tensor, "batch patches"],
-        weights: Float[Tensor, "batch patches"],
-    ) -> Float[Tensor, " batch"]:
+        self, images: Images, demands: Demands, weights: Float[Tensor, "batch patches"]
+    ) -> PerDemand:
         """Return the leak of each demand, every patch counted by its weight, above and below.
 
         Pixels of no patch count whole.
@@ -155,16 +122,12 @@ class PatchErrors:
         strayed = self.per_patch(images, self.baseline_image)
         return (counted * strayed).sum(1) / self._whole(counted)
 
-    def wholes(
-        self, demands: Bool[Tensor, "batch patches"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    def wholes(self, demands: Demands) -> tuple[PerDemand, PerDemand]:
         """Return what inside error and leak of each demand are divided by: ‖x − x0‖² there."""
         asked = torch.nn.functional.pad(demands, (0, 1))
         return self._whole(asked), self._whole(~asked)
 
-    def _whole(
-        self, counted: Bool[Tensor, "batch bins"] | Float[Tensor, "batch bins"]
-    ) -> Float[Tensor, " batch"]:
+    def _whole(self, counted: Tensor) -> PerDemand:
         least = _FLOOR * self.departure.sum()
         return (counted * self.departure).sum(1).clamp_min(least)
 
@@ -184,12 +147,12 @@ class Subject:
     errors: PatchErrors
 
     @property
-    def image(self) -> Float[Tensor, "channels height width"]:
+    def image(self) -> Image:
         """x = G(f)."""
         return self.errors.image
 
     @property
-    def baseline_image(self) -> Float[Tensor, "channels height width"]:
+    def baseline_image(self) -> Image:
         """x0 = G(f0)."""
         return self.errors.baseline_image
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import BySubset
 from regional_primitives.setfunctions.subsets import orders
 
 _GOLDEN = (1 + 5**0.5) / 2
@@ -53,9 +54,7 @@ class OrRidge:
         ones = self._rotated(torch.ones(2**self.patches, 1, dtype=torch.float64))[:, 0]
         return torch.stack([ones, self._eigenvalues * ones], 1)
 
-    def solve(
-        self, targets: Float[Tensor, "subsets units"], tie: float
-    ) -> Float[Tensor, "subsets units"]:
+    def solve(self, targets: BySubset, tie: float) -> BySubset:
         """Return (A² + tie)⁻¹ targets.
 
         Args:
@@ -72,7 +71,7 @@ class OrRidge:
         rotated -= correction @ (taken.to(targets) @ rotated)
         return self._rotated(rotated)
 
-    def _rotated(self, values: Float[Tensor, "subsets units"]) -> Float[Tensor, "subsets units"]:
+    def _rotated(self, values: BySubset) -> BySubset:
         """Return Q values; twice is the identity."""
         high, low = (factor.to(values) for factor in self._factors)
         within = low @ values.unflatten(0, (len(high), len(low)))

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.axes import BySubset
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.exact.lattice import all_demands
 from regional_primitives.decompose.exact.minimal import MinimalFeatures, find_minimal, mean_features
@@ -43,11 +44,7 @@ class NoiseFloor:
     result, the mean of both, has less."""
 
     @staticmethod
-    def between(
-        mean: Float[Tensor, "subsets units"],
-        one: Float[Tensor, "subsets units"],
-        other: Float[Tensor, "subsets units"],
-    ) -> NoiseFloor:
+    def between(mean: BySubset, one: BySubset, other: BySubset) -> NoiseFloor:
         """Compare the components of two fits, and of their mean, all indexed by bitmask."""
         order = orders((len(one) - 1).bit_length())
 
@@ -68,7 +65,7 @@ class ExactComponents:
 
     features: MinimalFeatures
     settings: Exact
-    components: Float[Tensor, "subsets units"]
+    components: BySubset
     """Δf_T indexed by the bitmask of T within the chosen patches; that of ∅ is zero."""
     joint: JointFit | None
     """How the fit to the pictures went, in the sparse form."""
@@ -89,7 +86,7 @@ class ExactComponents:
         return self.components.norm(dim=1)
 
     @property
-    def predicted(self) -> Float[Tensor, "subsets units"]:
+    def predicted(self) -> BySubset:
         """f0 + Σ_{T∩S≠∅} Δf_T by the bitmask of S: what additivity says of u(S)."""
         return self.features.subject.baseline_units.cpu() + or_values(self.components)
 
@@ -192,10 +189,7 @@ def _components(features: MinimalFeatures, settings: Exact, progress: Progress) 
 
 @ordinary()
 def fit_exact(
-    subject: Subject,
-    settings: Exact,
-    progress: Progress = silent,
-    checkpoint: Path | None = None,
+    subject: Subject, settings: Exact, progress: Progress = silent, checkpoint: Path | None = None
 ) -> ExactComponents:
     """Find minimal features and components of a prepared picture; twice, for the noise floor.
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from regional_primitives.axes import Demands
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.decompose.exact.lattice import Lattice, all_demands
@@ -259,9 +260,7 @@ def _key(subject: Subject, demands: Bool[Tensor, "demands patches"], settings: M
     return f"{subject.generator.digest} {tensors_digest(tensors)} {known}"
 
 
-def _figures(
-    subject: Subject, demands: Bool[Tensor, "batch patches"], found: Minimum
-) -> Float[Tensor, "batch figures"]:
+def _figures(subject: Subject, demands: Demands, found: Minimum) -> Float[Tensor, "batch figures"]:
     """Return the numbers of `_FIGURES` for each demand."""
     images = subject.generator.render(found.units).to(found.units.device)
     cost = (found.units - subject.baseline_units).abs().sum(1) / subject.difference.abs().sum()

@@ -21,9 +21,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import Demands, PerDemand, Units
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.exact.settings import Minimal
 from regional_primitives.decompose.subject import Subject
@@ -58,9 +59,7 @@ class DemandObjective:
         """‖f − f0‖."""
         return float(self.subject.difference.norm())
 
-    def gradient(
-        self, demands: Bool[Tensor, "batch patches"], units: Float[Tensor, "batch units"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch units"]]:
+    def gradient(self, demands: Demands, units: Units) -> tuple[PerDemand, Units]:
         """Return E_S and ∇E_S at one flat feature a demand."""
         values, gradients = [], []
         places = torch.arange(len(units), device=units.device)
@@ -74,9 +73,7 @@ class DemandObjective:
         cost, slope = self._cost(units - self.subject.baseline_units)
         return torch.cat(values) + cost, torch.cat(gradients).add_(slope)
 
-    def _cost(
-        self, departure: Float[Tensor, "batch units"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch units"]]:
+    def _cost(self, departure: Units) -> tuple[PerDemand, Units]:
         """Return the price of a departure from f0, and its slope."""
         price = self.settings.prices[self.stage]
         if self.settings.purpose == "generate":
@@ -85,13 +82,11 @@ class DemandObjective:
         price /= self.length**2
         return price * departure.square().sum(1), 2 * price * departure
 
-    def _outward(self, departure: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+    def _outward(self, departure: Units) -> Units:
         """Return which way leads away from f0; at f0 itself, that to f."""
         return torch.where(departure == 0, self.subject.difference, departure).sign()
 
-    def _picture(
-        self, images: Tensor, demands: Bool[Tensor, "batch patches"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " batch"]]:
+    def _picture(self, images: Tensor, demands: Demands) -> tuple[Float[Tensor, ""], PerDemand]:
         errors = self.subject.errors
         asked = torch.nn.functional.pad(demands.to(images), (0, 1))
         spared = (1 - asked) * self._priced

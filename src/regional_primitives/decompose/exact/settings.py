@@ -16,12 +16,7 @@ from regional_primitives.runtime.settings import check_settings
 _Settings = TypeVar("_Settings", bound="Minimal")
 
 _PURPOSES: dict[str, dict[str, Any]] = {
-    "generate": {
-        **GENERATING,
-        "stages": 3,
-        "steps": 20,
-        "tolerance": 0.0003,
-    },
+    "generate": {**GENERATING, "stages": 3, "steps": 20, "tolerance": 0.0003},
     "isolate": {
         "outside_weight": 0.1,
         "cost_weight": 0.1,

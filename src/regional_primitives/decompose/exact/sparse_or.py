@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import BySubset
 from regional_primitives.decompose.exact.quasi_newton import minimise
 from regional_primitives.setfunctions import OrRidge, or_harsanyi, or_values, orders
 
@@ -28,14 +29,14 @@ _BALANCE_EVERY = 10
 
 
 def sparsest(
-    departures: Float[Tensor, "subsets units"],
+    departures: BySubset,
     *,
     entry_price: float,
     group_price: float,
     steps: int,
     smallest_strength: float,
     report: Callable[[int], None] = lambda step: None,
-) -> Float[Tensor, "subsets units"]:
+) -> BySubset:
     """Return the components Δ_T, indexed by bitmask; that of ∅ is zero.
 
     Prices are in units of the noise: σ √2ⁿ, where σ is the noise of the u(S) as the plain transform
@@ -62,13 +63,13 @@ def sparsest(
 
 
 def _admm(
-    asked: Float[Tensor, "subsets units"],
-    start: Float[Tensor, "subsets units"],
+    asked: BySubset,
+    start: BySubset,
     entry: Float[Tensor, "subsets 1"],
     group: Float[Tensor, "subsets 1"],
     steps: int,
     report: Callable[[int], None],
-) -> Float[Tensor, "subsets units"]:
+) -> BySubset:
     """Minimise ½ ‖asked − A Δ‖² + Σ entry ‖Δ_T‖₁ + Σ group ‖Δ_T‖₂, A the OR matrix."""
     ridge = OrRidge((len(asked) - 1).bit_length())
     tie = len(asked) / 4  # how strongly the two copies of Δ are held together
@@ -90,10 +91,8 @@ def _admm(
 
 
 def _shrunk(
-    values: Float[Tensor, "subsets units"],
-    entry: Float[Tensor, "subsets 1"],
-    group: Float[Tensor, "subsets 1"],
-) -> Float[Tensor, "subsets units"]:
+    values: BySubset, entry: Float[Tensor, "subsets 1"], group: Float[Tensor, "subsets 1"]
+) -> BySubset:
     """Shrink every number by `entry`, then every row as a whole by `group`."""
     inner = values.sign() * (values.abs() - entry).clamp_min_(0)
     size = inner.norm(dim=1, keepdim=True)
@@ -104,7 +103,7 @@ def _shrunk(
 class JointFit:
     """Components fitted to the pictures."""
 
-    components: Float[Tensor, "subsets units"]
+    components: BySubset
     objective: float
     """The mean of E_S over the demands."""
     objective_before: float
@@ -113,7 +112,7 @@ class JointFit:
 
 
 def fit_jointly(
-    components: Float[Tensor, "subsets units"],
+    components: BySubset,
     gradient: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
     baseline: Float[Tensor, "1 units"],
     *,

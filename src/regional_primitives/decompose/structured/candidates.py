@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from regional_primitives.axes import Dictionary, Region
 from regional_primitives.generators.feature import FeatureShape, tensor_shapes
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.streams import stream
@@ -104,7 +105,7 @@ class Layout:
 class Candidates:
     """A dictionary of fields, and for each site the entries that its units may use."""
 
-    fields: Bool[Tensor, "fields patches"]
+    fields: Dictionary
     index: Int[Tensor, "sites slots"]
     """Entries of `fields`; slots that a site does not need point anywhere."""
     valid: Bool[Tensor, "sites slots"]
@@ -209,10 +210,8 @@ def candidate_fields(
 
 
 def _grown(
-    reach: Bool[Tensor, " patches"],
-    share: Float[Tensor, " patches"],
-    neighbours: Bool[Tensor, "patches patches"],
-) -> Bool[Tensor, "fields patches"]:
+    reach: Region, share: Float[Tensor, " patches"], neighbours: Bool[Tensor, "patches patches"]
+) -> Dictionary:
     """Grow a field from each patch in reach, always by the most influenced neighbour in reach.
 
     All grow together, a patch a round; those that have become equal go on as one. They are told

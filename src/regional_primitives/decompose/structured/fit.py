@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.axes import Demands, Dictionary
 from regional_primitives.decompose.demands import draw_demands, single_patches
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.structured.descent import Descent
@@ -41,7 +42,7 @@ _SMALLEST_ENERGY = 1e-12
 class Fit:
     """What the structured fit found, and what it cost."""
 
-    fields: Bool[Tensor, "fields patches"]
+    fields: Dictionary
     field_of: Tensor
     """[entries] the field of each kept share, ascending."""
     unit_of: Tensor
@@ -124,9 +125,7 @@ def _afford(settings: Structured, subject: Subject) -> None:
     refuse_too_large(what, rows * numbers, "lower them")
 
 
-def _demands_of_steps(
-    subject: Subject, settings: Structured
-) -> Iterator[Bool[Tensor, "batch patches"]]:
+def _demands_of_steps(subject: Subject, settings: Structured) -> Iterator[Demands]:
     """Draw every step's demands, those of some steps at a time, which is faster than one by one."""
     for first in range(0, settings.steps, _DRAWN_TOGETHER):
         count = min(_DRAWN_TOGETHER, settings.steps - first) * settings.batch
@@ -148,7 +147,7 @@ def _step(
     now: list[Division],
     settings: Structured,
     step: int,
-    demands: Bool[Tensor, "batch patches"],
+    demands: Demands,
 ) -> Float[Tensor, " figures"]:
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
@@ -202,7 +201,7 @@ def _step(
 
 
 def _chunks(
-    demands: Bool[Tensor, "batch patches"], trials: Trials, size: int
+    demands: Demands, trials: Trials, size: int
 ) -> Iterator[tuple[slice | Tensor, Bool[Tensor, "some patches"], Trials]]:
     """Split a step's work so that no more than `size` images are at work, or a trial's two.
 

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from regional_primitives.axes import Demands, Dictionary, PerField, Units
 from regional_primitives.decompose.structured.candidates import (
     Candidates,
     Layout,
@@ -135,9 +136,7 @@ class _Part:
         """Mark which of each site's candidates are on."""
         return on.T[self.candidates.index].transpose(1, 2)
 
-    def energies(
-        self, components: Float[Tensor, "sites slots channels"]
-    ) -> Float[Tensor, " fields"]:
+    def energies(self, components: Float[Tensor, "sites slots channels"]) -> PerField:
         """Return ‖Δf_T‖² of every field in the dictionary, within these sites."""
         energy = torch.linalg.vecdot(components, components)
         fields = energy.new_zeros(len(self.candidates.fields))
@@ -147,7 +146,7 @@ class _Part:
         self,
         slope: Float[Tensor, "sites slots channels"],
         components: Float[Tensor, "sites slots channels"],
-        at_energies: Float[Tensor, " fields"],
+        at_energies: PerField,
     ) -> None:
         """Add the slope along the components, given that along what `energies` returned."""
         slope.addcmul_(components, at_energies[self.candidates.index][..., None], value=2)
@@ -211,7 +210,7 @@ def _by_overlap(
 class FieldShares:
     """The unknowns of a whole feature, tensor by tensor."""
 
-    fields: Bool[Tensor, "fields patches"]
+    fields: Dictionary
     layouts: list[Layout]
     parts: list[list[_Part]]
     """Of each tensor."""
@@ -258,7 +257,7 @@ class FieldShares:
         """Return how the units divide themselves now, part by part."""
         return [part.divide() for part in self._all]
 
-    def asked(self, demands: Bool[Tensor, "batch patches"]) -> Float[Tensor, "batch fields"]:
+    def asked(self, demands: Demands) -> Float[Tensor, "batch fields"]:
         """Mark the fields that each demand switches on: those with a patch in S."""
         return (demands.float() @ self.fields.float().T > 0).float()
 
@@ -266,7 +265,7 @@ class FieldShares:
         """Mark which of each site's candidates are on: one [sites, batch, slots] a part."""
         return [part.on_site(on) for part in self._all]
 
-    def switched(self, now: list[Division], on: list[Tensor]) -> Float[Tensor, "batch units"]:
+    def switched(self, now: list[Division], on: list[Tensor]) -> Units:
         """Return p ⊙ (f − f0) where the fields are on that `on_sites` marked."""
         units = []
         made_of_parts = (
@@ -279,7 +278,7 @@ class FieldShares:
             units.append(layout.flat_of_sites(made))
         return torch.cat(units, 1)
 
-    def pulled_back(self, on: list[Tensor], slope: Float[Tensor, "batch units"]) -> list[Tensor]:
+    def pulled_back(self, on: list[Tensor], slope: Units) -> list[Tensor]:
         """Return a loss's slope along the components, given that along what `switched` returned.
 
         One tensor [sites, slots, channels] a part.
@@ -291,14 +290,12 @@ class FieldShares:
             slopes += [next(marked).mT @ by_site.index_select(0, part.places) for part in parts]
         return slopes
 
-    def energies(self, now: list[Division]) -> Float[Tensor, " fields"]:
+    def energies(self, now: list[Division]) -> PerField:
         """Return ‖Δf_T‖² of every field in the dictionary."""
         parts = [part.energies(mine.components) for part, mine in zip(self._all, now, strict=True)]
         return torch.stack(parts).sum(0)
 
-    def gather(
-        self, now: list[Division], slopes: list[Tensor], at_energies: Float[Tensor, " fields"]
-    ) -> None:
+    def gather(self, now: list[Division], slopes: list[Tensor], at_energies: PerField) -> None:
         """Add to slopes along the components that along what `energies` returned.
 
         Args:
@@ -314,7 +311,7 @@ class FieldShares:
         now: list[Division],
         slopes: list[Tensor],
         ties: list[Tensor],
-        at_energies: Float[Tensor, " fields"],
+        at_energies: PerField,
         power: float,
     ) -> None:
         """Add a second loss's slopes to the first's, as far as each unit is undecided.
@@ -357,9 +354,7 @@ class FieldShares:
         return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()
 
 
-def _suggested(
-    by_site: list[Tensor],
-) -> Iterator[Bool[Tensor, "sets patches"]]:
+def _suggested(by_site: list[Tensor]) -> Iterator[Bool[Tensor, "sets patches"]]:
     """List each site's level sets; influence [patches, sites, channels], tensor by tensor."""
     for influence in by_site:
         for site in influence.unbind(1):

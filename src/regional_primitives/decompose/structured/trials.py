@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.axes import Dictionary, PerField
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.runtime.streams import stream
 
@@ -36,14 +37,7 @@ class Trials:
     action_fields: Bool[Tensor, "trials patches"]
 
     @staticmethod
-    def draw(
-        fields: Bool[Tensor, "fields patches"],
-        energies: Float[Tensor, " fields"],
-        count: int,
-        *,
-        seed: int,
-        step: int,
-    ) -> Trials:
+    def draw(fields: Dictionary, energies: PerField, count: int, *, seed: int, step: int) -> Trials:
         """Draw components in proportion to their energy, which is how scores weight them.
 
         The draws of all steps are one golden ratio sequence with a random beginning, so that every
