@@ -24,6 +24,8 @@ Dictionary: TypeAlias = Bool[Tensor, "fields patches"]
 """Fields that components may have, a row each."""
 Scales: TypeAlias = Float[Tensor, "batch components"]
 """By how much each component counts in each feature of a batch."""
+Switches: TypeAlias = Float[Tensor, "batch fields"]
+"""By how much each field of a dictionary counts in each feature of a batch."""
 PerDemand: TypeAlias = Float[Tensor, " batch"]
 """A number a demand."""
 PerComponent: TypeAlias = Float[Tensor, " components"]

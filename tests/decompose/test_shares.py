@@ -1,13 +1,21 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.structured.influence import measure_influence
-from regional_primitives.decompose.structured.shares import FieldShares, Start
+from regional_primitives.decompose.structured.shares import FieldShares
 from regional_primitives.decompose.subject import prepare
 
-START = {"sharpness": 6.0, "size_penalty": 0.35, "reach_threshold": 1e-3, "most_candidates": 64}
+START = rp.Structured(
+    purpose="isolate",
+    influence_sharpness=6.0,
+    size_penalty=0.35,
+    reach_threshold=1e-3,
+    most_candidates=64,
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +27,7 @@ def subject(planted):
 @pytest.fixture(params=[0.0, 0.7])
 def model(subject, request):
     influence = measure_influence(subject, Evaluations(subject.generator), 2, 0)
-    started = FieldShares.start(subject, influence, Start(**START, give_back=request.param))
+    started = FieldShares.start(subject, influence, replace(START, give_back=request.param))
     rng = torch.Generator().manual_seed(0)
     for logits in started.unknowns:
         logits += torch.randn(logits.shape, generator=rng)

@@ -90,7 +90,6 @@ class Decomposition(RichResult):
 
     @staticmethod
     def assemble(
-        *,
         fields: Dictionary,
         field_of: Int[Tensor, " entries"],
         unit_of: Int[Tensor, " entries"],
@@ -100,13 +99,8 @@ class Decomposition(RichResult):
     ) -> Decomposition:
         """Sort components by strength and drop those of none.
 
-        Args:
-            fields: the dictionary of action fields.
-            field_of: each entry's field.
-            unit_of: each entry's unit.
-            values: each entry's change of that unit.
-            noise: each field's noise floor, where it was measured.
-            rest: the other attributes of the result.
+        An entry is the change of one unit in the component of one field; `noise` is each field's
+        noise floor, `rest` are the other attributes of the result.
         """
         energy = torch.zeros(len(fields), dtype=torch.float64)
         energy.index_add_(0, field_of, values.double().square())

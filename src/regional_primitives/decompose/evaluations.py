@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,23 @@ from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.generator import Generator
 
 _Figures = TypeVar("_Figures")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spent:
+    """What a result cost."""
+
+    evaluations: int
+    """Forward-and-backward evaluations of the tail."""
+    wall_seconds: float
+    """All of the work."""
+    tail_seconds: float
+    """The part of it spent in the tail, forward and backward."""
+
+    @property
+    def spent(self) -> dict[str, Any]:
+        """The three by name."""
+        return {name: getattr(self, name) for name in Spent.__annotations__}
 
 
 @dataclass
@@ -30,15 +47,21 @@ class Evaluations:
     """Forward-and-backward evaluations, one a picture."""
     seconds: float = 0.0
     """Time spent in them."""
+    began: float = field(default_factory=time.perf_counter)
+    """When the work that they are part of did."""
+
+    def spent(self, *before: Spent) -> dict[str, Any]:
+        """Return what the work cost until now, by the names of `Spent`, and what came before it."""
+        wall = time.perf_counter() - self.began
+        own = Spent(evaluations=self.count, wall_seconds=wall, tail_seconds=self.seconds).spent
+        return {name: own[name] + sum(one.spent[name] for one in before) for name in own}
 
     def gradient(
         self, units: Units, loss: Callable[[Tensor], tuple[Tensor, _Figures]]
     ) -> tuple[Units, _Figures]:
-        """Return the gradient of `loss(images)` at flat features, and whatever figures it gives.
+        """Return the gradient of a loss at flat features, and whatever figures it gives.
 
-        Args:
-            units: flat features; their own graph, if any, is left alone.
-            loss: maps images [batch, C, H, W] to a scalar and figures.
+        `loss` maps images to a scalar and figures; the features' own graph is left alone.
         """
 
         def slope(images: Tensor) -> tuple[Tensor, _Figures]:
@@ -51,11 +74,9 @@ class Evaluations:
     def pulled_back(
         self, units: Units, slope: Callable[[Tensor], tuple[Tensor, _Figures]]
     ) -> tuple[Units, _Figures]:
-        """Return a loss's slope along flat features, given that along images, and figures.
+        """Return a loss's slope along flat features, given that along images, and its figures.
 
-        Args:
-            units: flat features; their own graph, if any, is left alone.
-            slope: maps images [batch, C, H, W] to the loss's slope along them and figures.
+        `slope` maps images to the loss's slope along them and figures.
         """
         leaf = units.detach().requires_grad_(True)
         began = _now(leaf.device)

@@ -6,11 +6,11 @@ import hashlib
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from regional_primitives.axes import Dictionary
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact.components import ExactComponents, fit_exact
 from regional_primitives.decompose.exact.lattice import all_demands
@@ -19,7 +19,7 @@ from regional_primitives.decompose.provenance import Provenance, current_version
 from regional_primitives.decompose.structured.fit import Fit, fit_structured
 from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.decompose.subject import Subject, prepare
-from regional_primitives.generators.feature import Feature
+from regional_primitives.generators.feature import map_feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, map_latents
 from regional_primitives.regions import Regions
@@ -93,7 +93,7 @@ def _explain(
     )
     if isinstance(settings, Structured):
         fit = fit_structured(subject, settings, progress)
-        return _assembled(subject, settings, "structured", picture, fit, _entries(subject, fit))
+        return _assembled(subject, settings, fit, picture, fit.fields, fit.entries, fit.history)
     folder = _checkpoint(subject, settings)
     made = fit_exact(subject, settings, progress, folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -114,41 +114,32 @@ def decomposition_of(
     values[0] = subject.difference.cpu() - values[1:].sum(0)
     fields[0] = ~subject.regions.demand(made.features.patches)
     field_of, unit_of = values.nonzero(as_tuple=True)
-    entries = {
-        "fields": fields,
-        "field_of": field_of,
-        "unit_of": unit_of,
-        "values": values[field_of, unit_of],
-        "history": torch.zeros(0, 3),
-        "noise": made.noise_of,
-    }
+    entries = (field_of, unit_of, values[field_of, unit_of])
     picture = (picture_seed, picture_file)
-    return _assembled(subject, made.settings, "exact", picture, made, entries)
-
-
-def _entries(subject: Subject, fit: Fit) -> dict[str, Any]:
-    return {
-        "fields": fit.fields,
-        "field_of": fit.field_of,
-        "unit_of": fit.unit_of,
-        "values": fit.share * subject.difference.cpu()[fit.unit_of],
-        "history": fit.history,
-    }
+    return _assembled(
+        subject, made.settings, made, picture, fields, entries, torch.zeros(0, 3), made.noise_of
+    )
 
 
 def _assembled(
     subject: Subject,
     settings: Structured | Exact,
-    method: str,
-    picture: tuple[int | None, str | None],
     fit: Fit | ExactComponents,
-    entries: dict[str, Any],
+    picture: tuple[int | None, str | None],
+    fields: Dictionary,
+    entries: tuple[Tensor, Tensor, Tensor],
+    history: Tensor,
+    noise: Tensor | None = None,
 ) -> Decomposition:
-    generator = subject.generator
+    """Put a fit's components together with the picture and where they come from."""
+    generator, (picture_seed, picture_file) = subject.generator, picture
     return Decomposition.assemble(
-        **entries,
-        feature=_on_cpu(subject.feature),
-        baseline=_on_cpu(subject.baseline),
+        fields,
+        *entries,
+        noise,
+        history=history,
+        feature=map_feature(Tensor.cpu, subject.feature),
+        baseline=map_feature(Tensor.cpu, subject.baseline),
         image=subject.image.cpu(),
         baseline_image=subject.baseline_image.cpu(),
         regions=subject.regions,
@@ -158,17 +149,15 @@ def _assembled(
             layer=generator.layer,
             weights_digest=generator.digest,
             image_range=generator.image_range,
-            method=method,
+            method="exact" if isinstance(settings, Exact) else "structured",
             settings=asdict(settings),
-            picture_seed=picture[0],
-            evaluations=fit.evaluations,
-            wall_seconds=fit.wall_seconds,
-            tail_seconds=fit.tail_seconds,
+            picture_seed=picture_seed,
+            **fit.spent,
             converged=fit.converged,
             versions=current_versions(),
-            picture_file=picture[1],
+            picture_file=picture_file,
             options=dict(generator.options),
-            flows_past=_flows_past(generator),
+            flows_past=tuple(dict.fromkeys(side.origin for side in generator.side_inputs)),
             whole_network=generator.runs_whole_network,
         ),
     )
@@ -179,13 +168,3 @@ def _checkpoint(subject: Subject, settings: Exact) -> Path:
     told = f"{subject.generator.digest}{subject.generator.layer}{asdict(settings)}"
     units = tensors_digest({"feature": subject.units, "labels": subject.errors.labels})
     return cache_folder() / "exact" / hashlib.sha256(f"{told}{units}".encode()).hexdigest()
-
-
-def _flows_past(generator: Generator) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(side.origin for side in generator.side_inputs))
-
-
-def _on_cpu(feature: Feature) -> Feature:
-    if isinstance(feature, Tensor):
-        return feature.cpu()
-    return tuple(tensor.cpu() for tensor in feature)

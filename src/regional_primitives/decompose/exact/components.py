@@ -9,7 +9,6 @@ own, the remainder, that acts on the other patches, so that the components sum t
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.axes import BySubset
-from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.evaluations import Evaluations, Spent
 from regional_primitives.decompose.exact.lattice import all_demands
 from regional_primitives.decompose.exact.minimal import MinimalFeatures, find_minimal, mean_features
 from regional_primitives.decompose.exact.objective import DemandObjective
@@ -60,8 +59,8 @@ class NoiseFloor:
 
 
 @dataclass(frozen=True, eq=False)
-class ExactComponents:
-    """The components of one picture's demands."""
+class ExactComponents(Spent):
+    """The components of one picture's demands; what they cost includes the minimal features."""
 
     features: MinimalFeatures
     settings: Exact
@@ -69,11 +68,7 @@ class ExactComponents:
     """Δf_T indexed by the bitmask of T within the chosen patches; that of ∅ is zero."""
     joint: JointFit | None
     """How the fit to the pictures went, in the sparse form."""
-    noise: NoiseFloor | None
-    evaluations: int
-    """Forward-and-backward evaluations of the tail, those of the minimal features included."""
-    wall_seconds: float
-    tail_seconds: float
+    noise: NoiseFloor | None = None
 
     @property
     def converged(self) -> bool:
@@ -134,7 +129,7 @@ def exact_components(
 
 
 def _components(features: MinimalFeatures, settings: Exact, progress: Progress) -> ExactComponents:
-    began = time.perf_counter()
+    evaluations = Evaluations(features.subject.generator)
     patches, regions = features.patches, features.subject.regions
     expected = all_demands(patches, regions)
     if not torch.equal(features.demands, expected):
@@ -144,13 +139,13 @@ def _components(features: MinimalFeatures, settings: Exact, progress: Progress) 
         )
     baseline = features.subject.baseline_units
     departures = torch.cat([torch.zeros(1, baseline.shape[1]), features.units - baseline.cpu()])
-    evaluations = Evaluations(features.subject.generator)
     joint = None
     if settings.form == "raw":
         # In double precision: 2^|T| terms cancel, and rounding must not look like a component.
         components = or_harsanyi(departures.double()).float()
         components[0] = 0
     else:
+        # First the sparsest components of these features, then the best of as few for the pictures.
         components = sparsest(
             departures.to(baseline.device),
             entry_price=settings.entry_price,
@@ -161,35 +156,39 @@ def _components(features: MinimalFeatures, settings: Exact, progress: Progress) 
         )
         if settings.joint_steps:
             objective = DemandObjective(features.subject, features.settings, evaluations)
-            demands = features.demands.to(baseline.device)
-            joint = fit_jointly(
-                components,
-                lambda masks, units: objective.gradient(demands[masks - 1], units),
-                baseline,
-                length=objective.length,
-                steps=settings.joint_steps,
-                batch=settings.batch,
-                report=lambda times: progress(
-                    "joint fit", min(times, settings.joint_steps + 1), settings.joint_steps + 1
-                ),
-            )
-            progress("joint fit", settings.joint_steps + 1, settings.joint_steps + 1)
+            joint = _jointly(components, objective, features, settings, progress)
             components = joint.components
-    return ExactComponents(
-        features,
-        settings,
-        components.cpu(),
-        joint,
-        None,
-        evaluations.count + features.evaluations,
-        time.perf_counter() - began + features.wall_seconds,
-        evaluations.seconds + features.tail_seconds,
+    spent = evaluations.spent(features)
+    return ExactComponents(features, settings, components.cpu(), joint, **spent)
+
+
+def _jointly(
+    components: BySubset,
+    objective: DemandObjective,
+    features: MinimalFeatures,
+    settings: Exact,
+    progress: Progress,
+) -> JointFit:
+    demands, last = features.demands.to(components.device), settings.joint_steps + 1
+    joint = fit_jointly(
+        components,
+        lambda masks, units: objective.gradient(demands[masks - 1], units),
+        features.subject.baseline_units,
+        length=objective.length,
+        steps=settings.joint_steps,
+        batch=settings.batch,
+        report=lambda times: progress("joint fit", min(times, last), last),
     )
+    progress("joint fit", last, last)
+    return joint
 
 
 @ordinary()
 def fit_exact(
-    subject: Subject, settings: Exact, progress: Progress = silent, checkpoint: Path | None = None
+    subject: Subject,
+    settings: Exact,
+    progress: Progress = silent,
+    checkpoint: Path | None = None,
 ) -> ExactComponents:
     """Find minimal features and components of a prepared picture; twice, for the noise floor.
 
@@ -214,20 +213,16 @@ def fit_exact(
     first = fit(settings, "")
     if not settings.noise_floor:
         return first
-    second = fit(settings.independent(), ", again")
-    features = mean_features([first.features, second.features])
+    # The result is the mean of two fits; what tells them apart is the noise of one.
+    halves = (first, fit(settings.independent(), ", again"))
+    features = mean_features([half.features for half in halves])
     mean = exact_components(features, settings, progress=_renamed(progress, " of both"))
-    halves = (first, second)
-    return replace(
-        mean,
-        noise=NoiseFloor.between(mean.components, first.components, second.components),
-        evaluations=mean.evaluations
-        + sum(half.evaluations - half.features.evaluations for half in halves),
-        wall_seconds=mean.wall_seconds
-        + sum(half.wall_seconds - half.features.wall_seconds for half in halves),
-        tail_seconds=mean.tail_seconds
-        + sum(half.tail_seconds - half.features.tail_seconds for half in halves),
-    )
+    noise = NoiseFloor.between(mean.components, *(half.components for half in halves))
+    spent = mean.spent
+    for half in halves:  # the mean has counted their features, not what was made of them
+        for name, figure in half.features.spent.items():
+            spent[name] += half.spent[name] - figure
+    return replace(mean, noise=noise, **spent)
 
 
 def _renamed(progress: Progress, suffix: str) -> Progress:

@@ -7,10 +7,8 @@ objective.py, all demands of a batch at once, small demands first.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.axes import Demands
-from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.evaluations import Evaluations, Spent
 from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.decompose.exact.lattice import Lattice, all_demands
 from regional_primitives.decompose.exact.objective import DemandObjective
@@ -40,7 +38,7 @@ from regional_primitives.runtime.streams import stream
 
 
 @dataclass(frozen=True, eq=False)
-class MinimalFeatures:
+class MinimalFeatures(Spent):
     """The minimal features of one picture's demands, and how good they are."""
 
     subject: Subject
@@ -60,10 +58,6 @@ class MinimalFeatures:
     """Both as in `rp.evaluate`; all pixels that S does not ask for count for the leak."""
     cost: Float[Tensor, " demands"]
     """‖u(S) − f0‖₁ / ‖f − f0‖₁."""
-    evaluations: int
-    """Forward-and-backward evaluations of the tail."""
-    wall_seconds: float
-    tail_seconds: float
 
     @property
     def feature(self) -> Feature:
@@ -158,92 +152,67 @@ def _demands(
 @ordinary()
 def find_minimal(
     subject: Subject,
-    demands: Bool[Tensor, "demands patches"],
+    demands: Demands,
     settings: Minimal,
     checkpoint: Path | None = None,
     progress: Progress = silent,
 ) -> MinimalFeatures:
     """Do what `minimal_features` does for a picture that is prepared; raises what it raises."""
-    began = time.perf_counter()
     evaluations = Evaluations(subject.generator)
     objective = DemandObjective(subject, settings, evaluations)
     batch = _affordable_batch(subject, settings, len(demands))
-    kept = Checkpoint.of(checkpoint, _key(subject, demands, settings) if checkpoint else "")
     count, size = len(demands), subject.units.shape[1]
-    device = subject.units.device
-    units = torch.zeros(count, size)
-    figures = torch.zeros(count, len(_FIGURES))
+    units, figures = torch.zeros(count, size), torch.zeros(count, len(_FIGURES))
     done = torch.zeros(count, dtype=torch.bool)
-    earlier = 0
+    # What an earlier run has finished counts as done, and as spent.
+    kept = Checkpoint.of(checkpoint, _key(subject, demands, settings) if checkpoint else "")
     shapes = {"units": (size,), "figures": (len(_FIGURES),), "evaluations": ()}
     for rows, saved in kept.saved(count, shapes):
         units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
-        earlier += max(0, round(float(saved["evaluations"].sum())))
-    lattice = Lattice(demands)
+        evaluations.count += max(0, round(float(saved["evaluations"].sum())))
+    # Small demands come first: larger ones start from what was found for their subsets.
+    lattice, baseline = Lattice(demands), subject.baseline_units.cpu()
     for rows in lattice.batches(batch, done, settings.starts):
-        start = lattice.start(
-            rows, units, done, subject.baseline_units.cpu(), warm=settings.warm_start
-        )
-        asked = demands[rows].to(device)
+        start = lattice.start(rows, units, done, baseline, warm=settings.warm_start)
+        asked = demands[rows].to(subject.units.device)
         before = evaluations.count
+        # Where few demands are of that size, begin from the mean end of several searches.
         repeats = lattice.repeats(rows[0], settings.starts)
         if repeats > 1:
-            start = _averaged(objective, asked, rows, start, repeats, batch, settings)
+            start = _averaged(objective, asked, rows, start, repeats, batch)
         elif settings.start_noise:
             start += _noise(rows, subject, settings)
-        found = _minimise(objective, asked, start.to(device), settings)
+        found = _minimise(objective, asked, start.to(asked.device))
         if not bool(found.value.isfinite().all()):
             raise GeneratorError("the minimal features diverged: an objective is not finite")
-        units[rows] = found.units.cpu()
-        figures[rows] = _figures(subject, asked, found).cpu()
+        # Keep the batch, here and for a later run.
+        units[rows], figures[rows] = found.units.cpu(), _figures(subject, asked, found)
         done[rows] = True
-        kept.save(
-            rows,
-            units=units[rows],
-            figures=figures[rows],
-            evaluations=torch.full((len(rows),), (evaluations.count - before) / len(rows)),
-        )
+        spent = torch.full((len(rows),), (evaluations.count - before) / len(rows))
+        kept.save(rows, units=units[rows], figures=figures[rows], evaluations=spent)
         inside = figures[done, _FIGURES.index("inside_error")].mean()
         progress("minimal features", int(done.sum()), count, f"inside error {inside:.2%}")
     columns = dict(zip(_FIGURES, figures.T, strict=True))
-    return MinimalFeatures(
-        subject,
-        settings,
-        demands,
-        units,
-        **{**columns, "converged": columns["converged"].bool()},
-        evaluations=evaluations.count + earlier,
-        wall_seconds=time.perf_counter() - began,
-        tail_seconds=evaluations.seconds,
-    )
+    columns["converged"] = columns["converged"].bool()
+    return MinimalFeatures(subject, settings, demands, units, **columns, **evaluations.spent())
 
 
 @ordinary()
 def mean_features(fits: Sequence[MinimalFeatures]) -> MinimalFeatures:
     """Average fits of the same demands, and measure the averages; costs an evaluation each."""
+    first = fits[0]
     if len(fits) == 1:
-        return fits[0]
-    began = time.perf_counter()
-    subject, settings, demands = fits[0].subject, fits[0].settings, fits[0].demands
-    evaluations = Evaluations(subject.generator)
-    objective = DemandObjective(subject, settings, evaluations)
+        return first
+    evaluations = Evaluations(first.subject.generator)
+    objective = DemandObjective(first.subject, first.settings, evaluations)
     units, figures = torch.stack([fit.units for fit in fits]).mean(0), []
-    for rows in torch.arange(len(units)).split(settings.batch):
-        asked = demands[rows].to(subject.units.device)
-        found = _minimise(objective, asked, units[rows].to(asked.device), settings, steps=0)
-        figures.append(_figures(subject, asked, found).cpu())
+    for rows in torch.arange(len(units)).split(first.settings.batch):
+        asked = first.demands[rows].to(first.subject.units.device)
+        found = _minimise(objective, asked, units[rows].to(asked.device), steps=0)
+        figures.append(_figures(first.subject, asked, found))
     columns = dict(zip(_FIGURES, torch.cat(figures).T, strict=True))
-    converged = torch.stack([fit.converged for fit in fits]).all(0)
-    return MinimalFeatures(
-        subject,
-        settings,
-        demands,
-        units,
-        **{**columns, "converged": converged},
-        evaluations=evaluations.count + sum(fit.evaluations for fit in fits),
-        wall_seconds=time.perf_counter() - began + sum(fit.wall_seconds for fit in fits),
-        tail_seconds=evaluations.seconds + sum(fit.tail_seconds for fit in fits),
-    )
+    columns["converged"] = torch.stack([fit.converged for fit in fits]).all(0)
+    return replace(first, units=units, **columns, **evaluations.spent(*fits))
 
 
 def _key(subject: Subject, demands: Bool[Tensor, "demands patches"], settings: Minimal) -> str:
@@ -282,17 +251,12 @@ def _averaged(
     start: Float[Tensor, "rows units"],
     repeats: int,
     batch: int,
-    settings: Minimal,
 ) -> Float[Tensor, "rows units"]:
     """Minimise each demand from several starts, `batch` at once; return the mean of the ends."""
-    subject = objective.subject
+    subject, settings = objective.subject, objective.settings
     starts = torch.cat([start + _noise(rows, subject, settings, n) for n in range(repeats)])
-    ends = [
-        _minimise(objective, some, begin.to(some.device), settings).units.cpu()
-        for some, begin in zip(
-            asked.repeat(repeats, 1).split(batch), starts.split(batch), strict=True
-        )
-    ]
+    jobs = zip(asked.repeat(repeats, 1).split(batch), starts.split(batch), strict=True)
+    ends = [_minimise(objective, some, begin.to(some.device)).units.cpu() for some, begin in jobs]
     return torch.cat(ends).unflatten(0, (repeats, len(rows))).mean(0)
 
 
@@ -329,16 +293,17 @@ def _minimise(
     objective: DemandObjective,
     demands: Bool[Tensor, "demands patches"],
     start: Float[Tensor, "demands units"],
-    settings: Minimal,
     *,
     steps: int | None = None,
 ) -> Minimum:
-    ends = (objective.subject.units, objective.subject.baseline_units)
+    """Go through the stages of the objective's price, each from where the one before ended."""
+    settings, ends = objective.settings, (objective.subject.units, objective.subject.baseline_units)
     gated = settings.parametrisation == "gated"
     # Where no step is taken, features are measured at the price that they ended at.
     for stage in range(settings.stages) if steps is None else [-1]:
+        priced = replace(objective, stage=stage)
         found = minimise(
-            partial(_priced, replace(objective, stage=stage), demands),
+            lambda rows, units, priced=priced: priced.gradient(demands[rows], units),  # type: ignore[misc]
             start,
             length=objective.length,
             steps=settings.steps if steps is None else steps,
@@ -348,12 +313,3 @@ def _minimise(
         )
         start = found.units
     return found
-
-
-def _priced(
-    objective: DemandObjective,
-    demands: Bool[Tensor, "demands patches"],
-    rows: Int[Tensor, " rows"],
-    units: Float[Tensor, "rows units"],
-) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows units"]]:
-    return objective.gradient(demands[rows], units)

@@ -8,7 +8,6 @@ from measured influence are ours; it takes all patches where the paper's 2ⁿ su
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,11 +17,11 @@ from torch import Tensor
 
 from regional_primitives.axes import Demands, Dictionary
 from regional_primitives.decompose.demands import draw_demands, single_patches
-from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.evaluations import Evaluations, Spent
 from regional_primitives.decompose.structured.descent import Descent
 from regional_primitives.decompose.structured.influence import measure_influence
 from regional_primitives.decompose.structured.settings import Structured
-from regional_primitives.decompose.structured.shares import Division, FieldShares, Start
+from regional_primitives.decompose.structured.shares import Division, FieldShares
 from regional_primitives.decompose.structured.trials import Trials
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import GeneratorError
@@ -39,7 +38,7 @@ _SMALLEST_ENERGY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Spent):
     """What the structured fit found, and what it cost."""
 
     fields: Dictionary
@@ -47,18 +46,17 @@ class Fit:
     """[entries] the field of each kept share, ascending."""
     unit_of: Tensor
     """[entries] its unit."""
-    share: Float[Tensor, " entries"]
-    """[entries] w_T of that unit; the shares of a unit sum to 1."""
+    values: Float[Tensor, " entries"]
+    """[entries] its change Δf_T; the changes of a unit sum to f − f0."""
     history: Float[Tensor, "steps 3"]
     """Mean inside error, leak and cost of each step's own demands."""
-    evaluations: int
-    """Forward-and-backward evaluations of the tail."""
     converged: bool
     """Whether the components stopped moving before the last step."""
-    wall_seconds: float
-    """All of the fit, influence and field selection included."""
-    tail_seconds: float
-    """The part of it spent in the tail, forward and backward."""
+
+    @property
+    def entries(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Each entry's field, unit and value."""
+        return self.field_of, self.unit_of, self.values
 
 
 def fit_structured(subject: Subject, settings: Structured, progress: Progress = silent) -> Fit:
@@ -69,20 +67,13 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     Raises:
         GeneratorError: the loss is not finite.
     """
-    began = time.perf_counter()
-    _afford(settings, subject)
     evaluations = Evaluations(subject.generator)
+    _afford(settings, subject)
+    # Start where each unit acts.
     probes = settings.probes_a_patch(subject.errors.count)
     influence = measure_influence(subject, evaluations, probes, settings.seed, settings.batch)
-    start = Start(
-        sharpness=settings.influence_sharpness,
-        size_penalty=settings.size_penalty,
-        reach_threshold=settings.reach_threshold,
-        most_candidates=settings.most_candidates,
-        give_back=settings.give_back,
-        by_overlap=settings.purpose == "generate",
-    )
-    model = FieldShares.start(subject, influence, start)
+    model = FieldShares.start(subject, influence, settings)
+    # Go down, demands drawn anew each step, until all steps are taken or nothing moves.
     descent = Descent(model.unknowns, settings.learning_rate, settings.steps)
     drawn = _demands_of_steps(subject, settings)
     history: list[Tensor] = []
@@ -103,17 +94,16 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
         inside, leak, _ = torch.stack(history[-_CHECK_EVERY:]).mean(0).tolist()
         total = len(history) if converged else settings.steps
         progress("fit", len(history), total, f"inside error {inside:.2%}, leak {leak:.1%}")
+    # Keep what matters of each unit's shares: Δf_T = w_T ⊙ (f − f0).
     field_of, unit_of, share = model.kept_shares(settings.smallest_share)
     return Fit(
-        fields=model.fields.cpu(),
-        field_of=field_of,
-        unit_of=unit_of,
-        share=share,
-        history=torch.stack(history).cpu(),
-        evaluations=evaluations.count,
-        converged=converged,
-        wall_seconds=time.perf_counter() - began,
-        tail_seconds=evaluations.seconds,
+        model.fields.cpu(),
+        field_of,
+        unit_of,
+        share * subject.difference.cpu()[unit_of],
+        torch.stack(history).cpu(),
+        converged,
+        **evaluations.spent(),
     )
 
 
@@ -155,16 +145,17 @@ def _step(
     (docs/research/overhead.md). A batch that would not fit the generator's memory budget goes
     through the tail in chunks; the shares, of which a large feature has many, are gone over once.
     """
-    device = subject.units.device
     batch = settings.batch
+    late = step >= settings.ties_from * settings.steps
+    # Which fields are on: those that a demand asks for, then each trial's alone, then all but it.
     energies = model.energies(now)
     trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
     on = model.on_sites(torch.cat([model.asked(demands), trials.on]))
     units = model.switched(now, on)
+    # Generate them, price the pictures, and pull the slope back to the units.
+    prices = settings.boundedness_weight, settings.consistency_weight * late
     slope = torch.empty_like(units)
-    figures = torch.zeros(2, device=device)
-    late = step >= settings.ties_from * settings.steps
-    consistency = settings.consistency_weight * late
+    figures = torch.zeros(2, device=units.device)
     for rows, asked, tried in _chunks(demands, trials, subject.generator.chunk):
 
         def pricing(
@@ -175,18 +166,20 @@ def _step(
             )
             slope.div_(batch)
             if len(tried):
-                weights = (w / settings.trials for w in (settings.boundedness_weight, consistency))
+                weights = (price / settings.trials for price in prices)
                 at_trials = tried.slope(images[len(asked) :], subject.errors, *weights)
                 slope = torch.cat([slope, at_trials])
             return slope, torch.stack([inside.sum(), leak.sum()]) / batch
 
         slope[rows], errors = evaluations.pulled_back(subject.baseline_units + units[rows], pricing)
         figures += errors
+    # Price what the demands switch on, the less the later.
     whole = subject.difference.abs().sum()
     cost = units[:batch].abs().sum() / whole / batch
     left = (1 - step / settings.steps) ** settings.price_decay
     price = settings.cost_weight * left / batch / float(whole)
     slope[:batch].add_(units[:batch].sign(), alpha=price)
+    # Price Σ_T ‖Δf_T‖; late in a fit it and the trials act only on what the demands leave open.
     strengths = (energies + _SMALLEST_ENERGY).sqrt()
     gathering = settings.sparsity_weight * late / subject.difference.norm() / (2 * strengths)
     if late and settings.undecided_power:
@@ -196,6 +189,7 @@ def _step(
     else:
         slopes = model.pulled_back(on, slope)
         model.gather(now, slopes, gathering)
+    # From the components down to the logits.
     model.descend(now, slopes)
     return torch.cat([figures, cost[None]])
 

@@ -19,13 +19,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Dictionary, PerField, Units
+from regional_primitives.axes import Demands, Dictionary, PerField, Switches, Units
 from regional_primitives.decompose.structured.candidates import (
     Candidates,
     Layout,
     candidate_fields,
     level_sets,
 )
+from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.decompose.subject import Subject
 
 _MOST_UNKNOWNS = 24 * 2**20
@@ -40,25 +41,6 @@ _PART_PRICE = 2**13
 """What the calls for one more part cost, in shares that are computed for nothing."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where the shares begin, from measured influence, and what they may become."""
-
-    sharpness: float
-    """How much the start favours fields that hold a unit's influence."""
-    size_penalty: float
-    """How much it disfavours each further patch of a field."""
-    reach_threshold: float
-    """A site reaches the patches that get at least this share of its influence."""
-    most_candidates: int
-    """No site chooses among more fields than this."""
-    give_back: float
-    """g, the most of itself that a unit takes back."""
-    by_overlap: bool = False
-    """Whether units start by how well a field and their own influence cover each other, level sets
-    and the empty field among the candidates; otherwise by what a field holds of a site's."""
-
-
 @dataclass(frozen=True, eq=False)
 class Division:
     """How the units of a part divide themselves at one moment."""
@@ -71,10 +53,7 @@ class Division:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """The unknowns of some sites of one tensor, all with about as many candidate fields.
-
-    For each of a site's candidates there are two logits a unit, or one if nothing is given back.
-    """
+    """The unknowns of some sites of one tensor, all with about as many candidate fields."""
 
     layout: Layout
     places: Int[Tensor, " sites"]
@@ -94,23 +73,23 @@ class _Part:
         candidates: Candidates,
         influence: Float[Tensor, "patches sites channels"],
         units: Float[Tensor, " units"],
-        start: Start,
+        settings: Structured,
     ) -> _Part:
         """Start from measured influence; a = b."""
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        begin = _by_overlap if start.by_overlap else _by_holding
-        logits = begin(layout, influence, member, start)
+        begin = _by_overlap if settings.purpose == "generate" else _by_holding
+        logits = begin(layout, influence, member, settings)
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         logits = logits.expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
-        factors = [1 + start.give_back, -start.give_back] if start.give_back else [1.0]
+        factors = [1 + settings.give_back, -settings.give_back] if settings.give_back else [1.0]
         return _Part(
             layout,
             places,
             candidates,
             difference,
             torch.stack([difference * factor for factor in factors])[:, :, None],
-            start.give_back,
+            settings.give_back,
             torch.stack([logits] * len(factors)),
         )
 
@@ -118,42 +97,16 @@ class _Part:
         distributions = self.logits.softmax(2)
         return Division(distributions, self._shares(distributions).mul_(self.difference[:, None]))
 
-    def _shares(
-        self, distributions: Float[Tensor, "distributions sites slots channels"]
-    ) -> Float[Tensor, "sites slots channels"]:
+    def _shares(self, distributions: Tensor) -> Float[Tensor, "sites slots channels"]:
+        """Return w = (1 + g) · a − g · b."""
         if len(distributions) == 1:
             return distributions[0].clone()
         kept, returned = distributions
         return torch.lerp(returned, kept, 1 + self.give_back)
 
-    def descend(self, division: Division, slope: Float[Tensor, "sites slots channels"]) -> None:
-        """Leave the loss's slope along the logits, from that along the components."""
-        of = division.distributions
-        at_distributions = slope * self.by_distribution
-        self.logits.grad = torch.ops.aten._softmax_backward_data(at_distributions, of, 2, of.dtype)
-
-    def on_site(self, on: Float[Tensor, "batch fields"]) -> Float[Tensor, "sites batch slots"]:
-        """Mark which of each site's candidates are on."""
-        return on.T[self.candidates.index].transpose(1, 2)
-
-    def energies(self, components: Float[Tensor, "sites slots channels"]) -> PerField:
-        """Return ‖Δf_T‖² of every field in the dictionary, within these sites."""
-        energy = torch.linalg.vecdot(components, components)
-        fields = energy.new_zeros(len(self.candidates.fields))
-        return fields.index_add(0, self.candidates.index.flatten(), energy.flatten())
-
-    def add_energy_slope(
-        self,
-        slope: Float[Tensor, "sites slots channels"],
-        components: Float[Tensor, "sites slots channels"],
-        at_energies: PerField,
-    ) -> None:
-        """Add the slope along the components, given that along what `energies` returned."""
-        slope.addcmul_(components, at_energies[self.candidates.index][..., None], value=2)
-
     def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
         """Drop shares below `smallest` and list the rest as (field, unit, share)."""
-        shares = self._shares(self.divide().distributions)
+        shares = self._shares(self.logits.softmax(2))
         # Every unit keeps its largest share even where all are small.
         largest = torch.zeros_like(shares).scatter_(1, shares.argmax(1, keepdim=True), 1.0)
         kept = shares * ((shares.abs() >= smallest) | (largest > 0))
@@ -174,7 +127,7 @@ def _by_holding(
     layout: Layout,
     influence: Float[Tensor, "patches sites channels"],
     member: Float[Tensor, "sites slots patches"],
-    start: Start,
+    settings: Structured,
 ) -> Float[Tensor, "sites slots some"]:
     """Favour a field that holds the influence and is small.
 
@@ -185,14 +138,16 @@ def _by_holding(
         influence = influence.sum(-1, keepdim=True)
     share = influence / influence.sum(0).clamp_min(_TINY)
     held = member @ share.transpose(0, 1)  # [sites, slots, channels or 1]
-    return start.sharpness * held - start.size_penalty * member.sum(-1, keepdim=True)
+    return settings.influence_sharpness * held - settings.size_penalty * member.sum(
+        -1, keepdim=True
+    )
 
 
 def _by_overlap(
     layout: Layout,
     influence: Float[Tensor, "patches sites channels"],
     member: Float[Tensor, "sites slots patches"],
-    start: Start,
+    settings: Structured,
 ) -> Float[Tensor, "sites slots channels"]:
     """Favour a field that covers a unit's influence and is covered by it (a soft IoU).
 
@@ -202,7 +157,7 @@ def _by_overlap(
     amplitude = (influence / influence.amax(0).clamp_min(_TINY)).sqrt().transpose(0, 1)
     held = member @ amplitude
     either = member.sum(-1, keepdim=True) + amplitude.sum(1, keepdim=True) - held
-    overlap = start.sharpness * held / either.clamp_min(_TINY)
+    overlap = settings.influence_sharpness * held / either.clamp_min(_TINY)
     return overlap.masked_fill(~member.any(-1, keepdim=True), _OF_NO_PATCH)
 
 
@@ -217,30 +172,31 @@ class FieldShares:
 
     @staticmethod
     def start(
-        subject: Subject, influence: Float[Tensor, "patches units"], start: Start
+        subject: Subject, influence: Float[Tensor, "patches units"], settings: Structured
     ) -> FieldShares:
-        """Choose each site's candidates and start from measured influence."""
+        """Choose each site's candidates and start from measured influence.
+
+        What generates S has level sets and the empty field among its candidates, and starts by how
+        well a field and a unit's own influence cover each other; what isolates, by how much of a
+        site's influence a field holds.
+        """
         layouts = Layout.of(subject.feature_shape)
         by_site = [layout.by_site(influence) for layout in layouts]
         affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
         candidates = candidate_fields(
             subject.regions,
             torch.cat([part.sum(-1) for part in by_site], 1),
-            start.reach_threshold,
-            min(start.most_candidates, affordable),
-            *([_suggested(by_site)] if start.by_overlap else []),
+            settings.reach_threshold,
+            min(settings.most_candidates, affordable),
+            *([_suggested(by_site)] if settings.purpose == "generate" else []),
         )
+        of_tensors = candidates.split([layout.sites for layout in layouts])
         parts = [
             [
-                _Part.start(layout, places, some, mine[:, places], subject.difference, start)
-                for places, some in candidates.alike(_PART_PRICE // layout.channels)
+                _Part.start(layout, places, some, mine[:, places], subject.difference, settings)
+                for places, some in of_tensor.alike(_PART_PRICE // layout.channels)
             ]
-            for layout, candidates, mine in zip(
-                layouts,
-                candidates.split([layout.sites for layout in layouts]),
-                by_site,
-                strict=True,
-            )
+            for layout, of_tensor, mine in zip(layouts, of_tensors, by_site, strict=True)
         ]
         return FieldShares(candidates.fields, layouts, parts)
 
@@ -257,20 +213,20 @@ class FieldShares:
         """Return how the units divide themselves now, part by part."""
         return [part.divide() for part in self._all]
 
-    def asked(self, demands: Demands) -> Float[Tensor, "batch fields"]:
+    def asked(self, demands: Demands) -> Switches:
         """Mark the fields that each demand switches on: those with a patch in S."""
         return (demands.float() @ self.fields.float().T > 0).float()
 
-    def on_sites(self, on: Float[Tensor, "batch fields"]) -> list[Tensor]:
+    def on_sites(self, on: Switches) -> list[Tensor]:
         """Mark which of each site's candidates are on: one [sites, batch, slots] a part."""
-        return [part.on_site(on) for part in self._all]
+        return [on.T[part.candidates.index].transpose(1, 2) for part in self._all]
 
     def switched(self, now: list[Division], on: list[Tensor]) -> Units:
         """Return p ⊙ (f − f0) where the fields are on that `on_sites` marked."""
-        units = []
         made_of_parts = (
             marked @ division.components for marked, division in zip(on, now, strict=True)
         )
+        units = []
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             made = on[0].new_empty(layout.sites, on[0].shape[1], layout.channels)
             for part in parts:
@@ -283,8 +239,7 @@ class FieldShares:
 
         One tensor [sites, slots, channels] a part.
         """
-        slopes = []
-        marked = iter(on)
+        slopes, marked = [], iter(on)
         for layout, parts in zip(self.layouts, self.parts, strict=True):
             by_site = layout.sites_first(slope)
             slopes += [next(marked).mT @ by_site.index_select(0, part.places) for part in parts]
@@ -292,19 +247,18 @@ class FieldShares:
 
     def energies(self, now: list[Division]) -> PerField:
         """Return ‖Δf_T‖² of every field in the dictionary."""
-        parts = [part.energies(mine.components) for part, mine in zip(self._all, now, strict=True)]
+        parts = []
+        for part, mine in zip(self._all, now, strict=True):
+            energy = torch.linalg.vecdot(mine.components, mine.components)
+            fields = energy.new_zeros(len(self.fields))
+            parts.append(fields.index_add(0, part.candidates.index.flatten(), energy.flatten()))
         return torch.stack(parts).sum(0)
 
     def gather(self, now: list[Division], slopes: list[Tensor], at_energies: PerField) -> None:
-        """Add to slopes along the components that along what `energies` returned.
-
-        Args:
-            now: where the slopes were taken.
-            slopes: [sites, slots, channels] a part.
-            at_energies: the loss's slope along the energies.
-        """
+        """Add to slopes along the components the slope along what `energies` returned."""
         for part, mine, slope in zip(self._all, now, slopes, strict=True):
-            part.add_energy_slope(slope, mine.components, at_energies)
+            of_candidates = at_energies[part.candidates.index][..., None]
+            slope.addcmul_(mine.components, of_candidates, value=2)  # ‖Δf‖² rises by 2 Δf
 
     def break_ties(
         self,
@@ -314,16 +268,11 @@ class FieldShares:
         at_energies: PerField,
         power: float,
     ) -> None:
-        """Add a second loss's slopes to the first's, as far as each unit is undecided.
+        """Add a second loss's slopes `ties` to the first's, as far as each unit is undecided.
 
         A unit that is whole in one field has no ties to break, and the second loss leaves it there.
-
-        Args:
-            now: where the slopes were taken.
-            slopes: of the first loss, [sites, slots, channels] a part; added to.
-            ties: of the second, likewise; used up.
-            at_energies: the second's slope along the energies.
-            power: of 1 − the largest share of the unit.
+        `at_energies` is the second's slope along the energies, `power` that of 1 − the unit's
+        largest share; `ties` are used up.
         """
         self.gather(now, ties, at_energies)
         for mine, slope, tie in zip(now, slopes, ties, strict=True):
@@ -333,7 +282,11 @@ class FieldShares:
     def descend(self, now: list[Division], slopes: list[Tensor]) -> None:
         """Leave the loss's slope in the unknowns' `grad`, given that along the components."""
         for part, mine, slope in zip(self._all, now, slopes, strict=True):
-            part.descend(mine, slope)
+            of = mine.distributions
+            at_distributions = slope * part.by_distribution
+            part.logits.grad = torch.ops.aten._softmax_backward_data(
+                at_distributions, of, 2, of.dtype
+            )
 
     def moved(self, before: list[Division], after: list[Division]) -> float:
         """Return which share of ‖f − f0‖₁ changed its field between two moments."""

@@ -66,19 +66,6 @@ class Trials:
         """Which fields are on: in the first half of the rows each alone, then all but it."""
         return torch.cat([self.chosen, 1 - self.chosen])
 
-    def losses(
-        self, images: Float[Tensor, "twice_trials channels height width"], errors: PatchErrors
-    ) -> tuple[Float[Tensor, " trials"], Float[Tensor, " trials"]]:
-        """Return what each trial lacks in boundedness and in consistency, from the images of `on`.
-
-        Both are 0 where the axioms hold.
-        """
-        patterns, inside = self._patterns(images, errors)
-        energy = patterns.square().sum((2, 3, 4)).clamp_min(_SMALLEST)
-        stray = (patterns.square() * (1 - inside)).sum((2, 3, 4)) / energy
-        one, other = (patterns * inside).flatten(2)
-        return stray.mean(0), 1 - torch.nn.functional.cosine_similarity(one, other, dim=1)
-
     def slope(
         self,
         images: Float[Tensor, "twice_trials channels height width"],
@@ -86,7 +73,7 @@ class Trials:
         boundedness_weight: float,
         consistency_weight: float,
     ) -> Float[Tensor, "twice_trials channels height width"]:
-        """Return the slope along the images of the weighted sum of what `losses` returns."""
+        """Return the slope along the images of the weighted sum of both losses of all trials."""
         patterns, inside = self._patterns(images, errors)
         within = (patterns * inside).flatten(2)
         energy = patterns.flatten(2).square().sum(2)
