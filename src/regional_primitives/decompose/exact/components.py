@@ -44,17 +44,16 @@ class NoiseFloor:
 
     @staticmethod
     def between(mean: BySubset, one: BySubset, other: BySubset) -> NoiseFloor:
-        """Compare the components of two fits, and of their mean, all indexed by bitmask."""
+        """Compare the components of two fits, and of their mean."""
         order = orders((len(one) - 1).bit_length())
-
-        def by_order(norms: Tensor) -> tuple[Tensor, ...]:
-            return norms.split(torch.bincount(order).tolist())[1:]
-
-        together = order.argsort(stable=True)
-        strength, apart = mean.norm(dim=1)[together], (one - other).norm(dim=1)[together]
+        together, sizes = order.argsort(stable=True), torch.bincount(order).tolist()
+        strength, apart = (
+            norms[together].split(sizes)[1:]
+            for norms in (mean.norm(dim=1), (one - other).norm(dim=1))
+        )
         return NoiseFloor(
-            torch.stack([norms.square().mean().sqrt() for norms in by_order(strength)]),
-            torch.stack([norms.max() / 2**0.5 for norms in by_order(apart)]),
+            torch.stack([norms.square().mean().sqrt() for norms in strength]),
+            torch.stack([norms.max() / 2**0.5 for norms in apart]),
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -45,6 +46,11 @@ class Lattice:
 
     demands: Bool[Tensor, "demands patches"]
 
+    @cached_property
+    def orders(self) -> Int[Tensor, " demands"]:
+        """How many patches each asks for."""
+        return self.demands.sum(1)
+
     def batches(
         self, size: int, done: Bool[Tensor, " demands"], starts: int = 1
     ) -> list[Int[Tensor, " rows"]]:
@@ -52,11 +58,10 @@ class Lattice:
 
         A batch holds at most `size` demands, each counted as often as it is repeated.
         """
-        order = self.demands.sum(1)
         left = (~done).nonzero().flatten()
         batches = []
-        for count in order[left].unique().tolist():
-            rows = left[order[left] == count]
+        for count in self.orders[left].unique().tolist():
+            rows = left[self.orders[left] == count]
             batches += rows.split(max(1, size // self.repeats(rows[0], starts)))
         return batches
 
@@ -66,27 +71,10 @@ class Lattice:
         Errors of the few demands of one or two patches enter all larger ones, through their starts
         and through the components; those of the many others average out.
         """
-        order = self.demands.sum(1)
-        alike = int((order == order[row]).sum())
+        alike = int((self.orders == self.orders[row]).sum())
         return max(1, min(MOST_STARTS, -(-starts // alike)))
 
     def start(
-        self,
-        rows: Int[Tensor, " rows"],
-        units: Float[Tensor, "demands units"],
-        done: Bool[Tensor, " demands"],
-        baseline: Float[Tensor, "1 units"],
-        *,
-        warm: bool,
-    ) -> Float[Tensor, "rows units"]:
-        """Return where the demands start from: from their subsets if `warm`, or from f0."""
-        start = baseline.repeat(len(rows), 1)
-        if warm:
-            for i, row in enumerate(rows.tolist()):
-                start[i] = self._extrapolated(row, units, done, baseline[0])
-        return start
-
-    def _extrapolated(
         self,
         row: int,
         units: Float[Tensor, "demands units"],
@@ -97,12 +85,12 @@ class Lattice:
 
         Where some of them are not done, start from what is there.
         """
-        size = int(self.demands[row].sum())
+        size = int(self.orders[row])
         within = done & ~(self.demands & ~self.demands[row]).any(1)
-        orders = self.demands.sum(1)
-        nearest, next_ = ((within & (orders == size - less)).nonzero().flatten() for less in (1, 2))
-        if len(nearest) < size:
-            return units[nearest].mean(0) if len(nearest) else baseline
-        before = baseline if size == 2 else units[next_].mean(0)
-        complete = size == 2 or len(next_) == size * (size - 1) // 2
-        return 2 * units[nearest].mean(0) - before if complete else units[nearest].mean(0)
+        less = [(within & (self.orders == size - by)).nonzero().flatten() for by in (1, 2)]
+        if not len(less[0]):
+            return baseline
+        nearest = units[less[0]].mean(0)
+        if len(less[0]) < size or (size > 2 and len(less[1]) < size * (size - 1) // 2):
+            return nearest
+        return 2 * nearest - (baseline if size == 2 else units[less[1]].mean(0))

@@ -171,9 +171,11 @@ def find_minimal(
         units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
         evaluations.count += max(0, round(float(saved["evaluations"].sum())))
     # Small demands come first: larger ones start from what was found for their subsets.
-    lattice, baseline = Lattice(demands), subject.baseline_units.cpu()
+    lattice, baseline = Lattice(demands), subject.baseline_units[0].cpu()
     for rows in lattice.batches(batch, done, settings.starts):
-        start = lattice.start(rows, units, done, baseline, warm=settings.warm_start)
+        start = baseline.repeat(len(rows), 1)
+        if settings.warm_start:
+            start = torch.stack([lattice.start(r, units, done, baseline) for r in rows.tolist()])
         asked = demands[rows].to(subject.units.device)
         before = evaluations.count
         # Where few demands are of that size, begin from the mean end of several searches.

@@ -57,16 +57,11 @@ def minimise(
     lower: Float[Tensor, "1 units"] | None = None,
     upper: Float[Tensor, "1 units"] | None = None,
 ) -> Minimum:
-    """Minimise every problem from its start.
+    """Minimise every problem from its start, a row a problem.
 
-    Args:
-        evaluate: the objectives; called with the problems that are still running.
-        start: one point a problem.
-        length: the size of a natural step; residuals are gradients times it.
-        steps: most steps a problem.
-        tolerance: a problem is done when its residual is no larger.
-        lower: no unit goes below; None sets no bound.
-        upper: no unit goes above.
+    `evaluate` gives the objectives of those that are still running; `length` is that of a natural
+    step. A problem is done after `steps`, or when its residual, the gradient times that length, is
+    no larger than `tolerance`. No unit goes below `lower` or above `upper`.
     """
     box = _Box(lower, upper)
     state = _State.start(evaluate, box.clamp(start), box, length)
@@ -154,6 +149,7 @@ class _State:
 
     def direction(self) -> Float[Tensor, "running units"]:
         """Return −H·∇E by the two-loop recursion, with nothing where the box holds a unit."""
+        # Back through the pairs, scale, and forth again.
         q = self.projected.clone()
         weights = []
         for s, y, r in reversed(self.pairs):
@@ -164,6 +160,7 @@ class _State:
         for (s, y, r), weight in zip(self.pairs, reversed(weights), strict=True):
             q.add_((weight - r * (y * q).sum(1))[:, None] * s)
         q.masked_fill_((self.projected == 0) & (self.gradient != 0), 0.0)
+        # Where that leads uphill, or has just failed, go down the gradient itself.
         uphill = (self.projected * q).sum(1) <= 0
         steepest = uphill | self.failed
         first = _FIRST_STEP * self.length / self.projected.norm(dim=1).clamp_min(1e-30)
@@ -178,6 +175,7 @@ class _State:
         length = torch.ones_like(self.value)
         todo = torch.arange(len(self.rows), device=self.rows.device)
         for _ in range(_TRIES):
+            # Try a step; a problem whose value falls as far as its slope promises keeps it.
             tried = self.box.clamp(self.units[todo] + length[todo, None] * direction[todo])
             moved = ((tried - self.units[todo]) * self.gradient[todo]).sum(1)
             found, slope = evaluate(self.rows[todo], tried)
@@ -191,10 +189,10 @@ class _State:
             todo = todo[~good]
             if not len(todo):
                 break
+        # A problem that fails twice in a row is stuck.
         missed = torch.zeros_like(self.failed)
         missed[todo] = True
-        self.stuck = missed & self.failed
-        self.failed = missed
+        self.stuck, self.failed = missed & self.failed, missed
         self._remember(units - self.units, gradient - self.gradient)
         self.units, self.value, self.gradient = units, value, gradient
         self.projected = self.box.projected(units, gradient)

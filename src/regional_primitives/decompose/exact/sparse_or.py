@@ -43,13 +43,9 @@ def sparsest(
     tells it (the median over components of their root mean square, over √2 per order). So exact
     features are hardly shrunk, and noisy ones as much as they need.
 
-    Args:
-        departures: u(S) − f0, indexed by bitmask; that of ∅ is zero.
-        entry_price: λ in units of the noise.
-        group_price: γ in the same units.
-        steps: of ADMM.
-        smallest_strength: components weaker than this share of the strongest are dropped.
-        report: told of every step.
+    `departures` are u(S) − f0 by bitmask, that of ∅ zero; `entry_price` is λ and `group_price` γ in
+    units of the noise. Components weaker than the share `smallest_strength` of the strongest are
+    dropped; `report` is told of every step of ADMM.
     """
     n = (len(departures) - 1).bit_length()
     order = orders(n).to(departures)[:, None]
@@ -76,11 +72,13 @@ def _admm(
     aim = or_values(asked)  # A is symmetric
     sparse, dual = start, torch.zeros_like(asked)
     for step in range(1, steps + 1):
+        # One copy of Δ comes close to what is asked, the other is sparse; the dual ties them.
         close = ridge.solve(aim + tie * (sparse - dual), tie)
         dual += 1.6 * close - 0.6 * sparse  # over-relaxed by 1.6, as Boyd et al. recommend
         before, sparse = sparse, _shrunk(dual, entry / tie, group / tie)
         dual -= sparse
         report(step)
+        # Tie them closer where they are apart, looser where neither moves.
         if step % _BALANCE_EVERY == 0 and step <= 0.8 * steps:
             apart = float((close - sparse).norm() / close.norm().clamp_min(1e-30))
             moving = float((sparse - before).norm() / dual.norm().clamp_min(1e-30))
@@ -123,14 +121,9 @@ def fit_jointly(
 ) -> JointFit:
     """Fit the entries that are not zero so that the demands are generated best.
 
-    Args:
-        components: Δ_T by bitmask, as `sparsest` gives them.
-        gradient: maps bitmasks of demands and flat features to E_S and ∇E_S.
-        baseline: f0.
-        length: ‖f − f0‖.
-        steps: quasi-Newton steps; each takes every demand about once.
-        batch: demands whose features exist at once.
-        report: told of every evaluation of all demands.
+    `gradient` maps bitmasks of demands and flat features to E_S and ∇E_S, `length` is ‖f − f0‖.
+    Each quasi-Newton step takes every demand about once, `batch` features at a time; `report` is
+    told of every evaluation of all demands.
     """
     count = len(components)
     alive = components.any(1).nonzero().flatten()

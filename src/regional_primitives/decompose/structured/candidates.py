@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import accumulate, repeat
 from math import prod
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from regional_primitives.axes import Dictionary, Region
 from regional_primitives.generators.feature import FeatureShape, tensor_shapes
@@ -45,12 +46,9 @@ class Layout:
     @staticmethod
     def of(feature_shape: FeatureShape) -> list[Layout]:
         """Lay out every tensor of a feature."""
-        layouts: list[Layout] = []
-        start = 0
-        for shape in tensor_shapes(feature_shape):
-            layouts.append(Layout(shape, start))
-            start += prod(shape)
-        return layouts
+        shapes = tensor_shapes(feature_shape)
+        starts = accumulate(map(prod, shapes), initial=0)
+        return [Layout(shape, start) for shape, start in zip(shapes, starts, strict=False)]
 
     @property
     def channels_first(self) -> bool:
@@ -115,20 +113,17 @@ class Candidates:
 
         The dictionary of fields stays common to all.
         """
-        parts = []
-        for index, valid in zip(self.index.split(sites), self.valid.split(sites), strict=True):
-            slots = int(valid.sum(1).max())
-            parts.append(Candidates(self.fields, index[:, :slots], valid[:, :slots]))
-        return parts
+        parts = zip(self.index.split(sites), self.valid.split(sites), strict=True)
+        return [self._cut(index, valid, int(valid.sum(1).max())) for index, valid in parts]
+
+    def _cut(self, index: Tensor, valid: Tensor, slots: int) -> Candidates:
+        return Candidates(self.fields, index[:, :slots], valid[:, :slots])
 
     def alike(self, group_price: int) -> list[tuple[Int[Tensor, " some"], Candidates]]:
         """Group the sites by how many candidates they have, at the least price.
 
-        Args:
-            group_price: what one more group costs, in slots that stay empty.
-
-        Returns:
-            The sites of each group, and their candidates.
+        One more group costs `group_price` slots that stay empty. Returns the sites of each group,
+        and their candidates.
         """
         counts = self.valid.sum(1)
         sizes, sites = (found.tolist() for found in counts.unique(return_counts=True))
@@ -147,8 +142,7 @@ class Candidates:
         while end:
             fewest, most = sizes[first[end]], sizes[end - 1]
             places = ((counts >= fewest) & (counts <= most)).nonzero().flatten()
-            some = Candidates(self.fields, self.index[places, :most], self.valid[places, :most])
-            groups.append((places, some))
+            groups.append((places, self._cut(self.index[places], self.valid[places], most)))
             end = first[end]
         return groups
 
@@ -162,12 +156,9 @@ def candidate_fields(
 ) -> Candidates:
     """List the fields of each site: rectangles of a grid; on a label map, sets grown by influence.
 
-    Args:
-        regions: the patches.
-        influence: squared influence of each site on each patch.
-        threshold: a site reaches the patches that get at least this share of its influence.
-        most: no site gets more fields than this; those that hold most influence a patch win.
-        suggested: fields of any shape that a site gets besides, site by site.
+    Influence is squared. A site reaches the patches that get at least the share `threshold` of its
+    influence, and gets at `most` so many fields, those that hold most influence a patch, and what
+    is `suggested` for it besides.
     """
     share = (influence / influence.sum(0).clamp_min(torch.finfo(torch.float32).tiny)).T.cpu()
     reach = share >= threshold
@@ -175,8 +166,7 @@ def candidate_fields(
     dead = ~reach.any(1)
     reach[dead] = True
     known: dict[bytes, int] = {}
-    rows: list[Tensor] = []
-    lists: list[list[int]] = []
+    entries: list[Tensor] = []
     dictionary = regions.rectangles() if regions.is_grid else None
     neighbours = None if regions.is_grid else regions.neighbours()
     for site_reach, site_share, besides in zip(reach, share, suggested, strict=False):
@@ -191,22 +181,12 @@ def candidate_fields(
             fields = fields[score.topk(most).indices.sort().values]
         if besides is not None:
             fields = torch.cat([besides, fields]).unique(dim=0)
-        entries = []
-        for row in fields:
-            key = row.numpy().tobytes()
-            if key not in known:
-                known[key] = len(rows)
-                rows.append(row)
-            entries.append(known[key])
-        lists.append(entries)
-    slots = max(len(entries) for entries in lists)
-    index = torch.zeros(len(lists), slots, dtype=torch.long)
-    valid = torch.zeros(len(lists), slots, dtype=torch.bool)
-    for site, entries in enumerate(lists):
-        index[site, : len(entries)] = torch.tensor(entries)
-        valid[site, : len(entries)] = True
-    device = influence.device
-    return Candidates(torch.stack(rows).to(device), index.to(device), valid.to(device))
+        numbers = [known.setdefault(row.numpy().tobytes(), len(known)) for row in fields]
+        entries.append(torch.tensor(numbers))
+    rows = torch.frombuffer(bytearray(b"".join(known)), dtype=torch.bool).view(len(known), -1)
+    index = pad_sequence(entries, batch_first=True)
+    valid = pad_sequence([torch.ones_like(one, dtype=torch.bool) for one in entries], True)
+    return Candidates(*(tensor.to(influence.device) for tensor in (rows, index, valid)))
 
 
 def _grown(
@@ -260,11 +240,8 @@ def level_sets(
     """List the fields that most of the units' influence suggests, the empty one first.
 
     Each unit votes for the sets above its steepest falls, with its influence times the logarithm of
-    how steep the fall is. The empty field is that of units that no demand needs.
-
-    Args:
-        influence: squared influence of each unit of a site on each patch.
-        most: how many sets to list besides the empty one.
+    how steep the fall is. The empty field is that of units that no demand needs. At `most` so many
+    are listed besides it. Influence, of the units of one site, is squared.
     """
     influence = influence.cpu()
     patches = len(influence)
@@ -275,9 +252,7 @@ def level_sets(
     faint = torch.where(lower < _NOTHING, _LEAST, _FAINT)
     falls = (upper + faint) / (lower + faint)
     steepest = falls.topk(min(_FALLS, patches - 1), dim=0)
-    rank = torch.zeros_like(order).scatter_(
-        0, order, torch.arange(patches)[:, None].expand_as(order)
-    )
+    rank = order.argsort(dim=0)
     steep = steepest.values > _STEEP
     above = (rank <= steepest.indices[:, None]).transpose(1, 2)[steep]
     votes = (influence.sum(0) * steepest.values.log())[steep]

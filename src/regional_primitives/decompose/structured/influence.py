@@ -44,11 +44,10 @@ def measure_influence(
     }
     origin = f"{generator.digest}/{generator.layer}/{generator.device}/{probes}/{seed}"
     before = evaluations.count
-
-    def measure() -> Tensor:
-        return _measured(subject, evaluations, probes, seed, batch)
-
-    influence = _RECENT.get(f"{origin}/{tensors_digest(content)}", measure)
+    influence = _RECENT.get(
+        f"{origin}/{tensors_digest(content)}",
+        lambda: _measured(subject, evaluations, probes, seed, batch),
+    )
     evaluations.count = before + probes * errors.count
     return influence
 
@@ -58,15 +57,14 @@ def _measured(
 ) -> Float[Tensor, "patches units"]:
     count, device = subject.errors.count, subject.units.device
     influence = torch.zeros(count, subject.units.shape[1], device=device)
-    batch = min(batch, subject.generator.chunk)
     jobs = [(probe, patch) for probe in range(probes) for patch in range(count)]
-    for start in range(0, len(jobs), batch):
-        chunk = jobs[start : start + batch]
-        cotangents = torch.stack(
-            [_cotangent(subject, patch, stream(seed, "influence", p, patch)) for p, patch in chunk]
-        )
+    batch = min(batch, subject.generator.chunk)
+    for chunk in (jobs[start : start + batch] for start in range(0, len(jobs), batch)):
+        noise = [_noise_on(subject, i, stream(seed, "influence", p, i)) for p, i in chunk]
+        cotangents = torch.stack(noise)
+        along = torch.tensor([(probe + 0.5) / probes for probe, _ in chunk], device=device)
         gradient, _ = evaluations.gradient(
-            torch.lerp(subject.baseline_units, subject.units, _along(chunk, probes, subject)),
+            torch.lerp(subject.baseline_units, subject.units, along[:, None]),
             lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
         )
         squared = (gradient * subject.difference).square()
@@ -74,13 +72,8 @@ def _measured(
     return influence / probes
 
 
-def _along(chunk: list[tuple[int, int]], probes: int, subject: Subject) -> Float[Tensor, "batch 1"]:
-    """Return how far along the way from f0 to f each product is taken."""
-    places = [(probe + 0.5) / probes for probe, _ in chunk]
-    return torch.tensor(places, device=subject.units.device)[:, None]
-
-
-def _cotangent(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:
+def _noise_on(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:
+    """Draw v, standard normal on one patch and 0 elsewhere."""
     image = subject.image
     noise = torch.randn(image.shape, generator=rng).to(image)
     return noise * (subject.errors.labels == patch).view(image.shape[-2:])
