@@ -96,8 +96,8 @@ class PatchErrors:
         wrong = torch.linalg.vecdot(off, off, dim=1)
         inside = torch.linalg.vecdot(wrong.flatten(1), pixels.to(wrong).flatten(1))
         leak = wrong.sum((1, 2)) - inside
-        prices = 2 / inside_unit, 2 * outside_weight / leak_unit
-        price = torch.where(pixels, *(each[:, None, None] for each in prices))
+        at_inside, at_leak = 2 / inside_unit, 2 * outside_weight / leak_unit
+        price = torch.where(pixels, at_inside[:, None, None], at_leak[:, None, None])
         return off.mul_(price[:, None]), inside / inside_unit, leak / leak_unit
 
     def _astray(
