@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import regional_primitives as rp
 from regional_primitives.decompose.demands import draw_demands
 from regional_primitives.decompose.provenance import Provenance
-from regional_primitives.setfunctions import bitmask, membership, orders
+from regional_primitives.setfunctions import membership, orders
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "method.md"
@@ -34,6 +34,11 @@ def table(first_header: str) -> list[list[str]]:
     rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return [cells[0], *cells[2:]]
+
+
+def bitmask(patches) -> int:
+    """Bit i is patch i."""
+    return sum(1 << patch for patch in {int(patch) for patch in patches})
 
 
 def subset(cell: str) -> int:

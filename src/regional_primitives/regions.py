@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import torch
@@ -52,13 +53,10 @@ class Regions:
         """Tell whether both divide a picture into the same patches, in the same order."""
         if not isinstance(other, Regions):
             return NotImplemented
-        if self.labels is None or other.labels is None:
-            return (self.rows, self.columns, self.labels) == (
-                other.rows,
-                other.columns,
-                other.labels,
-            )
-        return torch.equal(self.labels, other.labels)
+        if self.labels is not None and other.labels is not None:
+            return torch.equal(self.labels, other.labels)
+        one, two = ((each.rows, each.columns, each.labels) for each in (self, other))
+        return one == two
 
     def __hash__(self) -> int:
         return hash((self.rows, self.columns, self.count))
@@ -160,11 +158,14 @@ class Regions:
     @property
     def count(self) -> int:
         """How many patches there are, n."""
-        if self.labels is not None:
-            return int(self.labels.max()) + 1
-        assert self.rows is not None
-        assert self.columns is not None
-        return self.rows * self.columns
+        return prod(self._cells) if self.labels is None else int(self.labels.max()) + 1
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        """Rows and columns of a grid."""
+        if self.rows is None or self.columns is None:
+            raise InputError("only a grid has rectangles; these patches are a label map")
+        return self.rows, self.columns
 
     @property
     def description(self) -> str:
@@ -187,16 +188,14 @@ class Regions:
                     f"the picture {height} × {width}"
                 )
             return self.labels.clone()
-        assert self.rows is not None
-        assert self.columns is not None
-        for name, cells, pixels in (("rows", self.rows, height), ("columns", self.columns, width)):
+        rows, columns = self._cells
+        for name, cells, pixels in (("rows", rows, height), ("columns", columns, width)):
             if cells > pixels:
                 raise InputError(
                     f"a grid of {cells} {name} needs as many pixels; the picture has {pixels}"
                 )
-        row = torch.arange(height) * self.rows // height
-        column = torch.arange(width) * self.columns // width
-        return row[:, None] * self.columns + column
+        row, column = torch.arange(height) * rows // height, torch.arange(width) * columns // width
+        return row[:, None] * columns + column
 
     @ordinary()
     def masks(self, height: int, width: int) -> Bool[Tensor, "patches height width"]:
@@ -230,12 +229,7 @@ class Regions:
         refuse_too_large(
             f"which of {n:,} patches touch", 2 * n * n, "divide the picture into fewer"
         )
-        if self.labels is None:
-            assert self.rows is not None
-            assert self.columns is not None
-            labels = torch.arange(n).view(self.rows, self.columns)
-        else:
-            labels = self.labels
+        labels = torch.arange(n).view(self._cells) if self.labels is None else self.labels
         adjacent = torch.zeros(n, n, dtype=torch.bool)
         for a, b in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
             touching = (a != b) & (a >= 0) & (b >= 0)
@@ -258,11 +252,11 @@ class Regions:
         Raises:
             InputError: so it is; told before anything is allocated.
         """
-        if self.rows is not None and self.columns is not None:
-            sides = [side * (side + 1) // 2 for side in (self.rows, self.columns)]
+        if self.is_grid:
+            down, across = (side * (side + 1) // 2 for side in self._cells)
             refuse_too_large(
                 f"all rectangles of a {self.description}, and what is picked of them,",
-                3 * sides[0] * sides[1] * self.count,
+                3 * down * across * self.count,
                 "take a coarser grid",
             )
 
@@ -280,9 +274,8 @@ class Regions:
     @property
     def _sides(self) -> tuple[Bool[Tensor, "down rows"], Bool[Tensor, "across columns"]]:
         """All intervals of rows and of columns; a rectangle is one of each."""
-        if self.rows is None or self.columns is None:
-            raise InputError("only a grid has rectangles; these patches are a label map")
-        return _intervals(self.rows), _intervals(self.columns)
+        rows, columns = self._cells
+        return _intervals(rows), _intervals(columns)
 
     @ordinary()
     def foreground(self, mask: Mask, coverage: float = 0.5) -> tuple[int, ...]:

@@ -1,7 +1,5 @@
 """Set functions over patches: subsets as bitmasks, and the AND and OR Harsanyi transforms."""
 
-from __future__ import annotations
-
 from regional_primitives.setfunctions.moebius import (
     and_harsanyi,
     and_values,
@@ -9,25 +7,15 @@ from regional_primitives.setfunctions.moebius import (
     or_values,
 )
 from regional_primitives.setfunctions.ridge import OrRidge
-from regional_primitives.setfunctions.subsets import (
-    MAX_DENSE_PATCHES,
-    bitmask,
-    bitmasks,
-    membership,
-    orders,
-    patches_of,
-)
+from regional_primitives.setfunctions.subsets import MAX_DENSE_PATCHES, membership, orders
 
 __all__ = [
     "MAX_DENSE_PATCHES",
     "OrRidge",
     "and_harsanyi",
     "and_values",
-    "bitmask",
-    "bitmasks",
     "membership",
     "or_harsanyi",
     "or_values",
     "orders",
-    "patches_of",
 ]
