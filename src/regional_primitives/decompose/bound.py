@@ -69,16 +69,8 @@ def optimal_features(
     Steps are relative to f − f0, unit by unit if gated, else to its root mean square. Costs `steps`
     evaluations a demand.
 
-    Args:
-        decomposition: of the picture.
-        evaluations: of the generator at its picture; counts what is spent.
-        demands: S, one a row.
-        prices: of the objective.
-        start: flat features to start from.
-        gated: whether units stay within the prices' box.
-        steps: of the descent.
-        stage: what progress calls it.
-        progress: told of every step.
+    `evaluations` are of the generator at its picture, `start` are flat features; `gated` keeps units
+    within the prices' box.
     """
     generator = evaluations.generator
     device = generator.device

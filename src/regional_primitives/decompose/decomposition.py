@@ -262,8 +262,7 @@ class Decomposition(RichResult):
     def minimal_feature(self, demand: Demand) -> Feature:
         """Return u(S) = f0 + Σ {Δf_k : A_k ∩ S ≠ ∅}, with a batch axis even for one demand.
 
-        Args:
-            demand: bool [n] or [B, n], or the indices of the patches in S.
+        A demand is bool [n] or [B, n], or the indices of the patches in S.
 
         Raises:
             InputError: a demand of another shape, or a patch that does not exist.

@@ -6,6 +6,7 @@ with one probability drawn uniformly a demand. Our definition; the paper enumera
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -35,10 +36,8 @@ def draw_demands(
         f"{count:,} demands of {regions.count:,} patches", count * regions.count, "ask for fewer"
     )
     neighbours = None if regions.is_grid else regions.neighbours()
-    rows = [
-        _draw(regions, neighbours, stream(seed, purpose, i)) for i in range(start, start + count)
-    ]
-    return torch.stack(rows)
+    streams = (stream(seed, purpose, i) for i in range(start, start + count))
+    return torch.stack([_draw(regions, neighbours, rng) for rng in streams])
 
 
 def held_out_demands(
@@ -46,21 +45,17 @@ def held_out_demands(
 ) -> Bool[Tensor, "count patches"]:
     """Draw the demands that scores are measured on; no fit ever sees this stream.
 
-    Args:
-        regions: the patches.
-        count: how many demands.
-        seed: of the stream.
-        within: keep of every demand these patches alone; demands that miss them are left out.
+    Of every demand only the patches `within` are kept; demands that miss them are left out.
     """
     if within is None or len(within) == regions.count:
         return draw_demands(regions, count, seed, "held-out demands")
     inside = regions.demand(within)
     found = torch.zeros(0, regions.count, dtype=torch.bool)
-    start = 0
-    while len(found) < count:
+    for start in itertools.count(0, count):
         drawn = draw_demands(regions, count, seed, "held-out demands", start=start) & inside
         found = torch.cat([found, drawn[drawn.any(1)]])
-        start += count
+        if len(found) >= count:
+            break
     return found[:count]
 
 
