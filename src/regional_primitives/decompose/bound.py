@@ -69,8 +69,8 @@ def optimal_features(
     Steps are relative to f − f0, unit by unit if gated, else to its root mean square. Costs `steps`
     evaluations a demand.
 
-    `evaluations` are of the generator at its picture, `start` are flat features; `gated` keeps units
-    within the prices' box.
+    `evaluations` are of the generator at its picture; it starts from flat features, and `gated`
+    keeps units within the prices' box.
     """
     generator = evaluations.generator
     device = generator.device

@@ -63,8 +63,8 @@ _Start = Literal["as given", "complement", "freed"]
 def and_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
     """Return the AND interactions I(T) = Σ_{L⊆T} (−1)^{|T|−|L|} v(L) of a set function.
 
-    `values` are v(S), float32 or float64, [2**n, ...] indexed by bitmask; so is what is returned, of
-    their shape, dtype and device.
+    `values` are v(S), float32 or float64, [2**n, ...] indexed by bitmask. The result is
+    indexed alike, of the same shape, dtype and device.
 
     Raises:
         InputError: not a tensor, not float32 or float64, or its length is not a power of two.
@@ -75,8 +75,8 @@ def and_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subs
 def and_values(interactions: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
     """Return the set function v(S) = Σ_{T⊆S} I(T) of AND interactions; inverts `and_harsanyi`.
 
-    `interactions` are I(T), float32 or float64, [2**n, ...] indexed by bitmask; so is what is returned, of
-    their shape, dtype and device.
+    `interactions` are I(T), float32 or float64, [2**n, ...] indexed by bitmask. The result is
+    indexed alike, of the same shape, dtype and device.
 
     Raises:
         InputError: not a tensor, not float32 or float64, or its length is not a power of two.
@@ -90,8 +90,8 @@ def or_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subse
     Applied to minimal features u(S), these are the feature components Δf_T of arXiv 2410.04421,
     and I(∅) is the baseline feature. The module's text says in words why the signs alternate.
 
-    `values` are v(S), float32 or float64, [2**n, ...] indexed by bitmask; so is what is returned, of
-    their shape, dtype and device.
+    `values` are v(S), float32 or float64, [2**n, ...] indexed by bitmask. The result is
+    indexed alike, of the same shape, dtype and device.
 
     Raises:
         InputError: not a tensor, not float32 or float64, or its length is not a power of two.
@@ -102,8 +102,8 @@ def or_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subse
 def or_values(interactions: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
     """Return the set function v(S) = I(∅) + Σ_{T∩S≠∅} I(T); inverts `or_harsanyi`.
 
-    `interactions` are I(T), float32 or float64, [2**n, ...] indexed by bitmask; so is what is returned, of
-    their shape, dtype and device.
+    `interactions` are I(T), float32 or float64, [2**n, ...] indexed by bitmask. The result is
+    indexed alike, of the same shape, dtype and device.
 
     Raises:
         InputError: not a tensor, not float32 or float64, or its length is not a power of two.
