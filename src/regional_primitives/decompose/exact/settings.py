@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from regional_primitives.decompose.purpose import BY_PURPOSE, GENERATING, Purpose, decide
 from regional_primitives.errors import InputError
@@ -28,6 +28,12 @@ _PURPOSES: dict[str, dict[str, Any]] = {
 }
 """What each purpose sets where nothing else is said."""
 
+_LEAST = {
+    **dict.fromkeys(("steps", "stages", "starts", "batch", "memory_mib"), 1),
+    **dict.fromkeys(("sparse_steps", "searches"), 1),
+    **dict.fromkeys(("joint_steps", "baseline_count"), 0),
+}
+"""The least that whole numbers may be."""
 _FALL = 0.25
 """What is left of the price of the departure from one stage to the next."""
 
@@ -77,15 +83,10 @@ class Minimal:
     seed: int = 0
     """Random stream of starts away from the usual one."""
 
-    _least: ClassVar[Mapping[str, int | float]] = {}
-    """The least values of what a subclass adds."""
-
     def __post_init__(self) -> None:
         decide(self, self.purpose, _PURPOSES)
         object.__setattr__(self, "patches", _patches(self.patches))
-        least = {"steps": 1, "stages": 1, "starts": 1}
-        least |= {"batch": 1, "memory_mib": 1, "baseline_count": 0}
-        check_settings(self, {**least, **self._least})
+        check_settings(self, _LEAST)
         for name in ("cost_weight", "tolerance"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0")
@@ -150,18 +151,8 @@ class Exact(Minimal):
     """Independent searches for the minimal features, whose mean a fit takes: the noise floor falls
     (by 40 % with four, on one face), and evaluations grow with it."""
 
-    _least: ClassVar[Mapping[str, int | float]] = {
-        "sparse_steps": 1,
-        "joint_steps": 0,
-        "searches": 1,
-    }
-
     def independent(self, fits: int = 1) -> Exact:
-        """Return the settings of another fit, none of whose demands starts where these start.
-
-        Args:
-            fits: how many fits stand between.
-        """
+        """Return the settings of the fit so many later; no demand starts where one starts here."""
         return replace(self, seed=self.seed + fits * self.searches)
 
     def __post_init__(self) -> None:
