@@ -23,8 +23,6 @@ from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf
 from regional_primitives.runtime.numbers import whole
 
-__all__ = ["Adaptation", "DiffusionSampler", "adapt"]
-
 _SUPPORTED = (
     "supported are an AutoencoderKL or AutoencoderTiny, a pair (UNet2DModel, scheduler), and "
     "pipelines of these two alone, such as DDPMPipeline, DDIMPipeline and ConsistencyModelPipeline"

@@ -19,9 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from regional_primitives.errors import GeneratorError
-
-__all__ = ["frozen_twin", "uncompiled", "untouched"]
+from regional_primitives.errors import GeneratorError, first_line
 
 
 def uncompiled(module: Any) -> Any:
@@ -57,7 +55,7 @@ def frozen_twin(module: nn.Module) -> nn.Module:
         raise
     except Exception as error:
         raise GeneratorError(
-            f"{type(module).__name__} cannot be copied: {_first_line(error)}"
+            f"{type(module).__name__} cannot be copied: {first_line(error)}"
         ) from error
     for part in twin.modules():
         # Not eval(), which a network may have overridden to do something else.
@@ -281,8 +279,3 @@ def _refusal(name: str) -> GeneratorError:
         "a layer or a hook calls refers to it in a way that cannot be followed; let it refer to "
         "the module that it is given"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -15,32 +15,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regional_primitives.errors import InputError, RegionalPrimitivesError, StorageError
-from regional_primitives.generators.zoo.photographs import PIXELS_PER_CELL, draw_crop, require_size
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.photographs import (
+    PIXELS_PER_CELL,
+    draw_crop,
+    read_photograph,
+    require_size,
+)
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
-__all__ = [
-    "DEFAULT_LAYER",
-    "HOW_TO_GET",
-    "LATENT_CHANNELS",
-    "LAYERS",
-    "PhotoDecoder",
-    "PhotoEncoder",
-    "encode_photograph",
-    "find_weights",
-    "latent_sampler",
-    "load_photos",
-]
-
 LATENT_CHANNELS = 32
-LAYERS = ("5", "10", "15", "17")
-"""64 channels at 1/8, 1/4, 1/2 and all of the picture's side: the last block of each resolution.
-
-At the picture's own it is what goes into its one block; behind that, one convolution is left, and
-components of a linear network add up whatever they are.
-"""
-DEFAULT_LAYER = "10"
 # The commit is named, so that the files cannot change behind the link.
-HOW_TO_GET = (
+_HOW_TO_GET = (
     'curl -fL --create-dirs -o "taef2/#1" "https://raw.githubusercontent.com/madebyollin/taesd/'
     '5cccb12dc72074a4be35680c3b108548a7c69978/{taef2_decoder.pth,taef2_encoder.pth}"'
 )
@@ -179,8 +165,8 @@ def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder
     for folder in folders(weights, _COLLECTION):
         pair = _pair(folder)
         if pair:
-            decoder = filled(PhotoDecoder, pair[0], HOW_TO_GET)
-            return decoder, filled(PhotoEncoder, pair[1], HOW_TO_GET)
+            decoder = filled(PhotoDecoder, pair[0], _HOW_TO_GET)
+            return decoder, filled(PhotoEncoder, pair[1], _HOW_TO_GET)
     raise _why_not(weights)
 
 
@@ -204,6 +190,33 @@ def _why_not(given: Path | None) -> RegionalPrimitivesError:
             missing = next(half for half, path in halves.items() if path is None)
             return StorageError(
                 f"{folder} holds {present[0]}, but taef2_{missing}.pth (or .safetensors) is "
-                f"missing; get both: {HOW_TO_GET}"
+                f"missing; get both: {_HOW_TO_GET}"
             )
-    return not_found("photos", given, _COLLECTION, HOW_TO_GET)
+    return not_found("photos", given, _COLLECTION, _HOW_TO_GET)
+
+
+def _load(weights: Path | None, size: int) -> Loaded:
+    decoder, encoder = load_photos(weights)
+
+    def latents_of(path: Path) -> Tensor:
+        return encode_photograph(encoder, read_photograph(path, size))
+
+    return Loaded(decoder, latent_sampler(encoder, size), latents_of)
+
+
+ENTRY = ZooEntry(
+    name="photos",
+    family="tiny autoencoder of FLUX.2 (TAEF2)",
+    sizes=(64, 128, 256),
+    licence="MIT",
+    # 64 channels at 1/8, 1/4, 1/2 and all of the picture's side: the last block of each resolution.
+    # At the picture's own it is what goes into its one block; behind that, one convolution is left,
+    # and components of a linear network add up whatever they are.
+    layers=("5", "10", "15", "17"),
+    default_layer="10",
+    image_range=(0.0, 1.0),
+    load=_load,
+    installed=lambda: find_weights() is not None,
+    how_to_get=_HOW_TO_GET,
+    baseline_count=1024,
+)

@@ -9,7 +9,6 @@ only asked which of them belong to the normalisations, because it does not name 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,46 +17,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, MissingExtraError, StorageError
-from regional_primitives.runtime.storage import file_digest
+from regional_primitives.errors import MissingExtraError
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.weights import in_package, published
 
 if TYPE_CHECKING:
     from onnx import GraphProto
 
-__all__ = [
-    "DEFAULT_LAYER",
-    "HOW_TO_GET",
-    "IMAGE_RANGE",
-    "LAYERS",
-    "PICTURE_SIDE",
-    "TerrainNetwork",
-    "find_weights",
-    "load_terrain",
-    "sample_latents",
-]
-
 PICTURE_SIDE = 128
-LAYERS = (
-    "output_blocks.3",  # 128 × 8²
-    "output_blocks.4",  # 128 × 16²
-    "output_blocks.9",  # 96 × 32²
-    "output_blocks.14",  # 64 × 64²
-    "output_blocks.19",  # 32 × 128², and so are all that follow
-    "output_blocks.20",
-    "output_blocks.21",
-    "output_blocks.22",
-    "output_blocks.23",
-    "output_blocks.24",
-)
-"""Cut points worth using. Around each flow the embedding, the encoder's skips and c_skip·x."""
-# With another picture's feature here and all that flows around the cut as it was, the image changes
-# by 27 % of the difference between two pictures at .4, 62 % here, 97 % at .14 (rms, 6 pictures).
-DEFAULT_LAYER = "output_blocks.9"
-# The network clips to this; −1 is the ground, 1 the highest terrain of its training, 22.17 m. Of 64
-# pictures 0.03 % of the pixels are at −1 and none at 1; the percentiles 1, 50 and 99 are −0.83,
-# −0.20 and 0.32, the highest pixel is 0.83.
-IMAGE_RANGE = (-1.0, 1.0)
-HOW_TO_GET = (
+_HOW_TO_GET = (
     "pip install --no-deps --ignore-requires-python adaptive-terrain-diffusion==0.4.2"
     ' && pip install "regional_primitives[terrain]"'
 )
@@ -258,28 +226,18 @@ def sample_latents(count: int, rng: torch.Generator) -> dict[str, Tensor]:
 
 
 def find_weights() -> Path | None:
-    """Locate the installed weights without importing the package that carries them."""
-    spec = importlib.util.find_spec("terrain_diffusion")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "weights" / "terrain_consistency_unet_difficulty100.onnx"
-        if path.is_file():
-            return path
-    return None
+    """Locate the installed weights."""
+    file = "weights/terrain_consistency_unet_difficulty100.onnx"
+    return in_package("terrain_diffusion", file)
 
 
 def load_terrain(weights: Path | None = None) -> TerrainNetwork:
-    """Build the network with its trained weights.
+    """Build the network with its trained weights; raises what `published` raises.
 
     Raises:
-        GeneratorError: the weights are not installed.
-        StorageError: the file is not the published one.
         MissingExtraError: the package `onnx`, which reads the file, is not installed.
     """
-    path = weights or find_weights()
-    if path is None:
-        raise GeneratorError(f"the weights of 'terrain' are not installed; get them: {HOW_TO_GET}")
-    if file_digest(path) != _SHA256:
-        raise StorageError(f"{path} is not the published file; get it anew: {HOW_TO_GET}")
+    path = published(weights or find_weights(), "terrain", _SHA256, _HOW_TO_GET)
     network = TerrainNetwork()
     network.load_state_dict(_read_state(path, network))
     return network.eval()
@@ -322,3 +280,26 @@ def _scales_and_shifts(graph: GraphProto) -> Iterator[tuple[str, str]]:
             multiply = reader[reshape.output[0]]
             add = reader[multiply.output[0]]
             yield multiply.input[1], add.input[1]
+
+
+ENTRY = ZooEntry(
+    name="terrain",
+    family="one-step consistency U-Net (ADM)",
+    sizes=(PICTURE_SIDE,),
+    licence="MIT",
+    # 128 × 8², 128 × 16², 96 × 32², 64 × 64², 32 × 128², and so are all that follow. Around each
+    # flow the embedding, the encoder's skips and c_skip·x.
+    layers=tuple(f"output_blocks.{i}" for i in (3, 4, 9, 14, 19, 20, 21, 22, 23, 24)),
+    # With another picture's feature here and all that flows around the cut as it was, the image
+    # changes by 27 % of the difference between two pictures at .4, 62 % here, 97 % at .14 (rms, 6
+    # pictures).
+    default_layer="output_blocks.9",
+    # The network clips to this; −1 is the ground, 1 the highest terrain of its training, 22.17 m.
+    # Of 64 pictures 0.03 % of the pixels are at −1 and none at 1; the percentiles 1, 50 and 99 are
+    # −0.83, −0.20 and 0.32, the highest pixel is 0.83.
+    image_range=(-1.0, 1.0),
+    load=lambda weights, _: Loaded(load_terrain(weights), sample_latents),
+    installed=lambda: find_weights() is not None,
+    how_to_get=_HOW_TO_GET,
+    baseline_count=128,  # half a minute of its half of the network
+)
