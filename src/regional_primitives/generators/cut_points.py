@@ -15,7 +15,8 @@ from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, items, repeated
-from regional_primitives.generators.layout import BatchAxis, UnrecordableError
+from regional_primitives.generators.layers import Layer
+from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, of_image, refuse_no_image
 from regional_primitives.generators.recorded.dependence import behind
 from regional_primitives.generators.recorded.recording import Operation, Recording, record
@@ -119,8 +120,8 @@ def _cut_points(
         two.returned, three.returned, strict=False
     ):
         real = [i for i in numbers if two.values[i].is_floating_point()]
-        shape = _shape(two, numbers, three, others)
-        if not real or shape is None:
+        shape = _shape((two, numbers), (three, others))
+        if shape is None:
             continue
         kept, flows_past = behind(two, operations, real, done)
         if not kept:
@@ -139,22 +140,14 @@ def _cut_points(
 
 
 def _shape(
-    two: Recording, numbers: list[int], three: Recording, others: list[int]
+    two: Recording, mine: list[int], three: Recording, others: list[int]
 ) -> FeatureShape | None:
-    """Return the feature's shape, None where some tensor has no batch axis."""
-    if len(numbers) != len(others):
+    """Return the feature's shape, None where it has none: no numbers, or no batch axis."""
+    given, again = (
+        [run.values[i] for i in numbers if run.values[i].is_floating_point()]
+        for run, numbers in ((two, mine), (three, others))
+    )
+    try:
+        return Parts.between([given], [again], [Layer("")]).shape if given else None
+    except (GeneratorError, ValueError):  # other values for another batch size
         return None
-    shapes = []
-    for tensor, other in zip(
-        (two.values[i] for i in numbers), (three.values[i] for i in others), strict=True
-    ):
-        if not tensor.is_floating_point():
-            continue
-        try:
-            axis = BatchAxis.between(tensor.shape, other.shape)
-        except UnrecordableError:
-            return None
-        if axis is None:
-            return None
-        shapes.append(tuple(axis.items_first(tensor).shape[1:]))
-    return shapes[0] if len(shapes) == 1 else tuple(shapes)
