@@ -139,13 +139,11 @@ def _cut_points(
     return list(found.values())
 
 
-def _shape(
-    two: Recording, mine: list[int], three: Recording, others: list[int]
-) -> FeatureShape | None:
-    """Return the feature's shape, None where it has none: no numbers, or no batch axis."""
+def _shape(*runs: tuple[Recording, list[int]]) -> FeatureShape | None:
+    """Return the feature's shape, None where it has none: no real numbers, or no batch axis."""
     given, again = (
         [run.values[i] for i in numbers if run.values[i].is_floating_point()]
-        for run, numbers in ((two, mine), (three, others))
+        for run, numbers in runs
     )
     try:
         return Parts.between([given], [again], [Layer("")]).shape if given else None

@@ -120,7 +120,8 @@ def adapt(subject: Any, steps: int | None = None) -> Adaptation | None:
     if isinstance(subject, (tuple, list)):
         if len(subject) != 2:
             raise InputError(f"a {_kind(subject)} of {len(subject)} cannot be cut; {_SUPPORTED}")
-        return _of_sampler(DiffusionSampler(*subject, steps), _kind(subject[0]))
+        unet, scheduler = subject
+        return _of_sampler(DiffusionSampler(unet, scheduler, steps), _kind(unet))
     if steps is not None:
         raise InputError(
             "steps= is for samplers: a pair (UNet2DModel, scheduler) or a pipeline of diffusers, "

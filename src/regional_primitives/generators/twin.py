@@ -157,11 +157,11 @@ class _Rebound:
             owner = self.held(value.__self__)
             return value if owner is value.__self__ else MethodType(value.__func__, owner)
         given = (value.func, *value.args, *value.keywords.values())
-        held = tuple(map(self.held, given))
-        if _same(held, given):
+        run, *held = map(self.held, given)
+        if _same((run, *held), given):
             return value
-        count = 1 + len(value.args)
-        return partial(*held[:count], **dict(zip(value.keywords, held[count:], strict=True)))
+        count = len(value.args)
+        return partial(run, *held[:count], **dict(zip(value.keywords, held[count:], strict=True)))
 
     def _function(self, function: FunctionType) -> FunctionType:
         cells, defaults = function.__closure__ or (), function.__defaults__ or ()

@@ -110,11 +110,7 @@ class PhotoEncoder(nn.Sequential):
 def encode_photograph(
     encoder: PhotoEncoder, picture: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch 32 height//8 width//8"]:
-    """Turn pictures into latents, one by one, so that no item depends on its company.
-
-    Raises:
-        InputError: no pictures in [0, 1], or sides that are no multiple of 8.
-    """
+    """Turn pictures in [0, 1] into latents, one by one, so that none depends on its company."""
     if picture.ndim != 4 or picture.shape[1] != 3 or not picture.numel():
         raise InputError(f"pictures are [batch, 3, height, width], not {list(picture.shape)}")
     if picture.shape[2] % PIXELS_PER_CELL or picture.shape[3] % PIXELS_PER_CELL:
@@ -132,15 +128,10 @@ def encode_photograph(
 
 
 def latent_sampler(encoder: PhotoEncoder, size: int) -> Callable[[int, torch.Generator], Tensor]:
-    """Make what draws latents: those of random crops, `size` pixels a side, of real photographs.
-
-    Raises:
-        InputError: a size that is not a multiple of 8 from 32 to 512.
-    """
+    """Make what draws latents: those of random crops, `size` pixels a side, of real photographs."""
     require_size(size)
 
     def sample_latents(count: int, rng: torch.Generator) -> Tensor:
-        """Draw crops of the photographs that scikit-image carries, and encode them."""
         return torch.cat([encode_photograph(encoder, draw_crop(rng, size)) for _ in range(count)])
 
     return sample_latents
@@ -155,13 +146,7 @@ def find_weights(given: Path | None = None) -> Path | None:
 
 
 def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder]:
-    """Build decoder and encoder with their trained weights, in float32.
-
-    Raises:
-        InputError: `weights` is a file.
-        GeneratorError: the weights are not there (the message has the command that gets them).
-        StorageError: one of the two files is missing, corrupt, or not TAEF2's.
-    """
+    """Build decoder and encoder with their trained weights, in float32."""
     for folder in folders(weights, _COLLECTION):
         pair = _pair(folder)
         if pair:

@@ -97,12 +97,7 @@ def find_weights(name: str, given: Path | None = None) -> Path | None:
 
 
 def load_vae(name: str, weights: Path | None = None) -> VaeDecoder:
-    """Build the decoder `name` with its trained weights, in float32.
-
-    Raises:
-        GeneratorError: the weights are not there (the message has the command that gets them).
-        StorageError: the file is corrupt, or not that of such a decoder, or by its name another's.
-    """
+    """Build the decoder `name` with its trained weights, in float32."""
     vae = VAES[name]
     path = find_weights(name, weights)
     if path is None:
