@@ -135,7 +135,7 @@ class _Recorder(TorchFunctionMode):
         self.place: list[str] = []
         """The submodules being run, outermost first."""
         self.inside = False
-        """Whether a Function is being applied, which is one operation."""
+        """Whether a function is being called, which is one operation whatever it calls."""
 
     def number(self, tensor: Tensor) -> int:
         """Return a tensor's number; a new one where it has none."""
@@ -161,22 +161,29 @@ class _Recorder(TorchFunctionMode):
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """Call the function and write it down."""
-        kwargs = kwargs or {}
-        if self.inside:
-            return func(*args, **kwargs)
-        return self._written(func, func, args, kwargs)
+        return self._call(func, args, kwargs or {})
 
-    def _written(
-        self, func: Any, call: Callable[..., Any], args: Any, kwargs: dict[str, Any]
-    ) -> Any:
-        """Write down `func`, which `call` calls."""
+    def applied(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Apply an autograd Function and write it down."""
+        if func.__self__ is CheckpointFunction and not self.inside:
+            run, _, *given = args  # a way to save memory, whose gradient is ordinary
+            return run(*given)
+        return self._call(func, args, kwargs)
+
+    def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function and write it down as one operation, whatever it calls itself."""
         name = getattr(func, "__name__", "")
-        if name == "requires_grad_":  # no calculation, and replayed it would break the gradient
+        # `requires_grad_` is no calculation, and replayed it would break the gradient.
+        if self.inside or name == "requires_grad_":
             return func(*args, **kwargs)
         (arguments, keywords), inputs = self._numbered((tuple(args), kwargs))
         before = self._versions(inputs)
         began = time.perf_counter()
-        output = call(*args, **kwargs)
+        self.inside = True
+        try:
+            output = func(*args, **kwargs)
+        finally:
+            self.inside = False
         seconds = time.perf_counter() - began
         result, outputs = self._numbered(output)
         after = self._versions(inputs)
@@ -195,23 +202,6 @@ class _Recorder(TorchFunctionMode):
 
     def _versions(self, numbers: Iterable[int]) -> dict[int, int]:
         return {number: version_of(self.recording.values[number]) for number in numbers}
-
-    def applied(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Apply an autograd Function and write it down as one operation."""
-
-        def whole(*args: Any, **kwargs: Any) -> Any:
-            self.inside = True
-            try:
-                return func(*args, **kwargs)
-            finally:
-                self.inside = False
-
-        if self.inside:
-            return func(*args, **kwargs)
-        if func.__self__ is CheckpointFunction:  # a way to save memory, whose gradient is ordinary
-            run, _, *given = args
-            return run(*given)
-        return self._written(func, whole, args, kwargs)
 
 
 def version_of(tensor: Tensor) -> int:
