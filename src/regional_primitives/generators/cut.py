@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from regional_primitives.errors import GeneratorError, ImageRangeWarning, InputError
 from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
-from regional_primitives.generators.feature import Feature
+from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import (
     Latents,
@@ -225,8 +225,7 @@ def _finite_feature(baseline: Feature) -> Feature:
             raise InputError(f"baseline is a tensor of real numbers, not {kind}")
         if not bool(tensor.isfinite().all()):
             raise InputError("baseline holds NaN or infinite values")
-    cleaned = tuple(tensor.detach().float().clone() for tensor in tensors)
-    return cleaned[0] if isinstance(baseline, Tensor) else cleaned
+    return map_feature(lambda tensor: tensor.detach().float().clone(), baseline)
 
 
 _BRIGHTER_THAN_WHITE = 1.5

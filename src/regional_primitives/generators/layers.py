@@ -54,12 +54,7 @@ def joined(layers: Sequence[Layer]) -> str:
 
 
 def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer, ...]:
-    """Find the layers that `names` means: one name, several, or several joined by plus signs.
-
-    Raises:
-        InputError: no name at all, or the same layer twice.
-        GeneratorError: a name that is no submodule's.
-    """
+    """Find the layers that `names` means: one name, several, or several joined by plus signs."""
     given: list[Any] = list(names) if isinstance(names, (list, tuple)) else [names]
     if not given or not all(isinstance(name, str) and name for name in given):
         raise InputError(f"give a layer's name, such as 'main.5', or several, not {names!r}")

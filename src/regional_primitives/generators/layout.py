@@ -142,11 +142,7 @@ class Parts:
         return grouped
 
     def settled(self, network: Network, layers: Sequence[Layer], latents: Latents) -> Parts:
-        """Find out whether items with several entries each are outermost, on two unlike pictures.
-
-        Raises:
-            GeneratorError: an item is in neither layout what it is alone.
-        """
+        """Tell on two unlike pictures whether items with several entries each are outermost."""
         if all(axis.multiple == 1 for axis in self.axes):
             return self
         other = map_latents(lambda part: 0.5 * part if part.is_floating_point() else part, latents)

@@ -76,12 +76,7 @@ class Network:
         return next((tensor.device for tensor in weights), torch.device("cpu"))
 
     def run(self, latents: Latents) -> Images:
-        """Run the whole network; gradients are followed if the caller's context does.
-
-        Raises:
-            InputError: latents that the network rejects.
-            GeneratorError: no image in what the network returns.
-        """
+        """Run the whole network; gradients are followed if the caller's context does."""
         latents = map_latents(lambda part: part.to(self.device), latents)
         positional, named = arguments(latents)
         count = batch_size(latents)
@@ -107,12 +102,7 @@ class Network:
 
     @torch.no_grad()
     def head(self, latents: Latents, layers: Sequence[Layer]) -> list[list[Tensor]]:
-        """Run up to the layers and return each one's tensors, as the layer gives them.
-
-        Raises:
-            InputError: latents that the network rejects.
-            GeneratorError: a layer that is not called, or gives no tensor of real numbers.
-        """
+        """Run up to the layers and return each one's tensors, as the layer gives them."""
         self.learn_draws(latents)
         missing = set(range(len(layers)))
         taken: list[list[Tensor]] = [[] for _ in layers]
@@ -194,11 +184,7 @@ def of_image(image: Any) -> ImageOf:
 
 
 def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
-    """Find the image in what a network returns.
-
-    Without `image_of`, a tensor is the image; of several outputs it is the only one that is shaped
-    like one.
-    """
+    """Find the image in what a network returns: itself, or the only output shaped like one."""
     if callable(image_of):
         image = image_of(output)
     elif image_of is not None:

@@ -31,9 +31,6 @@ def frozen_twin(module: nn.Module) -> nn.Module:
     """Copy a network's structure and buffers, not its weights: the twin shares their storage.
 
     The twin is in eval mode and its weights take no gradient.
-
-    Raises:
-        GeneratorError: the network cannot be copied, or its weights are not finite numbers.
     """
     _refuse_broken(module)
     shared: dict[int, Any] = {}
@@ -241,9 +238,6 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
     It is stopped before that module runs where it is called as modules are; what it has written
     into the user's buffers is set back.
-
-    Raises:
-        GeneratorError: so it is; the message names the module.
     """
     names = {id(part): name or type(part).__name__ for name, part in module.named_modules()}
     before = [(name, value, value.detach().clone()) for name, value in module.named_buffers()]

@@ -12,9 +12,8 @@ def behind(
 ) -> tuple[set[int], tuple[str, ...]]:
     """Find what lies behind values that are given by operation number `start`.
 
-    Returns:
-        Places of the operations that depend on `sources` and that the image needs, and the
-        submodules from which something of the picture flows past `sources` into them.
+    These are the places of the operations that depend on `sources` and that the image needs, and
+    the submodules from which something of the picture flows past `sources` into them.
     """
     features = set(sources)
     places, _ = dependents(recording, operations, features, start)
@@ -39,13 +38,10 @@ def origin(recording: Recording, number: int) -> str:
 def dependents(
     recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int = 0
 ) -> tuple[set[int], set[int]]:
-    """Find the operations, from number `start`, that depend on `sources`.
+    """Find the operations, from number `start`, that depend on `sources`, and what they rewrite.
 
-    What is written into by one of them depends too, with all that shares its memory, and has to be
-    made anew in every run: its makers are in the result, though they may not depend on `sources`.
-
-    Returns:
-        Places of operations, and the storages that are written into.
+    A storage that is written into by one of them depends too, with all that shares it, and has to
+    be made anew in every run: its makers are among them, though they may not depend on `sources`.
     """
     rewritten: set[int] = set()
     sources = set(sources)

@@ -80,10 +80,6 @@ def tail_program(
 
     With `inner`, side inputs with several entries an item have their items innermost. With
     `follow_all`, gradients are followed also where the network does not.
-
-    Raises:
-        UnrecordableError: the runs differ in more than the batch, or the tail's path depends on
-            the feature's numbers.
     """
     operations = unified(two, three)
     features = [number for layer in two.features for number in layer]

@@ -54,7 +54,7 @@ def find_weights() -> Path | None:
 
 
 def load_faces(weights: Path | None = None) -> FaceNetwork:
-    """Build the network with its trained weights; raises what `published` raises."""
+    """Build the network with its trained weights."""
     path = published(weights or find_weights(), "faces", _SHA256, ENTRY.how_to_get)
     network = FaceNetwork()
     state = torch.load(path, map_location="cpu", weights_only=True)["netG_state_dict"]

@@ -35,8 +35,6 @@ _WIDTH = 64
 _BLOCKS = 3
 """Residual blocks a resolution; the picture's own has one."""
 _COLLECTION = "taef2"
-_HALVES = ("decoder", "encoder")
-_SUFFIXES = (".safetensors", ".pth")
 
 
 class _Clamp(nn.Module):
@@ -59,13 +57,8 @@ class _Block(nn.Module):
                 nn.ReLU(),
                 nn.Conv2d(4 * _WIDTH, _WIDTH, 1, bias=False),
             )
-        self.conv = nn.Sequential(
-            _conv(_WIDTH, _WIDTH),
-            nn.ReLU(),
-            _conv(_WIDTH, _WIDTH),
-            nn.ReLU(),
-            _conv(_WIDTH, _WIDTH),
-        )
+        first, second, third = (_conv(_WIDTH, _WIDTH) for _ in range(3))
+        self.conv = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
         self.fuse = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,10 +71,6 @@ def _conv(incoming: int, outgoing: int, *, stride: int = 1, bias: bool = True) -
     return nn.Conv2d(incoming, outgoing, 3, stride, padding=1, bias=bias)
 
 
-def _blocks(*, pools: bool = False) -> list[nn.Module]:
-    return [_Block(pools=pools) for _ in range(_BLOCKS)]
-
-
 class PhotoDecoder(nn.Sequential):
     """A latent [B, 32, H/8, W/8] becomes a picture [B, 3, H, W], layer after layer.
 
@@ -91,7 +80,7 @@ class PhotoDecoder(nn.Sequential):
     def __init__(self) -> None:
         layers: list[nn.Module] = [_Clamp(), _conv(LATENT_CHANNELS, _WIDTH), nn.ReLU()]
         for pools in (True, False, False):
-            layers += _blocks(pools=pools)
+            layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
             layers += [nn.Upsample(scale_factor=2), _conv(_WIDTH, _WIDTH, bias=False)]
         super().__init__(*layers, _Block(), _conv(_WIDTH, 3))
 
@@ -102,7 +91,8 @@ class PhotoEncoder(nn.Sequential):
     def __init__(self) -> None:
         layers: list[nn.Module] = [_conv(3, _WIDTH), _Block()]
         for pools in (False, False, True):
-            layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False), *_blocks(pools=pools)]
+            layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False)]
+            layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
         super().__init__(*layers, _conv(_WIDTH, LATENT_CHANNELS))
 
 
@@ -142,26 +132,24 @@ def find_weights(given: Path | None = None) -> Path | None:
 
     `zoo/weights.py` tells where that is; in each place, they lie directly or under `taef2`.
     """
-    return next((folder for folder in folders(given, _COLLECTION) if _pair(folder)), None)
+    return next((one for one in folders(given, _COLLECTION) if all(_halves(one).values())), None)
 
 
 def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder]:
     """Build decoder and encoder with their trained weights, in float32."""
-    for folder in folders(weights, _COLLECTION):
-        pair = _pair(folder)
-        if pair:
-            decoder = filled(PhotoDecoder, pair[0], _HOW_TO_GET)
-            return decoder, filled(PhotoEncoder, pair[1], _HOW_TO_GET)
-    raise _why_not(weights)
+    folder = find_weights(weights)
+    decoder, encoder = _halves(folder).values() if folder else (None, None)
+    if decoder is None or encoder is None:
+        raise _why_not(weights)
+    return filled(PhotoDecoder, decoder, _HOW_TO_GET), filled(PhotoEncoder, encoder, _HOW_TO_GET)
 
 
-def _file(folder: Path, half: str) -> Path | None:
-    return first_file(folder / f"taef2_{half}{suffix}" for suffix in _SUFFIXES)
-
-
-def _pair(folder: Path) -> tuple[Path, Path] | None:
-    decoder, encoder = (_file(folder, half) for half in _HALVES)
-    return (decoder, encoder) if decoder and encoder else None
+def _halves(folder: Path) -> dict[str, Path | None]:
+    """Locate the file of each half."""
+    return {
+        half: first_file(folder / f"taef2_{half}{suffix}" for suffix in (".safetensors", ".pth"))
+        for half in ("decoder", "encoder")
+    }
 
 
 def _why_not(given: Path | None) -> RegionalPrimitivesError:
@@ -169,7 +157,7 @@ def _why_not(given: Path | None) -> RegionalPrimitivesError:
     if given is not None and given.expanduser().is_file():
         return InputError(f"weights is the folder that holds both files, not the file {given}")
     for folder in folders(given, _COLLECTION):
-        halves = {half: _file(folder, half) for half in _HALVES}
+        halves = _halves(folder)
         present = [path.name for path in halves.values() if path is not None]
         if present:
             missing = next(half for half, path in halves.items() if path is None)

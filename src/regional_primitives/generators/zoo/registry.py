@@ -93,11 +93,7 @@ class _Options:
 
 
 def load_recorded(name: str, layer: str, options: Mapping[str, Any]) -> Generator:
-    """Load the generator that a run has on record; raises what `load_generator` raises.
-
-    Raises:
-        InputError: options that it does not take.
-    """
+    """Load the generator that a run has on record; refuse options that it does not take."""
     try:
         asked = vars(typed(dict(options), _Options))
     except ValueError as error:

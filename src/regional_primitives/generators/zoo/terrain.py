@@ -220,11 +220,7 @@ def find_weights() -> Path | None:
 
 
 def load_terrain(weights: Path | None = None) -> TerrainNetwork:
-    """Build the network with its trained weights; raises what `published` raises.
-
-    Raises:
-        MissingExtraError: the package `onnx`, which reads the file, is not installed.
-    """
+    """Build the network with its trained weights."""
     path = published(weights or find_weights(), "terrain", _SHA256, _HOW_TO_GET)
     network = TerrainNetwork()
     network.load_state_dict(_read_state(path, network))

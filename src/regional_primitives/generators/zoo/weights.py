@@ -30,12 +30,7 @@ def in_package(package: str, file: str) -> Path | None:
 
 
 def published(path: Path | None, name: str, sha256: str, how_to_get: str) -> Path:
-    """Return the file that was published for generator `name`.
-
-    Raises:
-        GeneratorError: the weights are not installed.
-        StorageError: the file is not the published one.
-    """
+    """Return the file of generator `name`; refuse one that is not there, or not as published."""
     if path is None:
         raise GeneratorError(f"the weights of {name!r} are not installed; get them: {how_to_get}")
     if file_digest(path) != sha256:
@@ -77,14 +72,8 @@ def filled(
 ) -> _Network:
     """Build a network around a file's tensors, in float32 and without drawing weights first.
 
-    Args:
-        make: builds the network.
-        path: safetensors, or what `torch.save` made of a state dict; no code in it is run.
-        how_to_get: the command that gets the file, for messages.
-        prefix: if names in the file begin so, only those count, without it.
-
-    Raises:
-        StorageError: the file is missing, corrupt, or not this network's.
+    The file is safetensors, or what `torch.save` made of a state dict; no code in it is run. If
+    names in it begin with `prefix`, only those count, without it.
     """
     with torch.device("meta"):
         network = make()
