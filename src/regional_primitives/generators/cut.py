@@ -18,13 +18,7 @@ from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import (
-    Latents,
-    batch_size,
-    copied,
-    items,
-    same_latents,
-)
+from regional_primitives.generators.latents import Latents, batch_size, copied, items, same_latents
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, held, of_image
 from regional_primitives.generators.precision import full_precision, relative_gap, tolerance

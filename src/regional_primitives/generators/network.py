@@ -25,13 +25,7 @@ from regional_primitives.generators.latents import (
     items,
     map_latents,
 )
-from regional_primitives.generators.layers import (
-    Layer,
-    leaves,
-    refuse_unmet,
-    tapped,
-    with_leaves,
-)
+from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
 from regional_primitives.generators.noise import FrozenNoise, RandomState
 from regional_primitives.runtime.modes import Turn
 from regional_primitives.runtime.numbers import whole
