@@ -8,7 +8,6 @@ and no others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -85,28 +84,6 @@ def planted_fields() -> Fields:
 def sample_latents(count: int, rng: torch.Generator) -> Tensor:
     """Draw latents from a standard normal distribution."""
     return torch.randn(count, LATENT_SIZE, generator=rng)
-
-
-@dataclass(frozen=True)
-class PlantedTruth:
-    """The components that a decomposition of one picture of `planted` must find."""
-
-    action_fields: Fields
-    components: Float[Tensor, "components units"]
-
-    @property
-    def strengths(self) -> Float[Tensor, " components"]:
-        """‖Δf_k‖ of each planted component."""
-        return self.components.norm(dim=1)
-
-
-def planted_truth(
-    feature: Float[Tensor, "1 units"], baseline: Float[Tensor, "1 units"]
-) -> PlantedTruth:
-    """Split f − f0 into the planted components."""
-    owner = torch.arange(LATENT_SIZE) // UNITS_PER_COMPONENT
-    mine = owner == torch.arange(len(_FIELDS))[:, None]
-    return PlantedTruth(planted_fields(), mine * (feature - baseline))
 
 
 def _load(weights: Path | None, size: int) -> Loaded:
