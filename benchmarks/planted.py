@@ -10,9 +10,9 @@ import argparse
 
 import record
 import torch
+from planting import Planted, planted_networks
 
 import regional_primitives as rp
-from regional_primitives.generators.zoo.planting import Planted, planted_networks
 from regional_primitives.scores.recovery import Recovery, recovery, within
 
 ROUTES = ("generate", "isolate", "exact")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import regional_primitives as rp
 from regional_primitives.generators import ZOO
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.tail import relative_gap
+from regional_primitives.generators.precision import relative_gap
 
 ROUNDS = 40
 

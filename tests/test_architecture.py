@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators.zoo.toy import planted_truth
+from regional_primitives.generators.feature import units_as
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "regional_primitives"
@@ -82,8 +82,8 @@ def test_nothing_is_unpickled_as_code():
 def test_annotations_are_checked_in_the_tests():
     with pytest.raises(jaxtyping.TypeCheckError, match="pixel_mask"):
         rp.Regions.grid(2, 2).pixel_mask(torch.ones(1, 4, dtype=torch.bool), 8, 8)
-    with pytest.raises(jaxtyping.TypeCheckError, match="planted_truth"):
-        planted_truth(torch.zeros(1, 60), torch.zeros(60, dtype=torch.int))
+    with pytest.raises(jaxtyping.TypeCheckError, match="units_as"):
+        units_as(torch.zeros(1, 60, dtype=torch.int), (60,))
 
 
 def test_annotations_are_not_checked_where_bad_input_is_tested(unchecked):

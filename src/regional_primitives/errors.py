@@ -51,3 +51,8 @@ class ImageRangeWarning(UserWarning):
 
 class WholeRunWarning(UserWarning):
     """A network could not be recorded, so that every change runs all of it."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another library says, or of what kind its error is."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

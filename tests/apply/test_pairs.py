@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from planted_truth import planted_truth
 from regional_primitives.apply.pairs import RULES, held_share
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.generators.zoo.toy import UNITS_PER_COMPONENT, planted_truth
+from regional_primitives.generators.zoo.toy import UNITS_PER_COMPONENT
 
 
 def exactly(result):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from planted_truth import planted_truth
 from regional_primitives.decompose.exact import NoiseFloor, fit_exact
 from regional_primitives.decompose.exact.sparse_or import sparsest
 from regional_primitives.decompose.subject import prepare
 from regional_primitives.errors import InputError
-from regional_primitives.generators.zoo.toy import planted_truth
 from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.setfunctions import membership, or_values, orders
 

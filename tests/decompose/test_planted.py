@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from planting import planted_networks
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import single_patches
 from regional_primitives.decompose.structured import preset
 from regional_primitives.decompose.structured.candidates import level_sets
-from regional_primitives.generators.zoo.planting import planted_networks
 from regional_primitives.scores.recovery import recovery, within
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # thousands of small steps

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators.zoo.toy import planted_truth
+from planted_truth import planted_truth
 
 # Exactness goes before leak and cost here, since the planted fields overlap and so must leak.
 EXACT = rp.Structured(

@@ -18,8 +18,7 @@ from torch.overrides import TorchFunctionMode
 import regional_primitives as rp
 from regional_primitives.errors import WholeRunWarning
 from regional_primitives.generators import generator as generator_module
-from regional_primitives.generators import recording
-from regional_primitives.generators.tail import RecordedTail
+from regional_primitives.generators.recorded import RecordedTail, recording
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning"),

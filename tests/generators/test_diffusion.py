@@ -16,7 +16,7 @@ from regional_primitives.errors import WholeRunWarning
 from regional_primitives.generators.diffusion import DiffusionSampler, adapt
 from regional_primitives.generators.feature import as_units, tensors_of
 from regional_primitives.generators.noise import FrozenNoise
-from regional_primitives.generators.tail import RecordedTail
+from regional_primitives.generators.recorded import RecordedTail
 
 try:
     import diffusers

@@ -12,8 +12,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import regional_primitives as rp
-from regional_primitives.generators.gradients import vector_jacobian
-from regional_primitives.generators.tail import RecordedTail, WholeRunTail
+from regional_primitives.generators.recorded import RecordedTail
+from regional_primitives.generators.tail import WholeRunTail, vector_jacobian
 
 
 def _function(forward, backward):

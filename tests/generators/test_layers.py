@@ -8,8 +8,8 @@ from networks import Around, in_place, sequential
 from torch import nn
 
 import regional_primitives as rp
-from regional_primitives.generators.layers import Layer, joined, parse_layers, tapped
-from regional_primitives.generators.network import Network, refuse_unmet
+from regional_primitives.generators.layers import Layer, joined, parse_layers, refuse_unmet, tapped
+from regional_primitives.generators.network import Network
 
 
 class Many(nn.Module):

@@ -10,7 +10,7 @@ from regional_primitives.decompose.subject import prepare
 from regional_primitives.generators.generator import _memory_budget
 from regional_primitives.generators.network import Network
 from regional_primitives.generators.precision import full_precision
-from regional_primitives.generators.tail import RecordedTail
+from regional_primitives.generators.recorded import RecordedTail
 
 CUDNN, MATMUL = torch.backends.cudnn, torch.backends.cuda.matmul
 NEWER = (CUDNN.conv, CUDNN.rnn, MATMUL) if hasattr(CUDNN, "conv") else ()

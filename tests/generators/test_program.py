@@ -18,12 +18,13 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 import regional_primitives as rp
 from regional_primitives.errors import WholeRunWarning
-from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.layers import parse_layers
+from regional_primitives.generators.layout import BatchAxis, UnrecordableError
 from regional_primitives.generators.network import Network, find_image
-from regional_primitives.generators.program import tail_program
-from regional_primitives.generators.recording import record
-from regional_primitives.generators.tail import RecordedTail, WholeRunTail, tail_of
+from regional_primitives.generators.recorded import RecordedTail, tail_of
+from regional_primitives.generators.recorded.program import tail_program
+from regional_primitives.generators.recorded.recording import record
+from regional_primitives.generators.tail import WholeRunTail
 from regional_primitives.generators.twin import frozen_twin
 
 pytestmark = pytest.mark.filterwarnings("error::regional_primitives.errors.WholeRunWarning")
@@ -179,7 +180,6 @@ def test_program_holds_what_lies_behind_and_the_image_needs():
     lines = program.source.strip().split("\n")
     assert len(lines) == 3 + program.operations  # with the head, the feature's name, the return
     assert program.sides == ()
-    assert program.axes == (BatchAxis(0, 1),)
     assert not program.writes_into_feature
     assert not program.reads_latents
     values = {id(value) for value in program.run.__globals__.values()}

@@ -18,7 +18,8 @@ from torch import nn
 
 import regional_primitives as rp
 from regional_primitives.errors import WholeRunWarning
-from regional_primitives.generators.tail import RecordedTail, WholeRunTail
+from regional_primitives.generators.recorded import RecordedTail
+from regional_primitives.generators.tail import WholeRunTail
 
 pytestmark = pytest.mark.filterwarnings("error::regional_primitives.errors.WholeRunWarning")
 

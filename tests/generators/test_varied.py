@@ -10,7 +10,7 @@ from varied import CASES
 
 import regional_primitives as rp
 from regional_primitives.generators.feature import as_units, tensors_of, units_as
-from regional_primitives.generators.tail import RecordedTail
+from regional_primitives.generators.recorded import RecordedTail
 
 ALL = [(name, layer) for name, case in CASES.items() for layer in case.layers]
 NAMES = [f"{name}-{layer}" for name, layer in ALL]

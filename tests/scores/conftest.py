@@ -21,7 +21,7 @@ def truth(planted, result):
 
     import torch
 
-    from regional_primitives.generators.zoo.toy import planted_truth
+    from planted_truth import planted_truth
 
     planted_components = planted_truth(result.feature, result.baseline)
     field_of, unit_of = planted_components.components.nonzero(as_tuple=True)

@@ -3,7 +3,8 @@
 from regional_primitives.generators.baseline import baseline_feature
 from regional_primitives.generators.cut import cut
 from regional_primitives.generators.cut_points import CutPoint, layers
-from regional_primitives.generators.generator import Generator, Latents
+from regional_primitives.generators.generator import Generator
+from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.zoo import ZOO, ZooEntry, load_generator, load_recorded
 
 __all__ = [

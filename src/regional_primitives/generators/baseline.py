@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.feature import (
     Feature,
     FeatureShape,
+    feature_of,
+    map_feature,
     tensor_shapes,
     tensors_of,
+    unit_count,
 )
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
+from regional_primitives.generators.latents import Latents, batch_size, items, parts
 from regional_primitives.runtime.cache import cached_tensors
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.storage import tensors_digest
-
-__all__ = ["baseline_feature", "fit_baseline"]
 
 _BATCH = 256
 _BYTES = 64 * 2**20
@@ -47,26 +47,16 @@ def baseline_feature(
     shape = generator.feature_shape
     if generator.baseline is not None:
         return _on(generator, fit_baseline(generator.baseline, shape))
-    batch = min(_batch(shape), generator.chunk)
+    batch = min(max(1, min(_BATCH, _BYTES // (8 * max(1, unit_count(shape))))), generator.chunk)
     if generator.baseline_latents is not None:
         latents, size = generator.baseline_latents, batch_size(generator.baseline_latents)
-        chunks = (
-            map_latents(lambda part, at=at: part[at : at + batch], latents)  # type: ignore[misc]
-            for at in range(0, size, batch)
-        )
+        chunks = (items(latents, at, at + batch) for at in range(0, size, batch))
         return _mean(generator, chunks, size, progress)
     first = next(generator.stream_latents(min(count, 16), seed, "baseline", 16))
-    made = dict(enumerate(tensors_of(generator.head(first))))
+    made = enumerate(tensors_of(generator.head(first)))
     # Two heads that give the same features for 16 latents, bit by bit, are the same head.
-    key = "/".join(
-        (
-            generator.digest,
-            tensors_digest(parts(first)),
-            tensors_digest({str(i): tensor for i, tensor in made.items()}),
-            str(count),
-            str(seed),
-        )
-    )
+    given, gives = (tensors_digest(x) for x in (parts(first), {str(i): part for i, part in made}))
+    key = f"{generator.digest}/{given}/{gives}/{count}/{seed}"
 
     def compute() -> dict[str, Tensor]:
         drawn = generator.stream_latents(count, seed, "baseline", batch)
@@ -75,8 +65,7 @@ def baseline_feature(
 
     shapes = {f"baseline.{i}": (1, *one) for i, one in enumerate(tensor_shapes(shape))}
     found = cached_tensors("baseline", key, shapes, compute)
-    tensors = tuple(found[name] for name in shapes)
-    return _on(generator, tensors[0] if len(tensors) == 1 else tensors)
+    return _on(generator, feature_of(found[name] for name in shapes))
 
 
 def _mean(
@@ -84,26 +73,20 @@ def _mean(
 ) -> Feature:
     totals: list[Tensor] = []
     done = 0
-    single = True
     for latents in chunks:
-        feature = generator.head(latents)
-        single = isinstance(feature, Tensor)
-        sums = [tensor.double().sum(0, keepdim=True) for tensor in tensors_of(feature)]
+        tensors = tensors_of(generator.head(latents))
+        sums = [tensor.double().sum(0, keepdim=True) for tensor in tensors]
         totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
         done += batch_size(latents)
         progress("baseline", done, count)
-    means = tuple((total / count).float() for total in totals)
+    means = [(total / count).float() for total in totals]
     if not all(bool(mean.isfinite().all()) for mean in means):
         raise GeneratorError("the baseline feature is not finite")
-    return means[0] if single else means
+    return feature_of(means)
 
 
 def fit_baseline(baseline: Feature | None, shape: FeatureShape) -> Feature:
-    """Give a user's baseline its batch axis.
-
-    Raises:
-        InputError: it has another shape than the feature.
-    """
+    """Give a user's baseline its batch axis; raises InputError if it has another shape."""
     shapes = tensor_shapes(shape)
     tensors = () if baseline is None else tensors_of(baseline)
     fits = len(tensors) == len(shapes) and all(
@@ -113,15 +96,8 @@ def fit_baseline(baseline: Feature | None, shape: FeatureShape) -> Feature:
         found = ", ".join(str(list(tensor.shape)) for tensor in tensors)
         expected = ", ".join(str([1, *one]) for one in shapes)
         raise InputError(f"baseline has shape {found}; expected {expected}")
-    fitted = tuple(tensor.reshape(1, *one) for tensor, one in zip(tensors, shapes, strict=True))
-    return fitted[0] if len(fitted) == 1 else fitted
-
-
-def _batch(shape: FeatureShape) -> int:
-    units = sum(max(1, torch.Size(one).numel()) for one in tensor_shapes(shape))
-    return max(1, min(_BATCH, _BYTES // (8 * units)))
+    return feature_of(tensor.reshape(1, *one) for tensor, one in zip(tensors, shapes, strict=True))
 
 
 def _on(generator: Generator, feature: Feature) -> Feature:
-    moved = tuple(tensor.float().to(generator.device) for tensor in tensors_of(feature))
-    return moved[0] if isinstance(feature, Tensor) else moved
+    return map_feature(lambda tensor: tensor.float().to(generator.device), feature)

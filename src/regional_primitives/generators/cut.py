@@ -16,26 +16,19 @@ from torch.utils import _pytree as pytree
 from regional_primitives.errors import GeneratorError, ImageRangeWarning, InputError
 from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import Adaptation, adapt
-from regional_primitives.generators.feature import Feature
+from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import (
-    Latents,
-    batch_size,
-    copied,
-    map_latents,
-    same_latents,
-)
+from regional_primitives.generators.latents import Latents, batch_size, copied, items, same_latents
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, held, of_image
-from regional_primitives.generators.precision import full_precision
+from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
+from regional_primitives.generators.recorded import RecordedTail
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
 from regional_primitives.runtime.eight_bit import black_and_white
 from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.runtime.storage import tensors_digest
-
-__all__ = ["cut", "fixed_arguments"]
 
 
 @ordinary()
@@ -120,7 +113,7 @@ def cut(
     if hold not in (None, "normalisation"):
         raise InputError(f"hold is 'normalisation' or None, not {hold!r}")
     fixed = fixed_arguments(fixed)
-    uncut = Generator(
+    generator = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
         network=Network(twin, fixed, image, noise_seed, call),
@@ -132,30 +125,37 @@ def cut(
         baseline_count=baseline_count,
         options={} if hold is None else {"hold": hold},
     )
-    examples = _examples(uncut)
+    examples = _examples(generator)
     if not examples:
-        return uncut
+        return generator
     with untouched(module):
-        return _tried(uncut, examples)
+        return _tried(generator, examples)
 
 
-def _tried(uncut: Generator, examples: list[Latents]) -> Generator:
+def _tried(generator: Generator, examples: list[Latents]) -> Generator:
     """Try the network on examples, and find out whether one tail serves every picture."""
     for latents in examples:
-        uncut.verify_network(map_latents(lambda part: part[:1], latents))
-    _warn_of_another_range(uncut, examples[0])
-    first, last = (
-        map_latents(lambda part, at=at: part[at : at + 1], examples[0])  # type: ignore[misc]
-        for at in (0, batch_size(examples[0]) - 1)
-    )
-    bound = uncut.at(first)
+        generator.verify_network(items(latents, 0, 1))
+    _warn_of_another_range(generator, examples[0])
+    count = batch_size(examples[0])
+    bound = generator.at(items(examples[0], 0, 1))
     if bound.baseline is not None:
-        fitted = fit_baseline(bound.baseline, bound.feature_shape)
-        bound = replace(bound, baseline=fitted)
-    generator = bound.for_every_picture(last)
-    if generator.picture is None:
-        return generator
-    return replace(generator, picture=None, behind=None)
+        bound = replace(bound, baseline=fit_baseline(bound.baseline, bound.feature_shape))
+    if _serves(bound, items(examples[0], count - 1, count)):
+        return replace(bound, picture=None)
+    return replace(bound, picture=None, behind=None)
+
+
+@full_precision()
+def _serves(bound: Generator, other: Latents) -> bool:
+    """Tell whether the tail of one picture serves another, since nothing flows past the cut."""
+    if not isinstance(bound.behind, RecordedTail) or bound.behind.program.reads_latents:
+        return False
+    if bound.side_inputs:
+        return False
+    with torch.no_grad():
+        gap = relative_gap(bound.tail(bound.head(other)), bound.image(other))
+    return gap <= tolerance(bound.behind.parts.dtypes)
 
 
 def _refuse_no_sampler(sample_latents: Any) -> None:
@@ -183,7 +183,7 @@ def _examples(generator: Generator) -> list[Latents]:
     if generator.baseline_latents is not None:
         if batch_size(generator.baseline_latents) < 1:
             raise InputError("baseline_latents is empty")
-        examples.append(map_latents(lambda part: part[:2], generator.baseline_latents))
+        examples.append(items(generator.baseline_latents, 0, 2))
     return examples
 
 
@@ -194,22 +194,20 @@ def _digest(module: nn.Module, fixed: Mapping[str, Any], noise_seed: int) -> str
     if not fixed and noise_seed == 0:
         return digest
     leaves, structure = pytree.tree_flatten(dict(sorted(fixed.items())))
-    told = [
-        tensors_digest({"": leaf}) if isinstance(leaf, Tensor) else _told(leaf) for leaf in leaves
-    ]
-    text = f"{digest}/{told}/{structure}/{noise_seed}"
+    text = f"{digest}/{list(map(_told, leaves))}/{structure}/{noise_seed}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _told(value: Any) -> str:
     """Name a value alike in every process."""
+    if isinstance(value, Tensor):
+        return tensors_digest({"": value})
     text = repr(value)
     if " at 0x" not in text:
         return text
     kind = value if callable(value) else type(value)
-    return (
-        f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', type(value).__name__)}"
-    )
+    name = getattr(kind, "__qualname__", type(value).__name__)
+    return f"{getattr(kind, '__module__', '')}.{name}"
 
 
 def _finite_feature(baseline: Feature) -> Feature:
@@ -221,8 +219,7 @@ def _finite_feature(baseline: Feature) -> Feature:
             raise InputError(f"baseline is a tensor of real numbers, not {kind}")
         if not bool(tensor.isfinite().all()):
             raise InputError("baseline holds NaN or infinite values")
-    cleaned = tuple(tensor.detach().float().clone() for tensor in tensors)
-    return cleaned[0] if isinstance(baseline, Tensor) else cleaned
+    return map_feature(lambda tensor: tensor.detach().float().clone(), baseline)
 
 
 _BRIGHTER_THAN_WHITE = 1.5
@@ -253,11 +250,7 @@ def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
 
 
 def fixed_arguments(fixed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a caller's keyword arguments of the network as copies of its own.
-
-    Raises:
-        InputError: no dictionary of names.
-    """
+    """Return a caller's keyword arguments of the network as copies; refuse what is no such."""
     if fixed is None:
         return {}
     of_kind(fixed, Mapping, "fixed is a dictionary of the network's keyword arguments")

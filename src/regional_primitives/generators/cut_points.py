@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
-from regional_primitives.generators.batch import BatchAxis, UnrecordableError
 from regional_primitives.generators.cut import fixed_arguments
-from regional_primitives.generators.dependence import behind
 from regional_primitives.generators.diffusion import Adaptation, adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, map_latents
+from regional_primitives.generators.latents import Latents, batch_size, items, repeated
+from regional_primitives.generators.layers import Layer
+from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, of_image, refuse_no_image
-from regional_primitives.generators.recording import Operation, Recording, record
-from regional_primitives.generators.tail import repeated
+from regional_primitives.generators.recorded.dependence import behind
+from regional_primitives.generators.recorded.recording import Operation, Recording, record
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
-
-__all__ = ["CutPoint", "layers"]
 
 _TIMED = 3
 """Runs of which each operation's median time counts."""
@@ -89,13 +87,12 @@ def layers(
         raise InputError("pass example=, the latents of one picture")
     if batch_size(example) < 1:
         raise InputError("the example is empty")
-    latents = map_latents(lambda part: part[:1], example)
+    latents = items(example, 0, 1)
     with untouched(own):
         refuse_no_image(whole.run(latents).detach(), 1)
     runs = [record(whole, repeated(latents, 2)) for _ in range(_TIMED)]
     three = record(whole, repeated(latents, 3))
-    operations = _timed(runs)
-    return _cut_points(whole.module, runs[0], operations, three)
+    return _cut_points(whole.module, runs[0], _timed(runs), three)
 
 
 def _timed(runs: Sequence[Recording]) -> list[Operation]:
@@ -113,47 +110,42 @@ def _cut_points(
 ) -> list[CutPoint]:
     calls = {name: call for name, call, _, _ in two.returned}  # the last call counts them
     parameters = {id(weight): weight.numel() for weight in module.parameters()}
-    whole = sum(operation.seconds for operation in operations) or 1.0
+
+    def seconds(places: Iterable[int]) -> float:
+        return sum(operations[place].seconds for place in places)
+
+    whole = seconds(range(len(operations))) or 1.0
     found: dict[tuple[Any, ...], CutPoint] = {}
     for (name, call, numbers, done), (_, _, others, _) in zip(
         two.returned, three.returned, strict=False
     ):
         real = [i for i in numbers if two.values[i].is_floating_point()]
-        shape = _shape(two, numbers, three, others)
-        if not real or shape is None:
+        shape = _shape((two, numbers), (three, others))
+        if shape is None:
             continue
         kept, flows_past = behind(two, operations, real, done)
         if not kept:
             continue
         used = {id(two.values[i]) for place in kept for i in operations[place].inputs}
-        point = CutPoint(
+        # A container comes after its last layer and takes its place.
+        found[(done, *real)] = CutPoint(
             name=name if calls[name] == 1 else f"{name}#{call}",
             feature_shape=shape,
             parameters_behind=sum(parameters[key] for key in used if key in parameters),
             operations_behind=len(kept),
-            time_share=sum(operations[place].seconds for place in kept) / whole,
+            time_share=seconds(kept) / whole,
             flows_past=flows_past,
         )
-        found[(done, *real)] = point  # a container comes after its last layer and takes its place
     return list(found.values())
 
 
-def _shape(
-    two: Recording, numbers: list[int], three: Recording, others: list[int]
-) -> FeatureShape | None:
-    """Return the feature's shape, None where some tensor has no batch axis."""
-    shapes = []
-    if len(numbers) != len(others):
+def _shape(*runs: tuple[Recording, list[int]]) -> FeatureShape | None:
+    """Return the feature's shape, None where it has none: no real numbers, or no batch axis."""
+    given, again = (
+        [run.values[i] for i in numbers if run.values[i].is_floating_point()]
+        for run, numbers in runs
+    )
+    try:
+        return Parts.between([given], [again], [Layer("")]).shape if given else None
+    except (GeneratorError, ValueError):  # other values for another batch size
         return None
-    for i, j in zip(numbers, others, strict=True):
-        tensor = two.values[i]
-        if not tensor.is_floating_point():
-            continue
-        try:
-            axis = BatchAxis.between(tensor.shape, three.values[j].shape)
-        except UnrecordableError:
-            return None
-        if axis is None:
-            return None
-        shapes.append(tuple(axis.items_first(tensor).shape[1:]))
-    return shapes[0] if len(shapes) == 1 else tuple(shapes)

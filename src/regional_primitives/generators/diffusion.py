@@ -15,15 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.axes import Images
+from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf
 from regional_primitives.runtime.numbers import whole
-
-__all__ = ["Adaptation", "DiffusionSampler", "adapt"]
 
 _SUPPORTED = (
     "supported are an AutoencoderKL or AutoencoderTiny, a pair (UNet2DModel, scheduler), and "
@@ -84,11 +82,7 @@ class DiffusionSampler(nn.Module):
         self.unet = unet
         self.scheduler = _started(scheduler, steps, timesteps)
 
-    def forward(
-        self,
-        noise: Float[Tensor, "batch channels height width"],
-        class_labels: Tensor | None = None,
-    ) -> Float[Tensor, "batch channels height width"]:
+    def forward(self, noise: Images, class_labels: Tensor | None = None) -> Images:
         """Generate pictures from standard normal noise."""
         with torch._C.DisableTorchFunction():  # a copy is no calculation that a tail could hold
             scheduler = copy.deepcopy(self.scheduler)
@@ -119,18 +113,10 @@ class DiffusionSampler(nn.Module):
 def adapt(subject: Any, steps: int | None = None) -> Adaptation | None:
     """Turn an object of diffusers into a generator's parts; None for what is none of its objects.
 
-    Args:
-        subject: what the user gave.
-        steps: how many steps a sampler takes.
-
-    Raises:
-        InputError: steps that are missing, wrong, or given for what is no sampler; a pair that is
-            none; a pipeline with other parts than a network and a scheduler.
-        GeneratorError: a network that predicts other channels than the scheduler takes.
+    Raises InputError and GeneratorError for those that are, and cannot be cut.
     """
     if _is(subject, "DiffusionPipeline"):
-        unet, scheduler = _parts(subject)
-        return _of_sampler(DiffusionSampler(unet, scheduler, steps), _kind(subject))
+        return _of_sampler(DiffusionSampler(*_parts(subject), steps), _kind(subject))
     if isinstance(subject, (tuple, list)):
         if len(subject) != 2:
             raise InputError(f"a {_kind(subject)} of {len(subject)} cannot be cut; {_SUPPORTED}")
@@ -216,18 +202,18 @@ def _started(scheduler: Any, steps: int | None, timesteps: Sequence[int] | None)
     if steps is not None and timesteps is not None:
         raise InputError("pass steps= or timesteps=, not both")
     started = copy.deepcopy(scheduler)
+    if timesteps is None:
+        whole("steps", steps, 1)
     try:
         if timesteps is not None:
             started.set_timesteps(timesteps=list(timesteps))
         else:
-            whole("steps", steps, 1)
             started.set_timesteps(steps)
-    except InputError:
-        raise
     except Exception as error:  # each scheduler refuses in its own way
         asked = f"timesteps {timesteps}" if timesteps is not None else f"{steps} steps"
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{_kind(scheduler)} does not take {asked}: {reason}") from error
+        raise InputError(
+            f"{_kind(scheduler)} does not take {asked}: {first_line(error)}"
+        ) from error
     return started
 
 
@@ -236,10 +222,8 @@ def _steps_samples(scheduler: Any) -> bool:
     step = getattr(scheduler, "step", None)
     if not callable(step) or not callable(getattr(scheduler, "set_timesteps", None)):
         return False
-    parameters = inspect.signature(step).parameters.values()
-    needed = [
-        one.name for one in parameters if one.default is one.empty and one.kind != one.VAR_KEYWORD
-    ]
+    given = inspect.signature(step).parameters.values()
+    needed = [one.name for one in given if one.default is one.empty and one.kind != one.VAR_KEYWORD]
     return needed == ["model_output", "timestep", "sample"]
 
 

@@ -6,28 +6,15 @@ bundle's units stand one tensor after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import prod
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import Units
 from regional_primitives.errors import InputError
-
-__all__ = [
-    "Feature",
-    "FeatureShape",
-    "as_units",
-    "describe_shape",
-    "map_feature",
-    "shape_of",
-    "tensor_shapes",
-    "tensors_of",
-    "unit_count",
-    "units_as",
-]
 
 Feature: TypeAlias = Tensor | tuple[Tensor, ...]
 """One tensor [batch, *shape], or a bundle of several."""
@@ -37,19 +24,21 @@ FeatureShape: TypeAlias = tuple[int, ...] | tuple[tuple[int, ...], ...]
 
 
 def tensors_of(feature: Feature) -> tuple[Tensor, ...]:
-    """List the tensors of a feature.
-
-    Raises:
-        InputError: something else than a tensor or a tuple of tensors.
-    """
+    """List the tensors of a feature; raises InputError for what is no tensor or tuple of them."""
     if isinstance(feature, Tensor):
         return (feature,)
-    several = isinstance(feature, (tuple, list)) and len(feature) > 0
-    if several and all(isinstance(tensor, Tensor) for tensor in feature):
+    several = isinstance(feature, (tuple, list))
+    if several and feature and all(isinstance(tensor, Tensor) for tensor in feature):
         return tuple(feature)
-    kind = type(feature).__name__ if several or not isinstance(feature, (tuple, list)) else None
-    found = kind or f"an empty {type(feature).__name__}"
+    empty = "an empty " if several and not feature else ""
+    found = f"{empty}{type(feature).__name__}"
     raise InputError(f"a feature is a tensor or a tuple of tensors, not {found}")
+
+
+def feature_of(tensors: Iterable[Tensor]) -> Feature:
+    """Undo `tensors_of`: one tensor is a feature by itself, several are a bundle."""
+    several = tuple(tensors)
+    return several[0] if len(several) == 1 else several
 
 
 def map_feature(change: Callable[[Tensor], Tensor], feature: Feature) -> Feature:
@@ -77,7 +66,7 @@ def unit_count(shape: FeatureShape) -> int:
     return sum(prod(one) for one in tensor_shapes(shape))
 
 
-def as_units(feature: Feature) -> Float[Tensor, "batch units"]:
+def as_units(feature: Feature) -> Units:
     """Flatten a feature, in float32."""
     rows = [
         tensor.reshape(len(tensor), prod(tensor.shape[1:])).float()
@@ -86,10 +75,10 @@ def as_units(feature: Feature) -> Float[Tensor, "batch units"]:
     return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
 
 
-def units_as(units: Float[Tensor, "batch units"], shape: FeatureShape) -> Feature:
+def units_as(units: Units, shape: FeatureShape) -> Feature:
     """Undo `as_units`."""
     shapes = tensor_shapes(shape)
-    if not (shape and isinstance(shape[0], tuple)):
+    if shapes == (shape,):
         return units.reshape(len(units), *shapes[0])
     parts = units.split([prod(one) for one in shapes], dim=1)
     return tuple(part.reshape(len(units), *one) for part, one in zip(parts, shapes, strict=True))

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from regional_primitives.axes import Images, Units
 from regional_primitives.errors import GeneratorError, InputError, WholeRunWarning
 from regional_primitives.generators.feature import (
     Feature,
@@ -30,26 +29,18 @@ from regional_primitives.generators.latents import (
     concatenate,
     copied,
     describe,
+    items,
     map_latents,
     parts,
     same_latents,
 )
 from regional_primitives.generators.layers import Layer, joined
+from regional_primitives.generators.layout import Parts, parts_of
 from regional_primitives.generators.network import Network, refuse_no_image
-from regional_primitives.generators.precision import full_precision
-from regional_primitives.generators.program import SideInput
-from regional_primitives.generators.random_state import seeded
-from regional_primitives.generators.tail import (
-    ROUNDING,
-    Parts,
-    RecordedTail,
-    Tail,
-    WholeRunTail,
-    parts_of,
-    relative_gap,
-    tail_of,
-    tolerance,
-)
+from regional_primitives.generators.noise import seeded
+from regional_primitives.generators.precision import ROUNDING, full_precision, relative_gap
+from regional_primitives.generators.recorded import RecordedTail, SideInput, Tail, tail_of
+from regional_primitives.generators.tail import WholeRunTail
 from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.numbers import random_seed, whole
@@ -57,13 +48,25 @@ from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["Generator", "Latents"]
-
 _MEMORY_BUDGET = {"cpu": 128 * 2**20, "other": 512 * 2**20}
 """Bytes that the values of one batch through the tail may take up, by device; larger batches go in
 chunks. On a CPU, tensors that the allocator can use again are faster than a larger batch is; a GPU
 with more memory than most takes more (docs/research/overhead.md)."""
 _SHARE_OF_GPU = 1 / 16
+
+
+class _LastTail:
+    """The tail of the picture that was asked for last: side inputs of one are kept, not of many."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, Tail] | None = None
+
+    def of(self, key: str, make: Callable[[], Tail]) -> Tail:
+        """Return the tail of that key, made anew unless it is the last one."""
+        kept = self._kept
+        if kept is None or kept[0] != key:
+            kept = self._kept = (key, make())
+        return kept[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +90,11 @@ class Generator:
     """Finds the latents of a picture file, for generators that can."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What `rp.cut` or `rp.load_generator` has to be asked for again, besides name and layer."""
+    behind: Tail | None = None
+    """What lies behind the cut: of `picture`, or of all where nothing of them flows past it."""
     picture: Latents | None = None
     """The picture whose side inputs are held, after `at`."""
-    last: dict[str, Tail] = field(default_factory=dict, repr=False)
-    """The tail of the last picture that `at` was asked for, under network, layer and latents."""
-    behind: Tail | None = None
-    """The tail of that picture, or of every picture where nothing of it flows past the cut."""
+    last: _LastTail = field(default_factory=_LastTail, repr=False)
 
     def __repr__(self) -> str:
         return f"<Generator {self.name} cut at {self.layer}>"
@@ -118,12 +120,14 @@ class Generator:
     def as_it_is(self) -> Generator:
         """The same cut of the network as it is, with nothing held, and bound to no picture."""
         options = {name: value for name, value in self.options.items() if name != "hold"}
-        return replace(self, options=options, picture=None, behind=None, last={})
+        return replace(self, options=options, picture=None, behind=None, last=_LastTail())
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.network.device
+
+    # Latents
 
     @ordinary()
     def sample_latents(self, count: int, seed: int = 0) -> Latents:
@@ -159,8 +163,8 @@ class Generator:
     def stream_latents(self, count: int, seed: int, name: str, batch: int) -> Iterator[Latents]:
         """Yield `count` latents in batches, from streams that never meet the pictures' own."""
         for start in range(0, count, batch):
-            items = range(start, min(start + batch, count))
-            yield concatenate([self._draw(stream(seed, name, i)) for i in items])
+            drawn = range(start, min(start + batch, count))
+            yield concatenate([self._draw(stream(seed, name, i)) for i in drawn])
 
     def _draw(self, rng: torch.Generator) -> Latents:
         if self.sampler is None:
@@ -175,6 +179,21 @@ class Generator:
         if count != 1:
             raise GeneratorError(f"sample_latents(1, rng) gave {count} items: {describe(latents)}")
         return map_latents(lambda part: part.to(self.device), latents)
+
+    @cached_property
+    def _latent_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(part.shape[1:]) for name, part in parts(self._draw(stream(0))).items()}
+
+    def _refuse_other_shapes(self, latents: Latents) -> None:
+        given = {name: tuple(part.shape[1:]) for name, part in parts(latents).items()}
+        if self.sampler is not None and given != self._latent_shapes:
+            sizes = (", ".join(map(str, ("batch", *one))) for one in self._latent_shapes.values())
+            takes = ", ".join(f"[{size}]" for size in sizes)
+            raise InputError(
+                f"latents {describe(latents)} do not fit; this generator takes {takes}"
+            )
+
+    # Head, tail and image
 
     @ordinary()
     def at(self, latents: Latents) -> Generator:
@@ -194,35 +213,21 @@ class Generator:
             self.picture is None or same_latents(self.picture, latents)
         ):
             return self
-        key = f"{id(self.network)}/{self.layer}/{tensors_digest(parts(latents))}"
-        known = self.last.get(key)
-        if known is not None:
-            return replace(self, behind=known, picture=copied(latents))
-        tail = tail_of(self.network, self.layers, copied(latents), hold=self.hold is not None)
+        latents = copied(latents)
+        key = f"{self.layer}/{self.hold}/{tensors_digest(parts(latents))}"
+        tail = self.last.of(key, lambda: self._tail_of(latents))
+        return replace(self, behind=tail, picture=latents)
+
+    def _tail_of(self, latents: Latents) -> Tail:
+        tail = tail_of(self.network, self.layers, latents, hold=self.hold is not None)
         if isinstance(tail, WholeRunTail):
             warnings.warn(
                 f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
                 "network runs instead, which is slower and gives the same images",
                 WholeRunWarning,
-                stacklevel=3,
+                stacklevel=6,
             )
-        bound = replace(self, behind=tail, picture=copied(latents))
-        self.last.clear()  # side inputs of one picture are kept, not of many
-        self.last[key] = tail
-        return bound
-
-    @full_precision()
-    def for_every_picture(self, other: Latents) -> Generator:
-        """Drop the picture if none of it flows past the cut; checked on another picture."""
-        tail = self.behind
-        if not isinstance(tail, RecordedTail) or tail.program.reads_latents:
-            return self
-        if any(side.of_the_picture for side in tail.program.sides):
-            return self
-        free = replace(self, picture=None)
-        with torch.no_grad():
-            gap = relative_gap(free.tail(free.head(other)), free.image(other))
-        return free if gap <= tolerance(tail.parts) else self
+        return tail
 
     @property
     def side_inputs(self) -> tuple[SideInput, ...]:
@@ -252,10 +257,10 @@ class Generator:
     def _parts(self, latents: Latents) -> Parts:
         if self.behind is not None:
             return self.behind.parts
-        return parts_of(self.network, self.layers, map_latents(lambda part: part[:1], latents))
+        return parts_of(self.network, self.layers, items(latents, 0, 1))
 
     @ordinary(gradients=False)
-    def tail(self, feature: Feature) -> Float[Tensor, "batch channels height width"]:
+    def tail(self, feature: Feature) -> Images:
         """Run only what lies behind the cut; gradients flow to `feature` and nowhere else.
 
         Raises:
@@ -277,7 +282,7 @@ class Generator:
         return self.behind(feature)
 
     @ordinary()
-    def image(self, latents: Latents) -> Float[Tensor, "batch channels height width"]:
+    def image(self, latents: Latents) -> Images:
         """Run the whole network, uncut.
 
         Raises:
@@ -286,21 +291,6 @@ class Generator:
         self._refuse_other_shapes(latents)
         with torch.no_grad():
             return self.network.run(copied(latents))
-
-    def _refuse_other_shapes(self, latents: Latents) -> None:
-        given = {name: list(part.shape[1:]) for name, part in parts(latents).items()}
-        if self.sampler is not None and given != self._latent_shapes:
-            takes = ", ".join(str(["batch", *shape]) for shape in self._latent_shapes.values())
-            raise InputError(
-                f"latents {describe(latents)} do not fit; this generator takes {takes}".replace(
-                    "'batch'", "batch"
-                )
-            )
-
-    @cached_property
-    def _latent_shapes(self) -> dict[str, list[int]]:
-        drawn = parts(self._draw(stream(0)))
-        return {name: list(part.shape[1:]) for name, part in drawn.items()}
 
     @property
     @ordinary()
@@ -321,9 +311,7 @@ class Generator:
     @ordinary()
     @torch.no_grad()
     @full_precision()
-    def render(
-        self, units: Float[Tensor, "batch units"]
-    ) -> Float[Tensor, "batch channels height width"]:
+    def render(self, units: Units) -> Images:
         """Generate pictures from flat features, on the CPU, in chunks that bound memory."""
         shape = self.feature_shape
         chunks = [

@@ -18,8 +18,6 @@ from torch.overrides import TorchFunctionMode
 
 from regional_primitives.errors import GeneratorError
 
-__all__ = ["Held", "Holding"]
-
 _GROUP = "input num_groups weight bias eps"
 _LAYER = "input normalized_shape weight bias eps"
 _RMS = "input normalized_shape weight eps"
@@ -56,11 +54,7 @@ class Held:
     """What the function returns besides, such as mean and reciprocal deviation."""
 
     def __call__(self, value: Tensor) -> Any:
-        """Scale and shift another input; gradients flow through as through any product.
-
-        Raises:
-            GeneratorError: it has another shape.
-        """
+        """Scale and shift another input; gradients flow through as through any product."""
         if value.shape != self.shape:
             raise GeneratorError(_OTHER_PATH)
         wide = value.to(self.scale.dtype)
@@ -111,9 +105,8 @@ def _given(func: Any, args: Any, kwargs: dict[str, Any]) -> dict[str, Any] | Non
         return None
     names = _ARGUMENTS[func].split()
     given = {**dict.fromkeys(names), **dict(zip(names, args)), **kwargs}  # noqa: B905
-    if "training" in given and not given["training"]:
-        return None
-    return None if given.get("use_input_stats") is False else given
+    running = not given.get("training", True) or given.get("use_input_stats") is False
+    return None if running else given
 
 
 def _held(given: dict[str, Any], made: Any) -> Held:

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from regional_primitives.errors import InputError
 
-__all__ = [
-    "Latents",
-    "arguments",
-    "batch_size",
-    "concatenate",
-    "copied",
-    "describe",
-    "kind_of",
-    "map_latents",
-    "parts",
-    "same_latents",
-    "with_parts",
-]
-
 Latents: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
 
 def parts(latents: Latents) -> dict[str, Tensor]:
-    """Name each tensor of the latents.
-
-    Raises:
-        InputError: not tensors, or nothing at all.
-    """
-    named: dict[Any, Any]
+    """Name each tensor of the latents; raises InputError for what is none, or not dense."""
+    named: dict[Any, Any] = {}
     if isinstance(latents, Tensor):
         named = {"latents": latents}
     elif isinstance(latents, tuple):
         named = {str(i): part for i, part in enumerate(latents)}
     elif isinstance(latents, dict):
         named = latents
-    else:
-        named = {}
     if not named or not all(isinstance(part, Tensor) for part in named.values()):
         raise InputError(
             "latents are a tensor, or a tuple or dictionary of tensors, "
@@ -59,12 +39,9 @@ def kind_of(latents: Latents) -> str:
 
 
 def with_parts(kind: str, named: dict[str, Tensor]) -> Latents:
-    """Undo `parts` and `kind_of`.
+    """Undo `parts` and `kind_of`; raises KeyError for parts that such latents do not have.
 
     Of a class of its own, as earlier releases named it, the names of the parts tell the kind.
-
-    Raises:
-        KeyError: parts that such latents do not have.
     """
     numbers = [str(i) for i in range(len(named))]
     known = kind in ("Tensor", "tuple", "dict")
@@ -76,45 +53,35 @@ def with_parts(kind: str, named: dict[str, Tensor]) -> Latents:
 
 
 def map_latents(change: Callable[[Tensor], Tensor], latents: Latents) -> Latents:
-    """Apply `change` to each tensor of the latents.
-
-    Raises:
-        InputError: not tensors, or nothing at all.
-    """
-    parts(latents)
-    if isinstance(latents, Tensor):
-        return change(latents)
-    if isinstance(latents, tuple):
-        return tuple(change(part) for part in latents)
-    return {name: change(part) for name, part in latents.items()}
+    """Apply `change` to each tensor of the latents; raises what `parts` raises."""
+    changed = {name: change(part) for name, part in parts(latents).items()}
+    return with_parts(kind_of(latents), changed)
 
 
 def copied(latents: Latents) -> Latents:
-    """Return latents of one's own, cut off from the caller's gradients; raises what `parts` raises.
-
-    They stay on their device.
-    """
+    """Return latents of one's own on the same device, cut off from the caller's gradients."""
     return map_latents(lambda part: part.detach().clone(), latents)
 
 
-def concatenate(items: list[Latents]) -> Latents:
+def items(latents: Latents, start: int, stop: int) -> Latents:
+    """Take some items of a batch."""
+    return map_latents(lambda part: part[start:stop], latents)
+
+
+def repeated(latents: Latents, count: int) -> Latents:
+    """Repeat one picture's latents."""
+    return map_latents(lambda part: part.repeat(count, *[1] * (part.ndim - 1)), latents)
+
+
+def concatenate(several: Sequence[Latents]) -> Latents:
     """Join latents along the batch."""
-    first = items[0]
-    if isinstance(first, Tensor):
-        return torch.cat(cast(list[Tensor], items))
-    if isinstance(first, tuple):
-        columns = zip(*cast(list[tuple[Tensor, ...]], items), strict=True)
-        return tuple(torch.cat(column) for column in columns)
-    rows = cast(list[dict[str, Tensor]], items)
-    return {name: torch.cat([row[name] for row in rows]) for name in first}
+    rows = [parts(latents) for latents in several]
+    joined = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    return with_parts(kind_of(several[0]), joined)
 
 
 def batch_size(latents: Latents) -> int:
-    """Return how many items there are.
-
-    Raises:
-        InputError: parts disagree, or have no batch axis.
-    """
+    """Return how many items there are; raises InputError where parts disagree or have no batch."""
     sizes = {part.shape[0] if part.ndim else -1 for part in parts(latents).values()}
     if len(sizes) != 1 or -1 in sizes:
         raise InputError(f"latents need one common batch axis first; got {describe(latents)}")
@@ -132,11 +99,9 @@ def same_latents(latents: Latents, others: Latents) -> bool:
 
 def arguments(latents: Latents) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """Turn latents into the positional and keyword arguments of a network."""
-    if isinstance(latents, Tensor):
-        return (latents,), {}
-    if isinstance(latents, tuple):
-        return latents, {}
-    return (), latents
+    if isinstance(latents, dict):
+        return (), latents
+    return latents if isinstance(latents, tuple) else (latents,), {}
 
 
 def describe(latents: Latents) -> str:

@@ -6,21 +6,19 @@ as the third step of a sampler; `synthesis.b8[0]` the first of several tensors t
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass
+from types import SimpleNamespace
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
 from regional_primitives.errors import GeneratorError, InputError
-from regional_primitives.generators.structures import leaves as leaves_of
-from regional_primitives.generators.structures import with_leaves
-
-__all__ = ["JOIN", "Layer", "Tap", "joined", "parse_layers", "tapped"]
 
 JOIN = "+"
 """Joins the names of several layers in one text, as on the command line."""
@@ -52,13 +50,11 @@ def joined(layers: Sequence[Layer]) -> str:
     return JOIN.join(map(str, layers))
 
 
-def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer, ...]:
-    """Find the layers that `names` means: one name, several, or several joined by plus signs.
+# Names
 
-    Raises:
-        InputError: no name at all, or the same layer twice.
-        GeneratorError: a name that is no submodule's.
-    """
+
+def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer, ...]:
+    """Find the layers that `names` means: one name, several, or several joined by plus signs."""
     given: list[Any] = list(names) if isinstance(names, (list, tuple)) else [names]
     if not given or not all(isinstance(name, str) and name for name in given):
         raise InputError(f"give a layer's name, such as 'main.5', or several, not {names!r}")
@@ -97,10 +93,10 @@ def _parse(text: str, known: dict[str, nn.Module]) -> Layer:
         return Layer(text)
     match = _SUFFIX.match(text)
     if match and match["module"] in known:
-        call = int(match["call"]) if match["call"] else None
+        call, output = (int(match[part]) if match[part] else None for part in ("call", "output"))
         if call == 0:
             raise InputError(f"layer {text!r}: calls are counted from 1")
-        return Layer(match["module"], call, int(match["output"]) if match["output"] else None)
+        return Layer(match["module"], call, output)
     name = match["module"] if match else text
     raise GeneratorError(
         f"layer {name!r} is not in this network; cut points: {_listing(name, known)}"
@@ -116,33 +112,29 @@ def _listing(name: str, known: dict[str, nn.Module], most: int = 24) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "") if names else "none"
 
 
+# Taps
+
+Visit: TypeAlias = Callable[[int, list[Tensor]], list[Tensor] | None]
+"""Sees the tensors of layer number i, and returns as many, or None to leave them."""
+
+
 @dataclass
 class Tap:
     """One layer's outputs as a run meets them."""
 
     layer: Layer
     tensors: list[Tensor] | None = None
-    """The tensors that the layer gave, or the last ones of several calls."""
+    """What the call that is meant gave; the last one of several where none is."""
     calls: int = 0
     """How often the submodule has been called."""
 
-    @property
-    def met(self) -> bool:
-        """Whether the call that is meant has come."""
-        return self.tensors is not None
-
 
 @contextmanager
-def tapped(
-    network: nn.Module,
-    layers: Sequence[Layer],
-    visit: Callable[[int, list[Tensor]], list[Tensor] | None],
-) -> Iterator[list[Tap]]:
+def tapped(network: nn.Module, layers: Sequence[Layer], visit: Visit) -> Iterator[list[Tap]]:
     """Within this context `visit` sees each layer's tensors when they come, and may replace them.
 
-    `visit(i, tensors)` is called for layer number i and returns as many tensors, or None to leave
-    them. No hook is left behind, also after an exception, and none minds another thread's calls,
-    such as those of a backward pass that computes anew.
+    No hook is left behind, also after an exception, and none minds another thread's calls, such as
+    those of a backward pass that computes anew.
     """
     taps = [Tap(layer) for layer in layers]
     modules: dict[int, tuple[nn.Module, list[int]]] = {}
@@ -159,42 +151,117 @@ def tapped(
             handle.remove()
 
 
-def _hook(
-    taps: list[Tap], mine: list[int], visit: Callable[[int, list[Tensor]], list[Tensor] | None]
-) -> Callable[..., Any]:
+def refuse_unmet(taps: Sequence[Tap]) -> None:
+    """Refuse a layer that the run did not meet, or met more than once without saying which."""
+    for tap in taps:
+        name = tap.layer.module
+        if tap.calls == 0:
+            raise GeneratorError(f"layer {name!r} is never called")
+        if tap.layer.call is None and tap.calls > 1:
+            raise GeneratorError(
+                f"layer {name!r} is called {tap.calls} times in a forward pass; say which: "
+                f"{name}#1 … {name}#{tap.calls}"
+            )
+        if tap.tensors is None:
+            raise GeneratorError(
+                f"layer {name!r} is called {tap.calls} times in a forward pass; "
+                f"there is no call {tap.layer.call}"
+            )
+
+
+def _hook(taps: list[Tap], mine: list[int], visit: Visit) -> Callable[..., Any]:
     mine_alone = threading.get_ident()
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
         if threading.get_ident() != mine_alone:
             return None
-        leaves = list(leaves_of(output).values())
+        given = list(leaves(output).values())
         changed = False
         for i in mine:
             tap = taps[i]
             tap.calls += 1
             if tap.layer.call not in (None, tap.calls):
                 continue
-            places = _chosen(tap.layer, leaves)
-            replaced = visit(i, [leaves[place] for place in places])
+            places = _chosen(tap.layer, given)
+            replaced = visit(i, [given[place] for place in places])
             for place, tensor in zip(places, replaced or [], strict=replaced is not None):
-                leaves[place] = tensor
+                given[place] = tensor
                 changed = True
-            tap.tensors = [leaves[place] for place in places]
-        return with_leaves(output, leaves) if changed else None
+            tap.tensors = [given[place] for place in places]
+        return with_leaves(output, given) if changed else None
 
     return hook
 
 
-def _chosen(layer: Layer, leaves: list[Any]) -> list[int]:
+def _chosen(layer: Layer, given: list[Any]) -> list[int]:
     """Find the places of the tensors that a layer's name means among all that it returns."""
-    tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    tensors = [i for i, leaf in enumerate(given) if isinstance(leaf, Tensor)]
     if layer.output is not None:
         if layer.output >= len(tensors):
             raise GeneratorError(
                 f"layer {str(layer)!r}: it returns {len(tensors)} tensors, numbered from 0"
             )
         tensors = [tensors[layer.output]]
-    real = [i for i in tensors if leaves[i].is_floating_point()]
+    real = [i for i in tensors if given[i].is_floating_point()]
     if not real or (layer.output is not None and len(real) != len(tensors)):
         raise GeneratorError(f"layer {str(layer)!r} does not give a tensor of real numbers")
     return real
+
+
+# What layers and networks return: tensors in containers of any kind. One walk serves all who look,
+# so that what `rp.layers` lists can be cut at, and an image is found in the same places.
+
+
+def leaves(structure: Any) -> dict[str, Any]:
+    """List what is no container, each under the path that leads to it, such as `[0].sample`.
+
+    Containers are tuples, lists, mappings, dataclass objects and simple namespaces.
+    """
+    parts = _parts(structure)
+    if parts is None:
+        return {"": structure}
+    return {path + rest: leaf for path, _, part in parts for rest, leaf in leaves(part).items()}
+
+
+def with_leaves(structure: Any, replaced: Sequence[Any]) -> Any:
+    """Return a copy of a structure, of the same kinds, with other leaves in `leaves`' order."""
+    return _rebuilt(structure, iter(replaced))
+
+
+def _rebuilt(structure: Any, replaced: Iterator[Any]) -> Any:
+    parts = _parts(structure)
+    if parts is None:
+        return next(replaced)
+    made = {key: _rebuilt(part, replaced) for _, key, part in parts}
+    if isinstance(structure, (tuple, list)):
+        values = list(made.values())
+        if hasattr(structure, "_fields"):
+            return type(structure)(*values)
+        try:
+            return type(structure)(values)  # also what torch's own functions return
+        except TypeError:
+            return tuple(values) if isinstance(structure, tuple) else values
+    if type(structure) is dict:
+        return made
+    whole = copy.copy(structure)
+    for key, value in made.items():
+        if isinstance(structure, Mapping):
+            whole[key] = value
+        else:
+            object.__setattr__(whole, key, value)  # a frozen dataclass takes it too
+    return whole
+
+
+def _parts(structure: Any) -> list[tuple[str, Any, Any]] | None:
+    """List a container's parts as (path, key, part); None of what is none."""
+    if isinstance(structure, (tuple, list)):
+        return [(f"[{i}]", i, part) for i, part in enumerate(structure)]
+    if isinstance(structure, Mapping):
+        return [(f"[{key!r}]", key, part) for key, part in structure.items()]
+    if is_dataclass(structure) and not isinstance(structure, type):
+        names = [field.name for field in fields(structure) if hasattr(structure, field.name)]
+    elif isinstance(structure, SimpleNamespace):
+        names = list(vars(structure))
+    else:
+        return None
+    return [(f".{name}", name, getattr(structure, name)) for name in names]

@@ -13,55 +13,30 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.axes import Images
+from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import (
     Latents,
     arguments,
     batch_size,
     describe,
+    items,
     map_latents,
 )
-from regional_primitives.generators.layers import Layer, Tap, tapped
-from regional_primitives.generators.noise import FrozenNoise
-from regional_primitives.generators.random_state import RandomState
-from regional_primitives.generators.structures import leaves, with_leaves
+from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
+from regional_primitives.generators.noise import FrozenNoise, RandomState
 from regional_primitives.runtime.modes import Turn
 from regional_primitives.runtime.numbers import whole
-
-__all__ = ["ImageOf", "Network", "held", "of_image", "refuse_no_image"]
 
 ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
 """How the image is found in what a network returns: by itself, by index, by name, by a function."""
 
-
 _REJECTIONS = (
-    RuntimeError,
-    TypeError,
-    ValueError,
-    IndexError,
-    KeyError,
-    AttributeError,
-    AssertionError,
-)
+    RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError,
+)  # fmt: skip
 """What a network may raise where latents do not fit."""
-
-
-def _own(leaf: Any) -> Any:
-    if isinstance(leaf, Tensor):
-        return leaf.clone()
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
-
-
-def held(value: Any) -> Any:
-    """Copy every tensor at any depth, and all containers that lead to it.
-
-    What else there is (numbers, texts, functions, modules) stays the caller's own.
-    """
-    own = [_own(leaf) for leaf in leaves(value).values()]
-    return with_leaves(value, own)
 
 
 class _Reached(BaseException):
@@ -94,13 +69,8 @@ class Network:
         weights = chain(self.module.parameters(), self.module.buffers())
         return next((tensor.device for tensor in weights), torch.device("cpu"))
 
-    def run(self, latents: Latents) -> Float[Tensor, "batch channels height width"]:
-        """Run the whole network; gradients are followed if the caller's context does.
-
-        Raises:
-            InputError: latents that the network rejects.
-            GeneratorError: no image in what the network returns.
-        """
+    def run(self, latents: Latents) -> Images:
+        """Run the whole network; gradients are followed if the caller's context does."""
         latents = map_latents(lambda part: part.to(self.device), latents)
         positional, named = arguments(latents)
         count = batch_size(latents)
@@ -112,7 +82,7 @@ class Network:
             fixed = held(self.fixed)
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
         with self.turn, self.random_state.kept(), noise:
-            with self._refusals(latents):
+            with _refusals(latents):
                 output = run(*positional, **named, **fixed)
             if count == 1:
                 self.draws["single"] = noise.sizes
@@ -122,16 +92,11 @@ class Network:
         """Run a single item if several come and it is not known yet what one draws."""
         if batch_size(latents) > 1 and "single" not in self.draws:
             with torch.no_grad():
-                self.run(map_latents(lambda part: part[:1].clone(), latents))
+                self.run(map_latents(torch.clone, items(latents, 0, 1)))
 
     @torch.no_grad()
     def head(self, latents: Latents, layers: Sequence[Layer]) -> list[list[Tensor]]:
-        """Run up to the layers and return each one's tensors, as the layer gives them.
-
-        Raises:
-            InputError: latents that the network rejects.
-            GeneratorError: a layer that is not called, or gives no tensor of real numbers.
-        """
+        """Run up to the layers and return each one's tensors, as the layer gives them."""
         self.learn_draws(latents)
         missing = set(range(len(layers)))
         taken: list[list[Tensor]] = [[] for _ in layers]
@@ -148,13 +113,15 @@ class Network:
             try:
                 self.run(latents)
             except _Reached:
-                return _ordinary(taken)
-        refuse_unmet(taps)
-        return _ordinary(taken)
+                pass
+            else:
+                refuse_unmet(taps)
+        # Gradients cannot flow to what a network makes in torch.inference_mode.
+        return [[t.clone() if t.is_inference() else t for t in layer] for layer in taken]
 
     def substituted(
         self, latents: Latents, layers: Sequence[Layer], tensors: Sequence[Sequence[Tensor]]
-    ) -> Float[Tensor, "batch channels height width"]:
+    ) -> Images:
         """Run the whole network with each layer's tensors replaced: the definition of a tail."""
 
         def replace(i: int, found: list[Tensor]) -> list[Tensor]:
@@ -169,69 +136,49 @@ class Network:
         refuse_unmet(taps)
         return image
 
-    @contextmanager
-    def _refusals(self, latents: Latents) -> Iterator[None]:
-        try:
-            yield
-        except _REJECTIONS as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"the generator rejects latents {describe(latents)}: {_first_line(error)}"
-            ) from error
+
+@contextmanager
+def _refusals(latents: Latents) -> Iterator[None]:
+    """Say of whatever a network raises that it rejects the latents."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _REJECTIONS as error:
+        raise InputError(
+            f"the generator rejects latents {describe(latents)}: {first_line(error)}"
+        ) from error
 
 
-def _ordinary(taken: list[list[Tensor]]) -> list[list[Tensor]]:
-    """Turn tensors of torch.inference_mode into those that gradients can flow to."""
-    return [[t.clone() if t.is_inference() else t for t in layer] for layer in taken]
+def held(value: Any) -> Any:
+    """Copy every tensor at any depth, and all containers that lead to it; nothing else."""
+    return with_leaves(value, [_own(leaf) for leaf in leaves(value).values()])
 
 
-def refuse_unmet(taps: Sequence[Tap]) -> None:
-    """Refuse a layer that the run did not meet, or met more than once without saying which.
+def _own(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return leaf.clone()
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
-    Raises:
-        GeneratorError: so it is.
-    """
-    for tap in taps:
-        name = tap.layer.module
-        if tap.calls == 0:
-            raise GeneratorError(f"layer {name!r} is never called")
-        if tap.layer.call is None and tap.calls > 1:
-            raise GeneratorError(
-                f"layer {name!r} is called {tap.calls} times in a forward pass; say which: "
-                f"{name}#1 … {name}#{tap.calls}"
-            )
-        if not tap.met:
-            raise GeneratorError(
-                f"layer {name!r} is called {tap.calls} times in a forward pass; "
-                f"there is no call {tap.layer.call}"
-            )
 
+# The image in what a network returns
 
 _MOST = 2**31
 """Further than any output's index."""
+_FEWEST_ROWS = 8
+"""An output with so many rows and columns and 1, 3 or 4 of what comes last is a picture whose
+channels come last; no picture has so many channels and so few columns."""
 
 
 def of_image(image: Any) -> ImageOf:
-    """Return how the image is found, as a caller says it.
-
-    Raises:
-        InputError: no index, no name and no function.
-    """
+    """Check a caller's `image=`: an index, a name or a function."""
     if image is None or isinstance(image, str) or callable(image):
         return image
     return whole("image=, where it is no name and no function,", image, -_MOST, _MOST)
 
 
 def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
-    """Find the image in what a network returns.
-
-    Without `image_of`, a tensor is the image; of several outputs it is the only one that is shaped
-    like one.
-
-    Raises:
-        GeneratorError: none, or several that could be.
-    """
+    """Find the image in what a network returns: itself, or the only output shaped like one."""
     if callable(image_of):
         image = image_of(output)
     elif image_of is not None:
@@ -245,32 +192,21 @@ def find_image(output: Any, count: int, image_of: ImageOf = None) -> Tensor:
     elif isinstance(output, Tensor):
         image = output
     else:
-        found = {
-            path: leaf for path, leaf in leaves(output).items() if _is_image_shaped(leaf, count)
-        }
+        found = [leaf for leaf in leaves(output).values() if _is_image_shaped(leaf, count)]
         if len(found) > 1:
             raise GeneratorError(
                 f"several outputs of the network could be the image: {_listed(output)}; "
                 "say which, as image=0, image='name' or image=function"
             )
-        image = next(iter(found.values())) if found else output
+        image = found[0] if found else output
     if not isinstance(image, Tensor):
         raise GeneratorError(f"the network gives no image but a {type(image).__name__}")
     return image
 
 
-_FEWEST_ROWS = 8
-"""An output with so many rows and columns and 1, 3 or 4 of what comes last is a picture whose
-channels come last; no picture has so many channels and so few columns."""
-
-
 def refuse_no_image(image: Tensor, count: int) -> None:
-    """Refuse what is not a batch of finite images.
-
-    Raises:
-        GeneratorError: so it is.
-    """
-    if image.ndim != 4 or not image.is_floating_point() or len(image) != count:
+    """Refuse what is not a batch of finite images."""
+    if not _is_image_shaped(image, count):
         raise GeneratorError(
             "the network gives no image: expected real numbers [batch, channels, height, "
             f"width], got {str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
@@ -287,12 +223,8 @@ def refuse_no_image(image: Tensor, count: int) -> None:
 
 
 def _is_image_shaped(leaf: Any, count: int) -> bool:
-    return (
-        isinstance(leaf, Tensor)
-        and leaf.ndim == 4
-        and leaf.is_floating_point()
-        and len(leaf) == count
-    )
+    real = isinstance(leaf, Tensor) and leaf.is_floating_point()
+    return real and leaf.ndim == 4 and len(leaf) == count
 
 
 def _listed(output: Any) -> str:
@@ -300,8 +232,3 @@ def _listed(output: Any) -> str:
         f"{path} {list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__}"
         for path, leaf in leaves(output).items()
     )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

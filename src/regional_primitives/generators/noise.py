@@ -2,12 +2,15 @@
 
 Dropout that stays on, StyleGAN's per-pixel noise, a sampler's fresh noise: each is a side input of
 the picture and is held, like all others. Draw number k of a run comes from a stream of its own,
-for one item, and is repeated over the batch, so that a batch size cannot change it.
+for one item, and is repeated over the batch, so that a batch size cannot change it. torch's global
+random state is left as the caller has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,10 +19,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from regional_primitives.generators.random_state import seeded
+from regional_primitives.runtime.modes import Turn
 from regional_primitives.runtime.streams import stream
-
-__all__ = ["FrozenNoise"]
 
 _SIZED = {torch.randn, torch.rand, torch.randint}
 """Draw a tensor of a given size."""
@@ -48,32 +49,17 @@ _LIKE = {
 _DROPOUT = {F.dropout: None, torch.dropout: None, F.dropout1d: 3, F.dropout2d: 4, F.dropout3d: 5}
 """Multiply by a random mask, which is held: one number an entry, or a channel of so many axes."""
 _IN_PLACE = {
-    Tensor.normal_,
-    Tensor.uniform_,
-    Tensor.bernoulli_,
-    Tensor.exponential_,
-    Tensor.cauchy_,
-    Tensor.log_normal_,
-    Tensor.geometric_,
-    Tensor.random_,
-}
+    Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.exponential_, Tensor.cauchy_,
+    Tensor.log_normal_, Tensor.geometric_, Tensor.random_,
+}  # fmt: skip
 """Overwrite a tensor with draws."""
 _TAKES_STREAM = {
-    torch.normal,
-    torch.bernoulli,
-    Tensor.bernoulli,
-    torch.multinomial,
-    Tensor.multinomial,
-    torch.poisson,
-    torch.randperm,
-}
+    torch.normal, torch.bernoulli, Tensor.bernoulli, torch.multinomial, Tensor.multinomial,
+    torch.poisson, torch.randperm,
+}  # fmt: skip
 _OTHER = _TAKES_STREAM | {
-    torch.rrelu,
-    F.rrelu,
-    F.alpha_dropout,
-    F.feature_alpha_dropout,
-    F.gumbel_softmax,
-}
+    torch.rrelu, F.rrelu, F.alpha_dropout, F.feature_alpha_dropout, F.gumbel_softmax,
+}  # fmt: skip
 """Draw in ways that mix with their arguments; run as they are, from a stream or a seeded state."""
 _WITH_STREAMS = ("cpu", "cuda", "mps", "xpu")
 """Kinds of devices that torch has random generators for."""
@@ -100,11 +86,10 @@ class FrozenNoise(TorchFunctionMode):
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """Freeze random functions; leave all others alone."""
-        kwargs = kwargs or {}
+        kwargs = dict(kwargs or {})
         if func in _SIZED or (func is torch.normal and not _first_tensor(args, kwargs)):
             return self._sized(func, args, kwargs)
         if func in _LIKE:
-            kwargs = dict(kwargs)
             value = args[0] if args else kwargs.pop("input")
             return self._like(_LIKE[func], value, args[1:], kwargs)
         if func in _IN_PLACE:
@@ -114,6 +99,53 @@ class FrozenNoise(TorchFunctionMode):
         if func in _OTHER:
             return self._mixing(func, args, kwargs)
         return func(*args, **kwargs)
+
+    def _sized(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Draw for one item, of the size that is asked for, and repeat it."""
+        leading: tuple[Any, ...] = ()
+        if func is torch.randint or func is torch.normal:
+            names = ("low", "high") if func is torch.randint else ("mean", "std")
+            bounds = [kwargs.pop(name) for name in names if name in kwargs]
+            sized = [i for i, value in enumerate(args) if isinstance(value, (tuple, list))]
+            split = sized[0] if sized else len(args)
+            leading, args = (*args[:split], *bounds), args[split:]
+        size = kwargs.pop("size", args)
+        if len(size) == 1 and isinstance(size[0], (tuple, list)):
+            size = size[0]
+        size = tuple(int(side) for side in size)
+        device = kwargs["device"] = _device(kwargs, torch.get_default_device())
+        return _tiled(self._draw(func, device, (*leading, self._one(size)), kwargs), size)
+
+    def _like(
+        self, func: Callable[..., Any], value: Tensor, rest: Any, kwargs: dict[str, Any]
+    ) -> Tensor:
+        """Draw for one item what `func` draws for a tensor, and repeat it."""
+        size = tuple(value.shape)
+        single = self._one(size)
+        with torch._C.DisableTorchFunction():
+            one = torch.ones(single, dtype=value.dtype, device=value.device)
+            others = [_fitted(given, size, single) for given in rest]
+            named = {name: _fitted(given, size, single) for name, given in kwargs.items()}
+        return _tiled(self._draw(func, value.device, (one, *others), named), size)
+
+    def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
+        if not training:
+            return func(*args, **kwargs)
+        mask = self._like(partial(_mask, func), value, (probability,), {})
+        return value.mul_(mask) if in_place else value * mask
+
+    def _mixing(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call `func`, which mixes draws with its arguments, from a state that depends on nothing.
+
+        Its gradient is followed, and modes see it, but cannot run it again alike.
+        """
+        given = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        device = torch.get_default_device() if given is None else given.device
+        if func in _TAKES_STREAM:
+            return func(*args, **{**kwargs, "generator": self._stream(_device(kwargs, device))})
+        with seeded(self._stream(torch.device("cpu")).initial_seed()):
+            return func(*args, **kwargs)
 
     def _one(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the size of the next draw for a single item."""
@@ -143,60 +175,6 @@ class FrozenNoise(TorchFunctionMode):
         with torch._C.DisableTorchFunction(), torch.no_grad():
             return func(*args, **{**kwargs, "generator": self._stream(device)})
 
-    def _mixing(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Call `func`, which mixes draws with its arguments, from a state that depends on nothing.
-
-        Its gradient is followed, and modes see it, but cannot run it again alike.
-        """
-        given = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
-        device = torch.get_default_device() if given is None else given.device
-        if func in _TAKES_STREAM:
-            return func(*args, **{**kwargs, "generator": self._stream(_device(kwargs, device))})
-        with seeded(self._stream(torch.device("cpu")).initial_seed()):
-            return func(*args, **kwargs)
-
-    def _like(
-        self, func: Callable[..., Any], value: Tensor, rest: Any, kwargs: dict[str, Any]
-    ) -> Tensor:
-        """Draw for one item what `func` draws for a tensor, and repeat it."""
-        size = tuple(value.shape)
-        single = self._one(size)
-        with torch._C.DisableTorchFunction():
-            one = torch.ones(single, dtype=value.dtype, device=value.device)
-            others = [_fitted(a, size, single) if isinstance(a, Tensor) else a for a in rest]
-            named = {k: _fitted(v, size, single) if isinstance(v, Tensor) else v
-                     for k, v in kwargs.items()}  # fmt: skip
-        return self._repeated(self._draw(func, value.device, (one, *others), named), size)
-
-    def _sized(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        kwargs = dict(kwargs)
-        leading: tuple[Any, ...] = ()
-        if func is torch.randint or func is torch.normal:
-            names = ("low", "high") if func is torch.randint else ("mean", "std")
-            bounds = [kwargs.pop(name) for name in names if name in kwargs]
-            sized = [i for i, value in enumerate(args) if isinstance(value, (tuple, list))]
-            split = sized[0] if sized else len(args)
-            leading, args = (*args[:split], *bounds), args[split:]
-        size = kwargs.pop("size", args)
-        if len(size) == 1 and isinstance(size[0], (tuple, list)):
-            size = size[0]
-        size = tuple(int(side) for side in size)
-        device = kwargs["device"] = _device(kwargs, torch.get_default_device())
-        return self._repeated(self._draw(func, device, (*leading, self._one(size)), kwargs), size)
-
-    def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
-        if not training:
-            return func(*args, **kwargs)
-        mask = self._like(partial(_mask, func), value, (probability,), {})
-        return value.mul_(mask) if in_place else value * mask
-
-    def _repeated(self, one: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Repeat one item's draw over the batch, items outermost."""
-        if tuple(one.shape) == size:
-            return one
-        return one.repeat([b // max(a, 1) for a, b in zip(one.shape, size, strict=True)])
-
 
 def _device(kwargs: dict[str, Any], otherwise: torch.device) -> torch.device:
     asked = kwargs.get("device")
@@ -208,13 +186,20 @@ def _first_tensor(args: Any, kwargs: dict[str, Any]) -> bool:
     return any(isinstance(value, Tensor) and value.ndim > 0 for value in values)
 
 
-def _fitted(value: Tensor, size: tuple[int, ...], single: tuple[int, ...]) -> Tensor:
+def _fitted(value: Any, size: tuple[int, ...], single: tuple[int, ...]) -> Any:
     """Take one item's part of an argument that is shaped like the draw."""
-    if tuple(value.shape) != size:
+    if not isinstance(value, Tensor) or tuple(value.shape) != size:
         return value
     for axis, side in enumerate(single):
         value = value.narrow(axis, 0, side)
     return value
+
+
+def _tiled(one: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Repeat one item's draw over the batch, items outermost."""
+    if tuple(one.shape) == size:
+        return one
+    return one.repeat([b // max(a, 1) for a, b in zip(one.shape, size, strict=True)])
 
 
 def _dropout_arguments(
@@ -240,3 +225,69 @@ def _mask(
     size = list(one.shape) if whole_channels is None else [*one.shape[:2], *[1] * (one.ndim - 2)]
     kept = one.new_empty(size).bernoulli_(1 - probability, generator=generator)
     return one * kept.div_(1 - probability)
+
+
+# torch's global random state
+
+_turn = Turn()
+"""The state is one for all threads: whoever seeds it draws from it alone."""
+
+
+class RandomState:
+    """Keeps the global random state as it is while one network runs.
+
+    Few networks move it: what is left behind frozen draws is a network that seeds, or draws where
+    nobody sees it. To set the state back after any other would take back what other threads have
+    drawn meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.moved: bool | None = None
+        """Whether the network moves the state; None until a run tells."""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Set the state back after a run within this context, if that run moved it."""
+        alone = threading.active_count() == 1
+        if self.moved is False and not alone:
+            yield
+            return
+        with _turn:
+            before = _states()
+            try:
+                yield
+            finally:
+                with torch._C.DisableTorchFunction():  # none of the network's own calculations
+                    moved = not all(map(torch.equal, before, _states()))
+                if moved:
+                    _set(before)
+        # Here are only runs that came to their end. Others' draws look like the network's, but
+        # whoever leaves the state alone once does not move it.
+        if not moved:
+            self.moved = self.moved or False
+        elif alone:
+            self.moved = True
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from the global state as it is after `torch.manual_seed(seed)`, and set it back."""
+    with _turn:
+        before = _states()
+        try:
+            torch.manual_seed(seed)
+            yield
+        finally:
+            _set(before)
+
+
+def _states() -> list[Tensor]:
+    """Return the states of the CPU and of all GPUs in use."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in gpus)]
+
+
+def _set(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    for i, state in enumerate(states[1:]):
+        torch.cuda.set_rng_state(state, i)

@@ -1,4 +1,4 @@
-"""Checks of a network at full precision.
+"""Comparing two ways to one image: at full precision, and what passes as rounding.
 
 Since Ampere, GPUs round the operands of float32 convolutions to TF32, ten bits, unless told
 otherwise, and which kernel does so depends on the size of the batch. Two ways to one image then
@@ -7,16 +7,40 @@ differ in the third digit, and a check that compares them would blame the networ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from regional_primitives.runtime.modes import ProcessWide
 
-__all__ = ["full_precision"]
+ROUNDING = 1e-5
+"""The largest difference of two images, relative to the largest pixel, that passes as rounding."""
+
+
+def tolerance(dtypes: Sequence[torch.dtype]) -> float:
+    """Return what passes as rounding in a network's precision."""
+    return max(ROUNDING, *(4 * torch.finfo(dtype).eps for dtype in dtypes))
+
+
+def relative_gap(image: Tensor, expected: Tensor) -> float:
+    """Return the largest difference relative to the largest pixel.
+
+    Pixels that are finite in neither count as equal; in one of them, or other shapes, as infinite.
+    """
+    if image.shape != expected.shape:
+        return float("inf")
+    image, expected = image.float(), expected.float()
+    known = expected.isfinite()
+    if not torch.equal(known, image.isfinite()):
+        return float("inf")
+    if not bool(known.any()):
+        return 0.0
+    largest = float(expected[known].abs().max()) or 1.0
+    return float((image[known] - expected[known]).abs().max()) / largest
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -19,9 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from regional_primitives.errors import GeneratorError
-
-__all__ = ["frozen_twin", "uncompiled", "untouched"]
+from regional_primitives.errors import GeneratorError, first_line
 
 
 def uncompiled(module: Any) -> Any:
@@ -33,9 +31,6 @@ def frozen_twin(module: nn.Module) -> nn.Module:
     """Copy a network's structure and buffers, not its weights: the twin shares their storage.
 
     The twin is in eval mode and its weights take no gradient.
-
-    Raises:
-        GeneratorError: the network cannot be copied, or its weights are not finite numbers.
     """
     _refuse_broken(module)
     shared: dict[int, Any] = {}
@@ -57,7 +52,7 @@ def frozen_twin(module: nn.Module) -> nn.Module:
         raise
     except Exception as error:
         raise GeneratorError(
-            f"{type(module).__name__} cannot be copied: {_first_line(error)}"
+            f"{type(module).__name__} cannot be copied: {first_line(error)}"
         ) from error
     for part in twin.modules():
         # Not eval(), which a network may have overridden to do something else.
@@ -96,71 +91,123 @@ def _refuse_broken(module: nn.Module) -> None:
 
 def _rebind(twin: nn.Module, copies: dict[int, Any]) -> None:
     """Let functions that the twin's modules keep hold the twin's modules instead of the user's."""
-    known: dict[int, Any] = {}
     # What is the twin's already stays.
     for part in twin.modules():
         own = (part, *part._parameters.values(), *part._buffers.values(), *vars(part).values())
         copies.update({id(one): one for one in own if isinstance(one, (nn.Module, Tensor))})
+    rebound = _Rebound(copies)
     for part in list(twin.modules()):
         for name, value in list(vars(part).items()):
-            bound = _bound(value, copies, known)
-            if bound is not value:
-                vars(part)[name] = bound
+            kept = rebound.kept(value)
+            if kept is not value:
+                vars(part)[name] = kept
 
 
-def _bound(value: Any, copies: dict[int, Any], known: dict[int, Any]) -> Any:
-    """Return a value as the twin keeps it: itself where it holds nothing of the user's."""
-    if id(value) in known:
-        return known[id(value)]
-    if isinstance(value, (nn.Module, Tensor)):
-        return copies.get(id(value), value)
-    if isinstance(value, (FunctionType, MethodType, partial)):
-        known[id(value)] = value  # a function may hold itself
-        known[id(value)] = made = _callable(value, copies, known)
-        return made
-    if isinstance(value, dict):
-        for key, item in list(value.items()):
-            bound = _bound(item, copies, known)
-            if bound is not item:
-                value[key] = bound
-    elif isinstance(value, list):
-        value[:] = [_bound(item, copies, known) for item in value]
-    elif type(value) is tuple:
-        items = tuple(_bound(item, copies, known) for item in value)
-        if any(a is not b for a, b in zip(items, value, strict=True)):
-            return items
-    return value
+class _Rebound:
+    """Makes values that hold the twin's modules and tensors in the place of the user's."""
 
+    def __init__(self, copies: dict[int, Any]) -> None:
+        self.copies = copies
+        """The twin's own, by the ids of the user's and of themselves."""
+        self.functions: dict[int, Any] = {}
 
-def _callable(value: Any, copies: dict[int, Any], known: dict[int, Any]) -> Any:
-    if isinstance(value, FunctionType):
-        return _function(value, copies, known)
-    if isinstance(value, MethodType):
-        owner = _held(value.__self__, copies, known)
-        return value if owner is value.__self__ else MethodType(value.__func__, owner)
-    held: tuple[Any, ...] = (value.func, *value.args, *value.keywords.values())
-    inner: list[Any] = [_held(one, copies, known) for one in held]
-    if all(a is b for a, b in zip(inner, held, strict=True)):
+    def kept(self, value: Any) -> Any:
+        """Return a value as the twin keeps it: itself where it holds nothing of the user's."""
+        if isinstance(value, (FunctionType, MethodType, partial)):
+            return self._callable(value)
+        if isinstance(value, (nn.Module, Tensor)):
+            return self.copies.get(id(value), value)
+        if isinstance(value, dict):
+            for key, item in list(value.items()):
+                if (kept := self.kept(item)) is not item:
+                    value[key] = kept
+        elif isinstance(value, list):
+            value[:] = map(self.kept, value)
+        elif type(value) is tuple:
+            items = tuple(map(self.kept, value))
+            return value if _same(items, value) else items
         return value
-    count = 1 + len(value.args)
-    return partial(
-        inner[0], *inner[1:count], **dict(zip(value.keywords, inner[count:], strict=True))
-    )
+
+    def held(self, value: Any) -> Any:
+        """Return what a function holds, as its copy holds it."""
+        if isinstance(value, nn.Module):
+            return copy.deepcopy(value, self.copies)  # the twin's own, where it has one
+        if isinstance(value, Tensor):
+            return self.copies.get(id(value), value)
+        if isinstance(value, (FunctionType, MethodType, partial)):
+            return self._callable(value)
+        container = isinstance(value, (dict, list, tuple))
+        if (container or not callable(value)) and _holds_a_module(value):
+            return copy.deepcopy(value, self.copies)
+        return value
+
+    def _callable(self, value: Any) -> Any:
+        if id(value) not in self.functions:
+            self.functions[id(value)] = value  # a function may hold itself
+            self.functions[id(value)] = self._made(value)
+        return self.functions[id(value)]
+
+    def _made(self, value: Any) -> Any:
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, MethodType):
+            owner = self.held(value.__self__)
+            return value if owner is value.__self__ else MethodType(value.__func__, owner)
+        given = (value.func, *value.args, *value.keywords.values())
+        run, *held = map(self.held, given)
+        if _same((run, *held), given):
+            return value
+        count = len(value.args)
+        return partial(run, *held[:count], **dict(zip(value.keywords, held[count:], strict=True)))
+
+    def _function(self, function: FunctionType) -> FunctionType:
+        cells, defaults = function.__closure__ or (), function.__defaults__ or ()
+        keywords = function.__kwdefaults__ or {}
+        given = (*map(_content, cells), *defaults, *keywords.values())
+        held = tuple(map(self.held, given))
+        names = {}
+        for name in _global_names(function.__code__):
+            known = function.__globals__.get(name)
+            if self._of_the_user(known) and (bound := self.held(known)) is not known:
+                names[name] = bound
+        if not names and _same(held, given):
+            return function
+        made = FunctionType(
+            function.__code__,
+            {**function.__globals__, **names} if names else function.__globals__,
+            function.__name__,
+            held[len(cells) : len(cells) + len(defaults)] or None,
+            tuple(
+                cell if a is b else CellType(b)
+                for cell, a, b in zip(cells, given, held, strict=False)
+            )
+            or None,
+        )
+        made.__kwdefaults__ = (
+            dict(zip(keywords, held[len(cells) + len(defaults) :], strict=True)) or None
+        )
+        made.__dict__.update(function.__dict__)
+        return made
+
+    def _of_the_user(self, value: Any) -> bool:
+        """Tell whether a global is a part of the network, or bound to one."""
+        if isinstance(value, MethodType):
+            value = value.__self__
+        if isinstance(value, FunctionType):
+            reached = (value.__globals__.get(name) for name in _global_names(value.__code__))
+            return any(
+                self._of_the_user(_content(cell)) for cell in value.__closure__ or ()
+            ) or any(isinstance(one, nn.Module) and id(one) in self.copies for one in reached)
+        return isinstance(value, (nn.Module, Tensor)) and id(value) in self.copies
 
 
-def _held(value: Any, copies: dict[int, Any], known: dict[int, Any]) -> Any:
-    """Return what a function holds, as its copy holds it: modules and tensors are the twin's."""
-    if isinstance(value, nn.Module):
-        return copy.deepcopy(value, copies)  # the twin's own, where it has one
-    if isinstance(value, Tensor):
-        return copies.get(id(value), value)
-    if isinstance(value, (FunctionType, MethodType, partial)):
-        return _bound(value, copies, known)
-    if isinstance(value, (dict, list, tuple)) or (
-        hasattr(value, "__dict__") and not callable(value)
-    ):
-        return copy.deepcopy(value, copies) if _holds_a_module(value) else value
-    return value
+def _same(some: Iterable[Any], others: Iterable[Any]) -> bool:
+    return all(a is b for a, b in zip(some, others, strict=True))
+
+
+def _content(cell: CellType) -> Any:
+    """Return what a closure's cell holds; nothing of an empty one."""
+    return cell.cell_contents if cell != CellType() else CellType
 
 
 def _holds_a_module(value: Any, depth: int = 4) -> bool:
@@ -177,58 +224,6 @@ def _holds_a_module(value: Any, depth: int = 4) -> bool:
     return any(_holds_a_module(one, depth - 1) for one in list(inner))
 
 
-def _function(
-    function: FunctionType, copies: dict[int, Any], known: dict[int, Any]
-) -> FunctionType:
-    cells, names = [], {}
-    changed = False
-    for cell in function.__closure__ or ():
-        held = bound = None
-        with suppress(ValueError):  # an empty cell
-            held = cell.cell_contents
-            bound = _held(held, copies, known)
-        cells.append(cell if bound is held else CellType(bound))
-        changed |= bound is not held
-    for name in _global_names(function.__code__):
-        held = function.__globals__.get(name)
-        bound = _held(held, copies, known) if _of_the_user(held, copies) else held
-        if bound is not held:
-            names[name] = bound
-    defaults = tuple(_held(one, copies, known) for one in function.__defaults__ or ())
-    changed |= any(a is not b for a, b in zip(defaults, function.__defaults__ or (), strict=True))
-    keywords = function.__kwdefaults__ or {}
-    named = {name: _held(one, copies, known) for name, one in keywords.items()}
-    changed |= any(named[name] is not keywords[name] for name in named)
-    if not (changed or names):
-        return function
-    made = FunctionType(
-        function.__code__,
-        {**function.__globals__, **names} if names else function.__globals__,
-        function.__name__,
-        defaults or None,
-        tuple(cells) or None,
-    )
-    made.__kwdefaults__ = named or None
-    made.__dict__.update(function.__dict__)
-    return made
-
-
-def _of_the_user(value: Any, copies: dict[int, Any]) -> bool:
-    """Tell whether a global is a part of the network, or bound to one."""
-    if isinstance(value, MethodType):
-        value = value.__self__
-    if isinstance(value, FunctionType):
-        return any(
-            _of_the_user(cell.cell_contents, copies)
-            for cell in value.__closure__ or ()
-            if cell != CellType()
-        ) or any(
-            isinstance(found := value.__globals__.get(name), nn.Module) and id(found) in copies
-            for name in _global_names(value.__code__)
-        )
-    return isinstance(value, (nn.Module, Tensor)) and id(value) in copies
-
-
 def _global_names(code: CodeType) -> set[str]:
     inner = (part for part in code.co_consts if isinstance(part, CodeType))
     return set(code.co_names).union(*(_global_names(part) for part in inner))
@@ -243,9 +238,6 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
     It is stopped before that module runs where it is called as modules are; what it has written
     into the user's buffers is set back.
-
-    Raises:
-        GeneratorError: so it is; the message names the module.
     """
     names = {id(part): name or type(part).__name__ for name, part in module.named_modules()}
     before = [(name, value, value.detach().clone()) for name, value in module.named_buffers()]
@@ -281,8 +273,3 @@ def _refusal(name: str) -> GeneratorError:
         "a layer or a hook calls refers to it in a way that cannot be followed; let it refer to "
         "the module that it is given"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -17,7 +17,6 @@ from regional_primitives import InputError, MissingExtraError, StorageError
 from regional_primitives.generators.zoo import photographs
 from regional_primitives.generators.zoo.photographs import (
     PHOTOGRAPHS,
-    crops,
     draw_crop,
     read_photograph,
 )
@@ -214,7 +213,7 @@ def test_bad_input_size(tmp_path, size):
     with pytest.raises(InputError, match=message):
         read_photograph(tmp_path / "noise.png", size)
     with pytest.raises(InputError, match=message):
-        crops(1, size)
+        draw_crop(stream(0), size)
 
 
 def test_bad_input_no_file(tmp_path):
@@ -298,18 +297,13 @@ def test_bad_input_numbers_of_unknown_white(tmp_path):
 # Crops
 
 
-def test_crop_i_is_the_same_whatever_the_count():
-    many = crops(6, 64, seed=3)
-    assert many.shape == (6, 3, 64, 64)
-    assert torch.equal(many[:2], crops(2, 64, seed=3))
-    assert torch.equal(many[4:5], draw_crop(stream(3, "photographs", 4), 64))
-    assert many.min() >= 0
-    assert many.max() <= 1
-
-
-def test_crops_differ():
-    both = torch.cat([crops(12, 32, seed=0), crops(12, 32, seed=1)]).flatten(1)
-    assert torch.cdist(both, both).fill_diagonal_(1).min() > 0.5
+def test_crops_are_pictures_that_differ():
+    crops = torch.cat([draw_crop(stream(seed), 32) for seed in range(24)])
+    assert crops.shape == (24, 3, 32, 32)
+    assert crops.min() >= 0
+    assert crops.max() <= 1
+    rows = crops.flatten(1)
+    assert torch.cdist(rows, rows).fill_diagonal_(1).min() > 0.5
 
 
 def test_crops_take_from_their_stream_alone_and_always_as_much():
@@ -356,15 +350,10 @@ def test_every_photograph_is_drawn(monkeypatch):
     names = []
     plain = Image.new("RGB", (64, 64))
     monkeypatch.setattr(photographs, "_shipped", lambda name: names.append(name) or plain)
-    crops(400, 32)
+    for seed in range(400):
+        draw_crop(stream(seed), 32)
     assert sorted(set(names)) == sorted(PHOTOGRAPHS)
     assert min(names.count(name) for name in PHOTOGRAPHS) > 50
-
-
-@pytest.mark.parametrize("count", [0, -1, True, 2.0])
-def test_bad_input_count(count):
-    with pytest.raises(InputError, match="count must be a whole number of at least 1"):
-        crops(count, 64)
 
 
 def test_without_pillow_or_scikit_image(tmp_path, monkeypatch):
@@ -374,21 +363,21 @@ def test_without_pillow_or_scikit_image(tmp_path, monkeypatch):
         read_photograph(tmp_path / "noise.png", 64)
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(MissingExtraError, match=r"drawing photographs needs .*\[photos\]"):
-        crops(1, 64)
+        draw_crop(stream(0), 64)
 
 
 def test_scikit_image_without_a_photograph(monkeypatch):
     monkeypatch.setattr(photographs, "PHOTOGRAPHS", ("gone.png",))
     with pytest.raises(StorageError, match=r"gone\.png is missing: .* pip install scikit-image"):
-        crops(1, 64)
+        draw_crop(stream(0), 64)
 
 
 def test_importing_is_light_and_drawing_leaves_scikit_image_alone():
     code = (
-        "import json, sys\n"
+        "import json, sys, torch\n"
         "from regional_primitives.generators.zoo import photographs, photos\n"
         "before = set(sys.modules)\n"
-        "photographs.crops(1, 32)\n"
+        "photographs.draw_crop(torch.Generator(), 32)\n"
         "print(json.dumps([sorted(before), sorted(sys.modules)]))\n"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -144,7 +144,7 @@ def test_sides_may_differ(pair):
 CUTS = {"5": (64, 8), "10": (64, 16), "15": (64, 32), "17": (64, 64)}
 
 
-@pytest.mark.parametrize("layer", photos.LAYERS)
+@pytest.mark.parametrize("layer", photos.ENTRY.layers)
 def test_cut_points(pair, layer):
     decoder, encoder = pair
     generator = rp.cut(
@@ -167,8 +167,8 @@ def test_cut_points_grow_with_the_picture(pair, size):
         shapes[name] = tuple(x.shape[1:])
     for name, (channels, side) in CUTS.items():
         assert shapes[name] == (channels, side * size // 64, side * size // 64)
-    assert tuple(CUTS) == photos.LAYERS
-    assert CUTS[photos.DEFAULT_LAYER] == (64, 16)
+    assert tuple(CUTS) == photos.ENTRY.layers
+    assert CUTS[photos.ENTRY.default_layer] == (64, 16)
 
 
 # Loading
@@ -229,9 +229,11 @@ def test_no_weights_say_how_to_get_them(nowhere):
     with pytest.raises(GeneratorError) as caught:
         photos.load_photos()
     message = str(caught.value)
-    assert "the weights of 'photos' are not installed; get them: " + photos.HOW_TO_GET in message
+    assert (
+        "the weights of 'photos' are not installed; get them: " + photos.ENTRY.how_to_get in message
+    )
     assert "pass --weights taef2 (or name the folder in $REGIONAL_PRIMITIVES_WEIGHTS)" in message
-    program, *options, url = shlex.split(photos.HOW_TO_GET)
+    program, *options, url = shlex.split(how)
     assert program == "curl"
     # curl puts what stands in the braces, one after the other, in the place of #1.
     assert options[-2:] == ["-o", "taef2/#1"]
@@ -355,7 +357,7 @@ def published(beside):
     """Load the real weights: from beside the repository, or where the environment says."""
     place = photos.find_weights(beside) or photos.find_weights()
     if place is None:
-        pytest.skip(f"TAEF2's weights belong in ${WEIGHTS_VARIABLE}: {photos.HOW_TO_GET}")
+        pytest.skip(f"TAEF2's weights belong in ${WEIGHTS_VARIABLE}: {photos.ENTRY.how_to_get}")
     return photos.load_photos(place)
 
 

@@ -8,15 +8,11 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from planted_truth import planted_truth
 from regional_primitives.generators import ZOO, baseline_feature, load_recorded
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.zoo import faces as faces_module
-from regional_primitives.generators.zoo.toy import (
-    PICTURE_SIDE,
-    UNITS_PER_COMPONENT,
-    planted_fields,
-    planted_truth,
-)
+from regional_primitives.generators.zoo.toy import PICTURE_SIDE, UNITS_PER_COMPONENT, planted_fields
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import sys
 
 import pytest
@@ -31,7 +32,7 @@ PUBLISHED_PIXELS = [
 def weights():
     path = terrain.find_weights()
     if path is None:
-        pytest.skip(f"needs the weights: {terrain.HOW_TO_GET}")
+        pytest.skip(f"needs the weights: {terrain.ENTRY.how_to_get}")
     return path
 
 
@@ -190,7 +191,7 @@ def test_shapes_at_the_cut_points_in_order_of_execution(network):
     # Registered backwards, so that the order seen is that of execution.
     hooks = [
         network.get_submodule(name).register_forward_hook(record(name))
-        for name in reversed(terrain.LAYERS)
+        for name in reversed(terrain.ENTRY.layers)
     ]
     try:
         with torch.no_grad():
@@ -199,9 +200,9 @@ def test_shapes_at_the_cut_points_in_order_of_execution(network):
         for hook in hooks:
             hook.remove()
     assert image.shape == (2, 1, 128, 128)
-    assert list(seen) == list(terrain.LAYERS)
+    assert list(seen) == list(terrain.ENTRY.layers)
     assert seen == {name: (2, *shape) for name, shape in CUT_SHAPES.items()}
-    assert terrain.DEFAULT_LAYER in terrain.LAYERS
+    assert terrain.ENTRY.default_layer in terrain.ENTRY.layers
 
 
 def test_latents_depend_on_the_stream_alone():
@@ -235,7 +236,7 @@ def test_terrain_looks_like_terrain(network):
     noise = _latents(7)["noise"].expand(3, -1, -1, -1)
     with torch.no_grad():
         images = network(noise, torch.full((3,), 80.0), levels)
-    low, high = terrain.IMAGE_RANGE
+    low, high = terrain.ENTRY.image_range
     assert low <= images.min()
     assert images.max() <= high
     steps = (images[..., 1:] - images[..., :-1]).flatten(1)
@@ -255,7 +256,7 @@ def test_weights_are_found_without_importing_their_package(weights):
 
 
 def test_weights_that_are_not_installed(monkeypatch):
-    monkeypatch.setattr(terrain.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert terrain.find_weights() is None
     with pytest.raises(
         rp.GeneratorError,

@@ -6,21 +6,17 @@ importing the package, checked by digest and read without unpickling code.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, StorageError
-from regional_primitives.runtime.storage import file_digest
-
-__all__ = ["LATENT_CHANNELS", "FaceNetwork", "find_weights", "load_faces", "sample_latents"]
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.weights import in_package, published
 
 LATENT_CHANNELS = 100
 _CHANNELS = (512, 256, 128, 64)
 _SHA256 = "0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f"
-HOW_TO_GET = "pip install --no-deps --ignore-requires-python gan-face-generate==1.1.1"
 
 
 class FaceNetwork(nn.Module):
@@ -53,28 +49,28 @@ def sample_latents(count: int, rng: torch.Generator) -> Tensor:
 
 
 def find_weights() -> Path | None:
-    """Locate the installed weights without importing the package that carries them."""
-    spec = importlib.util.find_spec("gan_face_generate")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "weights.tar"
-        if path.is_file():
-            return path
-    return None
+    """Locate the installed weights."""
+    return in_package("gan_face_generate", "weights.tar")
 
 
 def load_faces(weights: Path | None = None) -> FaceNetwork:
-    """Build the network with its trained weights.
-
-    Raises:
-        GeneratorError: the weights are not installed.
-        StorageError: the file is not the published one.
-    """
-    path = weights or find_weights()
-    if path is None:
-        raise GeneratorError(f"the weights of 'faces' are not installed; get them: {HOW_TO_GET}")
-    if file_digest(path) != _SHA256:
-        raise StorageError(f"{path} is not the published file; get it anew: {HOW_TO_GET}")
-    state = torch.load(path, map_location="cpu", weights_only=True)["netG_state_dict"]
+    """Build the network with its trained weights."""
+    path = published(weights or find_weights(), "faces", _SHA256, ENTRY.how_to_get)
     network = FaceNetwork()
+    state = torch.load(path, map_location="cpu", weights_only=True)["netG_state_dict"]
     network.load_state_dict(state)
     return network.eval()
+
+
+ENTRY = ZooEntry(
+    name="faces",
+    family="DCGAN",
+    sizes=(64,),
+    licence="MIT",
+    layers=("main.2", "main.5", "main.8", "main.11"),
+    default_layer="main.5",
+    image_range=(-1.0, 1.0),
+    load=lambda weights, _: Loaded(load_faces(weights), sample_latents),
+    installed=lambda: find_weights() is not None,
+    how_to_get="pip install --no-deps --ignore-requires-python gan-face-generate==1.1.1",
+)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,28 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.errors import (
-    InputError,
-    MissingExtraError,
-    StorageError,
-)
+from regional_primitives.errors import InputError, MissingExtraError, StorageError, first_line
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.streams import stream
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = [
-    "LARGEST_SIZE",
-    "PHOTOGRAPHS",
-    "PIXELS_PER_CELL",
-    "SMALLEST_SIZE",
-    "crops",
-    "draw_crop",
-    "read_photograph",
-    "require_size",
-]
 
 SMALLEST_SIZE = 32
 LARGEST_SIZE = 512
@@ -59,11 +41,7 @@ _SMALLEST_CROP = 0.4
 
 
 def require_size(size: int) -> None:
-    """Refuse a size, in pixels a side, that the autoencoder cannot take.
-
-    Raises:
-        InputError: not a multiple of 8 from 32 to 512.
-    """
+    """Refuse pixels a side that the autoencoder cannot take."""
     whole("size", size, SMALLEST_SIZE)
     if size % PIXELS_PER_CELL or size > LARGEST_SIZE:
         raise InputError(
@@ -76,11 +54,6 @@ def read_photograph(path: AnyPath, size: int) -> Float[Tensor, "1 3 size size"]:
     """Read a picture file: turned upright, its middle square, resized to `size` pixels a side.
 
     Whatever the file's mode, the result is RGB; what is transparent becomes white.
-
-    Raises:
-        InputError: a size that the autoencoder cannot take, or a file that is missing, is no
-            picture, is damaged, or has too few or too many pixels.
-        MissingExtraError: Pillow is not installed.
     """
     require_size(size)
     file = path_of(path, "the picture file")
@@ -98,27 +71,10 @@ def read_photograph(path: AnyPath, size: int) -> Float[Tensor, "1 3 size size"]:
     return _resized(picture, (left, top, left + side, top + side), size)
 
 
-def crops(count: int, size: int, seed: int = 0) -> Float[Tensor, "count 3 size size"]:
-    """Draw crops of the photographs in `PHOTOGRAPHS`, one random stream an item.
-
-    Raises:
-        InputError: a count below 1, or a size that the autoencoder cannot take.
-        MissingExtraError: scikit-image or Pillow is not installed.
-        StorageError: this scikit-image does not carry a photograph.
-    """
-    whole("count", count, 1)
-    return torch.cat([draw_crop(stream(seed, "photographs", i), size) for i in range(count)])
-
-
 def draw_crop(rng: torch.Generator, size: int) -> Float[Tensor, "1 3 size size"]:
     """Draw one crop: which photograph, how large, where, and whether mirrored.
 
     It is enlarged only where the whole photograph is smaller than `size`.
-
-    Raises:
-        InputError: a size that the autoencoder cannot take.
-        MissingExtraError: scikit-image or Pillow is not installed.
-        StorageError: this scikit-image does not carry a photograph.
     """
     require_size(size)
     # Always five numbers, so that what is drawn next does not depend on what was drawn.
@@ -134,10 +90,11 @@ def draw_crop(rng: torch.Generator, size: int) -> Float[Tensor, "1 3 size size"]
 
 
 def _shipped(name: str) -> Image.Image:
+    """Read a photograph that scikit-image carries."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("drawing photographs", "photos")
-    path = Path(next(iter(spec.submodule_search_locations))) / "data" / name
+    path = Path(spec.submodule_search_locations[0], "data", name)
     if not path.is_file():
         raise StorageError(
             f"{path} is missing: this scikit-image does not carry the photograph; "
@@ -146,30 +103,14 @@ def _shipped(name: str) -> Image.Image:
     return _decode_once(path)
 
 
-@functools.cache
-def _decode_once(path: Path) -> Image.Image:
-    return _decode(path)
-
-
-@contextmanager
-def _pillow() -> Iterator[None]:
-    """Wrap imports of Pillow.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
+def _decode(file: Path) -> Image.Image:
+    """Read a file into an upright RGB picture."""
     try:
-        yield
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "PIL":
             raise
         raise MissingExtraError("reading a photograph", "photos") from error
-
-
-def _decode(file: Path) -> Image.Image:
-    """Read a file into an upright RGB picture."""
-    with _pillow():
-        from PIL import Image, ImageOps, UnidentifiedImageError
     try:
         with warnings.catch_warnings():
             # A picture is read or refused; Pillow's remarks on its tags and its size are neither.
@@ -188,8 +129,12 @@ def _decode(file: Path) -> Image.Image:
             f"{file} is not a picture that Pillow can read; save it as PNG or JPEG"
         ) from error
     except Exception as error:  # the decoders raise all kinds on a damaged file
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise InputError(f"{file} cannot be read, truncated or damaged: {reason[0]}") from error
+        raise InputError(
+            f"{file} cannot be read, truncated or damaged: {first_line(error)}"
+        ) from error
+
+
+_decode_once = functools.cache(_decode)
 
 
 def _refuse_extremes(file: Path, width: int, height: int) -> None:

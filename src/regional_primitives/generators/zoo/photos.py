@@ -15,32 +15,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regional_primitives.errors import InputError, RegionalPrimitivesError, StorageError
-from regional_primitives.generators.zoo.photographs import PIXELS_PER_CELL, draw_crop, require_size
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.photographs import (
+    PIXELS_PER_CELL,
+    draw_crop,
+    read_photograph,
+    require_size,
+)
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
-__all__ = [
-    "DEFAULT_LAYER",
-    "HOW_TO_GET",
-    "LATENT_CHANNELS",
-    "LAYERS",
-    "PhotoDecoder",
-    "PhotoEncoder",
-    "encode_photograph",
-    "find_weights",
-    "latent_sampler",
-    "load_photos",
-]
-
 LATENT_CHANNELS = 32
-LAYERS = ("5", "10", "15", "17")
-"""64 channels at 1/8, 1/4, 1/2 and all of the picture's side: the last block of each resolution.
-
-At the picture's own it is what goes into its one block; behind that, one convolution is left, and
-components of a linear network add up whatever they are.
-"""
-DEFAULT_LAYER = "10"
 # The commit is named, so that the files cannot change behind the link.
-HOW_TO_GET = (
+_HOW_TO_GET = (
     'curl -fL --create-dirs -o "taef2/#1" "https://raw.githubusercontent.com/madebyollin/taesd/'
     '5cccb12dc72074a4be35680c3b108548a7c69978/{taef2_decoder.pth,taef2_encoder.pth}"'
 )
@@ -49,8 +35,6 @@ _WIDTH = 64
 _BLOCKS = 3
 """Residual blocks a resolution; the picture's own has one."""
 _COLLECTION = "taef2"
-_HALVES = ("decoder", "encoder")
-_SUFFIXES = (".safetensors", ".pth")
 
 
 class _Clamp(nn.Module):
@@ -73,13 +57,8 @@ class _Block(nn.Module):
                 nn.ReLU(),
                 nn.Conv2d(4 * _WIDTH, _WIDTH, 1, bias=False),
             )
-        self.conv = nn.Sequential(
-            _conv(_WIDTH, _WIDTH),
-            nn.ReLU(),
-            _conv(_WIDTH, _WIDTH),
-            nn.ReLU(),
-            _conv(_WIDTH, _WIDTH),
-        )
+        first, second, third = (_conv(_WIDTH, _WIDTH) for _ in range(3))
+        self.conv = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
         self.fuse = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,10 +71,6 @@ def _conv(incoming: int, outgoing: int, *, stride: int = 1, bias: bool = True) -
     return nn.Conv2d(incoming, outgoing, 3, stride, padding=1, bias=bias)
 
 
-def _blocks(*, pools: bool = False) -> list[nn.Module]:
-    return [_Block(pools=pools) for _ in range(_BLOCKS)]
-
-
 class PhotoDecoder(nn.Sequential):
     """A latent [B, 32, H/8, W/8] becomes a picture [B, 3, H, W], layer after layer.
 
@@ -105,7 +80,7 @@ class PhotoDecoder(nn.Sequential):
     def __init__(self) -> None:
         layers: list[nn.Module] = [_Clamp(), _conv(LATENT_CHANNELS, _WIDTH), nn.ReLU()]
         for pools in (True, False, False):
-            layers += _blocks(pools=pools)
+            layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
             layers += [nn.Upsample(scale_factor=2), _conv(_WIDTH, _WIDTH, bias=False)]
         super().__init__(*layers, _Block(), _conv(_WIDTH, 3))
 
@@ -116,7 +91,8 @@ class PhotoEncoder(nn.Sequential):
     def __init__(self) -> None:
         layers: list[nn.Module] = [_conv(3, _WIDTH), _Block()]
         for pools in (False, False, True):
-            layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False), *_blocks(pools=pools)]
+            layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False)]
+            layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
         super().__init__(*layers, _conv(_WIDTH, LATENT_CHANNELS))
 
 
@@ -124,11 +100,7 @@ class PhotoEncoder(nn.Sequential):
 def encode_photograph(
     encoder: PhotoEncoder, picture: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch 32 height//8 width//8"]:
-    """Turn pictures into latents, one by one, so that no item depends on its company.
-
-    Raises:
-        InputError: no pictures in [0, 1], or sides that are no multiple of 8.
-    """
+    """Turn pictures in [0, 1] into latents, one by one, so that none depends on its company."""
     if picture.ndim != 4 or picture.shape[1] != 3 or not picture.numel():
         raise InputError(f"pictures are [batch, 3, height, width], not {list(picture.shape)}")
     if picture.shape[2] % PIXELS_PER_CELL or picture.shape[3] % PIXELS_PER_CELL:
@@ -146,15 +118,10 @@ def encode_photograph(
 
 
 def latent_sampler(encoder: PhotoEncoder, size: int) -> Callable[[int, torch.Generator], Tensor]:
-    """Make what draws latents: those of random crops, `size` pixels a side, of real photographs.
-
-    Raises:
-        InputError: a size that is not a multiple of 8 from 32 to 512.
-    """
+    """Make what draws latents: those of random crops, `size` pixels a side, of real photographs."""
     require_size(size)
 
     def sample_latents(count: int, rng: torch.Generator) -> Tensor:
-        """Draw crops of the photographs that scikit-image carries, and encode them."""
         return torch.cat([encode_photograph(encoder, draw_crop(rng, size)) for _ in range(count)])
 
     return sample_latents
@@ -165,32 +132,24 @@ def find_weights(given: Path | None = None) -> Path | None:
 
     `zoo/weights.py` tells where that is; in each place, they lie directly or under `taef2`.
     """
-    return next((folder for folder in folders(given, _COLLECTION) if _pair(folder)), None)
+    return next((one for one in folders(given, _COLLECTION) if all(_halves(one).values())), None)
 
 
 def load_photos(weights: Path | None = None) -> tuple[PhotoDecoder, PhotoEncoder]:
-    """Build decoder and encoder with their trained weights, in float32.
-
-    Raises:
-        InputError: `weights` is a file.
-        GeneratorError: the weights are not there (the message has the command that gets them).
-        StorageError: one of the two files is missing, corrupt, or not TAEF2's.
-    """
-    for folder in folders(weights, _COLLECTION):
-        pair = _pair(folder)
-        if pair:
-            decoder = filled(PhotoDecoder, pair[0], HOW_TO_GET)
-            return decoder, filled(PhotoEncoder, pair[1], HOW_TO_GET)
-    raise _why_not(weights)
+    """Build decoder and encoder with their trained weights, in float32."""
+    folder = find_weights(weights)
+    decoder, encoder = _halves(folder).values() if folder else (None, None)
+    if decoder is None or encoder is None:
+        raise _why_not(weights)
+    return filled(PhotoDecoder, decoder, _HOW_TO_GET), filled(PhotoEncoder, encoder, _HOW_TO_GET)
 
 
-def _file(folder: Path, half: str) -> Path | None:
-    return first_file(folder / f"taef2_{half}{suffix}" for suffix in _SUFFIXES)
-
-
-def _pair(folder: Path) -> tuple[Path, Path] | None:
-    decoder, encoder = (_file(folder, half) for half in _HALVES)
-    return (decoder, encoder) if decoder and encoder else None
+def _halves(folder: Path) -> dict[str, Path | None]:
+    """Locate the file of each half."""
+    return {
+        half: first_file(folder / f"taef2_{half}{suffix}" for suffix in (".safetensors", ".pth"))
+        for half in ("decoder", "encoder")
+    }
 
 
 def _why_not(given: Path | None) -> RegionalPrimitivesError:
@@ -198,12 +157,39 @@ def _why_not(given: Path | None) -> RegionalPrimitivesError:
     if given is not None and given.expanduser().is_file():
         return InputError(f"weights is the folder that holds both files, not the file {given}")
     for folder in folders(given, _COLLECTION):
-        halves = {half: _file(folder, half) for half in _HALVES}
+        halves = _halves(folder)
         present = [path.name for path in halves.values() if path is not None]
         if present:
             missing = next(half for half, path in halves.items() if path is None)
             return StorageError(
                 f"{folder} holds {present[0]}, but taef2_{missing}.pth (or .safetensors) is "
-                f"missing; get both: {HOW_TO_GET}"
+                f"missing; get both: {_HOW_TO_GET}"
             )
-    return not_found("photos", given, _COLLECTION, HOW_TO_GET)
+    return not_found("photos", given, _COLLECTION, _HOW_TO_GET)
+
+
+def _load(weights: Path | None, size: int) -> Loaded:
+    decoder, encoder = load_photos(weights)
+
+    def latents_of(path: Path) -> Tensor:
+        return encode_photograph(encoder, read_photograph(path, size))
+
+    return Loaded(decoder, latent_sampler(encoder, size), latents_of)
+
+
+ENTRY = ZooEntry(
+    name="photos",
+    family="tiny autoencoder of FLUX.2 (TAEF2)",
+    sizes=(64, 128, 256),
+    licence="MIT",
+    # 64 channels at 1/8, 1/4, 1/2 and all of the picture's side: the last block of each resolution.
+    # At the picture's own it is what goes into its one block; behind that, one convolution is left,
+    # and components of a linear network add up whatever they are.
+    layers=("5", "10", "15", "17"),
+    default_layer="10",
+    image_range=(0.0, 1.0),
+    load=_load,
+    installed=lambda: find_weights() is not None,
+    how_to_get=_HOW_TO_GET,
+    baseline_count=1024,
+)

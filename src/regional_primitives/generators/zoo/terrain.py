@@ -9,55 +9,24 @@ only asked which of them belong to the normalisations, because it does not name 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regional_primitives.errors import GeneratorError, MissingExtraError, StorageError
-from regional_primitives.runtime.storage import file_digest
+from regional_primitives.axes import Images
+from regional_primitives.errors import MissingExtraError
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.weights import in_package, published
 
 if TYPE_CHECKING:
     from onnx import GraphProto
 
-__all__ = [
-    "DEFAULT_LAYER",
-    "HOW_TO_GET",
-    "IMAGE_RANGE",
-    "LAYERS",
-    "PICTURE_SIDE",
-    "TerrainNetwork",
-    "find_weights",
-    "load_terrain",
-    "sample_latents",
-]
-
 PICTURE_SIDE = 128
-LAYERS = (
-    "output_blocks.3",  # 128 × 8²
-    "output_blocks.4",  # 128 × 16²
-    "output_blocks.9",  # 96 × 32²
-    "output_blocks.14",  # 64 × 64²
-    "output_blocks.19",  # 32 × 128², and so are all that follow
-    "output_blocks.20",
-    "output_blocks.21",
-    "output_blocks.22",
-    "output_blocks.23",
-    "output_blocks.24",
-)
-"""Cut points worth using. Around each flow the embedding, the encoder's skips and c_skip·x."""
-# With another picture's feature here and all that flows around the cut as it was, the image changes
-# by 27 % of the difference between two pictures at .4, 62 % here, 97 % at .14 (rms, 6 pictures).
-DEFAULT_LAYER = "output_blocks.9"
-# The network clips to this; −1 is the ground, 1 the highest terrain of its training, 22.17 m. Of 64
-# pictures 0.03 % of the pixels are at −1 and none at 1; the percentiles 1, 50 and 99 are −0.83,
-# −0.20 and 0.32, the highest pixel is 0.83.
-IMAGE_RANGE = (-1.0, 1.0)
-HOW_TO_GET = (
+_HOW_TO_GET = (
     "pip install --no-deps --ignore-requires-python adaptive-terrain-diffusion==0.4.2"
     ' && pip install "regional_primitives[terrain]"'
 )
@@ -73,7 +42,13 @@ _SHA256 = "95be54b4a39d58320e187a7ec533351c957f16a00be58773c86074828ee67887"
 _FREQUENCIES = "unsqueeze_4"  # the file's name for the frequencies of the time embedding
 
 
-class ResidualBlock(nn.Module):
+_Embeddings: TypeAlias = Float[Tensor, "batch embedding"]
+_Numbers: TypeAlias = Float[Tensor, " batch"]
+_Map: TypeAlias = Float[Tensor, "batch 1 128 128"]
+_Made: TypeAlias = Float[Tensor, "batch outgoing new_height new_width"]
+
+
+class _ResidualBlock(nn.Module):
     """x + f(x, embedding); the embedding scales and shifts the second normalisation.
 
     With `resample` it first halves or doubles the side, of x as well.
@@ -81,26 +56,15 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, incoming: int, outgoing: int, resample: nn.Module | None = None) -> None:
         super().__init__()
-        self.in_layers = nn.Sequential(
-            nn.GroupNorm(_GROUPS, incoming), nn.SiLU(), nn.Conv2d(incoming, outgoing, 3, padding=1)
-        )
+        self.in_layers = nn.Sequential(*_convolution(incoming, outgoing))
         self.resample = nn.Identity() if resample is None else resample
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(_EMBEDDING, 2 * outgoing))
-        self.out_layers = nn.Sequential(
-            nn.GroupNorm(_GROUPS, outgoing),
-            nn.SiLU(),
-            nn.Identity(),  # where training had its dropout
-            nn.Conv2d(outgoing, outgoing, 3, padding=1),
-        )
+        norm, activate, convolve = _convolution(outgoing, outgoing)
+        self.out_layers = nn.Sequential(norm, activate, nn.Identity(), convolve)  # once: dropout
         same = incoming == outgoing
         self.skip_connection = nn.Identity() if same else nn.Conv2d(incoming, outgoing, 1)
 
-    def forward(
-        self,
-        x: Float[Tensor, "batch incoming height width"],
-        embedding: Float[Tensor, "batch embedding"],
-    ) -> Float[Tensor, "batch outgoing new_height new_width"]:
-        """Run the block."""
+    def forward(self, x: Images, embedding: _Embeddings) -> _Made:
         norm, activate, convolve = self.in_layers
         h = convolve(self.resample(activate(norm(x))))
         scale, shift = self.emb_layers(embedding)[..., None, None].chunk(2, dim=1)
@@ -109,7 +73,7 @@ class ResidualBlock(nn.Module):
         return self.skip_connection(self.resample(x)) + h
 
 
-class AttentionBlock(nn.Module):
+class _AttentionBlock(nn.Module):
     """x + attention among all places, in heads of 32 channels."""
 
     def __init__(self, channels: int) -> None:
@@ -119,10 +83,7 @@ class AttentionBlock(nn.Module):
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
-    def forward(
-        self, x: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch channels height width"]:
-        """Run the block."""
+    def forward(self, x: Images) -> Images:
         # [batch, query|key|value, heads, places, channels of a head]
         qkv = self.qkv(self.norm(x)).unflatten(1, (3, self.heads, _HEAD_WIDTH)).flatten(-2).mT
         query, key, value = qkv.unbind(1)
@@ -130,17 +91,12 @@ class AttentionBlock(nn.Module):
         return x + self.proj_out((weights @ value).mT.reshape_as(x))
 
 
-class Stage(nn.ModuleList):
+class _Stage(nn.ModuleList):
     """Layers in sequence, of which the residual blocks also see the embedding."""
 
-    def forward(
-        self,
-        x: Float[Tensor, "batch incoming height width"],
-        embedding: Float[Tensor, "batch embedding"],
-    ) -> Float[Tensor, "batch outgoing new_height new_width"]:
-        """Run the layers."""
+    def forward(self, x: Images, embedding: _Embeddings) -> _Made:
         for layer in self:
-            x = layer(x, embedding) if isinstance(layer, ResidualBlock) else layer(x)
+            x = layer(x, embedding) if isinstance(layer, _ResidualBlock) else layer(x)
         return x
 
 
@@ -159,20 +115,17 @@ class TerrainNetwork(nn.Module):
         self.label_emb = _two_layers(1)
         self.input_blocks, widths = _encoder()
         bottom = _WIDTHS[-1]
-        self.middle_block = Stage(
-            [ResidualBlock(bottom, bottom), AttentionBlock(bottom), ResidualBlock(bottom, bottom)]
+        self.middle_block = _Stage(
+            [
+                _ResidualBlock(bottom, bottom),
+                _AttentionBlock(bottom),
+                _ResidualBlock(bottom, bottom),
+            ]
         )
         self.output_blocks = _decoder(widths)
-        self.out = nn.Sequential(
-            nn.GroupNorm(_GROUPS, _WIDTHS[0]), nn.SiLU(), nn.Conv2d(_WIDTHS[0], 1, 3, padding=1)
-        )
+        self.out = nn.Sequential(*_convolution(_WIDTHS[0], 1))
 
-    def forward(
-        self,
-        noise: Float[Tensor, "batch 1 128 128"],
-        sigma: Float[Tensor, " batch"],
-        difficulty: Float[Tensor, " batch"],
-    ) -> Float[Tensor, "batch 1 128 128"]:
+    def forward(self, noise: _Map, sigma: _Numbers, difficulty: _Numbers) -> _Map:
         """Generate height maps: c_skip·x + c_out·U-Net(c_in·x, c_noise, difficulty), clipped."""
         excess = sigma - _SIGMA_MIN  # arXiv 2303.01469, appendix C: the identity at σ = σ_min
         c_skip = _SIGMA_DATA**2 / (excess**2 + _SIGMA_DATA**2)
@@ -193,12 +146,15 @@ class TerrainNetwork(nn.Module):
         image: Tensor = _per_pixel(c_out) * self.out(x) + _per_pixel(c_skip) * noise
         return image.clamp(-1, 1)
 
-    def _embed(
-        self, c_noise: Float[Tensor, " batch"], difficulty: Float[Tensor, " batch"]
-    ) -> Float[Tensor, "batch embedding"]:
+    def _embed(self, c_noise: _Numbers, difficulty: _Numbers) -> _Embeddings:
         angles = c_noise[:, None] * self.frequencies
         time: Tensor = self.time_embed(torch.cat([angles.cos(), angles.sin()], dim=-1))
         return time + self.label_emb(difficulty[:, None])
+
+
+def _convolution(incoming: int, outgoing: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    norm = nn.GroupNorm(_GROUPS, incoming)
+    return norm, nn.SiLU(), nn.Conv2d(incoming, outgoing, 3, padding=1)
 
 
 def _two_layers(incoming: int) -> nn.Sequential:
@@ -209,22 +165,22 @@ def _two_layers(incoming: int) -> nn.Sequential:
 
 def _residual(level: int, incoming: int) -> list[nn.Module]:
     """Make what each resolution repeats: a residual block and, lower down, attention."""
-    block = ResidualBlock(incoming, _WIDTHS[level])
-    return [block] if level < _FIRST_ATTENTIVE else [block, AttentionBlock(_WIDTHS[level])]
+    block = _ResidualBlock(incoming, _WIDTHS[level])
+    return [block] if level < _FIRST_ATTENTIVE else [block, _AttentionBlock(_WIDTHS[level])]
 
 
 def _encoder() -> tuple[nn.ModuleList, list[int]]:
     """Make the stages from 128² down to 8², and say how many channels each gives."""
     width = _WIDTHS[0]
-    stages = [Stage([nn.Conv2d(1, width, 3, padding=1)])]
+    stages = [_Stage([nn.Conv2d(1, width, 3, padding=1)])]
     widths = [width]
     for level, outgoing in enumerate(_WIDTHS):
         for _ in range(_BLOCKS):
-            stages.append(Stage(_residual(level, width)))
+            stages.append(_Stage(_residual(level, width)))
             width = outgoing
             widths.append(width)
         if level < len(_WIDTHS) - 1:
-            stages.append(Stage([ResidualBlock(width, width, nn.AvgPool2d(2))]))
+            stages.append(_Stage([_ResidualBlock(width, width, nn.AvgPool2d(2))]))
             widths.append(width)
     return nn.ModuleList(stages), widths
 
@@ -238,12 +194,12 @@ def _decoder(skips: list[int]) -> nn.ModuleList:
             layers = _residual(level, width + skips.pop())
             width = _WIDTHS[level]
             if level > 0 and i == _BLOCKS:
-                layers.append(ResidualBlock(width, width, nn.Upsample(scale_factor=2)))
-            stages.append(Stage(layers))
+                layers.append(_ResidualBlock(width, width, nn.Upsample(scale_factor=2)))
+            stages.append(_Stage(layers))
     return nn.ModuleList(stages)
 
 
-def _per_pixel(factors: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
+def _per_pixel(factors: _Numbers) -> Float[Tensor, "batch 1 1 1"]:
     return factors[:, None, None, None]
 
 
@@ -258,28 +214,14 @@ def sample_latents(count: int, rng: torch.Generator) -> dict[str, Tensor]:
 
 
 def find_weights() -> Path | None:
-    """Locate the installed weights without importing the package that carries them."""
-    spec = importlib.util.find_spec("terrain_diffusion")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "weights" / "terrain_consistency_unet_difficulty100.onnx"
-        if path.is_file():
-            return path
-    return None
+    """Locate the installed weights."""
+    file = "weights/terrain_consistency_unet_difficulty100.onnx"
+    return in_package("terrain_diffusion", file)
 
 
 def load_terrain(weights: Path | None = None) -> TerrainNetwork:
-    """Build the network with its trained weights.
-
-    Raises:
-        GeneratorError: the weights are not installed.
-        StorageError: the file is not the published one.
-        MissingExtraError: the package `onnx`, which reads the file, is not installed.
-    """
-    path = weights or find_weights()
-    if path is None:
-        raise GeneratorError(f"the weights of 'terrain' are not installed; get them: {HOW_TO_GET}")
-    if file_digest(path) != _SHA256:
-        raise StorageError(f"{path} is not the published file; get it anew: {HOW_TO_GET}")
+    """Build the network with its trained weights."""
+    path = published(weights or find_weights(), "terrain", _SHA256, _HOW_TO_GET)
     network = TerrainNetwork()
     network.load_state_dict(_read_state(path, network))
     return network.eval()
@@ -293,17 +235,13 @@ def _read_state(path: Path, network: TerrainNetwork) -> dict[str, Tensor]:
     except ImportError as error:
         raise MissingExtraError("the generator 'terrain'", "terrain") from error
     graph = onnx.load(path).graph
+    # Copies: an array may be a view of the file's bytes, which are not to be written to.
     tensors = {
-        # A copy: an array may be a view of the file's bytes, which are not to be written to.
         entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy())
         for entry in graph.initializer
     }
-    prefix = "network."
-    state = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    named = ((name.removeprefix("network."), name) for name in tensors)
+    state = {own: tensors[name] for own, name in named if own != name}
     state["frequencies"] = tensors[_FREQUENCIES].flatten()
     # The modules are registered in the order in which they run, which is the graph's.
     norms = [name for name, part in network.named_modules() if isinstance(part, nn.GroupNorm)]
@@ -322,3 +260,26 @@ def _scales_and_shifts(graph: GraphProto) -> Iterator[tuple[str, str]]:
             multiply = reader[reshape.output[0]]
             add = reader[multiply.output[0]]
             yield multiply.input[1], add.input[1]
+
+
+ENTRY = ZooEntry(
+    name="terrain",
+    family="one-step consistency U-Net (ADM)",
+    sizes=(PICTURE_SIDE,),
+    licence="MIT",
+    # 128 × 8², 128 × 16², 96 × 32², 64 × 64², 32 × 128², and so are all that follow. Around each
+    # flow the embedding, the encoder's skips and c_skip·x.
+    layers=tuple(f"output_blocks.{i}" for i in (3, 4, 9, 14, 19, 20, 21, 22, 23, 24)),
+    # With another picture's feature here and all that flows around the cut as it was, the image
+    # changes by 27 % of the difference between two pictures at .4, 62 % here, 97 % at .14 (rms, 6
+    # pictures).
+    default_layer="output_blocks.9",
+    # The network clips to this; −1 is the ground, 1 the highest terrain of its training, 22.17 m.
+    # Of 64 pictures 0.03 % of the pixels are at −1 and none at 1; the percentiles 1, 50 and 99 are
+    # −0.83, −0.20 and 0.32, the highest pixel is 0.83.
+    image_range=(-1.0, 1.0),
+    load=lambda weights, _: Loaded(load_terrain(weights), sample_latents),
+    installed=lambda: find_weights() is not None,
+    how_to_get=_HOW_TO_GET,
+    baseline_count=128,  # half a minute of its half of the network
+)

@@ -8,16 +8,17 @@ and no others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from regional_primitives.axes import Fields
+from regional_primitives.errors import InputError
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.streams import stream
-
-__all__ = ["PICTURE_SIDE", "PlantedNetwork", "PlantedTruth", "planted_truth", "sample_latents"]
 
 PICTURE_SIDE = 32
 GRID_SIDE = 4
@@ -72,7 +73,7 @@ def _patterns(rng: torch.Generator) -> Float[Tensor, "units channels height widt
     return 0.05 * smooth * pixels.repeat_interleave(UNITS_PER_COMPONENT, 0)
 
 
-def planted_fields() -> Bool[Tensor, "components patches"]:
+def planted_fields() -> Fields:
     """Return the planted action fields."""
     fields = torch.zeros(len(_FIELDS), GRID_SIDE, GRID_SIDE, dtype=torch.bool)
     for field, (top, left, bottom, right) in zip(fields, _FIELDS, strict=True):
@@ -85,23 +86,21 @@ def sample_latents(count: int, rng: torch.Generator) -> Tensor:
     return torch.randn(count, LATENT_SIZE, generator=rng)
 
 
-@dataclass(frozen=True)
-class PlantedTruth:
-    """The components that a decomposition of one picture of `planted` must find."""
-
-    action_fields: Bool[Tensor, "components patches"]
-    components: Float[Tensor, "components units"]
-
-    @property
-    def strengths(self) -> Float[Tensor, " components"]:
-        """‖Δf_k‖ of each planted component."""
-        return self.components.norm(dim=1)
+def _load(weights: Path | None, size: int) -> Loaded:
+    if weights is not None:
+        raise InputError("'planted' is analytic and takes no weights")
+    return Loaded(PlantedNetwork(), sample_latents)
 
 
-def planted_truth(
-    feature: Float[Tensor, "1 units"], baseline: Float[Tensor, "1 units"]
-) -> PlantedTruth:
-    """Split f − f0 into the planted components."""
-    owner = torch.arange(LATENT_SIZE) // UNITS_PER_COMPONENT
-    mine = owner == torch.arange(len(_FIELDS))[:, None]
-    return PlantedTruth(planted_fields(), mine * (feature - baseline))
+ENTRY = ZooEntry(
+    name="planted",
+    family="analytic, components known",
+    sizes=(PICTURE_SIDE,),
+    licence="MIT (part of this library)",
+    layers=("express",),
+    default_layer="express",
+    image_range=(-1.0, 1.0),
+    load=_load,
+    installed=lambda: True,
+    how_to_get="nothing to get",
+)

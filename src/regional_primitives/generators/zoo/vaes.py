@@ -18,25 +18,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regional_primitives.errors import StorageError
+from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
-__all__ = [
-    "DEFAULT_LAYER",
-    "LATENT_SIZE",
-    "LAYERS",
-    "VAES",
-    "Vae",
-    "VaeDecoder",
-    "find_weights",
-    "load_vae",
-    "sample_latents",
-]
-
 LATENT_SIZE = 10
-LAYERS = ("view", "convT_64_relu", "convT1_relu", "convT2_relu")
-"""32 channels at 4², 8², 16² and 32², after the ReLU: what the next layer is given."""
-DEFAULT_LAYER = "convT_64_relu"
-
 _CHANNELS = 32
 _COLLECTION = "disvae"
 # The commit is named, so that the files cannot change behind the link.
@@ -63,13 +48,9 @@ class Vae(NamedTuple):
         return f"curl -fL --create-dirs -o {_COLLECTION}/{file} {_SOURCE}/{file}"
 
 
+_RESEARCH = "MIT; learnt from CelebA, for non-commercial research only"
 VAES = {
-    "vae-faces": Vae(
-        "btcvae_celeba",
-        3,
-        "β-TCVAE",
-        "MIT; learnt from CelebA, for non-commercial research only",
-    ),
+    "vae-faces": Vae("btcvae_celeba", 3, "β-TCVAE", _RESEARCH),
     "vae-chairs": Vae("btcvae_chairs", 1, "β-TCVAE", "MIT"),
     "vae-dsprites": Vae("factor_dsprites", 1, "FactorVAE", "MIT"),
 }
@@ -116,12 +97,7 @@ def find_weights(name: str, given: Path | None = None) -> Path | None:
 
 
 def load_vae(name: str, weights: Path | None = None) -> VaeDecoder:
-    """Build the decoder `name` with its trained weights, in float32.
-
-    Raises:
-        GeneratorError: the weights are not there (the message has the command that gets them).
-        StorageError: the file is corrupt, or not that of such a decoder, or by its name another's.
-    """
+    """Build the decoder `name` with its trained weights, in float32."""
     vae = VAES[name]
     path = find_weights(name, weights)
     if path is None:
@@ -131,3 +107,22 @@ def load_vae(name: str, weights: Path | None = None) -> VaeDecoder:
             raise StorageError(f"{path} is the file of {other}, not of {name}")
     # As published, the encoder lies in the same file.
     return filled(partial(VaeDecoder, vae.channels), path, vae.how_to_get, prefix="decoder.")
+
+
+def _entry(name: str, vae: Vae) -> ZooEntry:
+    return ZooEntry(
+        name=name,
+        family=vae.family,
+        sizes=(64,),
+        licence=vae.licence,
+        # 32 channels at 4², 8², 16² and 32², after the ReLU: what the next layer is given.
+        layers=("view", "convT_64_relu", "convT1_relu", "convT2_relu"),
+        default_layer="convT_64_relu",
+        image_range=(0.0, 1.0),
+        load=lambda weights, _: Loaded(load_vae(name, weights), sample_latents),
+        installed=lambda: find_weights(name) is not None,
+        how_to_get=vae.how_to_get,
+    )
+
+
+ENTRIES = tuple(_entry(name, vae) for name, vae in VAES.items())

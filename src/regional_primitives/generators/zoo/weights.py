@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,13 +13,32 @@ from torch import Tensor, nn
 
 from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.runtime.cache import cache_folder
-from regional_primitives.runtime.storage import measurable, read_tensors
-
-__all__ = ["WEIGHTS_VARIABLE", "filled", "first_file", "folders", "not_found"]
+from regional_primitives.runtime.storage import file_digest, measurable, read_tensors
 
 WEIGHTS_VARIABLE = "REGIONAL_PRIMITIVES_WEIGHTS"
 
 _Network = TypeVar("_Network", bound=nn.Module)
+
+# In a package from PyPI, published once and known by its digest
+
+
+def in_package(package: str, file: str) -> Path | None:
+    """Locate a file of an installed package, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return first_file(Path(folder) / file for folder in folders)
+
+
+def published(path: Path | None, name: str, sha256: str, how_to_get: str) -> Path:
+    """Return the file of generator `name`; refuse one that is not there, or not as published."""
+    if path is None:
+        raise GeneratorError(f"the weights of {name!r} are not installed; get them: {how_to_get}")
+    if file_digest(path) != sha256:
+        raise StorageError(f"{path} is not the published file; get it anew: {how_to_get}")
+    return path
+
+
+# In a folder of the user's
 
 
 def folders(given: Path | None, collection: str) -> list[Path]:
@@ -27,13 +47,9 @@ def folders(given: Path | None, collection: str) -> list[Path]:
     They are kept in the folder that $REGIONAL_PRIMITIVES_WEIGHTS names and in `weights` in the
     cache folder; in each place directly, or in a folder called `collection`.
     """
-    if given is not None:
-        places = [given]
-    else:
-        chosen = os.environ.get(WEIGHTS_VARIABLE)
-        places = [Path(chosen)] if chosen else []
-        places.append(cache_folder() / "weights")
-    places = [place.expanduser() for place in places]
+    chosen = os.environ.get(WEIGHTS_VARIABLE)
+    kept = [*([Path(chosen)] if chosen else []), cache_folder() / "weights"]
+    places = [place.expanduser() for place in (kept if given is None else [given])]
     return [folder for place in places for folder in (place, place / collection)]
 
 
@@ -56,14 +72,8 @@ def filled(
 ) -> _Network:
     """Build a network around a file's tensors, in float32 and without drawing weights first.
 
-    Args:
-        make: builds the network.
-        path: safetensors, or what `torch.save` made of a state dict; no code in it is run.
-        how_to_get: the command that gets the file, for messages.
-        prefix: if names in the file begin so, only those count, without it.
-
-    Raises:
-        StorageError: the file is missing, corrupt, or not this network's.
+    The file is safetensors, or what `torch.save` made of a state dict; no code in it is run. If
+    names in it begin with `prefix`, only those count, without it.
     """
     with torch.device("meta"):
         network = make()

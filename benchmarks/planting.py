@@ -23,8 +23,6 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.streams import stream
 
-__all__ = ["Planted", "planted_networks"]
-
 _ENDINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda sums: sums,
     "tanh": torch.tanh,

@@ -8,6 +8,7 @@ recordings of the same path have the same numbers.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -20,14 +21,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointFunction
 
-from regional_primitives.generators.gradients import applied_by
 from regional_primitives.generators.holding import Holding
 from regional_primitives.generators.latents import Latents, map_latents, parts
-from regional_primitives.generators.layers import Layer, tapped
-from regional_primitives.generators.network import Network, refuse_unmet
-from regional_primitives.generators.structures import leaves
-
-__all__ = ["Operation", "Recording", "Value", "map_leaves", "record"]
+from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped
+from regional_primitives.generators.network import Network
+from regional_primitives.runtime.modes import ProcessWide
 
 _METADATA = {
     "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex",
@@ -137,7 +135,7 @@ class _Recorder(TorchFunctionMode):
         self.place: list[str] = []
         """The submodules being run, outermost first."""
         self.inside = False
-        """Whether a Function is being applied, which is one operation."""
+        """Whether a function is being called, which is one operation whatever it calls."""
 
     def number(self, tensor: Tensor) -> int:
         """Return a tensor's number; a new one where it has none."""
@@ -150,82 +148,64 @@ class _Recorder(TorchFunctionMode):
     def _numbered(self, structure: Any) -> tuple[Any, tuple[int, ...]]:
         """Put numbers in place of tensors, and list them."""
         met: list[int] = []
-        return map_leaves(partial(self._leaf, met), structure), tuple(met)
 
-    def _leaf(self, met: list[int], value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        met.append(self.number(value))
-        return Value(met[-1])
+        def numbered(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            met.append(self.number(leaf))
+            return Value(met[-1])
+
+        return map_leaves(numbered, structure), tuple(met)
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """Call the function and write it down."""
-        kwargs = kwargs or {}
-        if self.inside:
-            return func(*args, **kwargs)
-        return self._written(func, func, args, kwargs)
+        return self._call(func, args, kwargs or {})
 
-    def _written(
-        self, func: Any, call: Callable[..., Any], args: Any, kwargs: dict[str, Any]
-    ) -> Any:
-        """Write down `func`, which `call` calls."""
+    def applied(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Apply an autograd Function and write it down."""
+        if func.__self__ is CheckpointFunction and not self.inside:
+            run, _, *given = args  # a way to save memory, whose gradient is ordinary
+            return run(*given)
+        return self._call(func, args, kwargs)
+
+    def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function and write it down as one operation, whatever it calls itself."""
         name = getattr(func, "__name__", "")
-        if name == "requires_grad_":  # no calculation, and replayed it would break the gradient
+        # `requires_grad_` is no calculation, and replayed it would break the gradient.
+        if self.inside or name == "requires_grad_":
             return func(*args, **kwargs)
         (arguments, keywords), inputs = self._numbered((tuple(args), kwargs))
-        values = self.recording.values
-        versions = [_version(values[i]) for i in inputs]
+        before = self._versions(inputs)
         began = time.perf_counter()
-        output = call(*args, **kwargs)
+        self.inside = True
+        try:
+            output = func(*args, **kwargs)
+        finally:
+            self.inside = False
         seconds = time.perf_counter() - began
         result, outputs = self._numbered(output)
-        mutated = tuple(
-            i for i, version in zip(inputs, versions, strict=True) if _version(values[i]) != version
-        )
+        after = self._versions(inputs)
+        mutated = tuple(i for i in before if after[i] != before[i])
         if not outputs and not mutated:
             if name != "__get__" and name not in _METADATA:
                 self.recording.reads += [(i, name) for i in inputs]
             return output
-        self.recording.operations.append(
-            Operation(
-                func,
-                arguments,
-                keywords,
-                result,
-                inputs,
-                outputs,
-                mutated,
-                seconds,
-                torch.is_grad_enabled(),
-            )
-        )
+        written = (arguments, keywords, result, inputs, outputs, mutated, seconds)
+        self.recording.operations.append(Operation(func, *written, torch.is_grad_enabled()))
         if self.dependent.intersection(inputs):
             self.dependent.update(outputs, mutated)
-            for i, version in zip(inputs, versions, strict=True):
-                self.recording.first_use.setdefault(i, version)
+            for i in before:
+                self.recording.first_use.setdefault(i, before[i])
         return output
 
-    def applied(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Apply an autograd Function and write it down as one operation."""
-
-        def whole(*args: Any, **kwargs: Any) -> Any:
-            self.inside = True
-            try:
-                return func(*args, **kwargs)
-            finally:
-                self.inside = False
-
-        if self.inside:
-            return func(*args, **kwargs)
-        if func.__self__ is CheckpointFunction:  # a way to save memory, whose gradient is ordinary
-            run, _, *given = args
-            return run(*given)
-        return self._written(func, whole, args, kwargs)
+    def _versions(self, numbers: Iterable[int]) -> dict[int, int]:
+        return {number: version_of(self.recording.values[number]) for number in numbers}
 
 
-def _version(tensor: Tensor) -> int:
+def version_of(tensor: Tensor) -> int:
+    """Count how often a tensor has been written into, where torch counts."""
     return 0 if tensor.is_inference() else int(tensor._version)
 
 
@@ -238,10 +218,6 @@ def record(
     The tensors of `layers` come as values of their own, from which the rest of the run goes on:
     the feature. Without layers, `returned` lists what every submodule returned. With `hold`,
     normalisations scale and shift by their statistics in this run, whatever the feature.
-
-    Raises:
-        InputError: latents that the network rejects.
-        GeneratorError: a layer that is not called, or several times without saying which.
     """
     network.learn_draws(latents)
     recorder = _Recorder()
@@ -266,7 +242,7 @@ def record(
         _followed(network.module, recorder),
         tapped(network.module, layers, replace) as taps,
     ):
-        with recorder, applied_by(recorder.applied), holding if hold else nullcontext():
+        with recorder, _applied_by(recorder.applied), holding if hold else nullcontext():
             image = network.run(latents)
         refuse_unmet(taps)
     for held in holding.noted:
@@ -281,28 +257,61 @@ def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
     """Keep the recorder told which submodule runs and what each returned."""
     calls: dict[str, int] = {}
 
-    def enter(name: str) -> Callable[..., None]:
-        def hook(part: nn.Module, inputs: Any) -> None:
-            recorder.place.append(name)
+    def enter(name: str, part: nn.Module, inputs: Any) -> None:
+        recorder.place.append(name)
 
-        return hook
-
-    def leave(name: str) -> Callable[..., None]:
-        def hook(part: nn.Module, inputs: Any, output: Any) -> None:
-            recorder.place.pop()
-            calls[name] = calls.get(name, 0) + 1
-            returned = leaves(output).values()
-            met = [recorder.number(leaf) for leaf in returned if isinstance(leaf, Tensor)]
-            done = len(recorder.recording.operations)
-            recorder.recording.returned.append((name, calls[name], met, done))
-
-        return hook
+    def leave(name: str, part: nn.Module, inputs: Any, output: Any) -> None:
+        recorder.place.pop()
+        calls[name] = calls.get(name, 0) + 1
+        tensors = [leaf for leaf in leaves(output).values() if isinstance(leaf, Tensor)]
+        met = [recorder.number(tensor) for tensor in tensors]
+        done = len(recorder.recording.operations)
+        recorder.recording.returned.append((name, calls[name], met, done))
 
     with ExitStack() as stack:
         for name, part in module.named_modules():
             if name and not isinstance(part, torch.jit.ScriptModule):
-                before = part.register_forward_pre_hook(enter(name))
-                after = part.register_forward_hook(leave(name))
+                before = part.register_forward_pre_hook(partial(enter, name))
+                after = part.register_forward_hook(partial(leave, name))
                 stack.callback(before.remove)
                 stack.callback(after.remove)
         yield
+
+
+# Functions: torch's modes are told of the operations within one's forward pass, not of the Function
+# itself, whose own backward pass would be lost.
+
+_APPLY = torch.autograd.Function.__dict__["apply"]
+_seers = threading.local()
+
+
+def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    bound = _APPLY.__get__(None, cls)
+    see = getattr(_seers, "see", None)
+    return bound(*args, **kwargs) if see is None else see(bound, args, kwargs)
+
+
+_SEEN_APPLY = classmethod(_apply)
+
+
+def _see_functions() -> list[Callable[[], None]]:
+    """Put our `apply` in the place of torch's, which is one for all threads."""
+    if torch.autograd.Function.__dict__["apply"] is _SEEN_APPLY:
+        return []
+    torch.autograd.Function.apply = _SEEN_APPLY  # type: ignore[method-assign,assignment]
+    return [partial(setattr, torch.autograd.Function, "apply", _APPLY)]
+
+
+_seen_functions = ProcessWide(_see_functions)
+
+
+@contextmanager
+def _applied_by(see: Callable[..., Any]) -> Iterator[None]:
+    """Within this context, and in this thread, `see` calls what `Function.apply` stands for."""
+    before = getattr(_seers, "see", None)
+    _seers.see = see
+    try:
+        with _seen_functions:
+            yield
+    finally:
+        _seers.see = before

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from regional_primitives.generators.recording import Operation, Recording
-
-__all__ = ["behind", "dependents", "made_by", "needed", "of_the_picture", "origin"]
+from regional_primitives.generators.recorded.recording import Operation, Recording
 
 
 def behind(
@@ -14,9 +12,8 @@ def behind(
 ) -> tuple[set[int], tuple[str, ...]]:
     """Find what lies behind values that are given by operation number `start`.
 
-    Returns:
-        Places of the operations that depend on `sources` and that the image needs, and the
-        submodules from which something of the picture flows past `sources` into them.
+    These are the places of the operations that depend on `sources` and that the image needs, and
+    the submodules from which something of the picture flows past `sources` into them.
     """
     features = set(sources)
     places, _ = dependents(recording, operations, features, start)
@@ -32,44 +29,34 @@ def behind(
 
 def origin(recording: Recording, number: int) -> str:
     """Say where a value comes from."""
+    place = recording.origins[number] or "the network itself"
     if number in recording.latents:
         return f"input {recording.latents[number]}"
-    if number in recording.held:
-        return f"statistics of {recording.origins[number] or 'the network itself'}"
-    return recording.origins[number] or "the network itself"
+    return f"statistics of {place}" if number in recording.held else place
 
 
 def dependents(
     recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int = 0
 ) -> tuple[set[int], set[int]]:
-    """Find the operations, from number `start`, that depend on `sources`.
+    """Find the operations, from number `start`, that depend on `sources`, and what they rewrite.
 
-    What is written into by one of them depends too, with all that shares its memory, and has to be
-    made anew in every run: its makers are in the result, though they may not depend on `sources`.
-
-    Returns:
-        Places of operations, and the storages that are written into.
+    A storage that is written into by one of them depends too, with all that shares it, and has to
+    be made anew in every run: its makers are among them, though they may not depend on `sources`.
     """
     rewritten: set[int] = set()
-    origin = set(sources)
+    sources = set(sources)
     while True:
         before = len(rewritten)
-        values = set(origin)
-        places: set[int] = set()
+        values, places = set(sources), set()
         for place in range(start, len(operations)):
             operation = operations[place]
-            depends = not values.isdisjoint(operation.inputs)
-            if depends:
-                rewritten.update(recording.storage(number) for number in operation.mutated)
-            if depends or (
-                rewritten
-                and any(
-                    recording.storage(number) in rewritten
-                    for number in (*operation.outputs, *operation.mutated)
-                )
-            ):
-                places.add(place)
-                values.update(operation.outputs, operation.mutated)
+            made = (*operation.outputs, *operation.mutated)
+            if not values.isdisjoint(operation.inputs):
+                rewritten.update(map(recording.storage, operation.mutated))
+            elif not (rewritten and _in_memory(recording, made, rewritten)):
+                continue
+            places.add(place)
+            values.update(made)
         if len(rewritten) == before:
             return places, rewritten
 
@@ -78,27 +65,25 @@ def needed(
     recording: Recording, operations: Sequence[Operation], behind: set[int], image: int
 ) -> set[int]:
     """Of the operations behind the cut, keep those that the image needs."""
-    wanted = {image}
-    memory = {recording.storage(image)}
+    wanted, memory = {image}, {recording.storage(image)}
     kept: set[int] = set()
     for place in sorted(behind, reverse=True):
         operation = operations[place]
-        writes = any(recording.storage(number) in memory for number in operation.mutated)
+        writes = _in_memory(recording, operation.mutated, memory)
         if writes or not wanted.isdisjoint(operation.outputs):
             kept.add(place)
             wanted.update(operation.inputs)
-            memory.update(recording.storage(number) for number in operation.inputs)
+            memory.update(map(recording.storage, operation.inputs))
     return kept
 
 
 def made_by(operations: Sequence[Operation], places: Iterable[int]) -> set[int]:
-    """Return the values that operations make."""
-    return {number for place in places for number in _new(operations[place])}
-
-
-def _new(operation: Operation) -> set[int]:
-    """Return what an operation makes, without what it only passes on."""
-    return set(operation.outputs) - set(operation.inputs)
+    """Return the values that operations make, without those that they only pass on."""
+    return {
+        number
+        for place in places
+        for number in set(operations[place].outputs) - set(operations[place].inputs)
+    }
 
 
 def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set[int]:
@@ -108,11 +93,15 @@ def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set
     for operation in operations:
         numbers = (*operation.inputs, *operation.outputs)
         if not values.isdisjoint(operation.inputs) or (
-            memory and any(recording.storage(number) in memory for number in numbers)
+            memory and _in_memory(recording, numbers, memory)
         ):
             values.update(operation.outputs, operation.mutated)
-            memory.update(recording.storage(number) for number in operation.mutated)
+            memory.update(map(recording.storage, operation.mutated))
     if memory:
         everything = range(len(recording.values))
         values.update(n for n in everything if recording.storage(n) in memory)
     return values
+
+
+def _in_memory(recording: Recording, numbers: Iterable[int], memory: set[int]) -> bool:
+    return any(recording.storage(number) in memory for number in numbers)

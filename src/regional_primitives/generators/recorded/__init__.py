@@ -1,0 +1,11 @@
+"""The part behind a cut, recorded: one run written down, what the picture needs of it kept.
+
+A recording of one run (recording) is compared with one of another batch size (batch), what depends
+on the feature and leads to the image is found (dependence) and written as one flat function
+(program), which is checked against the whole network (tail).
+"""
+
+from regional_primitives.generators.recorded.program import SideInput
+from regional_primitives.generators.recorded.tail import RecordedTail, Tail, tail_of
+
+__all__ = ["RecordedTail", "SideInput", "Tail", "tail_of"]
