@@ -16,10 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import of_kind
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import of_kind, real, refuse_too_large, whole, wholes
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, whole, wholes
 
 __all__ = ["Regions"]
 

@@ -27,10 +27,8 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of, real, whole
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, whole
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.staging import staged_folder
 

@@ -32,7 +32,7 @@ from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.numbers import wholes
+from regional_primitives.runtime.arguments import wholes
 from regional_primitives.runtime.settings import check_settings
 
 __all__ = ["DemandObjective", "Minimal"]

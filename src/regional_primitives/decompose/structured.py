@@ -27,7 +27,7 @@ from regional_primitives.decompose.subject import Subject
 from regional_primitives.decompose.trials import Trials
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.settings import check_settings
 

@@ -29,10 +29,9 @@ from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, held, of_image
 from regional_primitives.generators.precision import full_precision
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
+from regional_primitives.runtime.arguments import of_kind, random_seed, whole
 from regional_primitives.runtime.eight_bit import black_and_white
-from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.runtime.storage import tensors_digest
 
 __all__ = ["cut", "fixed_arguments"]

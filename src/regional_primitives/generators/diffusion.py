@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 
 __all__ = ["Adaptation", "DiffusionSampler", "adapt"]
 

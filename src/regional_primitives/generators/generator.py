@@ -50,10 +50,14 @@ from regional_primitives.generators.tail import (
     tail_of,
     tolerance,
 )
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import (
+    AnyPath,
+    path_of,
+    random_seed,
+    refuse_too_large,
+    whole,
+)
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed, whole
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
 

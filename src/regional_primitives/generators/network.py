@@ -28,8 +28,8 @@ from regional_primitives.generators.layers import Layer, Tap, tapped
 from regional_primitives.generators.noise import FrozenNoise
 from regional_primitives.generators.random_state import RandomState
 from regional_primitives.generators.structures import leaves, with_leaves
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.modes import Turn
-from regional_primitives.runtime.numbers import whole
 
 __all__ = ["ImageOf", "Network", "held", "of_image", "refuse_no_image"]
 

@@ -17,8 +17,6 @@ from torch import Tensor
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.storage import measurable, read_sealed, write_sealed
 
-__all__ = ["Recent", "cache_folder", "cached_tensors", "expected"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -11,9 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import real
-
-__all__ = ["black_and_white", "bytes_of", "picture_digest"]
+from regional_primitives.runtime.arguments import real
 
 _FARTHEST = 1e9
 """No value of black or white lies farther from 0, and none nearer to the other than its inverse."""

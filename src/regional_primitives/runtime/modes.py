@@ -15,8 +15,6 @@ from functools import partial
 
 import torch
 
-__all__ = ["ProcessWide", "Turn", "ordinary"]
-
 
 class ProcessWide:
     """A switch that is one for all threads: the last to go sets back what those before have set."""

@@ -9,8 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from regional_primitives.errors import InputError
 
-__all__ = ["Progress", "progress_bar", "reporting", "silent"]
-
 
 @runtime_checkable
 class Progress(Protocol):

@@ -7,9 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import random_seed, real, whole
-
-__all__ = ["changed", "check_settings", "pair", "settings_help", "settings_list", "settings_or"]
+from regional_primitives.runtime.arguments import random_seed, real, whole
 
 _Settings = TypeVar("_Settings")
 

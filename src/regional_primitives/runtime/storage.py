@@ -22,23 +22,6 @@ from torch import Tensor
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.staging import staged_file
 
-__all__ = [
-    "AtLeastZero",
-    "Count",
-    "Digest",
-    "Real",
-    "file_digest",
-    "measurable",
-    "read_json",
-    "read_sealed",
-    "read_tensors",
-    "tensors_digest",
-    "typed",
-    "write_json",
-    "write_sealed",
-    "write_tensors",
-]
-
 Real: TypeAlias = Annotated[float, Meta(ge=-1e30, le=1e30)]
 """A number that a file may hold: none is ever NaN or infinite, nor are sums of squares of it."""
 AtLeastZero: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]

@@ -9,9 +9,7 @@ import hashlib
 
 import torch
 
-from regional_primitives.runtime.numbers import random_seed
-
-__all__ = ["stream"]
+from regional_primitives.runtime.arguments import random_seed
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:

@@ -14,12 +14,10 @@ from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.decompose.stored import Grid, Side
 from regional_primitives.errors import StorageError
 from regional_primitives.generators.feature import FeatureShape, unit_count
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.storage import AtLeastZero, read_json, typed, write_json
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE, Score, Scores
-
-__all__ = ["AVERAGED", "SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
 
 SWEEP = "sweep.json"
 """The file whose presence makes a folder a sweep's folder."""

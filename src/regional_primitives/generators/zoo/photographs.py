@@ -24,8 +24,7 @@ from regional_primitives.errors import (
     MissingExtraError,
     StorageError,
 )
-from regional_primitives.runtime.numbers import whole
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of, whole
 from regional_primitives.runtime.streams import stream
 
 if TYPE_CHECKING:

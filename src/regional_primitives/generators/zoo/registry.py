@@ -16,9 +16,8 @@ from regional_primitives.generators.generator import Generator, Latents
 from regional_primitives.generators.random_state import seeded
 from regional_primitives.generators.zoo import faces, photos, terrain, toy, vaes
 from regional_primitives.generators.zoo.photographs import read_photograph
+from regional_primitives.runtime.arguments import AnyPath, path_of, whole
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import whole
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import typed
 
 __all__ = ["ZOO", "Loaded", "ZooEntry", "load_generator", "load_recorded"]
