@@ -18,11 +18,7 @@ _FARTHEST = 1e9
 
 
 def black_and_white(image_range: Any) -> tuple[float, float]:
-    """Return the values of black and white as numbers that single precision tells apart.
-
-    Raises:
-        InputError: no two numbers, not in this order, too far from 0 or too close together.
-    """
+    """Return the values of black and white as numbers that single precision tells apart."""
     try:
         low, high = (real("image_range", value) for value in image_range)
     except (TypeError, ValueError, OverflowError):

@@ -65,8 +65,7 @@ class Turn:
 def ordinary(*, gradients: bool = True) -> Iterator[None]:
     """Compute as in a fresh process, whatever modes the caller is in; they stand again after.
 
-    Args:
-        gradients: follow gradients; else that, and inference mode, are left to the caller.
+    Without `gradients`, whether they are followed, and inference mode, are left to the caller.
     """
     with ExitStack() as stack:
         if gradients and not (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()):
