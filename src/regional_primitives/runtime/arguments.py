@@ -105,7 +105,7 @@ def real(name: str, value: Any, least: Bound = None, most: Bound = None) -> floa
     return number
 
 
-def _outside(number: float, least: Bound, most: Bound) -> bool:
+def _outside(number: int | float, least: Bound, most: Bound) -> bool:
     return (least is not None and number < least) or (most is not None and number > most)
 
 
