@@ -39,14 +39,9 @@ def compare_runs(
     The page shows the patterns of shared primitives. Those that a run folder holds are read from
     it; the others are generated, if the generator is one of the zoo.
 
-    Args:
-        folders: two or more run folders of one generator, layer and division into patches.
-        out: a folder that is new, empty, or holds a comparison already, which is replaced.
-        a: of t(a, b).
-        b: of t(a, b).
-        draws: how often random fields are drawn.
-        seed: their random stream.
-        progress: told of every step.
+    The runs are of one generator, layer and division into patches; `a` and `b` those of t(a, b);
+    `draws` random fields are drawn from the stream of `seed`. `out` is a folder that is new, empty,
+    or holds a comparison already, which is replaced.
 
     Raises:
         StorageError: not a run folder, or a corrupt one; `out` holds something else, or the disk

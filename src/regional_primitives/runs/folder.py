@@ -69,18 +69,9 @@ def explain_to_folder(
     otherwise or its report is missing. Nothing appears under the folder's name before all of it
     is written.
 
-    Args:
-        generator: of the zoo or the user's own.
-        picture: the seed of its latents, or a picture file of which the generator finds them.
-        folder: the run folder.
-        regions: the patches.
-        settings: of the fit.
-        evaluation: how much is measured.
-        overwrite: fit and measure anew whatever stands.
-        progress: told of every step.
-
-    Returns:
-        The scores, and whether the components come from a run that stood already.
+    The picture is the seed of its latents, or a file of which the generator finds them. With
+    `overwrite` all is made anew whatever stands. Told are the scores, and whether the components
+    come from a run that stood already.
 
     Raises:
         InputError, GeneratorError: what `rp.explain` raises.
@@ -168,15 +159,8 @@ def rescore(
     Whatever else lies in the folder stays, also if it comes there meanwhile, but for a comparison
     with other methods that was measured otherwise.
 
-    Args:
-        folder: the run folder.
-        evaluation: how much is measured.
-        progress: told of every step.
-        baselines: the other methods, of `rp.baselines`, "all" or names; None leaves them as they
-            are.
-
-    Returns:
-        The scores, and the comparison that now stands in the folder.
+    `baselines` are other methods to compare it with, of `rp.baselines`, "all" or names; None leaves
+    a comparison as it is. Told are the scores, and the comparison that now stands in the folder.
 
     Raises:
         InputError: an unknown method.

@@ -157,8 +157,7 @@ def sweep(
         settings_or(evaluation, Evaluation, Evaluation()),
     )
     with reporting(progress) as report:
-        cuts = asked.cuts(layers)
-        tasks = [cut.picture(seed, target) for cut in cuts for seed in chosen]
+        tasks = asked.tasks(layers, chosen, target)
         made = [*dict.fromkeys(task.folder.parent for task in tasks)]
         for parent in made:
             recover(parent)
@@ -188,7 +187,9 @@ class _Asked:
     settings: Structured
     evaluation: Evaluation
 
-    def cuts(self, layers: str | Sequence[str] | None) -> list[_Cut]:
+    def tasks(
+        self, layers: str | Sequence[str] | None, seeds: Sequence[int], folder: Path
+    ) -> list[_Task]:
         """Cut at every layer once, so that a wrong name is told before anything is run."""
         names: list[str | None] = [None]
         if layers == "all":
@@ -202,32 +203,26 @@ class _Asked:
             generator = load_generator(self.model, name, **dict(self.options))
             settings = self.settings.settled(generator)
             work = Work.asked(generator, None, self.regions, settings)
-            cuts[generator.layer] = _Cut(generator.layer, generator.feature_shape, work)
-        return list(cuts.values())
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """A layer at which the generator is cut, and the work that all its pictures share."""
-
-    layer: str
-    feature_shape: FeatureShape
-    work: Work
-
-    def picture(self, seed: int, folder: Path) -> _Task:
-        return _Task(self, seed, folder / layer_folder(self.layer) / str(seed))
+            cuts[generator.layer] = (generator.feature_shape, work)
+        return [
+            _Task(shape, work, seed, folder / layer_folder(layer) / str(seed))
+            for layer, (shape, work) in cuts.items()
+            for seed in seeds
+        ]
 
 
 @dataclass(frozen=True)
 class _Task:
     """One picture at one layer."""
 
-    cut: _Cut
+    feature_shape: FeatureShape
+    work: Work
+    """What all pictures at this layer share."""
     seed: int
     folder: Path
 
     def __str__(self) -> str:
-        return f"{self.cut.layer}/{self.seed}"
+        return f"{self.work.layer}/{self.seed}"
 
 
 def _refuse_other_sweep(folder: Path, model: str) -> None:
@@ -249,7 +244,7 @@ def _stands(asked: _Asked, task: _Task) -> bool:
     if not (task.folder / MANIFEST).is_file():
         return False
     manifest = read_manifest(task.folder)
-    wanted = replace(task.cut.work, picture_seed=task.seed)
+    wanted = replace(task.work, picture_seed=task.seed)
     for difference in wanted.differences(Work.done(manifest)):
         raise StorageError(f"{task.folder} holds a run with {difference}; choose another folder")
     return manifest.evaluation == asdict(asked.evaluation) and (task.folder / REPORT).is_file()
@@ -259,10 +254,11 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
     def named(stage: str, done: int, total: int, note: str = "") -> None:
         progress(f"{task} {stage}", done, total, note)
 
+    layer, seed = task.work.layer, task.seed
     try:
         explain_to_folder(
-            _generator(asked.model, task.cut.layer, asked.options),
-            task.seed,
+            _generator(asked.model, layer, asked.options),
+            seed,
             task.folder,
             regions=asked.regions,
             settings=asked.settings,
@@ -270,7 +266,7 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
             progress=named,
         )
     except GeneratorError as error:
-        raise GeneratorError(f"{task.cut.layer}, picture {task.seed}: {error}") from error
+        raise GeneratorError(f"{layer}, picture {seed}: {error}") from error
 
 
 @lru_cache(maxsize=1)
@@ -280,16 +276,12 @@ def _generator(model: str, layer: str, options: tuple[tuple[str, Any], ...]) -> 
 
 
 def _collected(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) -> SweepScores:
-    layers = [
-        LayerScores(
-            layer=cut.layer,
-            feature_shape=cut.feature_shape,
-            patches=asked.regions.count,
-            pictures=tuple(_picture(folder, task) for task in own),
-        )
-        for cut, own in itertools.groupby(tasks, key=lambda task: task.cut)
-    ]
-    first = tasks[0].cut.work
+    layers = []
+    for layer, found in itertools.groupby(tasks, key=lambda task: task.work.layer):
+        own = list(found)
+        pictures = tuple(_picture(folder, task) for task in own)
+        layers.append(LayerScores(layer, own[0].feature_shape, asked.regions.count, pictures))
+    first = tasks[0].work
     return SweepScores(
         generator=asked.model,
         weights_digest=first.weights_digest,
@@ -297,7 +289,7 @@ def _collected(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) ->
                  for name, value in asked.options if name != "device"},
         regions=asked.regions.to_dict(),
         patches=asked.regions.count,
-        seeds=tuple(dict.fromkeys(task.seed for task in tasks)),
+        seeds=tuple(picture.seed for picture in layers[0].pictures),
         settings=first.settings,
         evaluation=asdict(asked.evaluation),
         versions=current_versions(),
