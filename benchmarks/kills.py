@@ -31,7 +31,7 @@ from unittest import mock
 import regional_primitives as rp
 from regional_primitives import cli
 from regional_primitives.runs import folder as runs
-from regional_primitives.runtime import renames
+from regional_primitives.runtime import staging
 from regional_primitives.runtime.run_files import is_run_file
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.runtime.storage import read_json
@@ -232,7 +232,7 @@ def _in_child(
     status = 1
     try:
         if two_renames:
-            renames._system_call = lambda: None  # type: ignore[assignment]
+            staging._system_call = lambda: None  # type: ignore[assignment]
         operations = 0
 
         def count(event: str, arguments: tuple[Any, ...]) -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 import regional_primitives as rp
 from regional_primitives.runs.reproduce import reproduce
 from regional_primitives.runtime.progress import progress_bar
-from regional_primitives.show.figures import FIGURES
+from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.show.reproduction_table import Line, reproduction_lines
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from regional_primitives.runs.compare import compare_runs
 from regional_primitives.runs.folder import explain_to_folder
 from regional_primitives.runs.reproduce import reproduce
 from regional_primitives.runs.sweep import sweep
-from regional_primitives.runtime import memory
+from regional_primitives.runtime import arguments
 
 FAST = rp.Structured(steps=2, batch=2, trials=0, probes=1, baseline_count=4)
 MEASURE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=1, free_steps=1)
@@ -219,7 +219,7 @@ def test_bad_input_only_none_means_the_default(generator, d, wrong):
 
 
 def test_bad_input_more_than_memory_holds_is_refused_before_the_work(generator, d, monkeypatch):
-    monkeypatch.setattr(memory, "most_bytes", lambda: 2**20)
+    monkeypatch.setattr(arguments, "most_bytes", lambda: 2**20)
     latents, wide = generator.sample_latents(1), rp.Regions.grid(8, 8)
     told = []
     for call in (

@@ -8,10 +8,11 @@ import sys
 import time
 
 import pytest
+from rich.table import Table
 
 import regional_primitives as rp
 from regional_primitives import cli
-from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.run_files import MANIFEST
 
 QUICK = ["--set", "steps=6", "--set", "batch=8", "--set", "probes=1", "--set", "baseline_count=64"]
 
@@ -268,6 +269,25 @@ def test_a_narrow_terminal_loses_no_words(primitives, monkeypatch):
     status, out, _ = primitives("models")
     assert status == 0
     assert "faces" in out
+
+
+NAMES = ("input_blocks.12.0.in_layers.2", "output_blocks.24.1.proj_out[0]", "vae-dsprites")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_names_are_whole_in_80_columns_and_in_pipes(primitives, monkeypatch, capsys, terminal):
+    monkeypatch.setenv("COLUMNS", "80")
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    table = Table("layer", "about", "flows past", title="of [some] network")
+    table.add_row(NAMES[0], "prose that may well be told in several lines " * 3, NAMES[1])
+    cli.output.print_table(table)
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert all(name in printed for name in ("of [some] network", *NAMES[:2]))
+    assert ("━" in printed) == terminal
+    assert len(printed.splitlines()) == 3 or terminal  # the title, the names, the row
+    _, printed, _ = primitives("models")
+    assert all(name in printed for name in (NAMES[2], "convT1_relu", "main.11"))
 
 
 def test_bugs_keep_their_traceback(primitives, monkeypatch):

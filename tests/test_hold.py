@@ -14,7 +14,7 @@ from regional_primitives.apply.pairs import check_pair
 from regional_primitives.generators import ZOO, ZooEntry
 from regional_primitives.generators.zoo import Loaded
 from regional_primitives.runs import folder as runs
-from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.scores import Exhibits
 from regional_primitives.show.reproduce import command, python_lines
 

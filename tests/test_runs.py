@@ -1,4 +1,6 @@
 import errno
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +131,41 @@ def test_measuring_anew_leaves_no_older_report_or_figure(planted, tmp_path, monk
     assert rp.Scores.read(tmp_path / "run").frontier is None
     assert not (tmp_path / "run" / "report.html").exists()
     assert not (tmp_path / "run" / "figures").exists()
+
+
+def test_a_fit_that_was_only_saved_gets_its_scores_and_page(planted, tmp_path):
+    folder = tmp_path / "run"
+    d = rp.explain(planted, planted.sample_latents(1), rp.Regions.grid(4, 4), QUICK)
+    d.save(folder)
+    (folder / "notes.txt").write_text("mine")
+    scores = rp.report(d, planted, folder, LITTLE)
+    assert rp.Scores.read(folder) == scores
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json", "tensors.safetensors", "scores.json", "exhibits.json", "exhibits.safetensors",
+        "report.html", "figures", "notes.txt",
+    }  # fmt: skip
+    assert rp.Decomposition.load(folder).provenance == d.provenance
+
+
+@pytest.mark.usefixtures("stub_report")
+def test_a_report_of_something_else_takes_no_folder_unasked(planted, tmp_path):
+    latents = planted.sample_latents(2)
+    one, other = (
+        rp.explain(planted, one, rp.Regions.grid(4, 4), QUICK) for one in latents.split(1)
+    )
+    one.save(tmp_path / "run")
+    with pytest.raises(rp.StorageError, match="holds a run already"):
+        rp.report(other, planted, tmp_path / "run", LITTLE)
+    assert rp.Decomposition.load(tmp_path / "run").count == one.count
+    rp.report(other, planted, tmp_path / "run", LITTLE, overwrite=True)
+    assert rp.Decomposition.load(tmp_path / "run").strengths.equal(other.strengths)
+
+
+def test_a_folder_is_named_after_what_was_asked_for():
+    named = partial(runs.default_folder, "faces", "main.5")
+    assert named(8, "generate") == Path("runs/faces-main.5-8")
+    assert named(8, "generate", "balanced") == Path("runs/faces-main.5-8")
+    assert named("some/cat.png", "isolate", "best") == Path("runs/faces-main.5-cat-best-isolate")
 
 
 @pytest.mark.usefixtures("stub_report")

@@ -34,6 +34,7 @@ from regional_primitives.generators import CutPoint, Generator, cut, layers, loa
 from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
 from regional_primitives.rivals import Comparison, baselines
+from regional_primitives.runs.folder import report
 from regional_primitives.runtime.rich_display import draw_with
 from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
@@ -80,6 +81,7 @@ __all__ = [
     "or_harsanyi",
     "or_values",
     "relations",
+    "report",
 ]
 
 

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "GeneratorError",
-    "ImageRangeWarning",
-    "InputError",
-    "MissingExtraError",
-    "RegionalPrimitivesError",
-    "StorageError",
-    "WholeRunWarning",
-]
-
 
 class RegionalPrimitivesError(Exception):
     """Base of every error that this library raises on purpose; the command prints only these.

@@ -18,10 +18,8 @@ from torch import Tensor
 
 from regional_primitives.axes import Image, Mask, Region
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import of_kind
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import of_kind, real, refuse_too_large, whole, wholes
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, whole, wholes
 
 _MOST_PATCHES = 2**20
 """More than any picture is divided into; far below what a list of them could not hold."""

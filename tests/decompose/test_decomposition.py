@@ -11,9 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import regional_primitives as rp
-from regional_primitives.decompose.stored import TENSORS
 from regional_primitives.generators.latents import same_latents
-from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.run_files import MANIFEST, TENSORS
 from regional_primitives.runtime.storage import file_digest
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import regional_primitives as rp
 from regional_primitives import StorageError
-from regional_primitives.runtime import renames, staging
+from regional_primitives.runtime import staging
 from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.runtime.staging import (
     check_file,
@@ -66,7 +66,7 @@ def _refused(folder, message, overwrite=True):
 def system(request, monkeypatch):
     """Systems that exchange two names in one step, and those that cannot."""
     if request.param == "two renames":
-        monkeypatch.setattr(renames, "_system_call", lambda: None)
+        monkeypatch.setattr(staging, "_system_call", lambda: None)
 
 
 # What comes while we work
@@ -158,7 +158,7 @@ def test_an_exchange_that_the_system_refuses_keeps_old_and_new(tmp_path, monkeyp
     def refuse(*_):
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
-    monkeypatch.setattr(staging, "exchange", refuse)
+    monkeypatch.setattr(staging, "_exchange", refuse)
     run = _run(tmp_path / "run")
     with pytest.raises(StorageError, match=r"busy.*the finished result lies in .*run-2"):
         _write(run, overwrite=True)
@@ -168,7 +168,7 @@ def test_an_exchange_that_the_system_refuses_keeps_old_and_new(tmp_path, monkeyp
 
 
 def test_two_renames_of_which_the_second_fails_put_the_old_run_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(renames, "_system_call", lambda: None)
+    monkeypatch.setattr(staging, "_system_call", lambda: None)
     run, real = _run(tmp_path / "run"), Path.rename
 
     def rename(path, target):

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 
 from regional_primitives import StorageError
 from regional_primitives.runtime import storage
-from regional_primitives.runtime.staging import MANIFEST, staged_file, staged_folder
+from regional_primitives.runtime.run_files import MANIFEST
+from regional_primitives.runtime.staging import staged_file, staged_folder
 from regional_primitives.runtime.storage import (
     file_digest,
     read_json,

@@ -10,8 +10,9 @@ import torch
 import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.rivals import BASELINES, BASELINES_FILE, Comparison
+from regional_primitives.rivals import BASELINES, Comparison
 from regional_primitives.rivals.scene import Scene
+from regional_primitives.runtime.run_files import RIVALS
 
 SETTINGS = rp.Evaluation(demands=24, components=6, contexts=4, free_demands=3)
 
@@ -146,7 +147,7 @@ def test_it_is_written_and_read_back(comparison, tmp_path):
     assert Comparison.read(tmp_path) is None
     comparison.write(tmp_path)
     assert Comparison.read(tmp_path) == comparison
-    (tmp_path / BASELINES_FILE).write_text('{"own": 3}')
+    (tmp_path / RIVALS).write_text('{"own": 3}')
     with pytest.raises(StorageError, match="corrupt"):
         Comparison.read(tmp_path)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import regional_primitives as rp
+from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores.table import TABLE
-from regional_primitives.show import REPORT, write_report
+from regional_primitives.show import write_report
 from regional_primitives.show.score_table import score_groups
 
 

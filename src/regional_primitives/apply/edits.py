@@ -23,10 +23,9 @@ from regional_primitives.apply.records import (
 )
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.arguments import AnyPath, path_of, real, wholes
 from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, wholes
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import write_json
 
 __all__ = ["Edit", "EditedRun"]

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import all_of_kind
-from regional_primitives.runtime.numbers import wholes
+from regional_primitives.runtime.arguments import all_of_kind, wholes
 
 __all__ = ["RULES", "Partners", "check_pair", "held_share", "partners", "taken_share"]
 

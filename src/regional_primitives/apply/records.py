@@ -10,8 +10,7 @@ from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, StorageError
-from regional_primitives.runtime.kinds import of_kind
-from regional_primitives.runtime.numbers import real, whole
+from regional_primitives.runtime.arguments import of_kind, real, whole
 from regional_primitives.runtime.staging import check_file
 from regional_primitives.runtime.storage import Count, Digest, read_json, tensors_digest, typed
 

@@ -8,19 +8,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from regional_primitives.cli.application import app
-from regional_primitives.cli.options import Json, Size, Weights
-from regional_primitives.cli.output import print_json, print_table, tell
+from regional_primitives.cli.application import app, tell
+from regional_primitives.cli.options import Json, Model, Size, Weights
+from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.generators import ZOO, load_generator
 from regional_primitives.generators import layers as cut_points
 from regional_primitives.generators.feature import describe_shape, unit_count
 
-__all__ = ["layers", "models"]
-
 
 @app.command()
 def layers(
-    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    model: Model,
     every: Annotated[
         bool, typer.Option("--all", help="Every layer, not only those worth using.")
     ] = False,
@@ -68,16 +66,13 @@ def models(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(*rows[0])
+    table = Table(*(name for name in rows[0] if name != "layers"))
     for row in rows:
-        names = row["layers"].split(", ")
-        listed = (
-            row["layers"] if len(names) < 6 else f"{names[0]} … {names[-1]}, {len(names)} of them"
-        )
-        table.add_row(
-            *{**row, "layers": listed, "installed": row["installed"].split(";")[0]}.values()
-        )
+        told = {**row, "installed": row["installed"].split(";")[0]}
+        table.add_row(*(value for name, value in told.items() if name != "layers"))
     print_table(table)
+    for row in rows:  # in lines of their own, so that no name is broken
+        typer.echo(f"layers of {row['name']}: {row['layers']}")
     for entry in ZOO.values():
         if not entry.installed():
             typer.echo(f"{entry.name}: {entry.how_to_get}")

@@ -12,9 +12,9 @@ from rich.table import Table
 from regional_primitives.apply import WAYS, Edit, EditEffects, edit_ways, measured_ways
 from regional_primitives.apply.pairs import RULES
 from regional_primitives.apply.records import check_edit_file
-from regional_primitives.cli.application import app
-from regional_primitives.cli.options import Json
-from regional_primitives.cli.output import print_json, print_table, tell
+from regional_primitives.cli.application import app, tell
+from regional_primitives.cli.options import Json, Run, patch_numbers
+from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
@@ -23,12 +23,10 @@ from regional_primitives.runtime.settings import pair
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.pixels import check_picture_file, write_picture
 
-__all__ = ["edit"]
-
 
 @app.command()
 def edit(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    folder: Run,
     out: Annotated[Path, typer.Option(help="The edited picture, a PNG file.")],
     scale: Annotated[
         list[str] | None,
@@ -127,7 +125,7 @@ def edit(
         raise InputError(f"--out and --save-edit are both {out}; choose two files")
     scaled = _scaled(scale or [], remove or [], keep_only or [])
     donor, components = _swapped(swap) if swap else (None, [])
-    numbers = None if patches is None else _patches(patches)
+    numbers = None if patches is None else patch_numbers("--patches", patches, "14,15")
     require_report_extra()
     one, other = Decomposition.load(folder), None
     if replay is not None:
@@ -200,13 +198,6 @@ def _swapped(texts: list[str]) -> tuple[Path, list[int]]:
     if len(folders) > 1:
         raise InputError(f"--swap takes components of one other run, not {len(folders)}")
     return Path(folders.pop()), components
-
-
-def _patches(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--patches takes patch numbers such as 14,15, not {text!r}") from None
 
 
 def _verdict(replay: Path, same: bool | None) -> str:

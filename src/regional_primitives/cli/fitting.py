@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from regional_primitives.cli.application import app
+from regional_primitives.cli.application import app, tell
 from regional_primitives.cli.options import (
     Device,
+    Grid,
     Hold,
     Json,
-    Overwrite,
+    Model,
     Purpose,
     Quality,
     Size,
     Thorough,
     Weights,
+    patch_numbers,
 )
-from regional_primitives.cli.output import open_report, print_json, print_run, print_table, tell
+from regional_primitives.cli.output import (
+    open_report,
+    print_json,
+    print_report,
+    print_run,
+    print_table,
+)
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.structured import preset
 from regional_primitives.errors import InputError
@@ -30,20 +40,18 @@ from regional_primitives.runs import folder as runs
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.progress import progress_bar
+from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.runtime.settings import changed, settings_help, settings_list
 from regional_primitives.scores import Evaluation
-from regional_primitives.show.report import REPORT
 from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
 from regional_primitives.show.reproduction_table import reproduction_table
 from regional_primitives.show.sweep_report import SWEEP_REPORT
 from regional_primitives.show.sweep_table import terminal_table
 
-__all__ = ["explain", "reproduce", "sweep"]
-
 
 @app.command()
 def explain(
-    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    model: Model,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Which picture: the seed of its latent; 0 unless given."),
@@ -58,7 +66,7 @@ def explain(
             help="Where to cut; the generator's own choice unless given. Several: A+B.",
         ),
     ] = None,
-    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    grid: Grid = "6x6",
     exact: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +80,8 @@ def explain(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder; runs/MODEL-LAYER-SEED unless given, -isolate with that purpose."
+            help="Run folder; runs/MODEL-LAYER-SEED unless given, with -fast or -best, and "
+            "-isolate, where these are asked for."
         ),
     ] = None,
     changes: Annotated[
@@ -89,7 +98,9 @@ def explain(
     thorough: Thorough = False,
     device: Device = "cpu",
     hold: Hold = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that the folder holds already.")
+    ] = False,
     show: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser if there is a screen.")
     ] = False,
@@ -102,15 +113,14 @@ def explain(
     elif quality is not None:
         raise InputError("--quality belongs to the structured form; --exact has none")
     else:
-        settings = changed(Exact, changes or [], patches=_patches(exact), purpose=purpose)
+        patches = patch_numbers("--exact", exact, "7,8,13")
+        settings = changed(Exact, changes or [], patches=patches, purpose=purpose)
     regions = Regions.parse(grid)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
     generator = load_generator(model, layer, weights=weights, size=size, device=device, hold=hold)
     picture = image if image is not None else seed or 0
-    named = picture.stem if isinstance(picture, Path) else picture
-    other = "" if purpose == Structured().purpose else f"-{purpose}"
-    folder = out or Path("runs") / f"{model}-{generator.layer}-{named}{other}"
+    folder = out or runs.default_folder(model, generator.layer, picture, purpose, quality)
     with progress_bar() as progress:
         scores, stood = runs.explain_to_folder(
             generator,
@@ -131,7 +141,7 @@ def explain(
 
 @app.command()
 def sweep(
-    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    model: Model,
     seeds: Annotated[
         str, typer.Option(help="Pictures: START:STOP (STOP left out), a list 1,5,9, or one.")
     ],
@@ -144,7 +154,7 @@ def sweep(
             "The generator's own choice unless given.",
         ),
     ] = None,
-    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    grid: Grid = "6x6",
     purpose: Purpose = "generate",
     quality: Quality = None,
     out: Annotated[
@@ -174,38 +184,32 @@ def sweep(
     """Explain the same pictures at several layers and compare; goes on where it was stopped."""
     evaluation = changed(Evaluation, measured or [])
     folder = out or Path("runs") / f"sweep-{model}"
-    try:
-        with progress_bar(overall=sweeps.RUNS) as progress:
-            result = sweeps.sweep(
-                model,
-                sweeps.parse_seeds(seeds),
-                sweeps.parse_layers(chosen),
-                folder,
-                regions=Regions.parse(grid),
-                settings=_structured(changes, purpose, quality),
-                evaluation=replace(evaluation, refits=True) if thorough else evaluation,
-                workers=workers,
-                progress=progress,
-                weights=weights,
-                size=size,
-                device=device,
-                hold=hold,
-            )
-    except KeyboardInterrupt:
-        if folder.is_dir():
-            tell(f"finished runs stay in {folder}; the same command goes on from there")
-        raise
+    with _going_on("runs", folder), progress_bar(overall=sweeps.RUNS) as progress:
+        result = sweeps.sweep(
+            model,
+            sweeps.parse_seeds(seeds),
+            sweeps.parse_layers(chosen),
+            folder,
+            regions=Regions.parse(grid),
+            settings=_structured(changes, purpose, quality),
+            evaluation=replace(evaluation, refits=True) if thorough else evaluation,
+            workers=workers,
+            progress=progress,
+            weights=weights,
+            size=size,
+            device=device,
+            hold=hold,
+        )
     if as_json:
         print_json(result.to_dict())
         return
     print_table(terminal_table(result))
-    if (folder / SWEEP_REPORT).is_file():
-        typer.echo(f"report: {folder / SWEEP_REPORT}")
+    print_report(folder / SWEEP_REPORT)
 
 
 @app.command()
 def reproduce(
-    model: Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")],
+    model: Model,
     out: Annotated[
         Path | None, typer.Option(help="The folder; runs/reproduce-MODEL unless given.")
     ] = None,
@@ -213,7 +217,7 @@ def reproduce(
     layer: Annotated[
         str | None, typer.Option(help="Where to cut; the generator's own choice unless given.")
     ] = None,
-    grid: Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")] = "6x6",
+    grid: Grid = "6x6",
     protocol: Annotated[
         list[str] | None,
         typer.Option("--protocol", metavar="NAME=VALUE", help=settings_help(reproduction.Protocol)),
@@ -243,32 +247,26 @@ def reproduce(
 ) -> None:
     """Run every experiment of the paper, with numbers; goes on where it was stopped."""
     folder = out or Path("runs") / f"reproduce-{model}"
-    try:
-        with progress_bar(overall=reproduction.PICTURES) as progress:
-            result = reproduction.reproduce(
-                model,
-                folder,
-                layer=layer,
-                protocol=changed(reproduction.Protocol, protocol or [], images=images),
-                regions=Regions.parse(grid),
-                exact=changed(Exact, changes or [], purpose=purpose),
-                structured=changed(Structured, structured or [], purpose=purpose),
-                progress=progress,
-                weights=weights,
-                size=size,
-                device=device,
-                hold=hold,
-            )
-    except KeyboardInterrupt:
-        if folder.is_dir():
-            tell(f"finished pictures stay in {folder}; the same command goes on from there")
-        raise
+    with _going_on("pictures", folder), progress_bar(overall=reproduction.PICTURES) as progress:
+        result = reproduction.reproduce(
+            model,
+            folder,
+            layer=layer,
+            protocol=changed(reproduction.Protocol, protocol or [], images=images),
+            regions=Regions.parse(grid),
+            exact=changed(Exact, changes or [], purpose=purpose),
+            structured=changed(Structured, structured or [], purpose=purpose),
+            progress=progress,
+            weights=weights,
+            size=size,
+            device=device,
+            hold=hold,
+        )
     if as_json:
         print_json(result.to_dict())
         return
     print_table(reproduction_table(result))
-    if (folder / REPRODUCTION_REPORT).is_file():
-        typer.echo(f"report: {folder / REPRODUCTION_REPORT}")
+    print_report(folder / REPRODUCTION_REPORT)
 
 
 def _structured(changes: list[str] | None, purpose: str, quality: str | None) -> Structured:
@@ -277,8 +275,12 @@ def _structured(changes: list[str] | None, purpose: str, quality: str | None) ->
     return settings
 
 
-def _patches(text: str) -> tuple[int, ...]:
+@contextmanager
+def _going_on(what: str, folder: Path) -> Iterator[None]:
+    """Say at an interrupt what is kept."""
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--exact takes patch numbers such as 7,8,13, not {text!r}") from None
+        yield
+    except KeyboardInterrupt:
+        if folder.is_dir():
+            tell(f"finished {what} stay in {folder}; the same command goes on from there")
+        raise

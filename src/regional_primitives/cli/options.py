@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share, and how their texts are read."""
 
 from __future__ import annotations
 
@@ -9,19 +9,11 @@ import typer
 
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.decompose.structured import QUALITIES
+from regional_primitives.errors import InputError
 
-__all__ = [
-    "Device",
-    "Hold",
-    "Json",
-    "Overwrite",
-    "Purpose",
-    "Quality",
-    "Size",
-    "Thorough",
-    "Weights",
-]
-
+Model = Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Grid = Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
     Path | None,
@@ -60,6 +52,11 @@ Hold = Annotated[
         "of the explained picture. It stays the same; the baseline picture becomes another.",
     ),
 ]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run that the folder holds already.")
-]
+
+
+def patch_numbers(option: str, text: str, example: str) -> tuple[int, ...]:
+    """Read P,P,… ."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} takes patch numbers such as {example}, not {text!r}") from None

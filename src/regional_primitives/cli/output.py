@@ -11,33 +11,33 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
+from regional_primitives.cli.application import tell
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.rivals import Comparison
+from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores import Scores
 from regional_primitives.scores.table import HEADLINES, TABLE
-from regional_primitives.show.report import REPORT
-
-__all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
 
 _LEAST_WIDTH = 80
 """Columns; the tables are made for these."""
+_ANY_WIDTH = 10_000
 
 
 def print_run(
     folder: Path, scores: Scores, as_json: bool, compared: Comparison | None = None
 ) -> None:
-    """Print the main scores of a run, its comparison with baselines, and where its report is."""
+    """Print the main scores of a run, its comparison with other methods, and its report's path."""
     report = folder / REPORT
-    content: dict[str, Any] = {
-        "run": str(folder),
-        "report": str(report) if report.is_file() else None,
-        "scores": scores.to_dict(),
-        **({} if compared is None else {"baselines": compared.to_dict()}),
-    }
     if as_json:
-        print_json(content)
+        content: dict[str, Any] = {
+            "run": str(folder),
+            "report": str(report) if report.is_file() else None,
+            "scores": scores.to_dict(),
+        }
+        print_json(content | ({} if compared is None else {"baselines": compared.to_dict()}))
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
     for score in (TABLE[name] for name in HEADLINES[read_manifest(folder).provenance.purpose]):
@@ -50,12 +50,11 @@ def print_run(
         table.add_row(score.phrase, f"{value or 'not measured'}{whole or ''}", spread)
     print_table(table)
     if compared is not None:
-        _print_baselines(compared)
-    if report.is_file():
-        typer.echo(f"report: {report}")
+        _print_rivals(compared)
+    print_report(report)
 
 
-def _print_baselines(compared: Comparison) -> None:
+def _print_rivals(compared: Comparison) -> None:
     """Print each method at the setting that serves it best."""
     title = f"on the same {compared.demands} demands, each method at its best setting"
     table = Table(title=title, title_justify="left")
@@ -64,16 +63,12 @@ def _print_baselines(compared: Comparison) -> None:
     for name in ("inside\nerror", "leak", "bounded-\nness", "consis-\ntency", "evalua-\ntions"):
         table.add_column(name, justify="right")
     for method in (compared.own, *compared.baselines):
-        best = method.best
-        axioms = (
-            "" if value is None else f"{value:.2f}"
-            for value in (method.boundedness, method.consistency)
-        )
         table.add_row(
             method.name,
-            f"{best.inside_error:.2%}",
-            f"{best.leak:.1%}",
-            *axioms,
+            f"{method.best.inside_error:.2%}",
+            f"{method.best.leak:.1%}",
+            "" if method.boundedness is None else f"{method.boundedness:.2f}",
+            "" if method.consistency is None else f"{method.consistency:.2f}",
             f"{method.evaluations:,}",
         )
     print_table(table)
@@ -87,12 +82,40 @@ def print_json(content: Any) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table; a narrower terminal breaks its lines rather than that words are left out."""
-    for column in table.columns:
-        column.overflow = "fold"
-    console = Console()
-    console.width = max(console.width, _LEAST_WIDTH)
+    """Print a table, of which no word is ever broken or left out.
+
+    A terminal gets lines of its width, or of as much as the longest words take; a pipe or a file
+    one line a row, without a frame.
+    """
+    console = Console(markup=False, highlight=False)
+    options = console.options.update(max_width=_ANY_WIDTH)
+    columns = [
+        [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
+        for column in table.columns
+    ]
+    longest_words = [max(cell.minimum for cell in column) for column in columns]
+    widths = [max(cell.maximum for cell in column) for column in columns]
+    frame = 3 * len(widths) + 1
+    if console.is_terminal:
+        most = max(console.width, _LEAST_WIDTH) - frame
+        while sum(widths) > most and widths != longest_words:
+            spare = [width > word for width, word in zip(widths, longest_words, strict=True)]
+            widest = max(range(len(widths)), key=lambda k: spare[k] * widths[k])
+            widths[widest] -= 1
+    else:
+        if table.title:
+            typer.echo(table.title)
+        table.title, table.box, table.pad_edge = None, None, False
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
+    console.width = max(console.width, _LEAST_WIDTH, sum(widths) + frame)
     console.print(table)
+
+
+def print_report(report: Path) -> None:
+    """Print where a page is, if it was made."""
+    if report.is_file():
+        typer.echo(f"report: {report}")
 
 
 def open_report(report: Path) -> None:
@@ -106,8 +129,3 @@ def has_screen() -> bool:
     return sys.platform in ("darwin", "win32") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-
-
-def tell(line: str) -> None:
-    """Print a line on standard error."""
-    typer.echo(line, err=True)

@@ -1,4 +1,4 @@
-"""Commands on run folders: evaluate anew, compare."""
+"""Commands on run folders: evaluate anew, compare, explore."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Annotated
 
 import typer
 
-from regional_primitives.cli.application import app
-from regional_primitives.cli.options import Json
-from regional_primitives.cli.output import print_json, print_run, print_table, tell
+from regional_primitives.cli.application import app, tell
+from regional_primitives.cli.options import Json, Run
+from regional_primitives.cli.output import (
+    has_screen,
+    print_json,
+    print_report,
+    print_run,
+    print_table,
+)
+from regional_primitives.explore import explore as serve
 from regional_primitives.rivals import BASELINES
-from regional_primitives.runs import compare as comparisons
-from regional_primitives.runs import folder as runs
+from regional_primitives.runs.compare import compare_runs
+from regional_primitives.runs.folder import rescore
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
 from regional_primitives.scores import Evaluation
 from regional_primitives.show.comparison_report import COMPARISON_REPORT
 from regional_primitives.show.comparison_table import terminal_fields, terminal_table
-
-__all__ = ["compare", "evaluate"]
 
 
 @app.command()
@@ -33,7 +38,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="all|NAME,…",
-            help="Also score what one would do instead, on the same demands: "
+            help="Also score other methods, what one would do instead, on the same demands: "
             f"{', '.join(BASELINES)}.",
         ),
     ] = None,
@@ -46,7 +51,7 @@ def evaluate(
         names = [name.strip() for name in baselines.split(",")]
     for folder in folders:
         with progress_bar() as progress:
-            scores, compared = runs.rescore(folder, settings, progress, names)
+            scores, compared = rescore(folder, settings, progress, names)
         print_run(folder, scores, as_json, compared if names else None)
 
 
@@ -69,7 +74,7 @@ def compare(
 ) -> None:
     """Tell which primitives pictures share, beside what random fields would."""
     with progress_bar() as progress:
-        result = comparisons.compare_runs(folders, out, a=a, b=b, draws=draws, progress=progress)
+        result = compare_runs(folders, out, a=a, b=b, draws=draws, progress=progress)
     if as_json:
         print_json({"runs": [str(folder) for folder in folders], **result.to_dict()})
         return
@@ -77,5 +82,29 @@ def compare(
         tell(result.remark)
     print_table(terminal_table(result))
     print_table(terminal_fields(result))
-    if out is not None and (out / COMPARISON_REPORT).is_file():
-        typer.echo(f"report: {out / COMPARISON_REPORT}")
+    if out is not None:
+        print_report(out / COMPARISON_REPORT)
+
+
+@app.command()
+def explore(
+    folder: Run,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the page's address; any free one for 0.")
+    ] = 0,
+    show: Annotated[
+        bool,
+        typer.Option("--open/--no-open", help="Open the page in a browser, if there is a screen."),
+    ] = True,
+) -> None:
+    """Open a page on 127.0.0.1 to ask for patches and to scale, solo and play components.
+
+    Its address is printed. It serves this machine only, and only until it is interrupted (Ctrl-C).
+    """
+
+    def opened(address: str) -> None:
+        typer.echo(address)
+        tell("the explorer runs until it is interrupted (Ctrl-C)")
+
+    with progress_bar() as progress:
+        serve(folder, port=port, show=show and has_screen(), progress=progress, tell=opened)

@@ -18,8 +18,7 @@ from regional_primitives.decompose.decomposition import Decomposition, the_decom
 from regional_primitives.errors import InputError
 from regional_primitives.experiments.counted import counted_components
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.kinds import of_kind
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import of_kind, refuse_too_large
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.random_fields import random_connected, random_subsets
 

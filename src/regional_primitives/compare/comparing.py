@@ -32,9 +32,8 @@ from regional_primitives.compare.shared import (
 )
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import all_of_kind
+from regional_primitives.runtime.arguments import all_of_kind, random_seed, whole
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.scores.agreement import numbered, side_by_side
 
 __all__ = ["compare"]

@@ -39,12 +39,11 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, parts
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of, real, whole
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, whole
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.runtime.staging import MANIFEST, staged_folder
+from regional_primitives.runtime.run_files import MANIFEST
+from regional_primitives.runtime.staging import staged_folder
 from regional_primitives.runtime.storage import measurable
 
 Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int

@@ -16,7 +16,7 @@ from torch import Tensor
 from regional_primitives.axes import Region
 from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.streams import stream
 
 

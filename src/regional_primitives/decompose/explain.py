@@ -23,11 +23,9 @@ from regional_primitives.generators.feature import map_feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, map_latents
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.arguments import of_kind, path_of, random_seed
 from regional_primitives.runtime.cache import cache_folder
-from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed
-from regional_primitives.runtime.paths import path_of
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import tensors_digest

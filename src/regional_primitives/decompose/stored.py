@@ -18,9 +18,9 @@ from regional_primitives.errors import InputError, StorageError
 from regional_primitives.generators.feature import Feature, FeatureShape
 from regional_primitives.generators.latents import kind_of, parts, with_parts
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.arguments import of_kind
 from regional_primitives.runtime.eight_bit import black_and_white
-from regional_primitives.runtime.kinds import of_kind
-from regional_primitives.runtime.staging import MANIFEST
+from regional_primitives.runtime.run_files import MANIFEST, TENSORS
 from regional_primitives.runtime.storage import (
     AtLeastZero,
     Count,
@@ -35,7 +35,6 @@ from regional_primitives.runtime.storage import (
 SCHEMA_VERSION = 2
 """2 knows bundles: features of several tensors, stored as `feature.0`, `feature.1`, …"""
 _READABLE = (1, 2)
-TENSORS = "tensors.safetensors"
 _STORED = (
     "image",
     "baseline_image",

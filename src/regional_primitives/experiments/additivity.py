@@ -19,7 +19,7 @@ from regional_primitives.decompose.exact import ExactComponents
 from regional_primitives.decompose.exact.minimal import MinimalFeatures
 from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.storage import Count, Real
 from regional_primitives.setfunctions import or_values
 

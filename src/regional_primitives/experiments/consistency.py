@@ -20,7 +20,7 @@ from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.contexts import in_contexts
 from regional_primitives.experiments.counted import counted_components, energy_mean
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.scores.components import (
     ComponentEffects,
     component_patterns,

@@ -23,7 +23,7 @@ from regional_primitives.experiments.across import AcrossPictures, listed
 from regional_primitives.experiments.counted import counted_components
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.random_fields import grow
 

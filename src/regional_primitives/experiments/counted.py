@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import wholes
+from regional_primitives.runtime.arguments import wholes
 
 __all__ = [
     "counted_components",

@@ -21,7 +21,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.experiments.across import AcrossPictures
 from regional_primitives.experiments.counted import counted_components
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
 
 __all__ = ["Likeness", "Redraw", "redraw", "restricted"]

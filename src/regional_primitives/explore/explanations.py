@@ -36,10 +36,11 @@ class Wish:
     @property
     def folder(self) -> Path:
         """The run folder, named as `primitives explain` names it."""
-        parts = [self.like.provenance.generator, self.layer, str(self.seed)]
-        parts += [] if self.quality == "balanced" else [self.quality]
-        parts += [] if self.purpose == "generate" else [self.purpose]
-        return self.parent / "-".join(parts)
+        origin = self.like.provenance
+        named = runs.default_folder(
+            origin.generator, self.layer, self.seed, self.purpose, self.quality
+        )
+        return self.parent / named.name
 
 
 @dataclass

@@ -14,8 +14,7 @@ from regional_primitives.explore.renderer import Renderer
 from regional_primitives.explore.session import Session, open_session
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runs import folder as runs
-from regional_primitives.runtime.kinds import of_kind
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of
 from regional_primitives.runtime.progress import Progress, reporting
 
 __all__ = ["Explorer"]

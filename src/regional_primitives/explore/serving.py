@@ -15,8 +15,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.explore.extras import require_explore_extra
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.numbers import whole
-from regional_primitives.runtime.paths import AnyPath
+from regional_primitives.runtime.arguments import AnyPath, whole
 from regional_primitives.runtime.progress import Progress
 
 if TYPE_CHECKING:

@@ -24,13 +24,14 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
+from regional_primitives.runtime.run_files import EXHIBITS
 from regional_primitives.scores.components import (
     bounded_share,
     component_patterns,
     field_masks,
     removal_changes,
 )
-from regional_primitives.scores.exhibits import EXHIBITS, Exhibits
+from regional_primitives.scores.exhibits import Exhibits
 from regional_primitives.scores.quality import structural_change
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 

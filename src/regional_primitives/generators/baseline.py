@@ -19,7 +19,6 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, items, parts
 from regional_primitives.runtime.cache import cached_tensors
-from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.storage import tensors_digest
 

@@ -24,10 +24,9 @@ from regional_primitives.generators.network import ImageOf, Network, held, of_im
 from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
 from regional_primitives.generators.recorded import RecordedTail
 from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
+from regional_primitives.runtime.arguments import of_kind, random_seed, whole
 from regional_primitives.runtime.eight_bit import black_and_white
-from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.runtime.storage import tensors_digest
 
 

@@ -21,7 +21,7 @@ from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 
 _SUPPORTED = (
     "supported are an AutoencoderKL or AutoencoderTiny, a pair (UNet2DModel, scheduler), and "

@@ -28,7 +28,6 @@ from regional_primitives.generators.latents import (
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
 from regional_primitives.generators.noise import FrozenNoise, RandomState
 from regional_primitives.runtime.modes import Turn
-from regional_primitives.runtime.numbers import whole
 
 ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
 """How the image is found in what a network returns: by itself, by index, by name, by a function."""

@@ -2,11 +2,10 @@
 
 from regional_primitives.rivals.compare import (
     BASELINES,
-    BASELINES_FILE,
     Compared,
     Comparison,
     Point,
     baselines,
 )
 
-__all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
+__all__ = ["BASELINES", "Compared", "Comparison", "Point", "baselines"]

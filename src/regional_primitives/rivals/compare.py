@@ -26,11 +26,11 @@ from regional_primitives.rivals.factors import nmf_terms, pca_terms, semi_nmf_te
 from regional_primitives.rivals.fields import random_fields
 from regional_primitives.rivals.free import freely_optimised
 from regional_primitives.rivals.scene import Baseline, Scene, Way
-from regional_primitives.runtime.kinds import all_of_kind
+from regional_primitives.runtime.arguments import AnyPath, all_of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.runtime.run_files import RIVALS
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
 from regional_primitives.scores.components import component_patterns, measure_components
@@ -38,9 +38,8 @@ from regional_primitives.scores.demand_errors import demand_errors
 from regional_primitives.scores.energy import count_for
 from regional_primitives.scores.evaluation import Evaluation
 
-__all__ = ["BASELINES", "BASELINES_FILE", "Compared", "Comparison", "Point", "baselines"]
+__all__ = ["BASELINES", "Compared", "Comparison", "Point", "baselines"]
 
-BASELINES_FILE = "baselines.json"
 
 BASELINES = {
     baseline.name: baseline
@@ -136,7 +135,7 @@ class Comparison(RichResult):
 
     def write(self, folder: AnyPath) -> None:
         """Write baselines.json into an existing run folder."""
-        write_json(path_of(folder, "the run folder") / BASELINES_FILE, self.to_dict())
+        write_json(path_of(folder, "the run folder") / RIVALS, self.to_dict())
 
     @staticmethod
     def read(folder: AnyPath) -> Comparison | None:
@@ -145,7 +144,7 @@ class Comparison(RichResult):
         Raises:
             StorageError: corrupt, or of another release.
         """
-        path = path_of(folder, "the run folder") / BASELINES_FILE
+        path = path_of(folder, "the run folder") / RIVALS
         if not path.is_file():
             return None
         try:

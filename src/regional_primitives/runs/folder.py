@@ -1,37 +1,53 @@
-"""Runs: one picture becomes a run folder, whole or not at all; runs are found and scored again."""
+"""A run folder: one picture explained, scored and drawn, each a step of its own."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
-from regional_primitives.decompose.stored import TENSORS, read_manifest
-from regional_primitives.errors import GeneratorError, MissingExtraError
+from regional_primitives.decompose.stored import read_manifest
+from regional_primitives.errors import GeneratorError, MissingExtraError, StorageError
 from regional_primitives.generators import ZOO, Generator, Latents, load_recorded
 from regional_primitives.generators.latents import same_latents
+from regional_primitives.picture import Picture
 from regional_primitives.regions import Regions
-from regional_primitives.rivals import BASELINES_FILE, Comparison
+from regional_primitives.rivals import Comparison
 from regional_primitives.rivals import baselines as compare
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runs.key import Work
+from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of, random_seed
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT, RIVALS, TENSORS
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.staging import MANIFEST, recover, staged_folder
+from regional_primitives.runtime.staging import (
+    check_folder,
+    recover,
+    staged_folder,
+    visible,
+)
 from regional_primitives.runtime.storage import read_json, write_json
 from regional_primitives.scores import Evaluation, Scores, evaluate, exhibit
-from regional_primitives.show.figures import FIGURES
-from regional_primitives.show.report import REPORT, write_report
+from regional_primitives.show.report import write_report
 
-__all__ = ["explain_to_folder", "generator_of", "rescore"]
+
+def default_folder(
+    generator: str, layer: str, picture: int | str | Path, purpose: str, quality: str | None = None
+) -> Path:
+    """Name the folder of a run for which none is named: runs/MODEL-LAYER-PICTURE.
+
+    What is asked for beyond the defaults is added, so that one picture may have several runs.
+    """
+    named = picture if isinstance(picture, int) else Path(picture).stem
+    asked = [quality] if quality not in (None, "balanced") else []
+    asked += [purpose] if purpose != Structured().purpose else []
+    return Path("runs") / "-".join([generator, layer, str(named), *asked])
 
 
 @ordinary()
@@ -53,18 +69,9 @@ def explain_to_folder(
     otherwise or its report is missing. Nothing appears under the folder's name before all of it
     is written.
 
-    Args:
-        generator: of the zoo or the user's own.
-        picture: the seed of its latents, or a picture file of which the generator finds them.
-        folder: the run folder.
-        regions: the patches.
-        settings: of the fit.
-        evaluation: how much is measured.
-        overwrite: fit and measure anew whatever stands.
-        progress: told of every step.
-
-    Returns:
-        The scores, and whether the components come from a run that stood already.
+    The picture is the seed of its latents, or a file of which the generator finds them. With
+    `overwrite` all is made anew whatever stands. Told are the scores, and whether the components
+    come from a run that stood already.
 
     Raises:
         InputError, GeneratorError: what `rp.explain` raises.
@@ -75,51 +82,69 @@ def explain_to_folder(
     default: Structured | Exact = Structured()
     settings = settings_or(settings, (Structured, Exact), default).settled(generator)
     evaluation = settings_or(evaluation, Evaluation, Evaluation())
-    if not isinstance(picture, (str, Path)):
-        picture = random_seed(picture)
+    seed = None if isinstance(picture, (str, Path)) else random_seed(picture)
+    folder = _cleared(folder)
     with reporting(progress) as report:
-        return _explained(
-            generator, picture, folder, regions, settings, evaluation, overwrite, report
+        latents = (
+            generator.latents_of_image(str(picture))
+            if seed is None
+            else generator.sample_latents(1, seed=seed)
         )
+        if not overwrite and (folder / MANIFEST).is_file():
+            found, manifest = Decomposition.load(folder), read_manifest(folder)
+            # Of the picture the latents tell, whatever seed or file was noted.
+            asked = Work.asked(generator, manifest.provenance.picture_seed, regions, settings)
+            if asked == Work.done(manifest) and _same_picture(found, latents, regions):
+                if manifest.evaluation == asdict(evaluation) and (folder / REPORT).is_file():
+                    return Scores.read(folder), True
+                return _renewed(found, generator, folder, evaluation, report), True
+        with staged_folder(folder, overwrite=overwrite) as staging:
+            decomposition = explain(
+                generator,
+                latents,
+                regions,
+                settings,
+                picture_seed=seed,
+                picture_file=str(picture) if seed is None else None,
+                progress=report,
+            )
+            decomposition.write(staging)
+            return _scored_and_drawn(decomposition, generator, evaluation, staging, report), False
 
 
-def _explained(
+@ordinary()
+def report(
+    decomposition: Decomposition,
     generator: Generator,
-    picture: int | str | Path,
     folder: AnyPath,
-    regions: Regions,
-    settings: Structured | Exact,
-    evaluation: Evaluation,
-    overwrite: bool,
-    progress: Progress,
-) -> tuple[Scores, bool]:
-    folder = path_of(folder, "the run folder")
-    _recover(folder)
-    latents = (
-        generator.sample_latents(1, seed=picture)
-        if isinstance(picture, int)
-        else generator.latents_of_image(picture)
-    )
-    if not overwrite and (folder / MANIFEST).is_file():
-        found = Decomposition.load(folder)
-        if _is_run(found, generator, latents, regions, settings):
-            measured = read_manifest(folder).evaluation
-            if measured == asdict(evaluation) and (folder / REPORT).is_file():
-                return Scores.read(folder), True
-            return _measure_again(found, generator, folder, evaluation, progress), True
-    with staged_folder(folder, overwrite=overwrite) as staging:
-        decomposition = explain(
-            generator,
-            latents,
-            regions,
-            settings,
-            picture_seed=picture if isinstance(picture, int) else None,
-            picture_file=None if isinstance(picture, int) else str(picture),
-            progress=progress,
-        )
+    evaluation: Evaluation | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | bool | None = False,
+) -> Scores:
+    """Write a whole run folder of a decomposition: its files, scores, figures and report.html.
+
+    A folder that holds this very decomposition, as `save` writes it, gets what it lacks.
+
+    Args:
+        decomposition: to be told of.
+        generator: that it was made with.
+        folder: the run folder.
+        evaluation: how much is measured.
+        overwrite: replace a run of something else.
+        progress: True draws a bar on stderr; or a callable (stage, done, total, note).
+
+    Raises:
+        GeneratorError: a generator that the decomposition was not made with.
+        StorageError: the folder holds something else, or the disk refuses.
+    """
+    Picture.of(decomposition, generator)  # the two go together
+    evaluation = settings_or(evaluation, Evaluation, Evaluation())
+    folder = _cleared(folder)
+    overwrite = overwrite or _holds(folder, decomposition)
+    with reporting(progress) as told, staged_folder(folder, overwrite=overwrite) as staging:
         decomposition.write(staging)
-        scores = _score(decomposition, generator, evaluation, staging, progress)
-    return scores, False
+        return _scored_and_drawn(decomposition, generator, evaluation, staging, told)
 
 
 @ordinary()
@@ -132,80 +157,23 @@ def rescore(
     """Measure a run of a zoo generator anew, and renew its scores, figures and report.
 
     Whatever else lies in the folder stays, also if it comes there meanwhile, but for a comparison
-    with baselines that was measured otherwise.
+    with other methods that was measured otherwise.
 
-    Args:
-        folder: the run folder.
-        evaluation: how much is measured.
-        progress: told of every step.
-        baselines: of `rp.baselines`, "all" or names; None leaves them as they are.
-
-    Returns:
-        The scores, and the comparison that now stands in the folder.
+    `baselines` are other methods to compare it with, of `rp.baselines`, "all" or names; None leaves
+    a comparison as it is. Told are the scores, and the comparison that now stands in the folder.
 
     Raises:
-        InputError: an unknown baseline.
+        InputError: an unknown method.
         StorageError: no run, or a corrupt one.
         GeneratorError: a generator that the zoo does not know, or whose weights have changed.
     """
-    folder = path_of(folder, "the run folder")
-    _recover(folder)
+    folder = _cleared(folder)
     decomposition = Decomposition.load(folder)
     generator = generator_of(decomposition)
     evaluation = settings_or(evaluation, Evaluation, Evaluation())
     with reporting(progress) as report:
-        scores = _measure_again(decomposition, generator, folder, evaluation, report, baselines)
+        scores = _renewed(decomposition, generator, folder, evaluation, report, baselines)
     return scores, Comparison.read(folder)
-
-
-def _recover(folder: Path) -> None:
-    """Clear away what an ended process left beside a run folder or in it."""
-    for place in (Path(os.path.realpath(folder)).parent, folder, folder / FIGURES):
-        recover(place)
-
-
-def _measure_again(
-    decomposition: Decomposition,
-    generator: Generator,
-    folder: Path,
-    evaluation: Evaluation,
-    progress: Progress,
-    baselines: Sequence[str] | str | None = None,
-) -> Scores:
-    with staged_folder(folder, overwrite=True) as staging:
-        measured_otherwise = read_manifest(folder).evaluation != asdict(evaluation)
-        kept = [MANIFEST, TENSORS]
-        if baselines is not None:
-            compared = compare(decomposition, generator, baselines, evaluation, progress=progress)
-            compared.write(staging)
-        elif not measured_otherwise and (folder / BASELINES_FILE).is_file():
-            kept.append(BASELINES_FILE)
-        for name in kept:
-            shutil.copy2(folder / name, staging)
-        return _score(decomposition, generator, evaluation, staging, progress)
-
-
-def _score(
-    decomposition: Decomposition,
-    generator: Generator,
-    evaluation: Evaluation,
-    folder: Path,
-    progress: Progress,
-) -> Scores:
-    began = time.perf_counter()
-    scores = evaluate(decomposition, generator, evaluation, progress=progress)
-    seconds = {"evaluation_seconds": time.perf_counter() - began}
-    scores.write(folder)
-    manifest = read_json(folder / MANIFEST)
-    write_json(folder / MANIFEST, {**manifest, "evaluation": asdict(evaluation), **seconds})
-    try:
-        exhibit(decomposition, generator, evaluation).write(folder)
-        write_report(folder)
-    except MissingExtraError as error:
-        progress("report", 0, 1, f"left out: {error}")
-    else:
-        progress("report", 1, 1)
-    return scores
 
 
 def generator_of(decomposition: Decomposition) -> Generator:
@@ -225,18 +193,96 @@ def generator_of(decomposition: Decomposition) -> Generator:
     return generator
 
 
-def _is_run(
-    found: Decomposition,
-    generator: Generator,
-    latents: Latents,
-    regions: Regions,
-    settings: Structured | Exact,
-) -> bool:
-    origin = found.provenance
+def drawn(draw: Callable[[], object], progress: Progress, *older: Path) -> None:
+    """Draw a page; where its packages are missing say so, and remove an older one."""
+    try:
+        draw()
+    except MissingExtraError as error:
+        for path in older:  # it must not stand beside newer numbers
+            path.unlink(missing_ok=True)
+        progress("report", 0, 1, f"left out: {error}")
+    else:
+        progress("report", 1, 1)
+
+
+def refuse_other_content(
+    folder: Path, marker: str, otherwise: str, ours: Callable[[Path], bool] = lambda path: False
+) -> None:
+    """Refuse a folder that is neither new, empty, nor one of ours, by its marker or content.
+
+    Raises:
+        StorageError: it is a file, cannot be written, or holds something else.
+    """
+    check_folder(folder)
+    recover(folder)
+    if not (folder / marker).is_file() and not all(map(ours, visible(folder))):
+        raise StorageError(f"{folder} {otherwise}")
+
+
+def _cleared(folder: AnyPath) -> Path:
+    """Clear away what an ended process left beside a run folder or in it."""
+    folder = path_of(folder, "the run folder")
+    for place in (Path(os.path.realpath(folder)).parent, folder, folder / FIGURES):
+        recover(place)
+    return folder
+
+
+def _same_picture(found: Decomposition, latents: Latents, regions: Regions) -> bool:
+    return same_latents(found.latents, latents) and found.regions == regions
+
+
+def _holds(folder: Path, decomposition: Decomposition) -> bool:
+    """Tell whether a run folder holds this very decomposition."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    found = Decomposition.load(folder)
     return (
-        origin.weights_digest == generator.digest
-        and origin.layer == generator.layer
-        and same_latents(found.latents, latents)
-        and origin.settings == asdict(settings)
-        and found.regions == regions
+        found.provenance.weights_digest == decomposition.provenance.weights_digest
+        and _same_picture(found, decomposition.latents, decomposition.regions)
+        and found.strengths.equal(decomposition.strengths)
+        and found.action_fields.equal(decomposition.action_fields)
     )
+
+
+def _renewed(
+    decomposition: Decomposition,
+    generator: Generator,
+    folder: Path,
+    evaluation: Evaluation,
+    progress: Progress,
+    baselines: Sequence[str] | str | None = None,
+) -> Scores:
+    """Score and draw a run that stands, whose components stay as they are."""
+    with staged_folder(folder, overwrite=True) as staging:
+        kept = [MANIFEST, TENSORS]
+        if baselines is not None:
+            compared = compare(decomposition, generator, baselines, evaluation, progress=progress)
+            compared.write(staging)
+        elif read_manifest(folder).evaluation == asdict(evaluation):
+            kept += [RIVALS] if (folder / RIVALS).is_file() else []
+        for name in kept:
+            shutil.copy2(folder / name, staging)
+        return _scored_and_drawn(decomposition, generator, evaluation, staging, progress)
+
+
+def _scored_and_drawn(
+    decomposition: Decomposition,
+    generator: Generator,
+    evaluation: Evaluation,
+    folder: Path,
+    progress: Progress,
+) -> Scores:
+    """Score a fit that lies in a folder, then draw the folder."""
+    began = time.perf_counter()
+    scores = evaluate(decomposition, generator, evaluation, progress=progress)
+    seconds = {"evaluation_seconds": time.perf_counter() - began}
+    scores.write(folder)
+    manifest = read_json(folder / MANIFEST)
+    write_json(folder / MANIFEST, {**manifest, "evaluation": asdict(evaluation), **seconds})
+
+    def draw() -> None:
+        exhibit(decomposition, generator, evaluation).write(folder)
+        write_report(folder)
+
+    drawn(draw, progress)
+    return scores

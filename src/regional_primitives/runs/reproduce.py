@@ -8,10 +8,10 @@ are kept in the folder, so that a reproduction that was stopped goes on where it
 from __future__ import annotations
 
 import datetime
-import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +30,37 @@ from regional_primitives.errors import InputError, MissingExtraError, StorageErr
 from regional_primitives.experiments import AcrossPictures, Additivity, ObviousCost, obvious_cost
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
+from regional_primitives.runs.folder import drawn, refuse_other_content
+from regional_primitives.runs.key import content_key
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting, silent
+from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.runtime.settings import check_settings, settings_or
-from regional_primitives.runtime.staging import check_folder, recover, visible
+from regional_primitives.runtime.staging import recover
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
-from regional_primitives.show.figures import FIGURES
+from regional_primitives.runtime.workers import work_off
 from regional_primitives.show.reproduction_report import (
     REPRODUCTION_REPORT,
     write_reproduction_report,
 )
 
-__all__ = ["REPRODUCTION", "Protocol", "Reproduction", "reproduce"]
-
 REPRODUCTION = "reproduction.json"
 _MEASURED = "picture.json"
 PICTURES = "pictures"
 """The stage that counts finished pictures; all other stages are part of one."""
+_TRIES = 4
+"""How many times as many pictures are looked at as are asked for."""
+_EXPERIMENTS: dict[str, Any] = {
+    "sparsity": lambda decomposition, generator: experiments.sparsity(decomposition),
+    "boundedness": experiments.boundedness,
+    "consistency": experiments.consistency,
+    "superposition": experiments.superposition,
+    "control": experiments.control,
+    "spent": lambda decomposition, generator: experiments.spent(decomposition),
+    "relatedness": lambda decomposition, generator: relatedness(decomposition),
+}
 
 
 @dataclass(frozen=True)
@@ -70,26 +82,6 @@ class Protocol:
     def __post_init__(self) -> None:
         least = {"images": 1, "first_seed": 0, "patches": 1, "redrawn": 0, "strongest": 1}
         check_settings(self, least)
-
-
-@dataclass(frozen=True, eq=False)
-class _Picture:
-    """What is fitted for one picture."""
-
-    structured: Decomposition
-    exact: list[Decomposition]
-    """One a draw of patches."""
-    additivity: Additivity
-    cost: ObviousCost
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What is kept of one picture beside its fits."""
-
-    key: str
-    additivity: Additivity
-    cost: ObviousCost
 
 
 @ordinary()
@@ -131,71 +123,51 @@ def reproduce(
     if exact.patches:
         raise InputError("the patches of the exact form are drawn; say how many in the protocol")
     target = path_of(folder, "the reproduction's folder")
-    _refuse_strangers(target)
+    refuse_other_content(
+        target,
+        REPRODUCTION,
+        "holds something else than a reproduction; choose another",
+        lambda path: path.name.isdigit() or path.name in (FIGURES, REPRODUCTION_REPORT),
+    )
     with reporting(progress) as report:
         generator = load_generator(model, layer, **options)
-        fits = (exact.settled(generator), structured.settled(generator))
-        return _reproduced(generator, target, protocol, regions, *fits, report)
-
-
-def _reproduced(
-    generator: Generator,
-    folder: Path,
-    protocol: Protocol,
-    regions: Regions,
-    exact: Exact,
-    structured: Structured,
-    progress: Progress,
-) -> Reproduction:
-    pictures = []
-    seeds, skipped = _usable_seeds(generator, regions, protocol, exact)
-    for number, seed in enumerate(seeds):
-        progress(PICTURES, number, protocol.images)
-        task = _Task(generator, regions, protocol, exact, structured, number, seed)
-        pictures.append(task.fitted(folder, progress))
-    progress(PICTURES, protocol.images, protocol.images)
-    about = {
-        "generator": generator.name,
-        "layer": generator.layer,
-        "hold": generator.hold,
-        "weights_digest": generator.digest,
-        "regions": regions.to_dict(),
-        "protocol": asdict(protocol),
-        "seeds": seeds,
-        "skipped_seeds": skipped,
-        "exact": asdict(exact),
-        "structured": asdict(structured),
-        "versions": current_versions(),
-        "date": datetime.date.today().isoformat(),
-    }
-    result = _experiments(generator, pictures, about, progress)
-    write_json(folder / REPRODUCTION, result.to_dict())
-    try:
-        write_reproduction_report(folder, result)
-    except MissingExtraError as error:
-        progress("report", 0, 1, f"left out: {error}")
+        exact, structured = exact.settled(generator), structured.settled(generator)
+        seeds, skipped = _usable_seeds(generator, regions, protocol, exact)
+        tasks = [
+            _Task(generator, regions, protocol, exact, structured, number, target / str(seed))
+            for number, seed in enumerate(seeds)
+        ]
+        work_off(_Task.fit, tasks, _Task.stands, PICTURES, report)
+        about = {
+            "generator": generator.name,
+            "layer": generator.layer,
+            "hold": generator.hold,
+            "weights_digest": generator.digest,
+            "regions": regions.to_dict(),
+            "protocol": asdict(protocol),
+            "seeds": seeds,
+            "skipped_seeds": skipped,
+            "exact": asdict(exact),
+            "structured": asdict(structured),
+            "versions": current_versions(),
+            "date": datetime.date.today().isoformat(),
+        }
+        result = _experiments(generator, [task.read() for task in tasks], about, report)
+        write_json(target / REPRODUCTION, result.to_dict())
+        page = partial(write_reproduction_report, target, result)
+        drawn(page, report, target / REPRODUCTION_REPORT)
     return result
 
 
 def _usable_seeds(
     generator: Generator, regions: Regions, protocol: Protocol, exact: Exact
 ) -> tuple[list[int], list[int]]:
-    """Seek pictures whose foreground has enough patches; return their seeds, and those skipped.
-
-    Raises:
-        InputError: too few among the first `_TRIES` times as many pictures.
-    """
+    """Seek pictures whose foreground has enough patches; return their seeds, and those skipped."""
     usable: list[int] = []
     skipped: list[int] = []
     for seed in range(protocol.first_seed, protocol.first_seed + _TRIES * protocol.images):
-        subject = prepare(
-            generator,
-            generator.sample_latents(1, seed=seed),
-            regions,
-            baseline_count=exact.baseline_count,
-            baseline_seed=exact.baseline_seed,
-            progress=silent,
-        )
+        latents = generator.sample_latents(1, seed=seed)
+        subject = _prepared(generator, latents, regions, exact, silent)
         try:
             _foreground(subject, protocol, seed, 0)
         except InputError as error:
@@ -208,6 +180,15 @@ def _usable_seeds(
     raise InputError(f"only {len(usable)} of {_TRIES * protocol.images} pictures serve: {reason}")
 
 
+def _prepared(
+    generator: Generator, latents: Any, regions: Regions, exact: Exact, progress: Progress
+) -> Subject:
+    count, seed = exact.baseline_count, exact.baseline_seed
+    return prepare(
+        generator, latents, regions, baseline_count=count, baseline_seed=seed, progress=progress
+    )
+
+
 def _foreground(subject: Subject, protocol: Protocol, seed: int, draw: int) -> tuple[int, ...]:
     """Draw patches on the foreground."""
     mask = visible_foreground(subject.image, subject.baseline_image).cpu()
@@ -215,23 +196,28 @@ def _foreground(subject: Subject, protocol: Protocol, seed: int, draw: int) -> t
     return subject.regions.draw_foreground(mask, rng, protocol.patches)
 
 
-_TRIES = 4
-"""How many times as many pictures are looked at as are asked for."""
+@dataclass(frozen=True)
+class _Measured:
+    """What is kept of one picture beside its fits."""
+
+    key: str
+    additivity: Additivity
+    cost: ObviousCost
 
 
-def _refuse_strangers(folder: Path) -> None:
-    check_folder(folder)
-    recover(folder)
-    if any(not path.name.isdigit() and path.name not in _OWN for path in visible(folder)):
-        raise StorageError(f"{folder} holds something else than a reproduction; choose another")
+@dataclass(frozen=True, eq=False)
+class _Fits:
+    """What a picture's folder holds."""
 
-
-_OWN = (REPRODUCTION, FIGURES, REPRODUCTION_REPORT)
+    structured: Decomposition
+    exact: list[Decomposition]
+    """One a draw of patches."""
+    measured: _Measured
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """One picture of the reproduction."""
+    """One picture of the reproduction; its folder is named after its seed."""
 
     generator: Generator
     regions: Regions
@@ -239,85 +225,65 @@ class _Task:
     exact: Exact
     structured: Structured
     number: int
-    picture_seed: int
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"picture {self.folder.name}"
 
     @property
     def key(self) -> str:
-        """Name all that the fits depend on."""
-        told = (
+        """Of all that the fits depend on."""
+        return content_key(
             self.generator.digest, self.generator.layer, self.regions.to_dict(),
             asdict(self.exact), asdict(self.structured), self.protocol.patches,
             self.protocol.strongest, self.protocol.seed, self.draws,
         )  # fmt: skip
-        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     @property
     def draws(self) -> int:
         return 2 if self.number < self.protocol.redrawn else 1
 
-    def fitted(self, folder: Path, progress: Progress) -> _Picture:
-        """Fit the picture, or read what stands."""
-        place = folder / str(self.picture_seed)
-        recover(place)
-        manifest = place / _MEASURED
-        if manifest.is_file() and read_json(manifest).get("key") == self.key:
-            return self._read(place)
-        # From here on the fits are no longer those that it was written for.
-        manifest.unlink(missing_ok=True)
-        picture = self._fit(place, progress)
-        write_json(manifest, asdict(_Measured(self.key, picture.additivity, picture.cost)))
-        for draw in range(self.draws):
-            shutil.rmtree(self._checkpoint(place, draw), ignore_errors=True)
-        return picture
+    def stands(self) -> bool:
+        """Tell whether these very fits stand."""
+        recover(self.folder)
+        manifest = self.folder / _MEASURED
+        return manifest.is_file() and read_json(manifest).get("key") == self.key
 
-    def _checkpoint(self, place: Path, draw: int) -> Path:
-        """Name a folder of these very settings, so that others in its place do not block it."""
-        return place / f"checkpoint-{draw}-{self.key[:12]}"
-
-    def _read(self, place: Path) -> _Picture:
+    def read(self) -> _Fits:
+        """Read what stands."""
         try:
-            measured = typed(read_json(place / _MEASURED), _Measured)
+            measured = typed(read_json(self.folder / _MEASURED), _Measured)
         except ValueError as error:
-            raise StorageError(f"{place / _MEASURED} is corrupt: {error}") from error
-        return _Picture(
-            Decomposition.load(place / STRUCTURED),
-            [Decomposition.load(place / f"{EXACT}-{draw}") for draw in range(self.draws)],
-            measured.additivity,
-            measured.cost,
-        )
+            raise StorageError(f"{self.folder / _MEASURED} is corrupt: {error}") from error
+        exact = [Decomposition.load(self.folder / f"{EXACT}-{draw}") for draw in range(self.draws)]
+        return _Fits(Decomposition.load(self.folder / STRUCTURED), exact, measured)
 
-    def _fit(self, place: Path, progress: Progress) -> _Picture:
-        latents = self.generator.sample_latents(1, seed=self.picture_seed)
-        whole = explain(
-            self.generator,
-            latents,
-            self.regions,
-            self.structured,
-            picture_seed=self.picture_seed,
-            progress=progress,
-        )
-        whole.save(place / STRUCTURED, overwrite=True)
-        subject = prepare(
-            self.generator,
-            latents,
-            self.regions,
-            baseline_count=self.exact.baseline_count,
-            baseline_seed=self.exact.baseline_seed,
-            progress=progress,
-        )
-        draws = []
-        for draw in range(self.draws):
-            settings = replace(self.exact, patches=self._patches(subject, draw))
-            made = fit_exact(subject, settings, progress, self._checkpoint(place, draw))
-            found = decomposition_of(made, self.picture_seed)
-            found.save(place / f"{EXACT}-{draw}", overwrite=True)
-            draws.append(found)
+    def fit(self, progress: Progress) -> None:
+        """Fit both forms and write them; picture.json comes last, and says that all is there."""
+        # From here on the fits are no longer those that it was written for.
+        (self.folder / _MEASURED).unlink(missing_ok=True)
+        seed = int(self.folder.name)
+        latents = self.generator.sample_latents(1, seed=seed)
+        given: dict[str, Any] = {"picture_seed": seed, "progress": progress}
+        whole = explain(self.generator, latents, self.regions, self.structured, **given)
+        whole.save(self.folder / STRUCTURED, overwrite=True)
+        subject = _prepared(self.generator, latents, self.regions, self.exact, progress)
+        # Named after these very settings, so that those of others in its place do not block it.
+        checkpoints = [
+            self.folder / f"checkpoint-{draw}-{self.key[:12]}" for draw in range(self.draws)
+        ]
+        measured = []
+        for draw, checkpoint in enumerate(checkpoints):
+            patches = _foreground(subject, self.protocol, seed, draw)
+            settings = replace(self.exact, patches=patches)
+            made = fit_exact(subject, settings, progress, checkpoint)
+            decomposition_of(made, seed).save(self.folder / f"{EXACT}-{draw}", overwrite=True)
             if draw == 0:
-                measured = self._additivity(made, progress), obvious_cost(made)
-        return _Picture(whole, draws, *measured)
-
-    def _patches(self, subject: Subject, draw: int) -> tuple[int, ...]:
-        return _foreground(subject, self.protocol, self.picture_seed, draw)
+                additivity = self._additivity(made, progress)
+                measured.append(_Measured(self.key, additivity, obvious_cost(made)))
+        write_json(self.folder / _MEASURED, asdict(measured[0]))
+        for checkpoint in checkpoints:
+            shutil.rmtree(checkpoint, ignore_errors=True)
 
     def _additivity(self, made: ExactComponents, progress: Progress) -> Additivity:
         """Put the ways of predicting the demands side by side."""
@@ -353,18 +319,14 @@ class _Task:
 
 
 def _experiments(
-    generator: Generator,
-    pictures: list[_Picture],
-    about: dict[str, Any],
-    progress: Progress,
+    generator: Generator, pictures: list[_Fits], about: dict[str, Any], progress: Progress
 ) -> Reproduction:
     forms = {
         STRUCTURED: [picture.structured for picture in pictures],
         EXACT: [picture.exact[0] for picture in pictures],
     }
     per_form: dict[str, dict[str, AcrossPictures[Any]]] = {form: {} for form in forms}
-    jobs = list(_jobs())
-    for done, (name, run) in enumerate(jobs):
+    for done, (name, run) in enumerate(_EXPERIMENTS.items(), start=1):
         for form, found in forms.items():
             try:
                 results = [run(decomposition, generator) for decomposition in found]
@@ -372,30 +334,18 @@ def _experiments(
                 progress(f"{name}, {form}", 0, 1, f"left out: {error}")
             else:
                 per_form[form][name] = AcrossPictures.of(results)
-        progress("experiments", done + 1, len(jobs), name)
+        progress("experiments", done, len(_EXPERIMENTS), name)
     # Two draws of few patches out of many may have none in common, which leaves nothing to compare.
     redrawn = [
-        picture.exact
-        for picture in pictures
-        if len(picture.exact) > 1 and set(picture.exact[0].patches) & set(picture.exact[1].patches)
+        experiments.redraw(one, other)
+        for one, other in (picture.exact for picture in pictures if len(picture.exact) > 1)
+        if set(one.patches) & set(other.patches)
     ]
     return Reproduction(
         about,
         per_form,
-        Additivity.over([picture.additivity for picture in pictures]),
+        Additivity.over([picture.measured.additivity for picture in pictures]),
         transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
-        AcrossPictures.of([experiments.redraw(one, other) for one, other in redrawn])
-        if redrawn
-        else None,
-        AcrossPictures.of([picture.cost for picture in pictures]),
+        AcrossPictures.of(redrawn) if redrawn else None,
+        AcrossPictures.of([picture.measured.cost for picture in pictures]),
     )
-
-
-def _jobs() -> Iterator[tuple[str, Any]]:
-    yield "sparsity", lambda decomposition, generator: experiments.sparsity(decomposition)
-    yield "boundedness", experiments.boundedness
-    yield "consistency", experiments.consistency
-    yield "superposition", experiments.superposition
-    yield "control", experiments.control
-    yield "spent", lambda decomposition, generator: experiments.spent(decomposition)
-    yield "relatedness", lambda decomposition, generator: relatedness(decomposition)

@@ -13,35 +13,35 @@ import platform
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from msgspec import to_builtins
-
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
-from regional_primitives.errors import (
-    GeneratorError,
-    InputError,
-    MissingExtraError,
-    StorageError,
-)
+from regional_primitives.errors import GeneratorError, InputError, StorageError
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
-from regional_primitives.runs import folder as runs
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runs.folder import drawn, explain_to_folder, refuse_other_content
+from regional_primitives.runs.key import Work
+from regional_primitives.runtime.arguments import (
+    AnyPath,
+    of_kind,
+    path_of,
+    random_seed,
+    whole,
+    wholes,
+)
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed, whole, wholes
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.staging import MANIFEST, check_folder, recover, visible
+from regional_primitives.runtime.staging import recover, visible
 from regional_primitives.runtime.storage import read_json
-from regional_primitives.runtime.workers import in_workers, threads_per_worker
+from regional_primitives.runtime.workers import threads_per_worker, work_off
 from regional_primitives.scores import Evaluation, Scores
 from regional_primitives.scores.sweep_scores import (
     SWEEP,
@@ -49,11 +49,7 @@ from regional_primitives.scores.sweep_scores import (
     PictureScores,
     SweepScores,
 )
-from regional_primitives.show.figures import FIGURES
-from regional_primitives.show.report import REPORT
 from regional_primitives.show.sweep_report import SWEEP_FIGURE, SWEEP_REPORT, write_sweep_report
-
-__all__ = ["RUNS", "layer_folder", "parse_layers", "parse_seeds", "sweep"]
 
 RUNS = "runs"
 """The stage that counts finished runs; all other stages are part of one."""
@@ -62,11 +58,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Read picture seeds: `0:4` (half open, so 0 to 3), a list `1,5,9`, or one number.
-
-    Raises:
-        InputError: another form, or no seed at all.
-    """
+    """Read picture seeds: `0:4` (half open, so 0 to 3), a list `1,5,9`, or one number."""
     seeds: dict[int, None] = {}
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,20})\s*(?::\s*(\d{1,20})\s*)?", part)
@@ -89,11 +81,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def parse_layers(text: str | None) -> tuple[str, ...] | Literal["all"] | None:
-    """Read layers: `all`, or names set apart by commas; None is the generator's own choice.
-
-    Raises:
-        InputError: an empty name.
-    """
+    """Read layers: `all`, or names set apart by commas; None is the generator's own choice."""
     if text is None or text.strip() == "all":
         return None if text is None else "all"
     names = tuple(part.strip() for part in text.split(","))
@@ -160,52 +148,32 @@ def sweep(
         raise InputError("a sweep takes a grid of patches; pictures differ, a label map does not")
     of_kind(model, str, "a sweep takes a generator of the zoo by its name")
     target = path_of(f"runs/sweep-{model}" if folder is None else folder, "the sweep's folder")
-    _refuse_other_content(target, model)
-    given = tuple(sorted((name, value) for name, value in options.items() if value is not None))
+    _refuse_other_sweep(target, model)
     asked = _Asked(
         model,
-        given,
+        tuple(sorted((name, value) for name, value in options.items() if value is not None)),
         regions,
         settings_or(settings, Structured, Structured()),
         settings_or(evaluation, Evaluation, Evaluation()),
     )
     with reporting(progress) as report:
-        return _swept(asked, chosen, layers, target, workers, report)
-
-
-def _swept(
-    asked: _Asked,
-    seeds: Sequence[int],
-    layers: str | Sequence[str] | None,
-    folder: Path,
-    workers: int,
-    progress: Progress,
-) -> SweepScores:
-    cuts = _verified(asked, layers)
-    tasks = [
-        _Task(cut, seed, folder / layer_folder(cut.layer) / str(seed))
-        for cut in cuts
-        for seed in seeds
-    ]
-    for parent in {task.folder.parent for task in tasks}:
-        recover(parent)
-    waiting = [task for task in tasks if not _stands(asked, task)]
-    made = [*(folder / layer_folder(cut.layer) for cut in cuts), folder]
-    made = [path for path in made if not path.exists()]
-    try:
-        _work_off(asked, waiting, len(tasks), workers, progress)
-    finally:
-        _generator.cache_clear()
-        _drop_empty(made)
-    result = _collect(asked, folder, tasks, workers)
-    result.write(folder)
-    try:
-        write_sweep_report(folder)
-    except MissingExtraError as error:
-        # An older page must not stand beside newer numbers.
-        for path in (folder / SWEEP_REPORT, folder / FIGURES / SWEEP_FIGURE):
-            path.unlink(missing_ok=True)
-        progress("report", 0, 1, f"left out: {error}")
+        tasks = asked.tasks(layers, chosen, target)
+        made = [*dict.fromkeys(task.folder.parent for task in tasks)]
+        for parent in made:
+            recover(parent)
+        made = [path for path in (*made, target) if not path.exists()]
+        try:
+            stands = partial(_stands, asked)
+            work_off(partial(_run, asked), tasks, stands, RUNS, report, workers)
+        finally:
+            _generator.cache_clear()
+            for path in made:  # in which no run was finished
+                with suppress(OSError):
+                    path.rmdir()
+        result = _collected(asked, target, tasks, workers)
+        result.write(target)
+        older = (target / SWEEP_REPORT, target / FIGURES / SWEEP_FIGURE)
+        drawn(partial(write_sweep_report, target), report, *older)
     return result
 
 
@@ -219,64 +187,56 @@ class _Asked:
     settings: Structured
     evaluation: Evaluation
 
-
-@dataclass(frozen=True)
-class _Cut:
-    """A layer at which the generator can be cut."""
-
-    layer: str
-    feature_shape: FeatureShape
-    digest: str
-    settings: Structured
+    def tasks(
+        self, layers: str | Sequence[str] | None, seeds: Sequence[int], folder: Path
+    ) -> list[_Task]:
+        """Cut at every layer once, so that a wrong name is told before anything is run."""
+        names: list[str | None] = [None]
+        if layers == "all":
+            names = list(ZOO[self.model].layers) if self.model in ZOO else names
+        elif layers is not None:
+            names = [layers] if isinstance(layers, str) else list(layers)
+        if not names:
+            raise InputError("a sweep needs at least one layer")
+        cuts = {}
+        for name in names:
+            generator = load_generator(self.model, name, **dict(self.options))
+            settings = self.settings.settled(generator)
+            work = Work.asked(generator, None, self.regions, settings)
+            cuts[generator.layer] = (generator.feature_shape, work)
+        return [
+            _Task(shape, work, seed, folder / layer_folder(layer) / str(seed))
+            for layer, (shape, work) in cuts.items()
+            for seed in seeds
+        ]
 
 
 @dataclass(frozen=True)
 class _Task:
     """One picture at one layer."""
 
-    cut: _Cut
+    feature_shape: FeatureShape
+    work: Work
+    """What all pictures at this layer share."""
     seed: int
     folder: Path
 
     def __str__(self) -> str:
-        return f"{self.cut.layer}/{self.seed}"
+        return f"{self.work.layer}/{self.seed}"
 
 
-def _verified(asked: _Asked, layers: str | Sequence[str] | None) -> list[_Cut]:
-    """Cut at every layer once, so that a wrong name is told before anything is run."""
-    names: list[str | None] = [None]
-    if layers == "all":
-        names = list(ZOO[asked.model].layers) if asked.model in ZOO else names
-    elif layers is not None:
-        names = [layers] if isinstance(layers, str) else list(layers)
-    if not names:
-        raise InputError("a sweep needs at least one layer")
-    cuts = {}
-    for name in names:
-        generator = load_generator(asked.model, name, **dict(asked.options))
-        settings = asked.settings.settled(generator)
-        cut = _Cut(generator.layer, generator.feature_shape, generator.digest, settings)
-        cuts[cut.layer] = cut
-    return list(cuts.values())
+def _refuse_other_sweep(folder: Path, model: str) -> None:
+    """Refuse a folder of something else; an interrupted sweep has left folders of runs alone."""
 
+    def runs_alone(path: Path) -> bool:
+        return path.is_dir() and all((run / MANIFEST).is_file() for run in visible(path))
 
-def _refuse_other_content(folder: Path, model: str) -> None:
-    """Refuse a folder that is neither new nor empty nor a sweep of this generator."""
-    check_folder(folder)
-    recover(folder)
+    otherwise = "exists and is not a sweep's folder; choose a new or empty folder"
+    refuse_other_content(folder, SWEEP, otherwise, runs_alone)
     if (folder / SWEEP).is_file():
         other = read_json(folder / SWEEP).get("generator")
         if other != model:
             raise StorageError(f"{folder} holds a sweep of {other!r}; choose another folder")
-        return
-    # An interrupted sweep has left folders of runs, and nothing else.
-    if not all(
-        path.is_dir() and all((run / MANIFEST).is_file() for run in visible(path))
-        for path in visible(folder)
-    ):
-        raise StorageError(
-            f"{folder} exists and is not a sweep's folder; choose a new or empty folder"
-        )
 
 
 def _stands(asked: _Asked, task: _Task) -> bool:
@@ -284,62 +244,21 @@ def _stands(asked: _Asked, task: _Task) -> bool:
     if not (task.folder / MANIFEST).is_file():
         return False
     manifest = read_manifest(task.folder)
-    origin = manifest.provenance
-    expected = {
-        "another hold": (origin.hold, dict(asked.options).get("hold")),
-        "other generator weights": (origin.weights_digest, task.cut.digest),
-        "another layer": (origin.layer, task.cut.layer),
-        "another picture seed": (origin.picture_seed, task.seed),
-        "other patches": (to_builtins(manifest.regions), asked.regions.to_dict()),
-    }
-    for what, (found, wanted) in expected.items():
-        if found != wanted:
-            raise StorageError(
-                f"{task.folder} holds a run with {what} ({found!r}, not {wanted!r}); "
-                "choose another folder"
-            )
-    settings = asdict(task.cut.settings)
-    if origin.settings != settings:
-        differing = ", ".join(
-            f"{name}={origin.settings.get(name)}, not {value}"
-            for name, value in settings.items()
-            if origin.settings.get(name) != value
-        )
-        raise StorageError(
-            f"{task.folder} holds a run with other settings ({differing}); choose another folder"
-        )
-    measured = manifest.evaluation == asdict(asked.evaluation)
-    return measured and (task.folder / REPORT).is_file()
-
-
-def _work_off(
-    asked: _Asked, waiting: list[_Task], total: int, workers: int, progress: Progress
-) -> None:
-    done = total - len(waiting)
-    progress(RUNS, done, total, f"{done} stand already" if done else "")
-
-    def finished(task: _Task) -> None:
-        nonlocal done
-        done += 1
-        progress(RUNS, done, total, f"{task} finished")
-
-    workers = min(workers, len(waiting))
-    if workers > 1:
-        in_workers(partial(_run, asked), waiting, workers, finished, progress)
-        return
-    for task in waiting:
-        _run(asked, task, progress)
-        finished(task)
+    wanted = replace(task.work, picture_seed=task.seed)
+    for difference in wanted.differences(Work.done(manifest)):
+        raise StorageError(f"{task.folder} holds a run with {difference}; choose another folder")
+    return manifest.evaluation == asdict(asked.evaluation) and (task.folder / REPORT).is_file()
 
 
 def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
     def named(stage: str, done: int, total: int, note: str = "") -> None:
         progress(f"{task} {stage}", done, total, note)
 
+    layer, seed = task.work.layer, task.seed
     try:
-        runs.explain_to_folder(
-            _generator(asked.model, task.cut.layer, asked.options),
-            task.seed,
+        explain_to_folder(
+            _generator(asked.model, layer, asked.options),
+            seed,
             task.folder,
             regions=asked.regions,
             settings=asked.settings,
@@ -347,7 +266,7 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
             progress=named,
         )
     except GeneratorError as error:
-        raise GeneratorError(f"{task.cut.layer}, picture {task.seed}: {error}") from error
+        raise GeneratorError(f"{layer}, picture {seed}: {error}") from error
 
 
 @lru_cache(maxsize=1)
@@ -356,33 +275,22 @@ def _generator(model: str, layer: str, options: tuple[tuple[str, Any], ...]) -> 
     return load_generator(model, layer, **dict(options))
 
 
-def _drop_empty(folders: Sequence[Path]) -> None:
-    """Remove folders in which no run was finished."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
-
-
-def _collect(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) -> SweepScores:
-    layers = [
-        LayerScores(
-            layer=cut.layer,
-            feature_shape=cut.feature_shape,
-            patches=asked.regions.count,
-            pictures=tuple(_picture(folder, task) for task in own),
-        )
-        for cut, own in itertools.groupby(tasks, key=lambda task: task.cut)
-    ]
-    first = tasks[0].cut
+def _collected(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) -> SweepScores:
+    layers = []
+    for layer, found in itertools.groupby(tasks, key=lambda task: task.work.layer):
+        own = list(found)
+        pictures = tuple(_picture(folder, task) for task in own)
+        layers.append(LayerScores(layer, own[0].feature_shape, asked.regions.count, pictures))
+    first = tasks[0].work
     return SweepScores(
         generator=asked.model,
-        weights_digest=first.digest,
+        weights_digest=first.weights_digest,
         options={name: str(value) if isinstance(value, Path) else value
                  for name, value in asked.options if name != "device"},
         regions=asked.regions.to_dict(),
         patches=asked.regions.count,
-        seeds=tuple(dict.fromkeys(task.seed for task in tasks)),
-        settings=asdict(first.settings),
+        seeds=tuple(picture.seed for picture in layers[0].pictures),
+        settings=first.settings,
         evaluation=asdict(asked.evaluation),
         versions=current_versions(),
         machine={

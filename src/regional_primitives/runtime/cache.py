@@ -17,8 +17,6 @@ from torch import Tensor
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.storage import measurable, read_sealed, write_sealed
 
-__all__ = ["Recent", "cache_folder", "cached_tensors", "expected"]
-
 _log = logging.getLogger(__name__)
 
 
@@ -36,14 +34,9 @@ def cached_tensors(
 ) -> dict[str, Tensor]:
     """Return what `compute` gives, from disk if it was computed for the same key before.
 
-    A corrupt entry, or one that is none of what is expected, is computed anew; a folder that cannot
-    be written costs the cache, not the result (a warning says so).
-
-    Args:
-        kind: the folder in the cache.
-        key: names everything that the result depends on.
-        shapes: of the tensors that `compute` gives, finite and in single precision.
-        compute: makes them.
+    The key names all that the result depends on; `kind` is its folder in the cache. A corrupt
+    entry, or one without finite tensors of these shapes in single precision, is computed anew; a
+    folder that cannot be written costs the cache, not the result (a warning says so).
     """
     path = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
     # Path.exists raises where a folder may not be looked into.

@@ -11,20 +11,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import real
-
-__all__ = ["black_and_white", "bytes_of", "picture_digest"]
+from regional_primitives.runtime.arguments import real
 
 _FARTHEST = 1e9
 """No value of black or white lies farther from 0, and none nearer to the other than its inverse."""
 
 
 def black_and_white(image_range: Any) -> tuple[float, float]:
-    """Return the values of black and white as numbers that single precision tells apart.
-
-    Raises:
-        InputError: no two numbers, not in this order, too far from 0 or too close together.
-    """
+    """Return the values of black and white as numbers that single precision tells apart."""
     try:
         low, high = (real("image_range", value) for value in image_range)
     except (TypeError, ValueError, OverflowError):

@@ -15,8 +15,6 @@ from functools import partial
 
 import torch
 
-__all__ = ["ProcessWide", "Turn", "ordinary"]
-
 
 class ProcessWide:
     """A switch that is one for all threads: the last to go sets back what those before have set."""
@@ -67,8 +65,7 @@ class Turn:
 def ordinary(*, gradients: bool = True) -> Iterator[None]:
     """Compute as in a fresh process, whatever modes the caller is in; they stand again after.
 
-    Args:
-        gradients: follow gradients; else that, and inference mode, are left to the caller.
+    Without `gradients`, whether they are followed, and inference mode, are left to the caller.
     """
     with ExitStack() as stack:
         if gradients and not (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()):

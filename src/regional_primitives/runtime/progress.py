@@ -9,8 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from regional_primitives.errors import InputError
 
-__all__ = ["Progress", "progress_bar", "reporting", "silent"]
-
 
 @runtime_checkable
 class Progress(Protocol):
@@ -26,11 +24,7 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 @contextmanager
 def reporting(progress: Progress | bool | None) -> Iterator[Progress]:
-    """Yield what is told of progress: True draws a bar, False and None are silent.
-
-    Raises:
-        InputError: no truth value and nothing that can be called.
-    """
+    """Yield what is told of progress: True draws a bar, False and None are silent."""
     if progress is True:
         with progress_bar() as bar:
             yield bar
@@ -49,10 +43,9 @@ def reporting(progress: Progress | bool | None) -> Iterator[Progress]:
 def progress_bar(overall: str = "") -> Iterator[Progress]:
     """Yield a `Progress` that draws one line a stage, with elapsed time and ETA, on stderr.
 
-    Args:
-        overall: the stage, if any, that all others are part of. Its line stays on top; those of
-            the others go when they are finished, since they come again and again. Where stderr is
-            no terminal, each of its reports is a line of its own, so that a log tells the news.
+    If all others are part of an `overall` stage, its line stays on top, and theirs go when they
+    are finished, since they come again and again. Where stderr is no terminal, each of its reports
+    is a line of its own, so that a log tells the news.
     """
     from rich import progress as rich_progress
     from rich.console import Console

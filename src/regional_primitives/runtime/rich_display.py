@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["Drawer", "RichResult", "draw_with"]
-
 Drawer: TypeAlias = Callable[[Any], str | None]
 """Turns a result into HTML; None where it cannot, and the text form is shown."""
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path, PurePath
 
-__all__ = ["MANIFEST", "is_run", "is_run_file", "is_run_folder"]
-
 MANIFEST = "run.json"
 """The file that makes a folder a run folder, if it is one of ours."""
-_FILES = (
-    MANIFEST,
-    "tensors.safetensors",
-    "scores.json",
-    "exhibits.json",
-    "exhibits.safetensors",
-    "baselines.json",
-    "report.html",
-)
+TENSORS = "tensors.safetensors"
+SCORES = "scores.json"
+EXHIBITS = "exhibits.safetensors"
+EXHIBIT_NAMES = "exhibits.json"
+RIVALS = "baselines.json"
+REPORT = "report.html"
+FIGURES = "figures"
+"""The folder of a run that holds its figures."""
 _FIGURES = (
     "overview",
     "sparsity",
@@ -32,15 +29,23 @@ _FIGURES = (
     "overlap",
     "credit",
 )
-_OURS = frozenset((*_FILES, *(f"figures/{name}.png" for name in _FIGURES)))
+_OURS = frozenset(
+    (
+        *(MANIFEST, TENSORS, SCORES, EXHIBITS, EXHIBIT_NAMES, RIVALS, REPORT),
+        *(f"{FIGURES}/{name}.png" for name in _FIGURES),
+    )
+)
+
+
+def figure_file(name: str) -> str:
+    """Return where in a run folder a figure lies; one that is not among ours would never go."""
+    if name not in _FIGURES:
+        raise KeyError(name)
+    return f"{FIGURES}/{name}.png"
 
 
 def is_run(folder: Path) -> bool:
-    """Tell whether a folder holds a run of ours; other tools too call a file run.json.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Tell whether a folder holds a run of ours; other tools too call a file run.json."""
     if not (folder / MANIFEST).is_file():
         return False
     try:
@@ -53,8 +58,3 @@ def is_run(folder: Path) -> bool:
 def is_run_file(inside: PurePath) -> bool:
     """Tell whether a path, told from the run folder on, is that of a file that we write."""
     return inside.as_posix() in _OURS
-
-
-def is_run_folder(inside: PurePath) -> bool:
-    """Tell whether a path, told from the run folder on, is that of a folder of such files."""
-    return inside.as_posix() == "figures"

@@ -7,19 +7,13 @@ from dataclasses import MISSING, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import random_seed, real, whole
-
-__all__ = ["changed", "check_settings", "pair", "settings_help", "settings_list", "settings_or"]
+from regional_primitives.runtime.arguments import random_seed, real, whole
 
 _Settings = TypeVar("_Settings")
 
 
 def settings_or(given: Any, kind: type | tuple[type, ...], default: _Settings) -> _Settings:
-    """Return the settings that a caller gave, or the default where that is None.
-
-    Raises:
-        InputError: something else than None and settings of that kind.
-    """
+    """Return the settings that a caller gave, which are of that kind, or the default for None."""
     if given is None:
         return default
     if not isinstance(given, kind):
@@ -34,9 +28,6 @@ def check_settings(settings: Any, least: Mapping[str, int | float] | None = None
 
     Whole numbers and real numbers are at least what `least` says of them; real numbers that it
     does not name are at least 0, whole ones anything. A `Literal` is one of its choices.
-
-    Raises:
-        InputError: a value of another type or out of range.
     """
     hints, bounds = get_type_hints(type(settings)), least or {}
     for field in fields(settings):
@@ -78,16 +69,9 @@ def settings_list(kind: type, *otherwise: str) -> str:
 def changed(
     kind: type[Any], changes: Sequence[str], start: Mapping[str, Any] | None = None, **given: Any
 ) -> Any:
-    """Build settings from NAME=VALUE texts; types and defaults are the dataclass's own.
+    """Build settings of a dataclass from NAME=VALUE texts; types and defaults are its own.
 
-    Args:
-        kind: the dataclass.
-        changes: the texts.
-        start: settings in place of the defaults, which the texts may change.
-        given: settings that are no texts.
-
-    Raises:
-        InputError: another form, no such setting, or a value of another type or out of range.
+    `start` holds settings in place of the defaults, `given` those that are no texts.
     """
     known, hints = [field.name for field in fields(kind)], get_type_hints(kind)
     values: dict[str, Any] = {}
@@ -115,11 +99,7 @@ def _parsed(name: str, text: str, kind: type) -> Any:
 
 
 def pair(text: str, first: type, second: type) -> tuple[Any, Any]:
-    """Read NAME=VALUE, each side as its type.
-
-    Raises:
-        InputError: another form.
-    """
+    """Read NAME=VALUE, each side as its type."""
     left, sign, right = text.partition("=")
     try:
         if not sign:

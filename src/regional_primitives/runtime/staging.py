@@ -6,37 +6,30 @@ Whoever stages something next to what an ended process left there clears that aw
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import logging
 import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import Any
 
 from regional_primitives.errors import StorageError
-from regional_primitives.runtime.paths import AnyPath, path_of
-from regional_primitives.runtime.renames import exchange, rename_to_free
-from regional_primitives.runtime.run_files import MANIFEST, is_run, is_run_file, is_run_folder
+from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.run_files import FIGURES, MANIFEST, is_run, is_run_file
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-__all__ = [
-    "MANIFEST",
-    "check_file",
-    "check_folder",
-    "recover",
-    "staged_file",
-    "staged_folder",
-    "visible",
-]
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +58,7 @@ def staged_folder(folder: AnyPath, *, overwrite: bool = False) -> Iterator[Path]
     folder = _resolved(path_of(folder, "the folder"))
     recover(folder.parent)
     _refuse_occupied(folder, overwrite=overwrite)
-    missing = _missing_parents(folder)
-    try:
+    with _refusals(f"cannot write {folder}"), _parents_of(folder):
         staging, lock = _claimed(folder)
         made = staging.stat()
         try:
@@ -82,10 +74,6 @@ def staged_folder(folder: AnyPath, *, overwrite: bool = False) -> Iterator[Path]
             recover(folder.parent)
             if os.path.lexists(_sibling(folder, _OLD)):
                 _log.warning("%s could not be cleared away", _sibling(folder, _OLD))
-    except OSError as error:
-        raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        _drop_empty(missing)
 
 
 @contextmanager
@@ -101,8 +89,7 @@ def staged_file(path: AnyPath) -> Iterator[Path]:
     written_into = _is_written_into(path)
     parent = Path(tempfile.gettempdir()) if written_into else path.parent
     recover(parent)
-    missing = _missing_parents(parent / path.name)
-    try:
+    with _refusals(f"cannot write {path}"), _parents_of(parent / path.name):
         temporary, lock = _temporary(parent, path.name)
         try:
             yield temporary
@@ -115,49 +102,31 @@ def staged_file(path: AnyPath) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
             _release(lock)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        _drop_empty(missing)
 
 
 def check_file(path: AnyPath) -> Path:
-    """Return where a file that is named for output is written; links are followed.
-
-    Raises:
-        InputError: no path.
-        StorageError: nothing can be written there, as far as can be told beforehand.
-    """
+    """Return where a file that is named for output is written; refuse where none can be."""
     path = path_of(path, "the file")
     if _is_stream(path):
         return path
     path = _resolved(path)
-    try:
+    with _refusals(f"cannot write {path}"):
         if path.is_dir():
             raise StorageError(f"cannot write {path}: it is a folder; name a file in it")
         if path.exists() and not os.access(path, os.W_OK):
             raise StorageError(f"cannot write {path}: it is write-protected; choose another name")
         if not _is_written_into(path):
             _refuse_unwritable(path, f".{path.name}.primitives-xxxxxxxx")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 
 def check_folder(folder: AnyPath) -> Path:
-    """Return where a folder is that files are to be written into; links are followed.
-
-    Raises:
-        InputError: no path.
-        StorageError: it is a file, or nothing can be written there.
-    """
+    """Return where a folder is that files are to be written into; refuse where none can be."""
     folder = _resolved(path_of(folder, "the folder"))
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"{folder} is a file; choose a folder")
-    try:
+    with _refusals(f"cannot write to {folder}"):
         _refuse_unwritable(folder / MANIFEST, folder.name)
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
     return folder
 
 
@@ -176,19 +145,21 @@ def recover(folder: Path) -> None:
 
 
 def visible(folder: Path) -> list[Path]:
-    """List what a folder holds but for hidden files, such as those of file managers and ours.
+    """List what a folder, if there is one, holds but for hidden files, such as ours."""
+    with _refusals(f"cannot read {folder}"):
+        try:
+            return [path for path in folder.iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:
+            return []
 
-    A folder that does not exist holds nothing.
 
-    Raises:
-        StorageError: it cannot be read.
-    """
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Tell in one line what the system refuses."""
     try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except FileNotFoundError:
-        return []
+        yield
     except OSError as error:
-        raise StorageError(f"cannot read {folder}: {error.strerror or error}") from error
+        raise StorageError(f"{what}: {error.strerror or error}") from error
 
 
 # Before the work: what cannot be written is refused
@@ -203,7 +174,7 @@ def _resolved(path: Path) -> Path:
 
 def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that may not, or cannot, be replaced by another."""
-    try:
+    with _refusals(f"cannot write to {folder}"):
         _refuse_unwritable(folder, _sibling(folder, _NEW).name)
         if not os.path.lexists(folder):
             return
@@ -211,8 +182,6 @@ def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
             raise StorageError(f"{folder} is a file; choose a folder")
         inside = list(folder.iterdir())
         ours = is_run(folder)
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
     if inside and not ours:
         raise StorageError(f"{folder} exists and is not a run folder; choose a new or empty folder")
     if inside and not overwrite:
@@ -221,12 +190,13 @@ def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         raise StorageError(
             f"{folder} is or holds a mount point and cannot be replaced; choose a folder in it"
         )
-    here = _working_folder()
-    if here is not None and folder in (here, *here.parents):
-        raise StorageError(
-            f"{folder} is where this process works and cannot be replaced; change to another "
-            "folder, or choose a new one in it"
-        )
+    with suppress(OSError):  # the working folder has been removed
+        here = Path.cwd().resolve()
+        if folder in (here, *here.parents):
+            raise StorageError(
+                f"{folder} is where this process works and cannot be replaced; change to another "
+                "folder, or choose a new one in it"
+            )
     # What lies inside is removed or moved; moving a folder takes the right to write into it.
     for place in (folder, *(p for p in inside if p.is_dir() and not p.is_symlink())):
         if inside and not os.access(place, os.W_OK | os.X_OK):
@@ -244,13 +214,6 @@ def _mounts() -> list[Path]:
         Path(os.fsdecode(re.sub(rb"\\(\d{3})", lambda m: bytes([int(m[1], 8)]), line.split()[4])))
         for line in lines
     ]
-
-
-def _working_folder() -> Path | None:
-    try:
-        return Path.cwd().resolve()
-    except OSError:  # it has been removed
-        return None
 
 
 def _refuse_unwritable(path: Path, hidden: str) -> None:
@@ -284,12 +247,7 @@ def _sibling(folder: Path, state: str) -> Path:
 
 
 def _claimed(folder: Path) -> tuple[Path, int]:
-    """Make the hidden sibling that nobody else can have while this process lives; lock it.
-
-    Raises:
-        StorageError: another process has it.
-        OSError: the disk refuses.
-    """
+    """Make the hidden sibling that nobody else can have while this process lives; lock it."""
     staging = _sibling(folder, _NEW)
     deadline = time.monotonic() + _PATIENCE
     while (lock := _claim(folder)) is None:
@@ -319,7 +277,8 @@ def _claim(folder: Path) -> int | None:
     except (BlockingIOError, FileNotFoundError):
         return None
     if fresh or lock != _NO_LOCK:
-        _empty(staging)
+        for path in staging.iterdir():
+            _remove(path)
         with suppress(BlockingIOError, FileNotFoundError):
             _clear(old)
         if not os.path.lexists(old):
@@ -342,12 +301,8 @@ def _temporary(parent: Path, name: str) -> tuple[Path, int]:
 def _locked(path: Path) -> int:
     """Lock a file or folder until it is released or the process ends, however it ends.
 
-    Returns:
-        What `_release` takes; _NO_LOCK where the system or the file system has no locks.
-
-    Raises:
-        BlockingIOError: somebody holds it.
-        FileNotFoundError: it is gone.
+    Gives _NO_LOCK where the system or the file system has no locks; raises BlockingIOError where
+    somebody holds it, FileNotFoundError where it is gone.
     """
     if fcntl is None:
         return _NO_LOCK
@@ -356,11 +311,10 @@ def _locked(path: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(handle), os.lstat(path)):
             raise FileNotFoundError
-    except (BlockingIOError, FileNotFoundError):
+    except OSError as error:
         os.close(handle)
-        raise
-    except OSError:
-        os.close(handle)
+        if isinstance(error, (BlockingIOError, FileNotFoundError)):
+            raise
         return _NO_LOCK
     return handle
 
@@ -375,11 +329,7 @@ def _release(lock: int) -> None:
 
 
 def _put(staging: Path, folder: Path, *, overwrite: bool) -> None:
-    """Give what was made its name; where that cannot be, keep it under a visible one.
-
-    Raises:
-        StorageError: something has come to stand under the name, or the disk refuses.
-    """
+    """Give what was made its name; where that cannot be, keep it under a visible one."""
     try:
         try:
             if os.name == "nt" and folder.is_dir():
@@ -392,7 +342,7 @@ def _put(staging: Path, folder: Path, *, overwrite: bool) -> None:
             _replace(staging, folder)
     except (OSError, StorageError) as error:
         reason = error if isinstance(error, StorageError) else f"cannot write {folder}: {error}"
-        kept = _kept_beside(staging, folder)
+        kept = _renamed_free(staging, folder.with_name(f"{folder.name}-2"), folder.name, "")
         raise StorageError(f"{reason}; the finished result lies in {kept}") from error
 
 
@@ -401,7 +351,7 @@ def _replace(staging: Path, folder: Path) -> None:
     old = _sibling(folder, _OLD)
     staging.rename(old)
     try:
-        exchanged = exchange(old, folder)
+        exchanged = _exchange(old, folder)
     except OSError:
         old.rename(staging)
         raise
@@ -418,17 +368,8 @@ def _replace(staging: Path, folder: Path) -> None:
         _release(lock)
 
 
-def _kept_beside(staging: Path, folder: Path) -> Path:
-    return _renamed_free(staging, folder.with_name(f"{folder.name}-2"), folder.name, "")
-
-
 def _clear(path: Path) -> None:
-    """Clear away one hidden sibling of an ended process.
-
-    Raises:
-        BlockingIOError: its process lives.
-        OSError: it is gone, or cannot be cleared away.
-    """
+    """Clear away one hidden sibling of an ended process; raises as `_locked` does."""
     found = _HIDDEN.fullmatch(path.name)
     if found is None:
         return
@@ -441,7 +382,7 @@ def _clear(path: Path) -> None:
             shutil.rmtree(path)
         elif state == _OLD and path.is_dir():
             if not os.path.lexists(folder) and is_run(path):
-                rename_to_free(path, folder)
+                _rename_to_free(path, folder)
             else:
                 _retire(path, folder)
         elif path.is_file():
@@ -460,7 +401,7 @@ def _retire(old: Path, folder: Path, inside: str = "") -> None:
             _clear(path)
             if not os.path.lexists(path):
                 continue
-        if is_folder and is_run_folder(name):
+        if is_folder and str(name) == FIGURES:
             _retire(path, folder / path.name, str(name))
         elif not is_folder and is_run_file(name):
             path.unlink()
@@ -470,24 +411,11 @@ def _retire(old: Path, folder: Path, inside: str = "") -> None:
     old.rmdir()
 
 
-def _renamed_free(path: Path, target: Path, stem: str, suffix: str) -> Path:
-    """Rename to `target`, or where that is taken to STEM-2, STEM-3, …; return the new name."""
-    number = 1
-    while True:
-        try:
-            rename_to_free(path, target)
-            return target
-        except FileExistsError:
-            number += 1
-            target = target.with_name(f"{stem}-{number}{suffix}")
-
-
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _mode(path: Path, mode: int) -> int:
@@ -499,11 +427,74 @@ def _mode(path: Path, mode: int) -> int:
     return mode & ~umask
 
 
-def _missing_parents(path: Path) -> list[Path]:
-    return [parent for parent in path.parents if not parent.exists()]
+@contextmanager
+def _parents_of(path: Path) -> Iterator[None]:
+    """Remove the folders above that are made in the block, if they stay empty."""
+    missing = [parent for parent in path.parents if not parent.exists()]
+    try:
+        yield
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
 
 
-def _drop_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+# Renames that the system does in one step: two names exchanged, or a name taken if it is free
+
+# renameat2(2) on Linux, renamex_np(2) on macOS: their names, and their flags' values.
+_FREE, _EXCHANGE = (4, 2) if sys.platform == "darwin" else (1, 2)
+_AT_FDCWD = -100
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system or the file system cannot."""
+    return _renamed(one, other, _EXCHANGE)
+
+
+def _rename_to_free(path: Path, target: Path) -> None:
+    """Rename to a name that nothing stands under; raises FileExistsError where something does."""
+    if _renamed(path, target, _FREE):
+        return
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    path.rename(target)
+
+
+def _renamed_free(path: Path, target: Path, stem: str, suffix: str) -> Path:
+    """Rename to `target`, or where that is taken to STEM-2, STEM-3, …; return the new name."""
+    number = 1
+    while True:
+        try:
+            _rename_to_free(path, target)
+            return target
+        except FileExistsError:
+            number += 1
+            target = target.with_name(f"{stem}-{number}{suffix}")
+
+
+def _renamed(one: Path, other: Path, flag: int) -> bool:
+    call = _system_call()
+    if call is None:
+        return False
+    sys.audit("os.rename", one, other, -1, -1)
+    if call(os.fsencode(one), os.fsencode(other), flag) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
+
+
+@lru_cache(maxsize=1)
+def _system_call() -> Any:
+    """Return a function of two names and a flag; None where the system has none."""
+    if os.name != "posix":
+        return None
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        return getattr(library, "renamex_np", None)
+    call: Any = getattr(library, "renameat2", None)
+    if call is None:
+        return None
+    return lambda one, other, flag: call(_AT_FDCWD, one, _AT_FDCWD, other, flag)

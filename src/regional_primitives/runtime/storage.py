@@ -22,23 +22,6 @@ from torch import Tensor
 from regional_primitives.errors import StorageError
 from regional_primitives.runtime.staging import staged_file
 
-__all__ = [
-    "AtLeastZero",
-    "Count",
-    "Digest",
-    "Real",
-    "file_digest",
-    "measurable",
-    "read_json",
-    "read_sealed",
-    "read_tensors",
-    "tensors_digest",
-    "typed",
-    "write_json",
-    "write_sealed",
-    "write_tensors",
-]
-
 Real: TypeAlias = Annotated[float, Meta(ge=-1e30, le=1e30)]
 """A number that a file may hold: none is ever NaN or infinite, nor are sums of squares of it."""
 AtLeastZero: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
@@ -59,9 +42,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; of keys that are there twice the last counts, as JSON's readers have it.
 
-    Raises:
-        StorageError: the file is missing, unreadable, or holds no JSON object. NaN, infinity and
-            numbers beyond a double are no JSON.
+    NaN, infinity and numbers beyond a double are no JSON, and refused as whatever else is none.
     """
     data = _bytes(path)
     try:
@@ -76,10 +57,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def typed(content: Any, kind: Any) -> Any:
     """Turn what JSON held into `kind`, a type of annotated fields, without guessing at types.
 
-    Names that a dataclass does not know are refused on the outside, and left aside within.
-
-    Raises:
-        ValueError: names are missing or unknown, or values of another type or out of range.
+    Names that a dataclass does not know are refused on the outside, and left aside within. What
+    does not fit is a ValueError.
     """
     if is_dataclass(kind) and isinstance(content, dict):
         unknown = content.keys() - {field.name for field in fields(kind)}
@@ -95,11 +74,7 @@ def typed(content: Any, kind: Any) -> Any:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None
 ) -> str:
-    """Write tensors as safetensors, and texts about them; return the file's SHA-256 digest.
-
-    Raises:
-        StorageError: the disk refuses.
-    """
+    """Write tensors as safetensors, and texts about them; return the file's SHA-256 digest."""
     # The format knows no views: each tensor goes in as a copy that shares memory with no other.
     ready = {
         name: tensor.detach().cpu().as_subclass(Tensor).clone(memory_format=torch.contiguous_format)
@@ -116,12 +91,7 @@ def write_tensors(
 def read_tensors(path: Path, digest: str | None) -> dict[str, Tensor]:
     """Read a safetensors file into memory of its own, which no later change of the file reaches.
 
-    Args:
-        path: the file.
-        digest: its SHA-256 digest on record; None for a file that nobody has a record of.
-
-    Raises:
-        StorageError: the file is missing, corrupt, or not the one that the digest names.
+    Its SHA-256 digest is the one on record, if there is a record.
     """
     data = _bytes(path)
     if digest is not None and hashlib.sha256(data).hexdigest() != digest:
@@ -133,20 +103,12 @@ _SEAL = "seal"
 
 
 def write_sealed(path: Path, key: str, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors with a digest of themselves and of `key` within the same file.
-
-    Raises:
-        StorageError: the disk refuses.
-    """
+    """Write tensors with a digest of themselves and of `key` within the same file."""
     write_tensors(path, tensors, {_SEAL: _seal(key, tensors)})
 
 
 def read_sealed(path: Path, key: str) -> dict[str, Tensor]:
-    """Read what `write_sealed` wrote for the same key.
-
-    Raises:
-        StorageError: the file is missing, corrupt, without a seal, or of another key.
-    """
+    """Read what `write_sealed` wrote for the same key; without that seal it is refused."""
     data = _bytes(path)
     tensors = _tensors(path, data)
     # The parser has read the header, JSON behind its length, and keeps what it says for itself.

@@ -9,9 +9,7 @@ import hashlib
 
 import torch
 
-from regional_primitives.runtime.numbers import random_seed
-
-__all__ = ["stream"]
+from regional_primitives.runtime.arguments import random_seed
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:
@@ -19,9 +17,6 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
 
     Without names it is `torch.Generator().manual_seed(seed)`, so that a picture's latent can be
     drawn again without this library. With names, streams of different purposes never meet.
-
-    Raises:
-        InputError: no whole number of at most 64 bits.
     """
     seed = random_seed(seed)
     if not names:

@@ -1,4 +1,4 @@
-"""Tasks in several processes of this machine, which stop without debris when one must stop.
+"""Tasks worked off here or in several processes, which stop without debris when one must stop.
 
 Workers ignore the interrupt that a terminal sends to all; the parent tells them to stop, and at
 its next report of progress the task of each is left as if interrupted, so that it can clean up.
@@ -25,13 +25,38 @@ from regional_primitives.errors import RegionalPrimitivesError
 from regional_primitives.runtime.interrupts import ENDING, endings_held_back
 from regional_primitives.runtime.progress import Progress
 
-__all__ = ["in_workers", "threads_per_worker"]
-
 _Task = TypeVar("_Task")
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the workers' news
 _TELL_EVERY = 0.1  # seconds between two reports of one stage
 _GRACE = 20.0  # seconds that a task may take to stop once its parent has gone
+
+
+def work_off(
+    work: Callable[[_Task, Progress], None],
+    tasks: Sequence[_Task],
+    stands: Callable[[_Task], bool],
+    stage: str,
+    progress: Progress,
+    workers: int = 1,
+) -> None:
+    """Do the tasks that do not stand yet, in this order, and tell `stage` of each that is done."""
+    waiting = [task for task in tasks if not stands(task)]
+    done = len(tasks) - len(waiting)
+    progress(stage, done, len(tasks), f"{done} stand already" if done else "")
+
+    def finished(task: _Task) -> None:
+        nonlocal done
+        done += 1
+        progress(stage, done, len(tasks), f"{task} finished")
+
+    workers = min(workers, len(waiting))
+    if workers > 1:
+        in_workers(work, waiting, workers, finished, progress)
+        return
+    for task in waiting:
+        work(task, progress)
+        finished(task)
 
 
 def threads_per_worker(workers: int) -> int:
@@ -48,16 +73,8 @@ def in_workers(
 ) -> None:
     """Run `work(task, progress)` for every task in fresh processes; both must be picklable.
 
-    Args:
-        work: is given up by a KeyboardInterrupt out of its `progress`.
-        tasks: started in this order.
-        workers: how many processes, at least 1.
-        finished: told of each task, in this process.
-        progress: what the tasks report comes here, in this process.
-
-    Raises:
-        RegionalPrimitivesError: a worker was killed.
-        Exception: what the first task to fail raised; the others have been stopped.
+    A KeyboardInterrupt out of its `progress` gives a task up. Reports and news of finished tasks
+    come to this process; the first task to fail stops the others, and its error is raised here.
     """
     context = multiprocessing.get_context("spawn")
     news, stop = context.Queue(), context.Event()
@@ -72,7 +89,9 @@ def in_workers(
             pending = {pool.submit(_perform, work, task): task for task in tasks}
         while pending:
             done, _ = wait(pending, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
-            _pass_on(news, progress)
+            with suppress(queue.Empty):
+                while True:
+                    progress(*news.get_nowait())
             for future in done:
                 task = pending.pop(future)
                 future.result()
@@ -86,12 +105,6 @@ def in_workers(
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
         news.close()
-
-
-def _pass_on(news: Any, progress: Progress) -> None:
-    with suppress(queue.Empty):
-        while True:
-            progress(*news.get_nowait())
 
 
 _parent: dict[str, Any] = {}
@@ -122,17 +135,18 @@ def _end_with_parent(stop: Any) -> None:
 
 
 def _perform(work: Callable[[_Task, Progress], None], task: _Task) -> None:
-    news, stop = _parent["news"], _parent["stop"]
     told: dict[str, float] = {}
 
-    def report(stage: str, done: int, total: int, note: str = "") -> None:
-        if stop.is_set() or "ended" in _parent:
+    def go_on() -> None:
+        if _parent["stop"].is_set() or "ended" in _parent:
             raise KeyboardInterrupt
+
+    def report(stage: str, done: int, total: int, note: str = "") -> None:
+        go_on()
         now = time.monotonic()
         if done >= total or now - told.get(stage, 0.0) > _TELL_EVERY:
             told[stage] = now
-            news.put((stage, done, total, note))
+            _parent["news"].put((stage, done, total, note))
 
-    if stop.is_set() or "ended" in _parent:
-        raise KeyboardInterrupt
+    go_on()
     work(task, report)

@@ -4,10 +4,9 @@ from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.exhibits import Exhibits, exhibit
 from regional_primitives.scores.measure import evaluate
 from regional_primitives.scores.relations import Relations, relations
-from regional_primitives.scores.table import SCORES, Scores
+from regional_primitives.scores.table import Scores
 
 __all__ = [
-    "SCORES",
     "Evaluation",
     "Exhibits",
     "Relations",

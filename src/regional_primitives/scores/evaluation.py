@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.settings import check_settings
 
 __all__ = ["Evaluation"]

@@ -13,7 +13,8 @@ from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import StorageError
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.run_files import EXHIBIT_NAMES, EXHIBITS
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
     Digest,
@@ -33,10 +34,7 @@ from regional_primitives.scores.components import (
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.quality import structural_change
 
-__all__ = ["EXHIBITS", "Exhibits", "exhibit", "named_demands"]
-
-EXHIBITS = "exhibits.safetensors"
-_NAMES = "exhibits.json"
+__all__ = ["Exhibits", "exhibit", "named_demands"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +78,7 @@ class Exhibits:
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         digest = write_tensors(folder / EXHIBITS, tensors)
         write_json(
-            folder / _NAMES,
+            folder / EXHIBIT_NAMES,
             {"demand_names": list(self.demand_names), "exhibits_digest": digest},
         )
 
@@ -97,9 +95,9 @@ class Exhibits:
         """
         folder = path_of(folder, "the run folder")
         try:
-            names = typed(read_json(folder / _NAMES), _Names)
+            names = typed(read_json(folder / EXHIBIT_NAMES), _Names)
         except ValueError as error:
-            raise StorageError(f"{folder / _NAMES} is corrupt: {error}") from error
+            raise StorageError(f"{folder / EXHIBIT_NAMES} is corrupt: {error}") from error
         tensors = read_tensors(folder / EXHIBITS, names.exhibits_digest)
         known = {field.name for field in fields(Exhibits)} - {"demand_names", _OF_HELD}
         if tensors.keys() - {_OF_HELD} != known:

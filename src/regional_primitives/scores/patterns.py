@@ -12,8 +12,9 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import GeneratorError
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.run_files import EXHIBITS
 from regional_primitives.scores.components import component_patterns
-from regional_primitives.scores.exhibits import EXHIBITS, Exhibits
+from regional_primitives.scores.exhibits import Exhibits
 
 __all__ = ["Patterns", "patterns_of"]
 

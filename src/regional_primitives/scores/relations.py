@@ -18,9 +18,8 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, MissingExtraError
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.arguments import of_kind, real, whole, wholes
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, whole, wholes
 
 __all__ = [
     "Relations",

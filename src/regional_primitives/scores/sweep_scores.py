@@ -14,12 +14,10 @@ from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.decompose.stored import Grid, Side
 from regional_primitives.errors import StorageError
 from regional_primitives.generators.feature import FeatureShape, unit_count
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.storage import AtLeastZero, read_json, typed, write_json
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE, Score, Scores
-
-__all__ = ["AVERAGED", "SWEEP", "FrontierPoint", "LayerScores", "PictureScores", "SweepScores"]
 
 SWEEP = "sweep.json"
 """The file whose presence makes a folder a sweep's folder."""
@@ -73,12 +71,7 @@ class PictureScores(_Picture):
     scores: Scores
 
     def numbers(self, patches: int, units: int) -> dict[str, float]:
-        """Return all of `AVERAGED` that was measured, by name.
-
-        Args:
-            patches: of the picture.
-            units: of the feature.
-        """
+        """Return all of `AVERAGED` that was measured, for so many patches and units."""
         found = {
             name: float(value)
             for name, value in self.scores.to_dict().items()
@@ -137,18 +130,18 @@ class LayerScores:
     @cached_property
     def frontier(self) -> tuple[FrontierPoint, ...] | None:
         """Leak against inside error as their price varies; None where not measured."""
-        curves = [picture.scores.frontier for picture in self.pictures]
-        measured = [curve for curve in curves if curve]
-        if len(measured) < len(curves):
+        curves = [picture.scores.frontier or () for picture in self.pictures]
+        if not all(curves):
             return None
-        prices = sorted({point["price"] for curve in measured for point in curve})
-        points = []
-        for price in prices:
-            here = [point for curve in measured for point in curve
-                    if point["price"] == price]  # fmt: skip
-            inside, leak = ([point[name] for point in here] for name in ("inside_error", "leak"))
-            points.append(FrontierPoint(price, Spread.over(inside), Spread.over(leak)))
-        return tuple(points)
+        points = [point for curve in curves for point in curve]
+
+        def spread(name: str, price: float) -> Spread:
+            return Spread.over([point[name] for point in points if point["price"] == price])
+
+        return tuple(
+            FrontierPoint(price, spread("inside_error", price), spread("leak", price))
+            for price in sorted({point["price"] for point in points})
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the layer as JSON holds it: every picture, and what they come to."""
@@ -163,22 +156,12 @@ class LayerScores:
             }
             for picture, numbers in zip(self.pictures, self.numbers, strict=True)
         ]
-        frontier = self.frontier
         return {
             "layer": self.layer,
             "feature_shape": self.feature_shape,
             "units": self.units,
             "summary": {name: asdict(spread) for name, spread in self.summary.items()},
-            "frontier": None
-            if frontier is None
-            else [
-                {
-                    "price": point.price,
-                    "inside_error": asdict(point.inside_error),
-                    "leak": asdict(point.leak),
-                }
-                for point in frontier
-            ],
+            "frontier": self.frontier and [asdict(point) for point in self.frontier],
             "pictures": pictures,
         }
 
@@ -224,11 +207,7 @@ class SweepScores(_Sweep):
 
     @staticmethod
     def read(folder: AnyPath) -> SweepScores:
-        """Read what `write` wrote; means are worked out anew from the pictures.
-
-        Raises:
-            StorageError: missing, corrupt, or of another release.
-        """
+        """Read what `write` wrote; means are worked out anew from the pictures."""
         folder = path_of(folder, "the sweep's folder")
         content = read_json(folder / SWEEP)
         version = content.pop("schema_version", None)
@@ -253,11 +232,7 @@ _OF_A_PICTURE = {field.name for field in fields(_Picture)}
 
 
 def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
-    """Take out of a layer what is not worked out anew.
-
-    Raises:
-        ValueError: names are missing, or values of another type or out of range.
-    """
+    """Take out of a layer what is not worked out anew; raises ValueError as `typed` does."""
     shape: Any = typed(content.get("feature_shape"), _Shape)
     if isinstance(shape[0], list):
         shape = [tuple(one) for one in typed(shape, list[list[Side]])]

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from regional_primitives.errors import InputError, StorageError
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.runtime.run_files import SCORES
 from regional_primitives.runtime.storage import (
     AtLeastZero,
     Count,
@@ -22,9 +23,7 @@ from regional_primitives.runtime.storage import (
     write_json,
 )
 
-__all__ = ["HEADLINES", "SCORES", "TABLE", "Score", "Scores"]
-
-SCORES = "scores.json"
+__all__ = ["HEADLINES", "TABLE", "Score", "Scores"]
 
 _PLAIN = {
     "share": "{:.1%}",

@@ -38,11 +38,10 @@ from regional_primitives.show.relation_plots import (
     plot_overlap,
     plot_togetherness,
 )
-from regional_primitives.show.report import REPORT, write_report
+from regional_primitives.show.report import write_report
 from regional_primitives.show.sweep_plots import plot_sweep
 
 __all__ = [
-    "REPORT",
     "plot_baselines",
     "plot_boundedness",
     "plot_build_up",

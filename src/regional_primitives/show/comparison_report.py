@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regional_primitives.compare import PictureComparison
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores.patterns import Patterns
 from regional_primitives.show.comparison_view import comparison_view

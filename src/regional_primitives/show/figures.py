@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.rivals import Comparison
+from regional_primitives.runtime.run_files import figure_file
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.show import form, noise_plots, plots
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 else:  # only annotations need it; matplotlib is loaded when a figure is drawn
     Figure = Any
 
-__all__ = ["FIGURES", "draw_figures", "write_figure", "write_figures"]
+__all__ = ["draw_figures", "write_figure", "write_figures"]
 
-FIGURES = "figures"
-"""The folder of a run that holds its figures."""
 _DPI = 160
 
 
@@ -69,7 +68,7 @@ def write_figures(
     written = []
     figures = draw_figures(decomposition, scores, exhibits, comparison)
     for name, figure in figures.items():
-        path = folder / FIGURES / f"{name}.png"
+        path = folder / figure_file(name)
         write_figure(path, figure)
         written.append(path)
     return written

@@ -15,8 +15,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from regional_primitives.errors import StorageError
+from regional_primitives.runtime.arguments import AnyPath
 from regional_primitives.runtime.eight_bit import bytes_of
-from regional_primitives.runtime.paths import AnyPath
 from regional_primitives.runtime.staging import check_file, staged_file
 from regional_primitives.show.extras import report_extra
 

@@ -7,16 +7,15 @@ from pathlib import Path
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.rivals import Comparison
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.figures import write_figures
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.view import ReportView, report_view
-
-REPORT = "report.html"
 
 
 @ordinary()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.compare import Relatedness
 from regional_primitives.compare.reproduced import EXACT, STRUCTURED, Reproduction
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show import experiment_pictures, experiment_plots, form, relation_plots
 from regional_primitives.show.extras import require_report_extra
-from regional_primitives.show.figures import FIGURES, write_figure
+from regional_primitives.show.figures import write_figure
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.pixels import data_uri
 from regional_primitives.show.reproduction_table import (

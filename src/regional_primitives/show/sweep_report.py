@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.show.extras import require_report_extra
-from regional_primitives.show.figures import FIGURES, write_figure
+from regional_primitives.show.figures import write_figure
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.sweep_plots import plot_sweep
 from regional_primitives.show.sweep_view import sweep_view

@@ -25,7 +25,7 @@ from regional_primitives.decompose.exact.settings import Exact
 from regional_primitives.decompose.exact.sparse_or import JointFit, fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.arguments import of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.settings import settings_or

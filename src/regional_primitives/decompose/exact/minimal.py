@@ -28,9 +28,8 @@ from regional_primitives.generators.feature import Feature, units_as
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.kinds import of_kind
+from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import tensors_digest

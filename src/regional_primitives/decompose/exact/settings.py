@@ -10,7 +10,7 @@ from regional_primitives.decompose.purpose import BY_PURPOSE, GENERATING, Purpos
 from regional_primitives.errors import InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.numbers import wholes
+from regional_primitives.runtime.arguments import wholes
 from regional_primitives.runtime.settings import check_settings
 
 _Settings = TypeVar("_Settings", bound="Minimal")

@@ -25,7 +25,7 @@ from regional_primitives.decompose.structured.shares import Division, FieldShare
 from regional_primitives.decompose.structured.trials import Trials
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import GeneratorError
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.progress import Progress, silent
 
 _CHECK_EVERY = 10

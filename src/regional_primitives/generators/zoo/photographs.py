@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.errors import InputError, MissingExtraError, StorageError, first_line
-from regional_primitives.runtime.numbers import whole
-from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.arguments import whole
+from regional_primitives.runtime.arguments import AnyPath, path_of
 
 if TYPE_CHECKING:
     from PIL import Image

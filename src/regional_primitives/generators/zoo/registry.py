@@ -15,8 +15,6 @@ from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.zoo import faces, photos, terrain, toy, vaes
 from regional_primitives.generators.zoo.entry import ZooEntry
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import whole
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.storage import typed
 
 ZOO: dict[str, ZooEntry] = {
