@@ -58,7 +58,7 @@ def arguments(planted, run_folder, exact_folder):
         "plot_overlap": (related,),
         "plot_overview": (d, exhibits),
         "plot_real_fields": (bounded,),
-        "plot_redraw": (experiments.redraw(d, d, patches, patches, stranger=other),),
+        "plot_redraw": (experiments.redraw(d, d, patches, patches),),
         "plot_shared_fields": (pictures,),
         "plot_sparsity": (d, scores),
         "plot_strengths": (sparsity,),

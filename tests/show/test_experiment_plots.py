@@ -33,10 +33,7 @@ def results(planted, runs):
         "consistency": [experiments.consistency(d, planted, **few) for d in runs],
         "superposition": [experiments.superposition(d, planted) for d in runs],
         "control": [experiments.control(d, planted, draws=2) for d in runs],
-        "redraw": [
-            experiments.redraw(d, d, chosen, chosen, stranger=other)
-            for d, other in (runs, reversed(runs))
-        ],
+        "redraw": [experiments.redraw(d, d, chosen, chosen) for d in runs],
     }
 
 

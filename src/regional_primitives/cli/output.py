@@ -16,7 +16,7 @@ from rich.table import Table
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.rivals import Comparison
 from regional_primitives.scores import Scores
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show.report import REPORT
 
 __all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
@@ -40,7 +40,7 @@ def print_run(
         print_json(content)
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
-    for score in (TABLE[name] for name in HEADLINES[read_manifest(folder).provenance.purpose]):
+    for score in (TABLE[name] for name in headlines(read_manifest(folder).provenance.purpose)):
         value, whole, spread = (
             None if getattr(scores, name, None) is None else form.format(getattr(scores, name))
             for name, form in (

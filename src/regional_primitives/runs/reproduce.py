@@ -382,7 +382,7 @@ def _experiments(
     return Reproduction(
         about,
         per_form,
-        Additivity.over([picture.additivity for picture in pictures]),
+        AcrossPictures.of([picture.additivity for picture in pictures]),
         transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
         AcrossPictures.of([experiments.redraw(one, other) for one, other in redrawn])
         if redrawn

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
-from regional_primitives.decompose.demands import held_out_demands
-from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.errors import StorageError
+from regional_primitives.axes import Demands, Image, PerComponent
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.generators.generator import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
@@ -24,16 +26,11 @@ from regional_primitives.runtime.storage import (
     write_json,
     write_tensors,
 )
-from regional_primitives.scores.components import (
-    bounded_share,
-    component_patterns,
-    field_masks,
-    removal_changes,
-)
+from regional_primitives.scores.components import bounded_share, field_masks
+from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.quality import structural_change
-
-__all__ = ["EXHIBITS", "Exhibits", "exhibit", "named_demands"]
+from regional_primitives.scores.superposition import build_up, doublings
 
 EXHIBITS = "exhibits.safetensors"
 _NAMES = "exhibits.json"
@@ -43,7 +40,7 @@ _NAMES = "exhibits.json"
 class Exhibits:
     """Pictures, and the figures that belong to them."""
 
-    visible_change: Float[Tensor, " components"]
+    visible_change: PerComponent
     """1 − SSIM(x, G(f − Δf_k)): the structure that the finished picture owes to each component.
     A repainted blank background changes colour, not structure."""
     shown: Int[Tensor, " shown"]
@@ -186,32 +183,23 @@ def exhibit(
         GeneratorError: the generator is not the one that the decomposition was made with.
         MissingExtraError: scikit-image, which the report's extra brings, is not installed.
     """
-    generator = generator_at(decomposition, generator)
+    settings = settings_or(settings, Evaluation, Evaluation())
+    picture = Picture.of(decomposition, generator)
     as_it_is = None
     if generator.hold is not None:
         network = generator.as_it_is.at(decomposition.latents)
         as_it_is = network.render(decomposition.baseline_units)[0]
-    errors = PatchErrors.of(
-        decomposition.image, decomposition.baseline_image, decomposition.regions
-    )
-    everything = list(range(decomposition.count))
-    removals = removal_changes(decomposition, generator, everything)
+    everything = range(decomposition.count)
+    removals = picture.removals(everything)
     visible = structural_change(decomposition, removals)
     order = visible.argsort(descending=True, stable=True)
-    shown = sorted(set(everything[:most]) | set(order[:most].tolist()))
-    patterns = component_patterns(decomposition, generator, shown)
-    steps = _build_up_steps(decomposition.count)
-    rank = torch.empty(decomposition.count, dtype=torch.long)
-    rank[order] = torch.arange(decomposition.count)
-    scales = (rank < torch.tensor(steps)[:, None]).float()
-    build_up = generator.render(decomposition.combine_units(scales))
-    departure = (decomposition.image - decomposition.baseline_image).square().sum()
-    names, demands = named_demands(decomposition, errors)
-    worst = _worst_held_out(
-        decomposition, generator, errors, settings_or(settings, Evaluation, Evaluation())
-    )
-    demands = torch.cat([demands, worst])
-    demanded = generator.render(decomposition.minimal_units(demands))
+    shown = sorted({*everything[:most], *order[:most].tolist()})
+    patterns = picture.patterns(shown)
+    steps = [0, *doublings(decomposition.count)]
+    grown = build_up(picture, order, steps)
+    names, demands = named_demands(picture)
+    demands = torch.cat([demands, _worst_held_out(picture, settings)])
+    answered = demand_errors(picture, demands, decomposition.minimal_units(demands))
     return Exhibits(
         visible_change=visible,
         shown=torch.tensor(shown),
@@ -219,12 +207,13 @@ def exhibit(
         removals=removals[shown],
         boundedness=bounded_share(patterns, field_masks(decomposition)[shown]),
         steps=torch.tensor(steps),
-        build_up=build_up,
-        build_up_error=(build_up - decomposition.image).square().sum((1, 2, 3)) / departure,
+        build_up=grown,
+        build_up_error=(grown - picture.image).square().sum((1, 2, 3))
+        / picture.change.square().sum(),
         demands=demands,
-        demanded=demanded,
-        inside=errors.inside(demanded, demands),
-        leak=errors.outside(demanded, demands),
+        demanded=answered.images,
+        inside=answered.inside,
+        leak=answered.leak,
         demand_names=(
             *names,
             "held-out demand with the largest inside error",
@@ -234,23 +223,12 @@ def exhibit(
     )
 
 
-def _build_up_steps(count: int) -> list[int]:
-    steps = [0]
-    step = 1
-    while step < count:
-        steps.append(step)
-        step *= 2
-    return [*steps, count]
-
-
-def named_demands(
-    decomposition: Decomposition, errors: PatchErrors
-) -> tuple[list[str], Bool[Tensor, "demands patches"]]:
+def named_demands(picture: Picture) -> tuple[list[str], Demands]:
     """Choose demands that a reader can check by eye, out of the patches that may be demanded."""
-    regions = decomposition.regions
+    regions = picture.decomposition.regions
     n = regions.count
-    may = regions.demand(decomposition.patches)
-    departure = errors.departure[:-1].cpu().masked_fill(~may, -1.0)
+    may = regions.demand(picture.decomposition.patches)
+    departure = picture.errors.departure[:-1].masked_fill(~may, -1.0)
     rows: dict[str, Tensor] = {}
     peak = torch.zeros(n, dtype=torch.bool)
     peak[int(departure.argmax())] = True
@@ -275,13 +253,56 @@ def named_demands(
     return list(kept), torch.stack(list(kept.values()))
 
 
-def _worst_held_out(
-    decomposition: Decomposition, generator: Generator, errors: PatchErrors, settings: Evaluation
-) -> Bool[Tensor, "2 patches"]:
+def _worst_held_out(picture: Picture, settings: Evaluation) -> Demands:
     """Find the held-out demands with the largest inside error and with the largest leak."""
-    demands = held_out_demands(
-        decomposition.regions, settings.demands, settings.seed, within=decomposition.patches
-    )
-    images = generator.render(decomposition.minimal_units(demands))
-    leak = errors.outside(images, demands) * ~demands.all(1)
-    return demands[torch.stack([errors.inside(images, demands).argmax(), leak.argmax()])]
+    demands = settings.held_out(picture.decomposition)
+    found = demand_errors(picture, demands, picture.decomposition.minimal_units(demands))
+    leak = found.leak * found.partial
+    return demands[torch.stack([found.inside.argmax(), leak.argmax()])]
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Δx_k = G(f0 + Δf_k) − G(f0) of some components of one picture."""
+
+    changes: Mapping[int, Image]
+    """By component."""
+    kept: frozenset[int]
+    """Those that the run folder held; the others were generated."""
+    missing: str
+    """Why some are not there; empty where all are."""
+
+
+def patterns_of(
+    decomposition: Decomposition,
+    components: Sequence[int],
+    folder: Path | None,
+    generator: Callable[[], Generator],
+) -> Patterns:
+    """Get the patterns of these components.
+
+    Args:
+        decomposition: whose components they are.
+        components: their numbers.
+        folder: the run folder that may hold some; None for none.
+        generator: loads the one that the decomposition was made with; only called if it is needed.
+
+    Raises:
+        StorageError: the folder's exhibits are corrupt, or those of another run.
+    """
+    changes: dict[int, Tensor] = {}
+    if folder is not None and (folder / EXHIBITS).is_file():
+        exhibits = Exhibits.read(folder, decomposition)
+        held = dict(zip(exhibits.shown.tolist(), exhibits.patterns, strict=True))
+        changes = {k: held[k] for k in components if k in held}
+    kept = frozenset(changes)
+    wanted = [k for k in dict.fromkeys(components) if k not in changes]
+    missing = ""
+    if wanted:
+        try:
+            picture = Picture.of(decomposition, generator())
+        except GeneratorError as error:
+            missing = str(error)
+        else:
+            changes |= dict(zip(wanted, picture.patterns(wanted), strict=True))
+    return Patterns(changes, kept, missing)
