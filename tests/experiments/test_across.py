@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.experiments import AcrossPictures, sparsity
-from regional_primitives.experiments.across import listed, spreads
-from regional_primitives.experiments.counted import counted_components
+from regional_primitives.compare.across import AcrossPictures, listed, spreads
+from regional_primitives.compare.counted import counted_components
+from regional_primitives.scores import sparsity
 from regional_primitives.scores.components import energy_mean
 from regional_primitives.scores.spread import Spread
 

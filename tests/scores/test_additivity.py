@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.errors import InputError
-from regional_primitives.experiments.across import AcrossPictures
 from regional_primitives.scores import additivity, strongest
 
 PATCHES = (0, 1, 5, 10, 15)

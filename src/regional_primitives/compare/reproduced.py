@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.compare.transfer import Transfer
-from regional_primitives.experiments.across import AcrossPictures
 from regional_primitives.scores.bounds import Additivity
 from regional_primitives.scores.effort import ObviousCost
 from regional_primitives.scores.redraw import Redraw

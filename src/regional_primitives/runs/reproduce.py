@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regional_primitives import experiments
+from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.compare.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.decompose import Decomposition, Exact, Structured, explain
 from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact
@@ -27,7 +28,6 @@ from regional_primitives.decompose.explain import decomposition_of
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.experiments import AcrossPictures, Additivity, ObviousCost, obvious_cost
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runtime.modes import ordinary
@@ -37,6 +37,7 @@ from regional_primitives.runtime.settings import check_settings, settings_or
 from regional_primitives.runtime.staging import check_folder, recover, visible
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores import Additivity, ObviousCost, obvious_cost
 from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.reproduction_report import (
     REPRODUCTION_REPORT,
@@ -325,12 +326,12 @@ class _Task:
         raw = exact_components(features, replace(made.settings, form="raw"))
         ways: dict[str, Tensor] = {
             "sparse": made.predicted[1:],
-            f"sparse top {count}": experiments.strongest(made, count),
+            f"sparse top {count}": scores.strongest(made, count),
             "raw": raw.predicted[1:],
-            f"raw top {count}": experiments.strongest(raw, count),
+            f"raw top {count}": scores.strongest(raw, count),
             "structured": self._structured_on(features.patches, made, progress),
         }
-        return experiments.additivity(features, ways)
+        return scores.additivity(features, ways)
 
     def _structured_on(
         self, patches: Sequence[int], made: ExactComponents, progress: Progress
@@ -384,7 +385,7 @@ def _experiments(
         per_form,
         AcrossPictures.of([picture.additivity for picture in pictures]),
         transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
-        AcrossPictures.of([experiments.redraw(one, other) for one, other in redrawn])
+        AcrossPictures.of([scores.redraw(one, other) for one, other in redrawn])
         if redrawn
         else None,
         AcrossPictures.of([picture.cost for picture in pictures]),
@@ -392,10 +393,10 @@ def _experiments(
 
 
 def _jobs() -> Iterator[tuple[str, Any]]:
-    yield "sparsity", lambda decomposition, generator: experiments.sparsity(decomposition)
-    yield "boundedness", experiments.boundedness
-    yield "consistency", experiments.consistency
-    yield "superposition", experiments.superposition
-    yield "control", experiments.control
-    yield "spent", lambda decomposition, generator: experiments.spent(decomposition)
+    yield "sparsity", lambda decomposition, generator: scores.sparsity(decomposition)
+    yield "boundedness", scores.boundedness
+    yield "consistency", scores.consistency
+    yield "superposition", scores.superposition
+    yield "control", scores.control
+    yield "spent", lambda decomposition, generator: scores.spent(decomposition)
     yield "relatedness", lambda decomposition, generator: relatedness(decomposition)

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.compare.across import AcrossPictures, Measured, spreads
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
-from regional_primitives.experiments.across import AcrossPictures, Measured, spreads
 from regional_primitives.scores.boundedness import Boundedness
 from regional_primitives.scores.consistency import Consistency
 from regional_primitives.scores.control import SCALES, SELECTIONS, Control
