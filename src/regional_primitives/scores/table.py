@@ -62,6 +62,8 @@ class Score:
     """`form`, where that differs from its unit's."""
     first: Mapping[str, int] = field(default_factory=dict)
     """Its place among the scores that are told first, by the purpose of the run."""
+    sweep: str = ""
+    """Its heading in the table of a sweep, one of `HEADINGS`; empty where it has no column."""
     name: str = ""
     """The attribute of `Scores`, and its name in scores.json."""
 
@@ -119,21 +121,21 @@ class Scores(RichResult):
         meaning="How wrong the demanded patches still are: squared error against the picture, "
         "over that of the baseline picture. 0 % is exact; 100 % is as wrong as showing the "
         "baseline.",
-        spread="inside_error_spread", plain="{:.2%}", first={"isolate": 1},
+        spread="inside_error_spread", plain="{:.2%}", first={"isolate": 1}, sweep="Demands",
     )
     pooled_inside_error: Real | None = _demand(
         "Pooled inside error", good="0 %",
         meaning="The same of all demands taken together: all squared errors over all that the "
         "baseline picture makes. A demand for patches that are nearly blank, where a trifle is a "
         "large share, cannot outweigh all others.",
-        plain="{:.2%}", first={"generate": 1},
+        plain="{:.2%}", first={"generate": 1}, sweep="Demands",
     )
     cost: Real | None = _demand(
         "Cost", good="small",
         meaning="Which share of the feature's departure from the baseline (summed absolute "
         "values) is switched on for a demand. The paper asks for the least departure that does "
         "the job.",
-        notion="paper", plain="{:.2f}",
+        notion="paper", plain="{:.2f}", sweep="Demands",
     )
     psnr: Real | None = _demand(
         "PSNR inside", good="high",
@@ -168,7 +170,7 @@ class Scores(RichResult):
         "Leak", good="0 % for edits",
         meaning="How much the other patches change although nobody asked for them: squared "
         "change from the baseline picture, over the change that the full picture makes there.",
-        spread="leak_spread", first={"generate": 5, "isolate": 2},
+        spread="leak_spread", first={"generate": 5, "isolate": 2}, sweep="Unasked",
     )
     pooled_leak: Real | None = _leak(
         "Pooled leak", good="0 % for edits",
@@ -188,7 +190,7 @@ class Scores(RichResult):
         "Leak, gated optimum", good="the bound",
         meaning="Leak where each demand gets a feature of its own at this run's prices, every "
         "unit within what components can reach.",
-        short="Leak, gated", missing=_NO_FREE,
+        short="Leak, gated", missing=_NO_FREE, sweep="Unasked",
     )
     gated_pooled_leak: Real | None = _leak(
         "Pooled leak, gated optimum", good="the bound",
@@ -199,13 +201,13 @@ class Scores(RichResult):
         "Leak, optimised freely", good="the bound",
         meaning="Leak where units may take any value: a layer that cannot keep patches apart "
         "leaks even here.",
-        short="Leak, bound", missing=_NO_FREE,
+        short="Leak, bound", missing=_NO_FREE, sweep="Unasked",
     )
     entanglement: Real | None = _leak(
         "Entanglement of the layer", good="no target",
         meaning="How much is generated along where that costs nothing: leak of the gated optimum "
         "where leak has no price and the departure hardly any, whatever this run's own prices.",
-        short="Entangle\u00adment", missing=_NO_FREE, first={"generate": 6},
+        short="Entangle\u00adment", missing=_NO_FREE, first={"generate": 6}, sweep="Unasked",
     )
 
     departure: Real | None = _bound(
@@ -213,6 +215,7 @@ class Scores(RichResult):
         meaning="How many times as far from the baseline feature these components go (summed "
         "absolute values) as the gated optimum, which needs no unit that its demand does not.",
         unit="ratio", notion="paper", short="Depar\u00adture, of bound's", first={"generate": 2},
+        sweep="Demands",
     )
     bound_ratio: Real | None = _bound(
         "Errors over the bound's", good="1 ×",
@@ -288,25 +291,25 @@ class Scores(RichResult):
         meaning="Which share of a component's visible effect (squared) stays in its action field "
         "when it is added to the baseline.",
         notion="paper", short="Bounded, alone", plain="{:.2f}",
-        first={"generate": 3, "isolate": 3},
+        first={"generate": 3, "isolate": 3}, sweep="Axioms of the paper",
     )
     boundedness_in_context: Real | None = _axiom(
         "Boundedness in context", good="100 %",
         meaning="The same when it is added to random sets of other components.",
-        notion="paper", short="Bounded, in context", plain="{:.2f}",
+        notion="paper", short="Bounded, in context", plain="{:.2f}", sweep="Axioms of the paper",
     )
     chance_boundedness: Real | None = _axiom(
         "Boundedness by chance", good="far below",
         meaning="What it would be of components that change a little of all, as the picture "
         "departs from the baseline picture: the share of that departure which the fields hold.",
-        short="Bounded, by chance", plain="{:.2f}",
+        short="Bounded, by chance", plain="{:.2f}", sweep="Axioms of the paper",
     )
     consistency: Real | None = _axiom(
         "Consistency", good="1",
         meaning="Whether a component paints the same pattern in whatever company: mean cosine "
         "between the patterns that it paints in its field among random sets of others.",
         unit="decimal", notion="paper", short="Consis\u00adtency",
-        first={"generate": 4, "isolate": 4},
+        first={"generate": 4, "isolate": 4}, sweep="Axioms of the paper",
     )
     inconsistency: Real | None = _axiom(
         "Deviation of patterns", good="0 %",
@@ -322,7 +325,7 @@ class Scores(RichResult):
         "remainder's among them. Features add up exactly; pixels need not, because the network "
         "behind the cut is not linear. Over 100 %, the sum is further off than the baseline "
         "picture.",
-        short="Super\u00adposition error", plain="{:.2f}",
+        short="Super\u00adposition error", plain="{:.2f}", sweep="Axioms of the paper",
     )
 
     measured_components: Count | None = row(
@@ -340,18 +343,18 @@ class Scores(RichResult):
         meaning="How many components the feature splits into.",
         exact="How many components the chosen patches' share of the feature splits into; of all "
         "subsets of these patches, those that have any strength left.",
-        unit="count", notion="paper", short="Compo\u00adnents",
+        unit="count", notion="paper", short="Compo\u00adnents", sweep="Sparsity",
     )
     n50: Count | None = _sparse(
         "Components for 50 % of the energy", good="few",
         meaning="How many, strongest first, carry half of the summed squared strength.",
-        unit="count", notion="paper", among="components", short="n50",
+        unit="count", notion="paper", among="components", short="n50", sweep="Sparsity",
     )
     n90: Count | None = _sparse(
         "Components for 90 % of the energy", good="few",
         meaning="How many carry 90 % of it.",
         unit="count", notion="paper", among="components", short="n90",
-        first={"generate": 7, "isolate": 5},
+        first={"generate": 7, "isolate": 5}, sweep="Sparsity",
     )
     n95: Count | None = _sparse(
         "Components for 95 % of the energy", good="few",
@@ -364,6 +367,7 @@ class Scores(RichResult):
         "needs: that of the component of no patch.",
         exact="Which share of the feature's squared departure from the baseline no demand for "
         "chosen patches needs.",
+        sweep="Sparsity",
     )
     overlap: Real | None = _sparse(
         "Overlap of fields", good="no target",
@@ -391,7 +395,7 @@ class Scores(RichResult):
         exact="How much of the strength stays with the same action fields when every demand of "
         "the same picture is optimised again from another start: Σ min over Σ max of the two "
         "fits' strengths.",
-        short="Stability", plain="{:.2f}",
+        short="Stability", plain="{:.2f}", sweep="Refits",
     )
     unit_stability: Real | None = _refit(
         "Stability of components", good="100 %",
@@ -402,7 +406,7 @@ class Scores(RichResult):
         "Frontier", good="low and left",
         meaning="Fits at other prices (of leak; of the departure where leak has none), drawn "
         "under Curves: leak beside inside error, and what less leak costs in exactness.",
-        unit="curve", short="Frontier: leak at inside error",
+        unit="curve", short="Frontier: leak at inside error", sweep="Refits",
     )
 
     evaluations: Count | None = _effort(
@@ -485,6 +489,20 @@ def table_of(kind: type[Scores]) -> dict[str, Score]:
 
 TABLE = table_of(Scores)
 """Every score's row by name, in the order in which they are told."""
+
+
+HEADINGS = (
+    "Action fields", "Axioms of the paper", "Sparsity", "Demands", "Unasked", "Refits", "Effort",
+)  # fmt: skip
+"""Of the columns in the table of a sweep."""
+
+
+def columns(rows: Mapping[str, Score]) -> dict[str, tuple[str, ...]]:
+    """Name the scores that a sweep tells under each of its headings."""
+    return {
+        heading: tuple(name for name, score in rows.items() if score.sweep == heading)
+        for heading in HEADINGS
+    }
 
 
 def headlines(purpose: str) -> tuple[str, ...]:
