@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_type_hints
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float32, Int, Int64, jaxtyped
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Image, PerComponent
+from regional_primitives.axes import Demands, Image
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.generators.generator import Generator
@@ -40,30 +41,30 @@ _NAMES = "exhibits.json"
 class Exhibits:
     """Pictures, and the figures that belong to them."""
 
-    visible_change: PerComponent
+    visible_change: Float32[Tensor, " components"]
     """1 − SSIM(x, G(f − Δf_k)): the structure that the finished picture owes to each component.
     A repainted blank background changes colour, not structure."""
-    shown: Int[Tensor, " shown"]
+    shown: Int64[Tensor, " shown"]
     """The components that are shown, ascending: the strongest and the most visible."""
-    patterns: Float[Tensor, "shown channels height width"]
+    patterns: Float32[Tensor, "shown channels height width"]
     """Δx_k = G(f0 + Δf_k) − G(f0)."""
-    removals: Float[Tensor, "shown channels height width"]
+    removals: Float32[Tensor, "shown channels height width"]
     """x − G(f − Δf_k)."""
-    boundedness: Float[Tensor, " shown"]
+    boundedness: Float32[Tensor, " shown"]
     """Share of ‖Δx_k‖² that lies in A_k."""
-    steps: Int[Tensor, " steps"]
+    steps: Int64[Tensor, " steps"]
     """How many components, most visible first, each picture of the build-up holds."""
-    build_up: Float[Tensor, "steps channels height width"]
+    build_up: Float32[Tensor, "steps channels height width"]
     """G(f0 + the components so far)."""
-    build_up_error: Float[Tensor, " steps"]
+    build_up_error: Float32[Tensor, " steps"]
     """‖G(…) − x‖² / ‖x0 − x‖² of each."""
     demands: Bool[Tensor, "demands patches"]
-    demanded: Float[Tensor, "demands channels height width"]
+    demanded: Float32[Tensor, "demands channels height width"]
     """G(u(S)) of each demand that is shown."""
-    inside: Float[Tensor, " demands"]
-    leak: Float[Tensor, " demands"]
+    inside: Float32[Tensor, " demands"]
+    leak: Float32[Tensor, " demands"]
     demand_names: tuple[str, ...]
-    baseline_as_it_is: Float[Tensor, "channels height width"] | None = None
+    baseline_as_it_is: Float32[Tensor, "channels height width"] | None = None
     """What the network makes of f0 if nothing behind the cut is held; None where nothing is."""
 
     @property
@@ -110,30 +111,14 @@ class Exhibits:
         return found
 
     def _is_sound(self) -> bool:
-        shown, steps, demands = len(self.shown), len(self.steps), len(self.demand_names)
-        picture = self.patterns.shape[1:]
-        expected: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
-            "visible_change": (torch.float32, (len(self.visible_change),)),
-            "shown": (torch.int64, (shown,)),
-            "patterns": (torch.float32, (shown, *picture)),
-            "removals": (torch.float32, (shown, *picture)),
-            "boundedness": (torch.float32, (shown,)),
-            "steps": (torch.int64, (steps,)),
-            "build_up": (torch.float32, (steps, *picture)),
-            "build_up_error": (torch.float32, (steps,)),
-            "demands": (torch.bool, (demands, *self.demands.shape[1:])),
-            "demanded": (torch.float32, (demands, *picture)),
-            "inside": (torch.float32, (demands,)),
-            "leak": (torch.float32, (demands,)),
-        }
-        if self.baseline_as_it_is is not None:
-            expected[_OF_HELD] = (torch.float32, tuple(picture))
-        tensors = {name: getattr(self, name) for name in expected}
+        hints = get_type_hints(Exhibits)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        with jaxtyped("context"):  # the axes of the same name must agree
+            shaped = all(isinstance(value, hints[name]) for name, value in tensors.items())
         return (
-            all((tensors[name].dtype, tensors[name].shape) == expected[name] for name in expected)
+            shaped
+            and len(self.demand_names) == len(self.demands)
             and all(map(measurable, tensors.values()))
-            and len(picture) == 3
-            and self.demands.ndim == 2
             and _ascending(self.shown, len(self.visible_change) - 1)
             and _ascending(self.steps, len(self.visible_change))
             and all(bool((tensors[name] >= 0).all()) for name in _AT_LEAST_0)
