@@ -64,17 +64,11 @@ def _print_baselines(compared: Comparison) -> None:
     for name in ("inside\nerror", "leak", "bounded-\nness", "consis-\ntency", "evalua-\ntions"):
         table.add_column(name, justify="right")
     for method in (compared.own, *compared.baselines):
-        best = method.best
-        axioms = (
-            "" if value is None else f"{value:.2f}"
-            for value in (method.boundedness, method.consistency)
-        )
+        told = vars(method) | vars(method.best)
+        names = ("inside_error", "leak", "boundedness", "consistency", "evaluations")
         table.add_row(
             method.name,
-            f"{best.inside_error:.2%}",
-            f"{best.leak:.1%}",
-            *axioms,
-            f"{method.evaluations:,}",
+            *("" if told[name] is None else TABLE[name].form.format(told[name]) for name in names),
         )
     print_table(table)
     for name, why in compared.left_out.items():

@@ -127,14 +127,10 @@ def restricted(decomposition: Decomposition, patches: Sequence[int]) -> _Restric
 
 def _likeness(one: _Restricted, other: _Restricted) -> Likeness:
     fields, place = torch.cat([one[0], other[0]]).unique(dim=0, return_inverse=True)
-    sides = []
-    for (own, vectors), rows in zip(
-        (one, other), place.split([len(one[0]), len(other[0])]), strict=True
-    ):
-        side = vectors.new_zeros(len(fields), vectors.shape[1])
-        side[rows[: len(own)]] = vectors
-        sides.append(side)
-    strengths = torch.stack([side.norm(dim=1) for side in sides])
+    sides = one[1].new_zeros(2, len(fields), one[1].shape[1])
+    sides[0, place[: len(one[0])]] = one[1]
+    sides[1, place[len(one[0]) :]] = other[1]
+    strengths = sides.norm(dim=2)
     weight = strengths.square().sum(0)
     cosine = torch.nn.functional.cosine_similarity(sides[0], sides[1], dim=1)
     whole = strengths.amax(0).sum().clamp_min(1e-20)
