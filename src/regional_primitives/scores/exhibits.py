@@ -172,7 +172,7 @@ def exhibit(
     picture = Picture.of(decomposition, generator)
     as_it_is = None
     if generator.hold is not None:
-        network = generator.as_it_is.at(decomposition.latents)
+        network = picture.generator.as_it_is.at(decomposition.latents)
         as_it_is = network.render(decomposition.baseline_units)[0]
     everything = range(decomposition.count)
     removals = picture.removals(everything)
