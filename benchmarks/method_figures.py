@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 import regional_primitives as rp
-from regional_primitives.scores.components import component_patterns, removal_changes
 from regional_primitives.setfunctions import orders
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude
@@ -60,13 +59,14 @@ def objects(result: rp.Decomposition, generator: rp.Generator):
     mask = result.regions.pixel_mask(demand, height, width)
     woken = (result.action_fields & demand).any(1)
     answer = generator.render(result.minimal_units(demand[None]))[0]
-    changes = removal_changes(result, generator, list(range(result.count)))
+    explained = rp.Picture.of(result, generator)
+    changes = explained.removals(range(result.count))
     seen = changes.square().sum((1, 2, 3)).argsort(descending=True).tolist()
     sizes = result.action_fields.sum(1)
     # The most visible of each size, so that fields that reach beyond S are among them.
     awake = [next(k for k in seen if woken[k] and sizes[k] == size) for size in (1, 2, 3, 4)]
     asleep = [next(k for k in seen if not woken[k] and sizes[k] == size) for size in (1, 2, 4)]
-    maps = magnitude(component_patterns(result, generator, awake + asleep), image_range)
+    maps = magnitude(explained.patterns(awake + asleep), image_range)
     scale = ColourScale.over([maps])
     picture = bytes_of(result.image, image_range)
 

@@ -27,7 +27,7 @@ from torch import Tensor
 import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.subject import prepare
-from regional_primitives.scores.demand_errors import demand_errors
+from regional_primitives.scores.demands import demand_errors
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "research" / "normalisation.md"
@@ -87,7 +87,7 @@ def fitted(name: str, seed: int, kind: str) -> dict[str, Any]:
         d.save(run)
     generator = generator.at(latents)
     demands = held_out_demands(GRID)
-    errors = demand_errors(d, generator, demands, d.minimal_units(demands))
+    errors = demand_errors(rp.Picture.of(d, generator), demands, d.minimal_units(demands))
     scores = rp.evaluate(d, generator, rp.Evaluation(components=20, contexts=8, free_demands=4))
     return {
         "generator": name,

@@ -23,7 +23,7 @@ from pages import narrow, renew, table
 import regional_primitives as rp
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators import ZOO, Generator
-from regional_primitives.scores.refits import stability
+from regional_primitives.scores.agreement import stability
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE
 from regional_primitives.show.reproduction_table import told

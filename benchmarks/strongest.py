@@ -23,7 +23,6 @@ from purposes import fitted
 import regional_primitives as rp
 from regional_primitives.compare import transfer
 from regional_primitives.generators import ZOO
-from regional_primitives.scores.components import component_patterns
 from regional_primitives.scores.spread import Spread
 from regional_primitives.show.panels import draw_outline, draw_picture
 from regional_primitives.show.pixels import bytes_of
@@ -50,7 +49,7 @@ def strongest(rows: list[rp.Decomposition], generators: list[rp.Generator]):
         first.set_ylabel(d.provenance.layer, fontsize=11, color=LIGHT.ink)
         chosen = [k for k in range(d.count) if k != d.remainder][:SHOWN]
         for column, (k, pattern) in enumerate(
-            zip(chosen, component_patterns(d, generator, chosen), strict=True), start=1
+            zip(chosen, rp.Picture.of(d, generator).patterns(chosen), strict=True), start=1
         ):
             axes = figure.add_subplot(layout[row, column])
             draw_picture(axes, bytes_of(d.baseline_image + pattern, d.provenance.image_range))

@@ -92,7 +92,7 @@ def calls(generator, d):
         "baselines": (rp.baselines, {**pair, "names": "spatial crop", "settings": MEASURE}),
         "relations": (
             rp.relations,
-            {"decomposition": d, "strongest": 2, "asked_share": 0.1, "weigh": "energy"},
+            {"decomposition": d, "strongest": 2},
         ),
         "compare": (
             rp.compare,

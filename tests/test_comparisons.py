@@ -16,7 +16,7 @@ from regional_primitives.runs.compare import compare_runs
 from regional_primitives.runs.folder import explain_to_folder, generator_of
 from regional_primitives.runtime.storage import read_json, write_json
 from regional_primitives.scores import Evaluation, Exhibits
-from regional_primitives.scores.patterns import patterns_of
+from regional_primitives.scores.exhibits import patterns_of
 from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix
 
 QUICK = rp.Structured(steps=6, batch=8, probes=1, baseline_count=64)

@@ -11,7 +11,7 @@ from pretended_gpu import pretended_gpu
 from regional_primitives.rivals import factors, free
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs.reproduce import Protocol, reproduce
-from regional_primitives.scores.refits import stability
+from regional_primitives.scores.agreement import stability
 
 REAL = ["cuda"] if torch.cuda.is_available() else []
 GRID = rp.Regions.grid(4, 4)

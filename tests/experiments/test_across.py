@@ -5,18 +5,16 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.experiments import AcrossPictures, Sparsity, sparsity
-from regional_primitives.experiments.across import listed, spreads
-from regional_primitives.experiments.counted import (
-    counted_components,
-    energy_mean,
-)
+from regional_primitives.compare.across import AcrossPictures, listed, spreads
+from regional_primitives.compare.counted import counted_components
+from regional_primitives.scores import sparsity
+from regional_primitives.scores.components import energy_mean
 from regional_primitives.scores.spread import Spread
 
 
 def test_the_summary_is_the_spread_over_pictures(truth, other_truth):
     results = [sparsity(truth), sparsity(other_truth)]
-    several = Sparsity.over(results)
+    several = AcrossPictures.of(results)
     assert several.results == tuple(results)
     n50 = [float(result.n50) for result in results]
     assert several.summary["n50"] == Spread.over(n50)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives import experiments
+from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
-from regional_primitives.experiments.counted import counted_components
+from regional_primitives.compare.counted import counted_components
 
 PATCHES, OTHER_PATCHES = [0, 1, 5, 6], [1, 5, 6, 10]
 
@@ -32,8 +32,7 @@ def test_the_remainder_does_not_count_unless_asked_for(draws):
     assert exact.remainder not in counted_components(exact)
     assert len(counted_components(exact)) == exact.count - 1
     assert len(counted_components(exact, ())) == exact.count
-    assert experiments.sparsity(exact).patches == 4
-    assert experiments.sparsity(exact, leave_out=()).patches == 16
+    assert scores.sparsity(exact).patches == 4
 
 
 def test_relations_leave_the_remainder_out_and_keep_the_numbers(draws):
@@ -85,7 +84,7 @@ def test_bad_input_transfer_of_other_patches(planted, draws):
 
 
 def test_what_was_spent_is_what_the_fit_says(draws):
-    spent = experiments.spent(draws[0])
+    spent = scores.spent(draws[0])
     assert spent.evaluations == draws[0].provenance.evaluations > 0
     assert spent.numbers()["seconds"] == draws[0].provenance.wall_seconds
 
@@ -102,22 +101,22 @@ def test_every_experiment_takes_it(planted, draws):
     exact, other = draws
     few = {"components": 3, "contexts": 2}
     count = exact.count - 1
-    assert len(experiments.boundedness(exact, planted, **few).energy) == count
-    assert exact.remainder not in experiments.consistency(exact, planted, **few).components
-    found = experiments.superposition(exact, planted)
+    assert len(scores.boundedness(exact, planted, **few).energy) == count
+    assert exact.remainder not in scores.consistency(exact, planted, **few).components
+    found = scores.superposition(exact, planted)
     assert found.patches.nonzero().flatten().tolist() == PATCHES
     assert found.numbers()["inside_error"] < 0.05
-    for region in experiments.control(exact, planted, draws=1).regions:
+    for region in scores.control(exact, planted, draws=1).regions:
         assert set(region) <= set(PATCHES)
     assert transfer([exact, exact], a=5, b=5, draws=1).numbers()["transfer"] == 1.0
-    redrawn = experiments.redraw(exact, other)
+    redrawn = scores.redraw(exact, other)
     assert redrawn.common == (1, 5, 6)
     assert redrawn.found.cosine > redrawn.shuffled.cosine
 
 
 def test_sparsity_tells_the_noise_of_every_order_beside_the_strongest(draws):
     exact = draws[0].without(draws[0].remainder)
-    found = experiments.sparsity(draws[0])
+    found = scores.sparsity(draws[0])
     sizes = exact.action_fields.sum(1)
     strongest = exact.strengths.max()
     for size, floor in found.noise.items():
@@ -136,6 +135,6 @@ def test_sparsity_tells_the_noise_of_every_order_beside_the_strongest(draws):
 
 
 def test_the_structured_form_has_no_noise_floor_to_tell(truth):
-    numbers = experiments.sparsity(truth).numbers()
+    numbers = scores.sparsity(truth).numbers()
     assert "noise_floor" not in numbers
     assert "above_noise" not in numbers

@@ -11,9 +11,9 @@ import regional_primitives as rp
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.scores.measure import top_counts
+from regional_primitives.scores.demands import top_counts
 from regional_primitives.scores.refits import frontier_fits, second_fit
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE
 
 
 def slow_sums(result, generator, demand):
@@ -185,7 +185,7 @@ def test_a_frontier_from_when_leak_alone_had_a_price():
 
 
 def test_stability_by_hand(truth):
-    from regional_primitives.scores.refits import stability
+    from regional_primitives.scores.agreement import stability
 
     assert stability(truth, truth) == pytest.approx((1.0, 1.0))
     half = replace(truth, strengths=truth.strengths / 2, values=truth.values / 2)
@@ -256,8 +256,10 @@ def test_every_score_has_its_row_and_every_row_its_formula(planted, result):
         assert score.meaning.endswith(".")
         assert not score.group or score.good
         assert {score.spread, score.among} <= {"", *TABLE}
-    assert set(itertools.chain(*HEADLINES.values())) <= set(TABLE)
-    assert set(HEADLINES) == set(PURPOSES)
+    assert {purpose for score in TABLE.values() for purpose in score.first} == set(PURPOSES)
+    for purpose in PURPOSES:
+        places = [TABLE[name].first[purpose] for name in headlines(purpose)]
+        assert places == list(range(1, len(places) + 1))
 
 
 def test_the_page_of_scores_lists_every_row():
@@ -353,7 +355,7 @@ def test_pooled_errors_are_sums_over_sums(planted, result):
 
 
 def test_a_blank_demand_weighs_nothing_in_the_pooled_error():
-    from regional_primitives.scores.demand_errors import DemandErrors
+    from regional_primitives.scores.demands import DemandErrors
 
     inside, leak = torch.tensor([0.01, 30.0]), torch.tensor([0.1, 0.5])
     errors = DemandErrors(

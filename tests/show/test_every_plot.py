@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives import experiments, show
+from regional_primitives import scores as measured
+from regional_primitives import show
 from regional_primitives.compare import transfer
 from regional_primitives.rivals import Compared, Comparison, Point
 from regional_primitives.scores import Exhibits
@@ -39,15 +40,15 @@ def arguments(planted, run_folder, exact_folder):
     method = Compared("m", "does", "ours", "s", (Point("s", 0.1, 0.1, 0.1, 0.1, 0.1, 0.1),), 9,
                       0.5, 0.5, 10, 5)  # fmt: skip
     patches = list(range(16))
-    sparsity = experiments.sparsity(d)
+    sparsity = measured.sparsity(d)
     return {
         "plot_baselines": (Comparison(method, (method,), 8, 2, {}),),
-        "plot_boundedness": (bounded := experiments.boundedness(d, planted, shown=2, **FEW),),
-        "plot_build_up": (superposed := experiments.superposition(d, planted),),
-        "plot_consistency": (consistent := experiments.consistency(d, planted, **FEW),),
+        "plot_boundedness": (bounded := measured.boundedness(d, planted, shown=2, **FEW),),
+        "plot_build_up": (superposed := measured.superposition(d, planted),),
+        "plot_consistency": (consistent := measured.consistency(d, planted, **FEW),),
         "plot_containment": (related,),
         "plot_contexts": (consistent,),
-        "plot_control": (controlled := experiments.control(d, planted, draws=2),),
+        "plot_control": (controlled := measured.control(d, planted, draws=2),),
         "plot_credit": (related,),
         "plot_edits": (controlled,),
         "plot_field_sizes": (d, scores),
@@ -58,7 +59,7 @@ def arguments(planted, run_folder, exact_folder):
         "plot_overlap": (related,),
         "plot_overview": (d, exhibits),
         "plot_real_fields": (bounded,),
-        "plot_redraw": (experiments.redraw(d, d, patches, patches, stranger=other),),
+        "plot_redraw": (measured.redraw(d, d, patches, patches),),
         "plot_shared_fields": (pictures,),
         "plot_sparsity": (d, scores),
         "plot_strengths": (sparsity,),

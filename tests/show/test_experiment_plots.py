@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives import experiments
+from regional_primitives import scores
 from regional_primitives.compare import transfer
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.show import experiment_pictures as pictures
 from regional_primitives.show import experiment_plots as plots
 
@@ -28,15 +29,12 @@ def results(planted, runs):
     chosen = list(range(16))
     few = {"components": 7, "contexts": 3}
     return {
-        "sparsity": [experiments.sparsity(d) for d in runs],
-        "boundedness": [experiments.boundedness(d, planted, shown=3, **few) for d in runs],
-        "consistency": [experiments.consistency(d, planted, **few) for d in runs],
-        "superposition": [experiments.superposition(d, planted) for d in runs],
-        "control": [experiments.control(d, planted, draws=2) for d in runs],
-        "redraw": [
-            experiments.redraw(d, d, chosen, chosen, stranger=other)
-            for d, other in (runs, reversed(runs))
-        ],
+        "sparsity": [scores.sparsity(d) for d in runs],
+        "boundedness": [scores.boundedness(d, planted, shown=3, **few) for d in runs],
+        "consistency": [scores.consistency(d, planted, **few) for d in runs],
+        "superposition": [scores.superposition(d, planted) for d in runs],
+        "control": [scores.control(d, planted, draws=2) for d in runs],
+        "redraw": [scores.redraw(d, d, chosen, chosen) for d in runs],
     }
 
 
@@ -72,7 +70,7 @@ def test_charts_of_one_and_of_several_pictures(results, name):
     experiment, plot = CHARTS[name]
     one, several = (
         plot(results[experiment][0]),
-        plot(experiments.AcrossPictures.of(results[experiment])),
+        plot(AcrossPictures.of(results[experiment])),
     )
     for figure, count in ((one, "one picture"), (several, "2 pictures")):
         (axes,) = figure.axes
@@ -127,7 +125,7 @@ def test_maps_have_a_colour_bar(results, name):
 
 
 def test_charts_show_the_numbers(results):
-    several = experiments.AcrossPictures.of(results["superposition"])
+    several = AcrossPictures.of(results["superposition"])
     axes = plots.plot_superposition(several).axes[0]
     bold = [line for line in axes.lines if line.get_linewidth() > 2]
     for line, order in zip(bold, ("strongest_first", "smallest_first"), strict=False):
@@ -162,7 +160,7 @@ def test_notes_below_the_pictures_are_the_numbers(results):
 
 
 def test_a_region_without_components_can_be_drawn(planted, runs):
-    found = experiments.control(runs[0], planted, regions=[[5]], draws=1)
+    found = scores.control(runs[0], planted, regions=[[5]], draws=1)
     none = replace(
         found,
         edits=tuple(

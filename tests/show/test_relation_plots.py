@@ -93,11 +93,6 @@ def test_the_tree_joins_at_the_merges_heights(relations):
     assert any("mean 10" in word for word in words(axes))
 
 
-def test_the_notes_speak_of_the_demands_that_were_drawn(decomposition):
-    single = rp.relations(decomposition, 5, asked_share=0.0)
-    assert any("one patch" in word for word in words(plots.plot_togetherness(single).axes[0]))
-
-
 def test_the_heat_map_shows_the_overlap_in_the_order_of_the_tree(relations):
     axes = plots.plot_overlap(relations).axes[0]
     shown = torch.as_tensor(axes.images[0].get_array().filled(float("nan")))
@@ -129,8 +124,6 @@ def test_credit_shows_totals_and_who_earns_them(relations):
         assert percents == pytest.approx([share for _, share in leading], rel=0.06)
     (bar,) = axes.child_axes
     assert "‖Δf‖" in bar.get_ylabel()
-    energy = plots.plot_credit(rp.relations(relations.decomposition, weigh="energy"))
-    assert "‖Δf‖²" in energy.axes[0].child_axes[0].get_ylabel()
 
 
 def test_small_cells_name_the_leading_component_only(relations):

@@ -6,7 +6,7 @@ import regional_primitives as rp
 from regional_primitives.decompose.stored import Grid, Manifest
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.scores import Exhibits
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import numerals
 from regional_primitives.show.score_table import score_groups
 from regional_primitives.show.view import report_view
@@ -92,7 +92,7 @@ def test_a_report_says_which_question_it_answers_and_leads_with_its_scores(
     view = report_view(replace(decomposition, provenance=provenance), scores, exhibits)
     question = {"generate": "What generates S?", "isolate": "What can be changed in S alone?"}
     assert view.question[0] == question[purpose]
-    assert tuple(row.name for row in view.headlines) == HEADLINES[purpose]
+    assert tuple(row.name for row in view.headlines) == headlines(purpose)
     text = "".join(piece for piece, _ in view.summary)
     key = " ".join(piece for piece, marked in view.summary if marked)
     assert text.count(". ") == 0

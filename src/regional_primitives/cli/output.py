@@ -19,7 +19,10 @@ from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores import Scores
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE, headlines
+from regional_primitives.show.report import REPORT
+
+__all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
 
 _LEAST_WIDTH = 80
 """Columns; the tables are made for these."""
@@ -40,7 +43,7 @@ def print_run(
         print_json(content | ({} if compared is None else {"baselines": compared.to_dict()}))
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
-    for score in (TABLE[name] for name in HEADLINES[read_manifest(folder).provenance.purpose]):
+    for score in (TABLE[name] for name in headlines(read_manifest(folder).provenance.purpose)):
         value, whole, spread = (
             None if getattr(scores, name, None) is None else form.format(getattr(scores, name))
             for name, form in (
@@ -63,13 +66,11 @@ def _print_rivals(compared: Comparison) -> None:
     for name in ("inside\nerror", "leak", "bounded-\nness", "consis-\ntency", "evalua-\ntions"):
         table.add_column(name, justify="right")
     for method in (compared.own, *compared.baselines):
+        told = vars(method) | vars(method.best)
+        names = ("inside_error", "leak", "boundedness", "consistency", "evaluations")
         table.add_row(
             method.name,
-            f"{method.best.inside_error:.2%}",
-            f"{method.best.leak:.1%}",
-            "" if method.boundedness is None else f"{method.boundedness:.2f}",
-            "" if method.consistency is None else f"{method.consistency:.2f}",
-            f"{method.evaluations:,}",
+            *("" if told[name] is None else TABLE[name].form.format(told[name]) for name in names),
         )
     print_table(table)
     for name, why in compared.left_out.items():

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from regional_primitives.compare.counted import counted_components
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.experiments.counted import counted_components
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import of_kind, refuse_too_large
 from regional_primitives.runtime.streams import stream

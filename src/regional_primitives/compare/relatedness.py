@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from regional_primitives.compare.across import AcrossPictures, listed
+from regional_primitives.compare.counted import counted_components
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.counted import counted_components
 from regional_primitives.scores.relations import Relations, relations
 
 __all__ = ["TOGETHER", "Relatedness", "relatedness"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.compare.transfer import Transfer
-from regional_primitives.experiments.across import AcrossPictures
-from regional_primitives.experiments.additivity import Additivity
-from regional_primitives.experiments.obvious import ObviousCost
-from regional_primitives.experiments.redraw import Redraw
+from regional_primitives.scores.bounds import Additivity
+from regional_primitives.scores.effort import ObviousCost
+from regional_primitives.scores.redraw import Redraw
 
 __all__ = ["EXACT", "STRUCTURED", "Reproduction"]
 

@@ -10,9 +10,9 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.compare.across import listed, spreads
 from regional_primitives.compare.likeness import Likeness
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.experiments.across import listed, spreads
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.scores.spread import Spread
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from regional_primitives.compare.across import listed, spreads
 from regional_primitives.compare.common_fields import (
     Shares,
     afford_draws,
@@ -26,8 +27,7 @@ from regional_primitives.compare.common_fields import (
 )
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.experiments.across import listed, spreads
-from regional_primitives.runtime.arguments import random_seed, whole
+from regional_primitives.runtime.numbers import random_seed, whole
 from regional_primitives.scores.spread import Spread
 
 __all__ = ["PAPER_COUNTS", "PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]

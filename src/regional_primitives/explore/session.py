@@ -21,15 +21,14 @@ from regional_primitives.explore.pictures import bar_uri, map_uri, picture_uri
 from regional_primitives.explore.renderer import Kept
 from regional_primitives.explore.requests import All, Demand, First, State
 from regional_primitives.generators.generator import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.runtime.eight_bit import picture_digest
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.run_files import EXHIBITS
 from regional_primitives.scores.components import (
     bounded_share,
-    component_patterns,
     field_masks,
-    removal_changes,
 )
 from regional_primitives.scores.exhibits import Exhibits
 from regional_primitives.scores.quality import structural_change
@@ -163,7 +162,7 @@ class Session:
         self.decomposition.scales(dict.fromkeys(components, 1.0))
         missing = [k for k in dict.fromkeys(components) if self.kept.get(("pattern", k)) is None]
         if missing:
-            changes = component_patterns(self.decomposition, self.generator, missing)
+            changes = Picture(self.decomposition, self.generator).patterns(missing)
             bounded = bounded_share(changes, field_masks(self.decomposition)[missing])
             sizes = magnitude(changes, self.decomposition.provenance.image_range)
             for k, size, share in zip(missing, sizes, bounded, strict=True):
@@ -284,7 +283,7 @@ def _visible_change(
     chunks = torch.arange(decomposition.count).split(32)
     measured = []
     for done, chunk in enumerate(chunks):
-        changes = removal_changes(decomposition, generator, chunk.tolist())
+        changes = Picture(decomposition, generator).removals(chunk.tolist())
         measured.append(structural_change(decomposition, changes))
         progress("visible", done + 1, len(chunks), "what each component shows")
     return torch.cat(measured)

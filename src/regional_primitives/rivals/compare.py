@@ -10,64 +10,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from jaxtyping import Bool
 from msgspec import Meta
-from torch import Tensor
 
+from regional_primitives.axes import Demands
 from regional_primitives.decompose.bound import Prices
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
-from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
 from regional_primitives.generators.generator import Generator
-from regional_primitives.rivals.attribution import gradient_masks, influence_masks
-from regional_primitives.rivals.crop import crops
-from regional_primitives.rivals.factors import nmf_terms, pca_terms, semi_nmf_terms
-from regional_primitives.rivals.fields import random_fields
-from regional_primitives.rivals.free import freely_optimised
-from regional_primitives.rivals.scene import Baseline, Scene, Way
-from regional_primitives.runtime.arguments import AnyPath, all_of_kind, path_of
+from regional_primitives.picture import Picture
+from regional_primitives.rivals.rival import BASELINES, Baseline, Scene, Way
+from regional_primitives.runtime.kinds import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.run_files import RIVALS
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
-from regional_primitives.scores.components import component_patterns, measure_components
-from regional_primitives.scores.demand_errors import demand_errors
-from regional_primitives.scores.energy import count_for
+from regional_primitives.scores.components import (
+    bounded_share,
+    energy_mean,
+    field_masks,
+    measure_components,
+)
+from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
+from regional_primitives.scores.sparsity import counts
 
-__all__ = ["BASELINES", "Compared", "Comparison", "Point", "baselines"]
-
-
-BASELINES = {
-    baseline.name: baseline
-    for baseline in (
-        Baseline("spatial crop", "switches on the feature's cells where the demand lies",
-                 "common practice", "which cells count", crops),
-        Baseline("influence alone", "switches on the units that the demand's patches depend on, "
-                 "by vector–Jacobian products, without a fit",
-                 "ours", "least share of a unit's influence", influence_masks),
-        Baseline("gradient × activation", "keeps the units to which the demanded change is "
-                 "attributed, one gradient a demand",
-                 "Shrikumar et al. 2016", "share of the attribution", gradient_masks),
-        Baseline("PCA", "splits the feature into principal components, each with the patches that "
-                 "it changes", "as GANSpace, of one picture",
-                 "terms, share of the change in the field", pca_terms),
-        Baseline("NMF", "splits the feature into non-negative factors, likewise",
-                 "Lee and Seung 1999", "terms, share of the change in the field", nmf_terms),
-        Baseline("semi-NMF", "splits the feature into parts and appearances, likewise",
-                 "as PandA (Oldfield et al. 2022), of one picture",
-                 "terms, share of the change in the field", semi_nmf_terms),
-        Baseline("random fields", "keeps the components and gives each a random connected field "
-                 "as large as its own", "ours", "none", random_fields),
-        Baseline("free optimum", "optimises every demand by itself, without components: "
-                 "what no sum of components beats by much", "the bound", "price of leak",
-                 freely_optimised),
-    )
-}  # fmt: skip
-"""Every baseline by name."""
 
 
 @dataclass(frozen=True)
@@ -190,45 +159,35 @@ def baselines(
         MissingExtraError: a baseline was named whose packages are missing.
     """
     wanted = _wanted(names)
-    generator = generator_at(decomposition, generator)
+    picture = Picture.of(decomposition, generator)
     settings = settings_or(settings, Evaluation, Evaluation())
     settings.afford(decomposition)
     with reporting(progress) as report:
-        return _compared(decomposition, generator, wanted, names != "all", settings, report)
+        given = picture.showing(decomposition.without(decomposition.remainder))
+        return _compared(given, wanted, names != "all", settings, report)
 
 
 def _compared(
-    decomposition: Decomposition,
-    generator: Generator,
-    wanted: Sequence[Baseline],
-    named: bool,
-    settings: Evaluation,
-    progress: Progress,
+    given: Picture, wanted: Sequence[Baseline], named: bool, settings: Evaluation, tell: Progress
 ) -> Comparison:
-    given = decomposition.without(decomposition.remainder)
-    demands = held_out_demands(given.regions, settings.demands, settings.seed, within=given.patches)
+    demands = settings.held_out(given.decomposition)
+    few = settings.few(demands)
     found: list[Compared] = []
     left_out: dict[str, str] = {}
-    few = demands[~demands.all(1)][: settings.free_demands]
     for number, baseline in enumerate(wanted):
-        asked = few if baseline.ways is freely_optimised else demands
+        asked = few if baseline.optimises else demands
         if len(asked):
             try:
-                found.append(_measured(baseline, given, generator, asked, settings))
+                found.append(_measured(baseline, given, asked, settings))
             except MissingExtraError as error:
                 if named:
                     raise
                 left_out[baseline.name] = str(error)
         else:
             left_out[baseline.name] = "free_demands is 0"
-        progress("baselines", number + 1, len(wanted), baseline.name)
-    return Comparison(
-        _measured(_OWN, given, generator, demands, settings),
-        tuple(found),
-        len(demands),
-        len(few),
-        left_out,
-    )
+        tell("baselines", number + 1, len(wanted), baseline.name)
+    own = _measured(_OWN, given, demands, settings)
+    return Comparison(own, tuple(found), len(demands), len(few), left_out)
 
 
 def _wanted(names: Sequence[str] | str) -> list[Baseline]:
@@ -249,53 +208,45 @@ def _as_fitted(scene: Scene) -> Iterator[Way]:
     yield Way("as fitted", scene.decomposition.minimal_units, scene.decomposition)
 
 
-_OWN = Baseline("this decomposition", "what this run found", "this library", "none", _as_fitted)
+_OWN = Baseline("this decomposition", "what this run found", "this library", "none", _as_fitted, 0)
 
 
 def _measured(
-    baseline: Baseline,
-    given: Decomposition,
-    generator: Generator,
-    demands: Bool[Tensor, "demands patches"],
-    settings: Evaluation,
+    baseline: Baseline, given: Picture, demands: Demands, settings: Evaluation
 ) -> Compared:
-    scene = Scene(given, generator, Evaluations(generator), settings.seed)
+    evaluations = Evaluations(given.generator)
+    scene = Scene(given.decomposition, given.generator, evaluations, settings.seed)
     tried = [(_point(scene, way, demands), way.components) for way in baseline.ways(scene)]
-    points = tuple(point for point, _ in tried)
     components = min(tried, key=lambda one: one[0].objective)[1]
-    shared = (baseline.name, baseline.about, baseline.source, baseline.knob, points)
-    if components is None:
-        return Compared(*shared, scene.evaluations.count, None, None, None, None)
-    patterns = component_patterns(components, generator, list(range(components.count)))
-    effects = measure_components(
-        components,
-        generator,
-        patterns,
-        min(settings.components, components.count),
-        contexts=settings.contexts,
-        seed=settings.seed,
-    )
     return Compared(
-        *shared,
-        scene.evaluations.count,
-        effects.mean(effects.boundedness),
-        effects.mean(effects.consistency),
-        components.count,
-        count_for(components.strengths.double().square(), 0.9),
+        baseline.name,
+        baseline.about,
+        baseline.source,
+        baseline.knob,
+        tuple(point for point, _ in tried),
+        evaluations.count,
+        **_axioms(None if components is None else given.showing(components), settings),
     )
 
 
-def _point(scene: Scene, way: Way, demands: Bool[Tensor, "demands patches"]) -> Point:
-    features = way.answer(demands)
-    found = demand_errors(scene.decomposition, scene.generator, demands, features)
+def _axioms(picture: Picture | None, settings: Evaluation) -> dict[str, Any]:
+    """Measure components, if there are any, as `rp.evaluate` does."""
+    if picture is None:
+        return dict.fromkeys(("boundedness", "consistency", "components", "n90"))
+    components = picture.decomposition
+    bounded = bounded_share(picture.patterns(range(components.count)), field_masks(components))
+    measured = min(settings.components, components.count)
+    effects = measure_components(picture, measured, contexts=settings.contexts, seed=settings.seed)
+    weight = components.strengths.square()
+    return {
+        "boundedness": energy_mean(bounded, weight),
+        "consistency": energy_mean(effects.consistency, weight),
+        "components": components.count,
+        "n90": counts(components)["n90"],
+    }
+
+
+def _point(scene: Scene, way: Way, demands: Demands) -> Point:
+    found = demand_errors(scene, demands, way.answer(demands))
     objective = Prices.of(scene.decomposition.provenance.settings).objective(*found.all)
-    leak = found.leak[found.partial]
-    return Point(
-        way.setting,
-        float(found.inside.mean()),
-        float(found.inside.std(correction=0)),
-        found.mean_leak,
-        float(leak.std(correction=0)) if len(leak) else 0.0,
-        float(found.cost.mean()),
-        float(objective.mean()),
-    )
+    return Point(way.setting, **found.means(), objective=float(objective.mean()))

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jaxtyping import Bool, Float
-from torch import Tensor
-
+from regional_primitives.axes import Demands, Units
 from regional_primitives.decompose.cells import (
     Choose,
     and_neighbours,
@@ -18,11 +16,16 @@ from regional_primitives.decompose.cells import (
     touching,
     units_under,
 )
-from regional_primitives.rivals.scene import Scene, Way
-
-__all__ = ["crops"]
+from regional_primitives.rivals.rival import Scene, Way, rival
 
 
+@rival(
+    "spatial crop",
+    "switches on the feature's cells where the demand lies",
+    "common practice",
+    "which cells count",
+    place=1,
+)
 def crops(scene: Scene) -> Iterator[Way]:
     """Yield the three variants."""
     yield _way(scene, "cells mostly in S", mostly)
@@ -33,7 +36,7 @@ def crops(scene: Scene) -> Iterator[Way]:
 def _way(scene: Scene, setting: str, choose: Choose) -> Way:
     under = units_under(scene.decomposition, choose)
 
-    def answer(demands: Bool[Tensor, "demands patches"]) -> Float[Tensor, "demands units"]:
+    def answer(demands: Demands) -> Units:
         return scene.switched(under(demands).float())
 
     return Way(setting, answer)

@@ -20,10 +20,8 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.structured.candidates import Layout
 from regional_primitives.errors import MissingExtraError
-from regional_primitives.rivals.scene import Scene, Way
+from regional_primitives.rivals.rival import Scene, Way, rival
 from regional_primitives.runtime.streams import stream
-
-__all__ = ["nmf_terms", "pca_terms", "semi_nmf_terms"]
 
 _HELD_SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
 _ITERATIONS = 200
@@ -32,11 +30,28 @@ _Factors: TypeAlias = tuple[Tensor, Tensor]
 _Factorise: TypeAlias = Callable[[Float[Tensor, "sites channels"], int, torch.Generator], _Factors]
 
 
+_KNOB = "terms, share of the change in the field"
+
+
+@rival(
+    "PCA",
+    "splits the feature into principal components, each with the patches that it changes",
+    "as GANSpace, of one picture",
+    _KNOB,
+    place=4,
+)
 def pca_terms(scene: Scene) -> Iterator[Way]:
     """Yield PCA of the departure f − f0."""
     yield from _ways(scene, "pca", _pca)
 
 
+@rival(
+    "NMF",
+    "splits the feature into non-negative factors, likewise",
+    "Lee and Seung 1999",
+    _KNOB,
+    place=5,
+)
 def nmf_terms(scene: Scene) -> Iterator[Way]:
     """Yield NMF of the departure's positive and negative parts, by scikit-learn.
 
@@ -48,6 +63,13 @@ def nmf_terms(scene: Scene) -> Iterator[Way]:
     yield from _ways(scene, "nmf", _nmf)
 
 
+@rival(
+    "semi-NMF",
+    "splits the feature into parts and appearances, likewise",
+    "as PandA (Oldfield et al. 2022), of one picture",
+    _KNOB,
+    place=6,
+)
 def semi_nmf_terms(scene: Scene) -> Iterator[Way]:
     """Yield parts and appearances, as in PandA."""
     yield from _ways(scene, "semi-nmf", _semi_nmf)
@@ -125,7 +147,7 @@ def _patch_shares(
     scene: Scene, terms: Float[Tensor, "terms units"]
 ) -> Float[Tensor, "terms patches"]:
     """Return each patch's share of what a term alone changes in the baseline image."""
-    images = scene.generator.render(scene.baseline_units + terms)
+    images = scene.generator.render(scene.decomposition.baseline_units + terms)
     errors = scene.subject.errors
     changed = errors.per_patch(images.to(errors.image.device), errors.baseline_image)
     changed = changed[:, : errors.count].cpu()

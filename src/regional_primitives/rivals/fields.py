@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from regional_primitives.rivals.scene import Scene, Way
+from regional_primitives.rivals.rival import Scene, Way, rival
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.random_fields import random_connected
 
-__all__ = ["random_fields"]
 
-
+@rival(
+    "random fields",
+    "keeps the components and gives each a random connected field as large as its own",
+    "ours",
+    "none",
+    place=7,
+)
 def random_fields(scene: Scene) -> Iterator[Way]:
     """Yield the decomposition with connected random fields of the same sizes."""
     given = scene.decomposition

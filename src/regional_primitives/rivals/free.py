@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import Units
 from regional_primitives.decompose.bound import Prices, optimal_features
 from regional_primitives.decompose.purpose import varied_price
-from regional_primitives.rivals.scene import Scene, Way
-
-__all__ = ["freely_optimised"]
+from regional_primitives.rivals.rival import Scene, Way, rival
 
 _FACTORS = (0.3, 1.0, 3.0)
 """Prices tried, in multiples of the fit's own: of leak, or else of the departure."""
 _STEPS = 100
 
 
+@rival(
+    "free optimum",
+    "optimises every demand by itself, without components: what no sum of components beats by much",
+    "the bound",
+    "price of leak",
+    place=8,
+    optimises=True,
+)
 def freely_optimised(scene: Scene) -> Iterator[Way]:
     """Yield features found by descent from the decomposition's own, at three prices."""
     settings = scene.decomposition.provenance.settings
@@ -26,7 +32,7 @@ def freely_optimised(scene: Scene) -> Iterator[Way]:
         changed = {**settings, name: factor * settings.get(name, 0.1)}
         prices = Prices.of(changed)
 
-        def answer(demands: Tensor, prices: Prices = prices) -> Float[Tensor, "demands units"]:
+        def answer(demands: Tensor, prices: Prices = prices) -> Units:
             return optimal_features(
                 scene.decomposition, scene.evaluations, demands, prices,
                 scene.decomposition.minimal_units(demands), gated=False, steps=_STEPS,

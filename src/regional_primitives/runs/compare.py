@@ -16,7 +16,7 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.runtime.storage import write_json
-from regional_primitives.scores.patterns import Patterns, patterns_of
+from regional_primitives.scores.exhibits import Patterns, patterns_of
 from regional_primitives.show.comparison_report import COMPARISON_REPORT, write_comparison_report
 from regional_primitives.show.comparison_view import shown_components
 

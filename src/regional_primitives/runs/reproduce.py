@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regional_primitives import experiments
+from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.compare.reproduced import EXACT, STRUCTURED, Reproduction
 from regional_primitives.decompose import Decomposition, Exact, Structured, explain
 from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact
@@ -27,7 +28,6 @@ from regional_primitives.decompose.explain import decomposition_of
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.experiments import AcrossPictures, Additivity, ObviousCost, obvious_cost
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runs.folder import drawn, refuse_other_content
@@ -40,7 +40,8 @@ from regional_primitives.runtime.settings import check_settings, settings_or
 from regional_primitives.runtime.staging import recover
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
-from regional_primitives.runtime.workers import work_off
+from regional_primitives.scores import Additivity, ObviousCost, obvious_cost
+from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.reproduction_report import (
     REPRODUCTION_REPORT,
     write_reproduction_report,
@@ -291,12 +292,12 @@ class _Task:
         raw = exact_components(features, replace(made.settings, form="raw"))
         ways: dict[str, Tensor] = {
             "sparse": made.predicted[1:],
-            f"sparse top {count}": experiments.strongest(made, count),
+            f"sparse top {count}": scores.strongest(made, count),
             "raw": raw.predicted[1:],
-            f"raw top {count}": experiments.strongest(raw, count),
+            f"raw top {count}": scores.strongest(raw, count),
             "structured": self._structured_on(features.patches, made, progress),
         }
-        return experiments.additivity(features, ways)
+        return scores.additivity(features, ways)
 
     def _structured_on(
         self, patches: Sequence[int], made: ExactComponents, progress: Progress
@@ -344,8 +345,20 @@ def _experiments(
     return Reproduction(
         about,
         per_form,
-        Additivity.over([picture.measured.additivity for picture in pictures]),
+        AcrossPictures.of([picture.additivity for picture in pictures]),
         transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
-        AcrossPictures.of(redrawn) if redrawn else None,
-        AcrossPictures.of([picture.measured.cost for picture in pictures]),
+        AcrossPictures.of([scores.redraw(one, other) for one, other in redrawn])
+        if redrawn
+        else None,
+        AcrossPictures.of([picture.cost for picture in pictures]),
     )
+
+
+def _jobs() -> Iterator[tuple[str, Any]]:
+    yield "sparsity", lambda decomposition, generator: scores.sparsity(decomposition)
+    yield "boundedness", scores.boundedness
+    yield "consistency", scores.consistency
+    yield "superposition", scores.superposition
+    yield "control", scores.control
+    yield "spent", lambda decomposition, generator: scores.spent(decomposition)
+    yield "relatedness", lambda decomposition, generator: relatedness(decomposition)

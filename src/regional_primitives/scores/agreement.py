@@ -1,19 +1,38 @@
-"""What several decompositions say of the same fields, side by side, to see how far they agree."""
+"""How far several decompositions agree: what they say of the same fields, side by side. Ours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["numbered", "side_by_side"]
+from regional_primitives.axes import Fields
+from regional_primitives.decompose.decomposition import Decomposition
 
 
-def numbered(
-    fields: Sequence[Bool[Tensor, "_ patches"]],
-) -> list[Int[Tensor, " _"]]:
+def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
+    """Return how far two decompositions of one picture agree: by fields' strengths, and by unit.
+
+    Both are Σ min / Σ max, over fields of ‖Δf_T‖, and over fields and units of |Δf_T| where the
+    signs agree; 1 is the same decomposition.
+    """
+    places = numbered([one.action_fields, other.action_fields])
+    strengths = side_by_side(places, [one.strengths, other.strengths])
+    fields = float(strengths.amin(0).sum() / strengths.amax(0).sum())
+    entries = []
+    for result, mine in zip((one, other), places, strict=True):
+        entries.append(mine[result.owners] * one.unit_count + result.units.long())
+    values = side_by_side(entries, [one.values, other.values])
+    alike = values.prod(0) > 0
+    shared = values.abs().amin(0) * alike
+    # Opposite signs share nothing, and both sides count.
+    whole = torch.where(alike, values.abs().amax(0), values.abs().sum(0))
+    return fields, float(shared.sum() / whole.sum())
+
+
+def numbered(fields: Sequence[Fields]) -> list[Int[Tensor, " _"]]:
     """Number action fields alike in all decompositions: equal fields get equal numbers."""
     numbers: dict[bytes, int] = {}
     return [

@@ -1,14 +1,17 @@
-"""How much of a decomposition is measured, and what that may take."""
+"""How much of a decomposition is measured, and what the scores share while it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from regional_primitives.axes import Demands, Images
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.runtime.arguments import refuse_too_large
+from regional_primitives.decompose.demands import held_out_demands
+from regional_primitives.picture import Picture
+from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.progress import Progress
 from regional_primitives.runtime.settings import check_settings
-
-__all__ = ["Evaluation"]
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,39 @@ class Evaluation:
             ("contexts", 2 * self.contexts, item + 8 * decomposition.count),
         ):
             refuse_too_large(f"{name}={getattr(self, name):,}", count * each, f"lower {name}")
+
+    def held_out(self, decomposition: Decomposition) -> Demands:
+        """Draw demands that no fit saw, out of the patches that may be demanded."""
+        return held_out_demands(
+            decomposition.regions, self.demands, self.seed, within=decomposition.patches
+        )
+
+    def few(self, demands: Demands) -> Demands:
+        """Take those that are optimised each by itself; each leaves something out."""
+        return demands[~demands.all(1)][: self.free_demands]
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One picture being measured; what several families of scores need is made once."""
+
+    whole: Picture
+    """With the remainder, which counts for completeness and superposition only."""
+    settings: Evaluation
+    progress: Progress
+
+    @cached_property
+    def parts(self) -> Picture:
+        """The picture without its remainder."""
+        components = self.whole.decomposition
+        return self.whole.showing(components.without(components.remainder))
+
+    @cached_property
+    def demands(self) -> Demands:
+        """The held-out demands."""
+        return self.settings.held_out(self.parts.decomposition)
+
+    @cached_property
+    def patterns(self) -> Images:
+        """Δx_k of every component but the remainder."""
+        return self.parts.patterns(range(self.parts.decomposition.count))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import get_type_hints
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float32, Int, Int64, jaxtyped
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
-from regional_primitives.decompose.demands import held_out_demands
-from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.errors import StorageError
+from regional_primitives.axes import Demands, Image
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.arguments import AnyPath, path_of
-from regional_primitives.runtime.run_files import EXHIBIT_NAMES, EXHIBITS
+from regional_primitives.picture import Picture
+from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
     Digest,
@@ -25,46 +27,44 @@ from regional_primitives.runtime.storage import (
     write_json,
     write_tensors,
 )
-from regional_primitives.scores.components import (
-    bounded_share,
-    component_patterns,
-    field_masks,
-    removal_changes,
-)
+from regional_primitives.scores.components import bounded_share, field_masks
+from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.quality import structural_change
+from regional_primitives.scores.superposition import build_up, doublings
 
-__all__ = ["Exhibits", "exhibit", "named_demands"]
+EXHIBITS = "exhibits.safetensors"
+_NAMES = "exhibits.json"
 
 
 @dataclass(frozen=True, eq=False)
 class Exhibits:
     """Pictures, and the figures that belong to them."""
 
-    visible_change: Float[Tensor, " components"]
+    visible_change: Float32[Tensor, " components"]
     """1 − SSIM(x, G(f − Δf_k)): the structure that the finished picture owes to each component.
     A repainted blank background changes colour, not structure."""
-    shown: Int[Tensor, " shown"]
+    shown: Int64[Tensor, " shown"]
     """The components that are shown, ascending: the strongest and the most visible."""
-    patterns: Float[Tensor, "shown channels height width"]
+    patterns: Float32[Tensor, "shown channels height width"]
     """Δx_k = G(f0 + Δf_k) − G(f0)."""
-    removals: Float[Tensor, "shown channels height width"]
+    removals: Float32[Tensor, "shown channels height width"]
     """x − G(f − Δf_k)."""
-    boundedness: Float[Tensor, " shown"]
+    boundedness: Float32[Tensor, " shown"]
     """Share of ‖Δx_k‖² that lies in A_k."""
-    steps: Int[Tensor, " steps"]
+    steps: Int64[Tensor, " steps"]
     """How many components, most visible first, each picture of the build-up holds."""
-    build_up: Float[Tensor, "steps channels height width"]
+    build_up: Float32[Tensor, "steps channels height width"]
     """G(f0 + the components so far)."""
-    build_up_error: Float[Tensor, " steps"]
+    build_up_error: Float32[Tensor, " steps"]
     """‖G(…) − x‖² / ‖x0 − x‖² of each."""
     demands: Bool[Tensor, "demands patches"]
-    demanded: Float[Tensor, "demands channels height width"]
+    demanded: Float32[Tensor, "demands channels height width"]
     """G(u(S)) of each demand that is shown."""
-    inside: Float[Tensor, " demands"]
-    leak: Float[Tensor, " demands"]
+    inside: Float32[Tensor, " demands"]
+    leak: Float32[Tensor, " demands"]
     demand_names: tuple[str, ...]
-    baseline_as_it_is: Float[Tensor, "channels height width"] | None = None
+    baseline_as_it_is: Float32[Tensor, "channels height width"] | None = None
     """What the network makes of f0 if nothing behind the cut is held; None where nothing is."""
 
     @property
@@ -111,30 +111,14 @@ class Exhibits:
         return found
 
     def _is_sound(self) -> bool:
-        shown, steps, demands = len(self.shown), len(self.steps), len(self.demand_names)
-        picture = self.patterns.shape[1:]
-        expected: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
-            "visible_change": (torch.float32, (len(self.visible_change),)),
-            "shown": (torch.int64, (shown,)),
-            "patterns": (torch.float32, (shown, *picture)),
-            "removals": (torch.float32, (shown, *picture)),
-            "boundedness": (torch.float32, (shown,)),
-            "steps": (torch.int64, (steps,)),
-            "build_up": (torch.float32, (steps, *picture)),
-            "build_up_error": (torch.float32, (steps,)),
-            "demands": (torch.bool, (demands, *self.demands.shape[1:])),
-            "demanded": (torch.float32, (demands, *picture)),
-            "inside": (torch.float32, (demands,)),
-            "leak": (torch.float32, (demands,)),
-        }
-        if self.baseline_as_it_is is not None:
-            expected[_OF_HELD] = (torch.float32, tuple(picture))
-        tensors = {name: getattr(self, name) for name in expected}
+        hints = get_type_hints(Exhibits)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        with jaxtyped("context"):  # the axes of the same name must agree
+            shaped = all(isinstance(value, hints[name]) for name, value in tensors.items())
         return (
-            all((tensors[name].dtype, tensors[name].shape) == expected[name] for name in expected)
+            shaped
+            and len(self.demand_names) == len(self.demands)
             and all(map(measurable, tensors.values()))
-            and len(picture) == 3
-            and self.demands.ndim == 2
             and _ascending(self.shown, len(self.visible_change) - 1)
             and _ascending(self.steps, len(self.visible_change))
             and all(bool((tensors[name] >= 0).all()) for name in _AT_LEAST_0)
@@ -184,32 +168,23 @@ def exhibit(
         GeneratorError: the generator is not the one that the decomposition was made with.
         MissingExtraError: scikit-image, which the report's extra brings, is not installed.
     """
-    generator = generator_at(decomposition, generator)
+    settings = settings_or(settings, Evaluation, Evaluation())
+    picture = Picture.of(decomposition, generator)
     as_it_is = None
     if generator.hold is not None:
-        network = generator.as_it_is.at(decomposition.latents)
+        network = picture.generator.as_it_is.at(decomposition.latents)
         as_it_is = network.render(decomposition.baseline_units)[0]
-    errors = PatchErrors.of(
-        decomposition.image, decomposition.baseline_image, decomposition.regions
-    )
-    everything = list(range(decomposition.count))
-    removals = removal_changes(decomposition, generator, everything)
+    everything = range(decomposition.count)
+    removals = picture.removals(everything)
     visible = structural_change(decomposition, removals)
     order = visible.argsort(descending=True, stable=True)
-    shown = sorted(set(everything[:most]) | set(order[:most].tolist()))
-    patterns = component_patterns(decomposition, generator, shown)
-    steps = _build_up_steps(decomposition.count)
-    rank = torch.empty(decomposition.count, dtype=torch.long)
-    rank[order] = torch.arange(decomposition.count)
-    scales = (rank < torch.tensor(steps)[:, None]).float()
-    build_up = generator.render(decomposition.combine_units(scales))
-    departure = (decomposition.image - decomposition.baseline_image).square().sum()
-    names, demands = named_demands(decomposition, errors)
-    worst = _worst_held_out(
-        decomposition, generator, errors, settings_or(settings, Evaluation, Evaluation())
-    )
-    demands = torch.cat([demands, worst])
-    demanded = generator.render(decomposition.minimal_units(demands))
+    shown = sorted({*everything[:most], *order[:most].tolist()})
+    patterns = picture.patterns(shown)
+    steps = [0, *doublings(decomposition.count)]
+    grown = build_up(picture, order, steps)
+    names, demands = named_demands(picture)
+    demands = torch.cat([demands, _worst_held_out(picture, settings)])
+    answered = demand_errors(picture, demands, decomposition.minimal_units(demands))
     return Exhibits(
         visible_change=visible,
         shown=torch.tensor(shown),
@@ -217,12 +192,13 @@ def exhibit(
         removals=removals[shown],
         boundedness=bounded_share(patterns, field_masks(decomposition)[shown]),
         steps=torch.tensor(steps),
-        build_up=build_up,
-        build_up_error=(build_up - decomposition.image).square().sum((1, 2, 3)) / departure,
+        build_up=grown,
+        build_up_error=(grown - picture.image).square().sum((1, 2, 3))
+        / picture.change.square().sum(),
         demands=demands,
-        demanded=demanded,
-        inside=errors.inside(demanded, demands),
-        leak=errors.outside(demanded, demands),
+        demanded=answered.images,
+        inside=answered.inside,
+        leak=answered.leak,
         demand_names=(
             *names,
             "held-out demand with the largest inside error",
@@ -232,23 +208,12 @@ def exhibit(
     )
 
 
-def _build_up_steps(count: int) -> list[int]:
-    steps = [0]
-    step = 1
-    while step < count:
-        steps.append(step)
-        step *= 2
-    return [*steps, count]
-
-
-def named_demands(
-    decomposition: Decomposition, errors: PatchErrors
-) -> tuple[list[str], Bool[Tensor, "demands patches"]]:
+def named_demands(picture: Picture) -> tuple[list[str], Demands]:
     """Choose demands that a reader can check by eye, out of the patches that may be demanded."""
-    regions = decomposition.regions
+    regions = picture.decomposition.regions
     n = regions.count
-    may = regions.demand(decomposition.patches)
-    departure = errors.departure[:-1].cpu().masked_fill(~may, -1.0)
+    may = regions.demand(picture.decomposition.patches)
+    departure = picture.errors.departure[:-1].masked_fill(~may, -1.0)
     rows: dict[str, Tensor] = {}
     peak = torch.zeros(n, dtype=torch.bool)
     peak[int(departure.argmax())] = True
@@ -273,13 +238,56 @@ def named_demands(
     return list(kept), torch.stack(list(kept.values()))
 
 
-def _worst_held_out(
-    decomposition: Decomposition, generator: Generator, errors: PatchErrors, settings: Evaluation
-) -> Bool[Tensor, "2 patches"]:
+def _worst_held_out(picture: Picture, settings: Evaluation) -> Demands:
     """Find the held-out demands with the largest inside error and with the largest leak."""
-    demands = held_out_demands(
-        decomposition.regions, settings.demands, settings.seed, within=decomposition.patches
-    )
-    images = generator.render(decomposition.minimal_units(demands))
-    leak = errors.outside(images, demands) * ~demands.all(1)
-    return demands[torch.stack([errors.inside(images, demands).argmax(), leak.argmax()])]
+    demands = settings.held_out(picture.decomposition)
+    found = demand_errors(picture, demands, picture.decomposition.minimal_units(demands))
+    leak = found.leak * found.partial
+    return demands[torch.stack([found.inside.argmax(), leak.argmax()])]
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Δx_k = G(f0 + Δf_k) − G(f0) of some components of one picture."""
+
+    changes: Mapping[int, Image]
+    """By component."""
+    kept: frozenset[int]
+    """Those that the run folder held; the others were generated."""
+    missing: str
+    """Why some are not there; empty where all are."""
+
+
+def patterns_of(
+    decomposition: Decomposition,
+    components: Sequence[int],
+    folder: Path | None,
+    generator: Callable[[], Generator],
+) -> Patterns:
+    """Get the patterns of these components.
+
+    Args:
+        decomposition: whose components they are.
+        components: their numbers.
+        folder: the run folder that may hold some; None for none.
+        generator: loads the one that the decomposition was made with; only called if it is needed.
+
+    Raises:
+        StorageError: the folder's exhibits are corrupt, or those of another run.
+    """
+    changes: dict[int, Tensor] = {}
+    if folder is not None and (folder / EXHIBITS).is_file():
+        exhibits = Exhibits.read(folder, decomposition)
+        held = dict(zip(exhibits.shown.tolist(), exhibits.patterns, strict=True))
+        changes = {k: held[k] for k in components if k in held}
+    kept = frozenset(changes)
+    wanted = [k for k in dict.fromkeys(components) if k not in changes]
+    missing = ""
+    if wanted:
+        try:
+            picture = Picture.of(decomposition, generator())
+        except GeneratorError as error:
+            missing = str(error)
+        else:
+            changes |= dict(zip(wanted, picture.patterns(wanted), strict=True))
+    return Patterns(changes, kept, missing)

@@ -6,13 +6,12 @@ import importlib.util
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import Demands, Image, Images, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError
-
-__all__ = ["similarity_available", "similarity_map", "structural_change", "visual_quality"]
 
 _WINDOW_PIXELS = 7
 
@@ -22,11 +21,7 @@ def similarity_available() -> bool:
     return importlib.util.find_spec("skimage") is not None
 
 
-def similarity_map(
-    target: Float[Tensor, "channels height width"],
-    image: Float[Tensor, "channels height width"],
-    image_range: tuple[float, float],
-) -> Float[Tensor, "channels height width"]:
+def similarity_map(target: Image, image: Image, image_range: tuple[float, float]) -> Image:
     """Return SSIM around each pixel, in windows of 7 × 7 (smaller on tiny pictures).
 
     Raises:
@@ -52,9 +47,8 @@ def similarity_map(
 
 
 def structural_change(
-    decomposition: Decomposition,
-    changes: Float[Tensor, "components channels height width"],
-) -> Float[Tensor, " components"]:
+    decomposition: Decomposition, changes: Float[Tensor, "components channels height width"]
+) -> PerComponent:
     """Return 1 − SSIM between the picture and the picture less each change: the structure lost.
 
     Raises:
@@ -67,9 +61,7 @@ def structural_change(
 
 
 def visual_quality(
-    decomposition: Decomposition,
-    demands: Bool[Tensor, "demands patches"],
-    images: Float[Tensor, "demands channels height width"],
+    decomposition: Decomposition, demands: Demands, images: Images
 ) -> tuple[float | None, float | None]:
     """Return mean PSNR in dB, and mean SSIM if it can be had, over the demanded patches."""
     low, high = decomposition.provenance.image_range

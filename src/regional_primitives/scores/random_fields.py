@@ -8,17 +8,16 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from regional_primitives.axes import Fields, Region
 from regional_primitives.regions import Regions
-
-__all__ = ["grow", "random_connected", "random_subsets"]
 
 _TRIES = 200
 """Draws in search of a field that is new; then fields of its size may repeat."""
 
 
 def random_subsets(
-    sizes: Int[Tensor, " fields"], patches: Bool[Tensor, " patches"], rng: torch.Generator
-) -> Bool[Tensor, "fields patches"]:
+    sizes: Int[Tensor, " components"], patches: Region, rng: torch.Generator
+) -> Fields:
     """Draw sets of `sizes` patches out of `patches`, any set alike; no set twice where possible."""
 
     def draw(size: int) -> Tensor:
@@ -28,13 +27,13 @@ def random_subsets(
 
 
 def random_connected(
-    sizes: Int[Tensor, " fields"],
-    patches: Bool[Tensor, " patches"],
+    sizes: Int[Tensor, " components"],
+    patches: Region,
     regions: Regions,
     rng: torch.Generator,
     *,
     rectangles: bool,
-) -> Bool[Tensor, "fields patches"]:
+) -> Fields:
     """Draw connected sets of `sizes` patches out of `patches`; no set twice where possible.
 
     Args:
@@ -64,10 +63,10 @@ def random_connected(
 
 def grow(
     size: int,
-    patches: Bool[Tensor, " patches"],
+    patches: Region,
     neighbours: Bool[Tensor, "patches patches"],
     rng: torch.Generator,
-) -> Bool[Tensor, " patches"]:
+) -> Region:
     """Grow a set of `size` patches out of `patches` by random neighbours.
 
     Where no neighbour is left, it goes on from a random other patch.
@@ -80,15 +79,15 @@ def grow(
     return row
 
 
-def _mark(patches: Bool[Tensor, " patches"], chosen: Int[Tensor, " size"]) -> Tensor:
+def _mark(patches: Region, chosen: Int[Tensor, " size"]) -> Tensor:
     row = torch.zeros_like(patches)
     row[patches.nonzero().flatten()[chosen]] = True
     return row
 
 
 def _distinct(
-    sizes: Int[Tensor, " fields"], draw: Callable[[int], Tensor], taken: Tensor | None = None
-) -> Bool[Tensor, "fields patches"]:
+    sizes: Int[Tensor, " components"], draw: Callable[[int], Tensor], taken: Tensor | None = None
+) -> Fields:
     """Draw each field anew until it is none of the others, or patience with its size ends."""
     seen = set() if taken is None else {row.numpy().tobytes() for row in taken}
     rows = []

@@ -12,8 +12,6 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.feature import as_units
 
-__all__ = ["Recovery", "recovery", "within"]
-
 
 @dataclass(frozen=True)
 class Recovery:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-
-import torch
+from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact import Exact
@@ -18,12 +17,29 @@ from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.progress import Progress, silent
-from regional_primitives.scores.agreement import numbered, side_by_side
-
-__all__ = ["frontier_fits", "second_fit", "stability"]
+from regional_primitives.scores.agreement import stability
+from regional_primitives.scores.demands import demand_errors
+from regional_primitives.scores.evaluation import Measurement
 
 _PRICES = (0.4, 2.0)
 """The frontier's other points: multiples of the price of leak."""
+
+
+def refit_scores(measurement: Measurement) -> dict[str, Any]:
+    """Fit the picture three times more, if that was asked for."""
+    if not measurement.settings.refits:
+        return {}
+    picture, progress = measurement.parts, measurement.progress
+    components = picture.decomposition
+    second = second_fit(components, picture.generator, progress)
+    fields_alike, units_alike = stability(components, second.without(second.remainder))
+    points = []
+    for price, fit in frontier_fits(components, picture.generator, progress):
+        features = fit.minimal_units(measurement.demands)
+        means = demand_errors(picture, measurement.demands, features).means()
+        point = {"inside_error": means["inside_error"], "leak": means["leak"]}
+        points.append({"price": price, **point})
+    return {"stability": fields_alike, "unit_stability": units_alike, "frontier": points}
 
 
 def second_fit(
@@ -82,24 +98,3 @@ def _fit(
     return explain(
         generator, decomposition.latents, decomposition.regions, settings, progress=renamed
     )
-
-
-def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
-    """Return how far two decompositions of one picture agree: by fields' strengths, and by unit.
-
-    Both are Σ min / Σ max, over fields of ‖Δf_T‖, and over fields and units of |Δf_T| where the
-    signs agree; 1 is the same decomposition.
-    """
-    places = numbered([one.action_fields, other.action_fields])
-    strengths = side_by_side(places, [one.strengths, other.strengths])
-    fields = float(strengths.amin(0).sum() / strengths.amax(0).sum())
-    entries = []
-    for result, mine in zip((one, other), places, strict=True):
-        component = torch.repeat_interleave(torch.arange(result.count), result.offsets.diff())
-        entries.append(mine[component] * one.unit_count + result.units.long())
-    values = side_by_side(entries, [one.values, other.values])
-    alike = values.prod(0) > 0
-    shared = values.abs().amin(0) * alike
-    # Opposite signs share nothing, and both sides count.
-    whole = torch.where(alike, values.abs().amax(0), values.abs().sum(0))
-    return fields, float(shared.sum() / whole.sum())

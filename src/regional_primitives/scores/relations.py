@@ -10,31 +10,21 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from regional_primitives.axes import Fields, PerComponent, Region
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, MissingExtraError
-from regional_primitives.runtime.arguments import of_kind, real, whole, wholes
+from regional_primitives.errors import MissingExtraError
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
 
-__all__ = [
-    "Relations",
-    "Weigh",
-    "acting_together",
-    "chain_levels",
-    "covering_pairs",
-    "field_overlap",
-    "mean_field_overlap",
-    "relations",
-    "strictly_contains",
-]
-
-Weigh: TypeAlias = Literal["strength", "energy"]
-"""What a component is worth: ‖Δf_k‖ or ‖Δf_k‖²."""
+_ASKED_SHARE = 0.1
+"""At one half, nearly every demand would wake large fields, wherever they are, and the hierarchy
+would be mostly one of size; at a tenth or less, location decides, and groups are regions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +45,7 @@ class Relations:
     """|A_k ∩ A_l| / |A_k ∪ A_l|, the IoU; an empty field overlaps nothing, not even itself."""
     mean_overlap: float
     """The mean of `overlap` over pairs of different components, weighted by both strengths."""
-    asked_share: float
+    asked_share: ClassVar[float] = _ASKED_SHARE
     """The mean share of patches in the random demands that `togetherness` speaks of."""
     togetherness: Float[Tensor, "strongest strongest"]
     """How often both components act, among random demands at which at least one does."""
@@ -65,11 +55,9 @@ class Relations:
     order: list[int]
     """The strongest components as leaves of that tree, like beside like. It is scipy's "optimal"
     order, which is good but not always the best (scipy issue 11227)."""
-    weigh: Weigh
-    """What a component's credit adds up to."""
     credit: Float[Tensor, "components patches"]
-    """Each patch's Shapley value in the game of one component. Rows add up to the component's worth
-    (to zero where its field is empty, since nothing wakes it)."""
+    """Each patch's Shapley value in the game of one component. Rows add up to its strength (to zero
+    where its field is empty, since nothing wakes it)."""
 
     @property
     def strongest(self) -> int:
@@ -124,7 +112,7 @@ class Relations:
         kept = [group for place, group in enumerate(members) if place not in joined and group]
         return sorted(kept)
 
-    def merged_field(self, group: Sequence[int]) -> Bool[Tensor, " patches"]:
+    def merged_field(self, group: Sequence[int]) -> Region:
         """Return the union of the action fields of some components.
 
         Raises:
@@ -139,7 +127,7 @@ class Relations:
             InputError: no such component.
         """
         d = self.decomposition
-        own = self._chosen(group).repeat_interleave(d.offsets.diff())
+        own = self._chosen(group)[d.owners]
         total = torch.zeros(d.unit_count, dtype=torch.float64)
         total.index_add_(0, d.units[own].long(), d.values[own].double())
         return float(total.norm())
@@ -158,7 +146,7 @@ class Relations:
             "togetherness": self.togetherness.tolist(),
             "merges": self.merges.tolist(),
             "order": list(self.order),
-            "weigh": self.weigh,
+            "weigh": "strength",
             "credit": self.credit.tolist(),
             "patch_totals": self.patch_totals.tolist(),
         }
@@ -170,13 +158,7 @@ class Relations:
 
 
 @ordinary()
-def relations(
-    decomposition: Decomposition,
-    strongest: int | None = 40,
-    *,
-    asked_share: float = 0.1,
-    weigh: Weigh = "strength",
-) -> Relations:
+def relations(decomposition: Decomposition, strongest: int | None = 40) -> Relations:
     """Relate the components of a decomposition by their action fields and strengths.
 
     Three questions, all answered in our own terms:
@@ -184,24 +166,19 @@ def relations(
     *Which field contains which?* The partial order of the sets A_k.
 
     *Which components act together?* Component k acts on a demand S if A_k ∩ S ≠ ∅. Let a random
-    demand ask for each patch with one probability p, and let p be uniform on [0, 1], as it is in
-    half of the held-out demands. Then k sleeps with probability 1 / (|A_k| + 1), and how often two
-    components act together is known in closed form, see `acting_together`. The components that do
-    so most are merged first (average linkage).
+    demand ask for each patch with one probability p, drawn anew for each demand, which is a tenth
+    on average. Then how often two components act together is known in closed form, see
+    `acting_together`. The components that do so most are merged first (average linkage).
 
-    *Who gets the credit where fields overlap?* Let v(S) be the summed worth of the components that
-    S wakes. Component k alone is an OR game, in which the patches of A_k are alike and all others
-    are idle, so that each patch of A_k has the Shapley value worth_k / |A_k|. The Shapley value is
-    additive over games, hence the credit of a patch is the sum over the components that serve it.
+    *Who gets the credit where fields overlap?* Let v(S) be the summed strength of the components
+    that S wakes. Component k alone is an OR game, in which the patches of A_k are alike and all
+    others are idle, so that each patch of A_k has the Shapley value ‖Δf_k‖ / |A_k|. The Shapley
+    value is additive over games, hence the credit of a patch is the sum over the components that
+    serve it.
 
     Args:
         decomposition: what `rp.explain` gives.
         strongest: how many components, strongest first, the hierarchy holds; None for all.
-        asked_share: the mean share q of patches in a random demand, p being distributed as
-            Beta(1, (1−q)/q). One half makes p uniform; then nearly every demand wakes large fields,
-            wherever they are, and the hierarchy is mostly one of size. At a tenth or less, location
-            decides, and groups are regions of the picture; at 0, togetherness is the IoU.
-        weigh: whether a component is worth its strength ‖Δf_k‖ or its energy ‖Δf_k‖².
 
     Raises:
         InputError: not a decomposition, or a setting out of its range.
@@ -213,17 +190,11 @@ def relations(
         "relations are those of the components of a Decomposition, as rp.explain gives it",
     )
     strongest = None if strongest is None else whole("strongest", strongest, 1)
-    asked_share = real("asked_share", asked_share, 0)
-    if asked_share >= 1:
-        raise InputError(f"asked_share is a share of the patches in [0, 1), not {asked_share}")
-    if not isinstance(weigh, str) or weigh not in ("strength", "energy"):
-        raise InputError(f"weigh is 'strength' or 'energy', not {weigh!r}")
     fields, strengths = decomposition.action_fields, decomposition.strengths.double()
     contains = strictly_contains(fields)
     overlap = field_overlap(fields)
-    together = acting_together(fields[:strongest], asked_share)
+    together = acting_together(fields[:strongest])
     merges, order = _hierarchy(together)
-    worth = strengths if weigh == "strength" else strengths.square()
     return Relations(
         decomposition=decomposition,
         contains=contains,
@@ -231,17 +202,15 @@ def relations(
         levels=chain_levels(contains),
         overlap=overlap,
         mean_overlap=mean_field_overlap(overlap, strengths),
-        asked_share=asked_share,
         togetherness=together,
         merges=merges,
         order=order,
-        weigh=weigh,
-        credit=fields * (worth / fields.sum(1).clamp_min(1))[:, None],
+        credit=fields * (strengths / fields.sum(1).clamp_min(1))[:, None],
     )
 
 
 def strictly_contains(
-    fields: Bool[Tensor, "components patches"],
+    fields: Fields,
 ) -> Bool[Tensor, "components components"]:
     """Tell at [k, l] whether A_k ⊋ A_l."""
     shared, size = _shared(fields), fields.sum(1).double()
@@ -268,7 +237,7 @@ def chain_levels(contains: Bool[Tensor, "components components"]) -> Int[Tensor,
 
 
 def field_overlap(
-    fields: Bool[Tensor, "components patches"],
+    fields: Fields,
 ) -> Float[Tensor, "components components"]:
     """Return the IoU of each pair of fields; 0 with an empty one."""
     shared, size = _shared(fields), fields.sum(1).double()
@@ -276,7 +245,7 @@ def field_overlap(
 
 
 def mean_field_overlap(
-    overlap: Float[Tensor, "components components"], strengths: Float[Tensor, " components"]
+    overlap: Float[Tensor, "components components"], strengths: PerComponent
 ) -> float:
     """Return the mean IoU of pairs of different components, weighted by both strengths.
 
@@ -290,7 +259,7 @@ def mean_field_overlap(
 
 
 def acting_together(
-    fields: Bool[Tensor, "components patches"], asked_share: float = 0.5
+    fields: Fields, asked_share: float = _ASKED_SHARE
 ) -> Float[Tensor, "components components"]:
     """Return P(both act | at least one acts) of each pair, for a random demand; ours.
 
@@ -313,7 +282,7 @@ def acting_together(
     return (both / either.clamp_min(1e-300)).clamp(0.0, 1.0)
 
 
-def _shared(fields: Bool[Tensor, "components patches"]) -> Float[Tensor, "components components"]:
+def _shared(fields: Fields) -> Float[Tensor, "components components"]:
     """Count the patches that two fields share; whole numbers, exact in floats."""
     return fields.double() @ fields.double().T
 

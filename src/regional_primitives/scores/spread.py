@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
 
 from regional_primitives.errors import InputError
-
-__all__ = ["Spread", "student_quantile"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,14 @@ def _within(angle: float, freedom: int) -> float:
     if not odd:
         return math.sin(angle) * total
     return 2 / math.pi * (angle + math.sin(angle) * total)
+
+
+def listed(values: Tensor | Iterable[Any]) -> list[Any]:
+    """Return numbers as JSON holds them: what is not a number is null."""
+    found = values.tolist() if isinstance(values, Tensor) else values
+    return [
+        listed(value) if isinstance(value, list)
+        else None if isinstance(value, float) and not math.isfinite(value)
+        else value
+        for value in found
+    ]  # fmt: skip

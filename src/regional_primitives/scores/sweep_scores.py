@@ -29,20 +29,26 @@ _DERIVED = {
         "How many patches an action field has, mean weighted by squared strength.",
         unit="decimal",
         good="no target",
+        sweep="Action fields",
     ),
     "field_share": Score(
-        "Share of the grid", "The same over all patches of the picture.", good="no target"
+        "Share of the grid",
+        "The same over all patches of the picture.",
+        good="no target",
+        sweep="Action fields",
     ),
     "n90_per_unit": Score(
         "n90 / units",
         "n90 over the number of units of the feature, which changes with the layer.",
         good="small",
+        sweep="Sparsity",
     ),
     "wall_seconds": Score(
         "Time of a fit",
         "Wall time, one process a fit; other work on the machine makes it longer.",
         unit="seconds",
         good="short",
+        sweep="Effort",
     ),
 }
 AVERAGED = TABLE | {name: replace(score, name=name) for name, score in _DERIVED.items()}

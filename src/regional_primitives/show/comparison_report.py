@@ -9,7 +9,7 @@ from regional_primitives.compare import PictureComparison
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.staging import staged_file
-from regional_primitives.scores.patterns import Patterns
+from regional_primitives.scores.exhibits import Patterns
 from regional_primitives.show.comparison_view import comparison_view
 from regional_primitives.show.extras import require_report_extra
 from regional_primitives.show.page import fill_template

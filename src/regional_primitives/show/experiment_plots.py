@@ -14,15 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.compare.across import AcrossPictures, Measured, spreads
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
-from regional_primitives.experiments.across import AcrossPictures, Measured, spreads
-from regional_primitives.experiments.boundedness import Boundedness
-from regional_primitives.experiments.consistency import Consistency
-from regional_primitives.experiments.control import SCALES, SELECTIONS, Control
-from regional_primitives.experiments.redraw import Redraw
-from regional_primitives.experiments.sparsity import NEAR_ZERO, Sparsity
-from regional_primitives.experiments.superposition import Superposition
+from regional_primitives.scores.boundedness import Boundedness
+from regional_primitives.scores.consistency import Consistency
+from regional_primitives.scores.control import SCALES, SELECTIONS, Control
+from regional_primitives.scores.redraw import Redraw
+from regional_primitives.scores.sparsity import NEAR_ZERO, Sparsity
 from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.superposition import Superposition
 from regional_primitives.show.style import LIGHT, begin_axes
 
 if TYPE_CHECKING:
@@ -260,7 +260,6 @@ def plot_redraw(result: Redraw | AcrossPictures[Redraw], axes: Axes | None = Non
         for name, prefix, colour in (
             ("another draw", "", LIGHT.series[0]),
             ("patches shuffled", "shuffled_", LIGHT.series[1]),
-            ("another picture", "stranger_", LIGHT.series[2]),
         )
     ]
     pictures = _several(result)

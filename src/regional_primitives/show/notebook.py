@@ -18,7 +18,7 @@ from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.rivals import Comparison
 from regional_primitives.scores import Exhibits, Scores
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.comparison_table import NumberRow, number_rows
@@ -140,7 +140,7 @@ def _decomposition(d: Decomposition) -> str:
             scores=()
             if scores is None
             else tuple(
-                row for row in score_rows(scores, HEADLINES[origin.purpose]) if row.measured
+                row for row in score_rows(scores, headlines(origin.purpose)) if row.measured
             ),
         ),
     )

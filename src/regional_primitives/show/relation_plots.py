@@ -182,14 +182,13 @@ def plot_credit(
         cell = min(1.0, 9.0 / max(rows, columns)) if d.regions.is_grid else 6.5 / max(rows, columns)
         axes = _own_axes((columns * cell, rows * cell), right=0.95, least=5.6)
     figure, axes = _blank_axes(axes, "Who generates each patch")
-    worth = "‖Δf‖" if relations.weigh == "strength" else "‖Δf‖²"
     totals = relations.patch_totals
     shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
     drawn = axes.imshow(
         shown.numpy(), cmap=shades(0.5), vmin=0, extent=(0, columns, rows, 0),
         interpolation="none",
     )  # fmt: skip
-    colour_bar(axes, drawn, f"credit of the patch: its Shapley value in {worth}")
+    colour_bar(axes, drawn, "credit of the patch: its Shapley value in ‖Δf‖")
     with report_extra():
         from matplotlib.collections import LineCollection
     axes.add_collection(LineCollection(segments(labels), colors=LIGHT.grid, linewidths=1.5))
@@ -287,8 +286,6 @@ def _draw_tree(relations: Relations, axes: Axes) -> list[float]:
 
 
 def _demands_in_words(relations: Relations) -> str:
-    if relations.asked_share == 0:
-        return "how often both act at a demand of one patch to which one of them acts"
     return (
         f"share of the random demands (mean {numerals.percent(relations.asked_share)} of the "
         "patches) with both, of those with either"

@@ -7,7 +7,7 @@ from typing import Any
 
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
-from regional_primitives.scores.table import Score
+from regional_primitives.scores.table import Score, columns
 from regional_primitives.show import numerals
 from regional_primitives.show.score_table import write_mean
 
@@ -33,18 +33,6 @@ _IN_TERMINAL = {
     ),
 }  # fmt: skip
 """By the purpose of the runs."""
-_COLUMNS = {
-    "Action fields": ("field_patches", "field_share"),
-    "Axioms of the paper": (
-        "boundedness", "boundedness_in_context", "chance_boundedness", "consistency",
-        "superposition_error",
-    ),
-    "Sparsity": ("components", "n50", "n90", "n90_per_unit", "remainder"),
-    "Demands": ("inside_error", "pooled_inside_error", "departure", "cost"),
-    "Unasked": ("leak", "gated_leak", "free_leak", "entanglement"),
-    "Refits": ("stability", "frontier"),
-    "Effort": ("wall_seconds",),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,13 +70,13 @@ def column_groups() -> tuple[ColumnGroup, ...]:
     """List all columns."""
     return tuple(
         ColumnGroup(label, tuple(AVERAGED[name] for name in names))
-        for label, names in _COLUMNS.items()
+        for label, names in columns(AVERAGED).items()
     )
 
 
 def rows(sweep: SweepScores) -> tuple[Row, ...]:
     """Fill the table."""
-    names = [name for group in _COLUMNS.values() for name in group]
+    names = [name for group in columns(AVERAGED).values() for name in group]
     return tuple(
         Row(
             layer.layer,

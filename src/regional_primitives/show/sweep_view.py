@@ -12,7 +12,7 @@ from urllib.parse import quote
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.scores import Evaluation
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, numerals, style
 from regional_primitives.show.charts import Chart
 from regional_primitives.show.pixels import data_uri
@@ -140,7 +140,7 @@ def _summary(sweep: SweepScores) -> tuple[tuple[str, bool], ...]:
         (ends("boundedness_in_context"), True),
         *(
             piece
-            for name in reversed(HEADLINES[sweep.purpose][:2])
+            for name in reversed(headlines(sweep.purpose)[:2])
             for piece in ((f", {TABLE[name].phrase} {goes} ", False), (ends(name), True))
         ),
         (".", False),

@@ -15,7 +15,7 @@ from regional_primitives.decompose.stored import Manifest
 from regional_primitives.generators.feature import describe_shape
 from regional_primitives.rivals import Comparison
 from regional_primitives.scores import Exhibits, Scores
-from regional_primitives.scores.table import HEADLINES, TABLE
+from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, numerals, reproduce
 from regional_primitives.show.baseline_view import BaselineView, baseline_view
 from regional_primitives.show.cards import Ranking, Remainder, rankings, remainder
@@ -157,7 +157,7 @@ def report_view(
         introduction=introduction,
         zoom_tile=_zoom(book.size[1], 72),
         switchboard=switchboard(book, exhibits),
-        headlines=score_rows(scores, HEADLINES[origin.purpose]),
+        headlines=score_rows(scores, headlines(origin.purpose)),
         groups=score_groups(scores, decomposition),
         baselines=None if comparison is None else baseline_view(comparison, scores.frontier),
         components=numerals.count(form.apart(decomposition).count),

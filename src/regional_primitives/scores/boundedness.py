@@ -6,7 +6,6 @@ makes, |Δx_k| with the norm over channels. The numbers are ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,35 +13,34 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
-from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.contexts import in_contexts
-from regional_primitives.experiments.counted import counted_components, energy_mean
+from regional_primitives.axes import Image, Images, PerComponent
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.arguments import whole
+from regional_primitives.picture import Picture
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.scores.components import (
     bounded_share,
     chance_share,
-    component_patterns,
+    counted_first,
+    energy_mean,
     field_masks,
+    in_contexts,
 )
-
-__all__ = ["Agreement", "Boundedness", "boundedness"]
+from regional_primitives.scores.spread import listed
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """How well real action fields fit A_k, one number a component."""
 
-    share_inside: Float[Tensor, " components"]
-    """Share of ‖Δx_k‖² that lies in A_k: the measure `boundedness`."""
-    auc: Float[Tensor, " components"]
+    share_inside: PerComponent
+    """Share of ‖Δx_k‖² that lies in A_k: the score `boundedness`."""
+    auc: PerComponent
     """How often a pixel inside A_k changes more than one outside, ties half; NaN without either."""
-    iou: Float[Tensor, " components"]
+    iou: PerComponent
     """Intersection over union of A_k and as many pixels as it has, those that change most."""
 
-    def means(self, energy: Float[Tensor, " components"]) -> dict[str, float]:
+    def means(self, energy: PerComponent) -> dict[str, float]:
         """Return the energy-weighted means that exist."""
         found = {
             "boundedness": energy_mean(self.share_inside, energy),
@@ -58,7 +56,7 @@ class Boundedness:
 
     components: Int[Tensor, " components"]
     """Their numbers in the decomposition."""
-    energy: Float[Tensor, " components"]
+    energy: PerComponent
     """‖Δf_k‖², the weight in means."""
     field_sizes: Int[Tensor, " components"]
     """Patches in A_k."""
@@ -66,11 +64,11 @@ class Boundedness:
     """Of Δx_k = G(f0 + Δf_k) − G(f0)."""
     in_context: Agreement
     """Of the strongest components against random sets of others, mean over contexts."""
-    chance: Float[Tensor, " components"]
+    chance: PerComponent
     """Share of ‖x − x0‖² that lies in A_k: what a component scores that changes a little of all."""
     patch_shares: Float[Tensor, "components patches"]
     """Share of ‖Δx_k‖² in each patch."""
-    image: Float[Tensor, "channels height width"]
+    image: Image
     """x."""
     image_range: tuple[float, float]
     shown_fields: Bool[Tensor, "shown height width"]
@@ -80,34 +78,25 @@ class Boundedness:
     real_fields_in_context: Float[Tensor, "shown height width"]
     """The same, root mean square over contexts."""
 
-    @staticmethod
-    def over(results: Sequence[Boundedness]) -> AcrossPictures[Boundedness]:
-        """Collect several pictures; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
-
     def numbers(self) -> dict[str, float]:
         """Return the energy-weighted means, by name."""
-        strongest = self.energy[: len(self.in_context.auc)]
+        in_context = self.in_context.means(self.energy)
         chance = energy_mean(self.chance, self.energy)
         return {
             **self.alone.means(self.energy),
-            **{f"{name}_in_context": value
-               for name, value in self.in_context.means(strongest).items()},
+            **{f"{name}_in_context": value for name, value in in_context.items()},
             **({} if chance is None else {"boundedness_chance": chance}),
-        }  # fmt: skip
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON; pictures are left out."""
+        own = ("components", "energy", "field_sizes", "chance", "patch_shares")
         return {
             **self.numbers(),
-            "components": listed(self.components),
-            "energy": listed(self.energy),
-            "field_sizes": listed(self.field_sizes),
+            **{name: listed(getattr(self, name)) for name in own},
             **{f"{name}_alone": listed(value) for name, value in vars(self.alone).items()},
             **{f"{name}_in_context_of_each": listed(value)
                for name, value in vars(self.in_context).items()},
-            "chance": listed(self.chance),
-            "patch_shares": listed(self.patch_shares),
         }  # fmt: skip
 
 
@@ -115,7 +104,6 @@ def boundedness(
     decomposition: Decomposition,
     generator: Generator,
     *,
-    leave_out: Sequence[int] | None = None,
     components: int = 40,
     contexts: int = 16,
     shown: int = 6,
@@ -123,35 +111,32 @@ def boundedness(
 ) -> Boundedness:
     """Compare what each component really changes with its action field.
 
+    The exact form's remainder is not counted, but may be part of a context.
+
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are not counted but may be part of a context; None: the exact
-            form's remainder.
         components: how many of the strongest are also measured in contexts.
         contexts: random sets of other components for each.
         shown: how many of the strongest a figure shows.
         seed: random stream of the contexts.
 
     Raises:
-        InputError: a component that does not exist, none left, or counts below 1.
+        InputError: no component to count, or counts below 1.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     for name, value in {"components": components, "contexts": contexts, "shown": shown}.items():
         whole(name, value, 1)
-    generator = generator_at(decomposition, generator)
-    kept = counted_components(decomposition, leave_out)
-    rest = [k for k in range(decomposition.count) if k not in set(kept)]
-    ordered = decomposition.select([*kept, *rest])
-    count, measured = len(kept), min(components, len(kept))
+    picture = Picture.of(decomposition, generator)
+    kept, ordered = counted_first(decomposition)
+    picture, count, measured = picture.showing(ordered), len(kept), min(components, len(kept))
     shown = min(shown, measured)
     masks = field_masks(ordered)[:count].bool()
-    patterns = component_patterns(ordered, generator, list(range(count)))
-    errors = PatchErrors.of(ordered.image, ordered.baseline_image, ordered.regions)
-    by_patch = errors.per_patch(patterns, torch.zeros_like(ordered.image))
+    patterns = picture.patterns(range(count))
+    by_patch = picture.errors.per_patch(patterns, torch.zeros_like(picture.image))
     rows, maps = [], []
     for k in range(measured):
-        changes = in_contexts(ordered, generator, k, contexts=contexts, seed=seed).changes
+        changes = in_contexts(picture, k, contexts=contexts, seed=seed).changes
         row = _agreement(changes, masks[k].expand(contexts, -1, -1))
         # An action field of all pixels has no AUC in any context.
         rows.append([float(value.mean()) for value in (row.share_inside, row.auc, row.iou)])
@@ -165,7 +150,7 @@ def boundedness(
         in_context=Agreement(*torch.tensor(rows).T),
         chance=chance_share(ordered)[:count],
         patch_shares=by_patch[:, :-1] / by_patch.sum(1, keepdim=True).clamp_min(1e-20),
-        image=ordered.image,
+        image=picture.image,
         image_range=ordered.provenance.image_range,
         shown_fields=masks[:shown],
         real_fields=patterns[:shown].norm(dim=1),
@@ -173,10 +158,7 @@ def boundedness(
     )
 
 
-def _agreement(
-    changes: Float[Tensor, "batch channels height width"],
-    masks: Bool[Tensor, "batch height width"],
-) -> Agreement:
+def _agreement(changes: Images, masks: Bool[Tensor, "batch height width"]) -> Agreement:
     sizes = changes.square().sum(1)
     pairs = list(zip(sizes, masks, strict=True))
     return Agreement(

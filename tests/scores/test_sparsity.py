@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from regional_primitives.experiments import sparsity
+from regional_primitives.scores import sparsity
 
 
 def test_counts_are_those_of_evaluate(result, scores):
@@ -28,14 +28,10 @@ def test_the_mean_order_by_hand(truth):
     assert sparsity(truth).mean_order == pytest.approx(expected)
 
 
-def test_left_out_components_do_not_count(truth):
-    found = sparsity(truth, leave_out=[0])
-    strengths = truth.strengths.tolist()[1:]
-    assert found.strengths.tolist() == pytest.approx([s / strengths[0] for s in strengths])
-    whole = int(truth.action_fields.all(1).nonzero()[0, 0])
-    rest = sparsity(truth, leave_out=[whole])
-    assert rest.patches == int(truth.action_fields[~truth.action_fields.all(1)].any(0).sum())
-    assert 16 not in rest.orders
+def test_the_remainder_does_not_count(exact):
+    found = sparsity(exact)
+    assert found.to_dict() == sparsity(exact.without(exact.remainder)).to_dict()
+    assert found.patches == 4
 
 
 def test_it_can_be_told_in_json(truth):

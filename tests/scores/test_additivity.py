@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.errors import InputError
-from regional_primitives.experiments import Additivity, additivity, strongest
+from regional_primitives.scores import additivity, strongest
 
 PATCHES = (0, 1, 5, 10, 15)
 
@@ -51,7 +52,7 @@ def test_fewer_components_predict_worse(features, raw):
 
 def test_over_pictures(features, raw):
     result = additivity(features, {"raw": raw.predicted[1:]})
-    summary = Additivity.over([result, result]).summary
+    summary = AcrossPictures.of([result, result]).summary
     assert summary["raw_leak"].mean == pytest.approx(result.predicted["raw"].leak)
     assert summary["free_leak"].pictures == 2
 

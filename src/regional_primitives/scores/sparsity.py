@@ -1,23 +1,22 @@
 """Sparsity: how few components carry the feature, and how large their action fields are.
 
-The paper (arXiv 2410.04421) shows that most components are near zero; the numbers are ours.
+The energy Σ‖Δf_k‖² is what is shared out. The paper (arXiv 2410.04421) shows that most components
+are near zero; the numbers are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
+import torch
 
+from regional_primitives.axes import PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.counted import counted_components, covered_patches
-from regional_primitives.scores.energy import count_for, field_sizes
-
-__all__ = ["LOW_ORDER", "NEAR_ZERO", "Sparsity", "sparsity"]
+from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.evaluation import Measurement
+from regional_primitives.scores.relations import field_overlap, mean_field_overlap
+from regional_primitives.scores.spread import listed
 
 NEAR_ZERO = (0.01, 0.05)
 """Components below these shares of the strongest are called near zero."""
@@ -25,11 +24,44 @@ LOW_ORDER = 3
 """Fields of at most so many patches are called small."""
 
 
+def count_for(energy: PerComponent, share: float) -> int:
+    """Return how many components, strongest first, carry `share` of the energy."""
+    carried = energy.cumsum(0) / energy.sum()
+    return min(int((carried < share - 1e-12).sum()) + 1, len(energy))
+
+
+def field_sizes(decomposition: Decomposition) -> dict[int, float]:
+    """Return the share of the energy by the number of patches in the action field."""
+    energy = decomposition.strengths.double().square()
+    by_size = torch.zeros(decomposition.regions.count + 1, dtype=torch.float64)
+    by_size.index_add_(0, decomposition.action_fields.sum(1), energy / energy.sum())
+    return {size: share for size, share in enumerate(by_size.tolist()) if share > 0}
+
+
+def counts(decomposition: Decomposition) -> dict[str, int]:
+    """Return how many components carry 50, 90 and 95 % of the energy, by the names of scores."""
+    energy = decomposition.strengths.double().square()
+    return {f"n{percent}": count_for(energy, percent / 100) for percent in (50, 90, 95)}
+
+
+def sparsity_scores(measurement: Measurement) -> dict[str, Any]:
+    """Count components, and tell the share that none of them needs."""
+    whole, parts = measurement.whole.decomposition, measurement.parts.decomposition
+    left = 0.0 if whole.remainder is None else float(whole.strengths[whole.remainder])
+    return {
+        "components": parts.count,
+        **counts(parts),
+        "remainder": (left / float(measurement.whole.difference.norm())) ** 2,
+        "overlap": mean_field_overlap(field_overlap(parts.action_fields), parts.strengths),
+        "field_sizes": field_sizes(parts),
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class Sparsity:
     """How the strength divides among the components of one picture."""
 
-    strengths: Float[Tensor, " components"]
+    strengths: PerComponent
     """‖Δf_k‖ over the largest, descending."""
     n50: int
     """How many components, strongest first, carry half of Σ‖Δf_k‖²."""
@@ -46,11 +78,6 @@ class Sparsity:
     occur; None where it was not measured, as in the structured form."""
     above_noise: int | None = None
     """Components that are stronger than the noise of their order."""
-
-    @staticmethod
-    def over(results: Sequence[Sparsity]) -> AcrossPictures[Sparsity]:
-        """Collect several pictures; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
 
     @property
     def mean_order(self) -> float:
@@ -83,27 +110,20 @@ class Sparsity:
         }
 
 
-def sparsity(decomposition: Decomposition, *, leave_out: Sequence[int] | None = None) -> Sparsity:
-    """Measure how few components carry the feature.
-
-    Args:
-        decomposition: one picture's.
-        leave_out: components that are not counted; None: the exact form's remainder.
+def sparsity(decomposition: Decomposition) -> Sparsity:
+    """Measure how few components carry the feature; the exact form's remainder is not counted.
 
     Raises:
-        InputError: a component that does not exist, or none left to count.
+        InputError: no component but the remainder.
     """
-    counted = decomposition.select(counted_components(decomposition, leave_out))
-    energy = counted.strengths.double().square()
+    counted = decomposition.select(counted_components(decomposition))
     shares = counted.strengths / counted.strengths[0]
     return Sparsity(
         strengths=shares,
-        n50=count_for(energy, 0.50),
-        n90=count_for(energy, 0.90),
-        n95=count_for(energy, 0.95),
+        **counts(counted),
         under={limit: float((shares < limit).float().mean()) for limit in NEAR_ZERO},
         orders=field_sizes(counted),
-        patches=int(covered_patches(counted).sum()),
+        patches=int(counted.action_fields.any(0).sum()),
         noise=_noise(counted),
         above_noise=None if counted.noise is None else int(counted.significant.sum()),
     )

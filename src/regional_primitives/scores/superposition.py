@@ -12,24 +12,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
-from regional_primitives.decompose.subject import PatchErrors
-from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.counted import (
-    counted_components,
-    covered_patches,
-)
+from regional_primitives.axes import Image, Images, Region
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
-from regional_primitives.scores.components import component_patterns
+from regional_primitives.picture import Picture
+from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.evaluation import Measurement
 from regional_primitives.scores.quality import visual_quality
-
-__all__ = ["BuildUp", "Superposition", "superposition"]
+from regional_primitives.scores.spread import listed
 
 _GOOD_ERROR = 0.1
 """A picture whose inside error is no larger is called near."""
+
+
+def superposition_scores(measurement: Measurement) -> dict[str, Any]:
+    """Measure how far features and pictures are the sums of their components."""
+    picture = measurement.whole
+    whole = picture.decomposition
+    rest = picture.change - measurement.patterns.sum(0)
+    if whole.remainder is not None:
+        rest = rest - picture.patterns([whole.remainder])[0]
+    missing = whole.combine_units(torch.ones(1, whole.count)) - whole.feature_units
+    return {
+        "completeness_gap": float(missing.norm() / picture.difference.norm()),
+        "superposition_error": float(rest.square().sum() / picture.change.square().sum()),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +76,13 @@ class Superposition:
     strongest_first: BuildUp
     smallest_first: BuildUp
     """By the number of patches in the field, then by strength."""
-    image: Float[Tensor, "channels height width"]
+    image: Image
     """x."""
-    baseline_image: Float[Tensor, "channels height width"]
+    baseline_image: Image
     """x0."""
     image_range: tuple[float, float]
-    patches: Bool[Tensor, " patches"]
+    patches: Region
     """What the fields cover together; errors are measured there."""
-
-    @staticmethod
-    def over(results: Sequence[Superposition]) -> AcrossPictures[Superposition]:
-        """Collect several pictures; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
 
     def numbers(self) -> dict[str, float]:
         """Return what can be averaged over pictures, by name."""
@@ -107,67 +112,67 @@ class Superposition:
         }
 
 
-def superposition(
-    decomposition: Decomposition, generator: Generator, *, leave_out: Sequence[int] | None = None
-) -> Superposition:
+def superposition(decomposition: Decomposition, generator: Generator) -> Superposition:
     """Build the picture up from its components, strongest first and smallest field first.
+
+    The exact form's remainder is never added.
 
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are never added; None: the exact form's remainder.
 
     Raises:
-        InputError: a component that does not exist, or none left.
+        InputError: no component but the remainder.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    generator = generator_at(decomposition, generator)
-    counted = decomposition.select(counted_components(decomposition, leave_out))
-    patterns = component_patterns(counted, generator, list(range(counted.count)))
+    counted = decomposition.select(counted_components(decomposition))
+    picture = Picture.of(decomposition, generator).showing(counted)
+    patterns = picture.patterns(range(counted.count))
     sizes = counted.action_fields.sum(1)
-    steps = _steps(counted.count)
+    steps = doublings(counted.count)
     return Superposition(
-        steps=steps,
-        strongest_first=_build_up(counted, generator, patterns, torch.arange(counted.count), steps),
-        smallest_first=_build_up(counted, generator, patterns, sizes.argsort(stable=True), steps),
-        image=counted.image,
-        baseline_image=counted.baseline_image,
+        steps=tuple(steps),
+        strongest_first=_build_up(picture, patterns, torch.arange(counted.count), steps),
+        smallest_first=_build_up(picture, patterns, sizes.argsort(stable=True), steps),
+        image=picture.image,
+        baseline_image=picture.baseline_image,
         image_range=counted.provenance.image_range,
-        patches=covered_patches(counted),
+        patches=counted.action_fields.any(0),
     )
+
+
+def build_up(picture: Picture, order: Tensor, steps: Sequence[int]) -> Images:
+    """Return G(f0 + the first K components in this order) of each step K."""
+    rank = torch.empty(len(order), dtype=torch.long)
+    rank[order] = torch.arange(len(order))
+    return picture.combine((rank < torch.tensor(steps)[:, None]).float())
+
+
+def doublings(count: int) -> list[int]:
+    """Return 1, 2, 4, … below `count`, and `count`: the steps of a build-up."""
+    powers = [2**exponent for exponent in range(count.bit_length())]
+    return [*(step for step in powers if step < count), count]
 
 
 def _build_up(
-    counted: Decomposition,
-    generator: Generator,
+    picture: Picture,
     patterns: Float[Tensor, "components channels height width"],
     order: Tensor,
-    steps: tuple[int, ...],
+    steps: Sequence[int],
 ) -> BuildUp:
-    scales = torch.zeros(len(steps), counted.count)
-    sums = []
-    total, before = counted.baseline_image.clone(), 0
-    for row, step in zip(scales, steps, strict=True):
-        row[order[:step]] = 1.0
+    total, sums = picture.baseline_image.clone(), []
+    for before, step in zip([0, *steps], steps, strict=False):
         total = total + patterns[order[before:step]].sum(0)
         sums.append(total)
-        before = step
-    pictures = generator.render(counted.combine_units(scales))
-    added = torch.stack(sums)
-    rows = covered_patches(counted).expand(len(steps), -1)
-    errors = PatchErrors.of(counted.image, counted.baseline_image, counted.regions)
-    quality = [visual_quality(counted, rows[:1], picture[None]) for picture in pictures]
+    added, pictures = torch.stack(sums), build_up(picture, order, steps)
+    rows = picture.decomposition.action_fields.any(0).expand(len(steps), -1)
+    quality = [visual_quality(picture.decomposition, rows[:1], one[None]) for one in pictures]
     ssim = tuple(value for _, value in quality if value is not None)
     return BuildUp(
-        inside_error=errors.inside(pictures, rows),
+        inside_error=picture.errors.inside(pictures, rows),
         psnr=tuple(value for value, _ in quality if value is not None),
         ssim=ssim or None,
-        superposition_error=errors.inside(added, rows),
+        superposition_error=picture.errors.inside(added, rows),
         pictures=pictures,
         sums=added,
     )
-
-
-def _steps(count: int) -> tuple[int, ...]:
-    powers = [2**exponent for exponent in range(count.bit_length())]
-    return (*(step for step in powers if step < count), count)

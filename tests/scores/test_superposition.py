@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.experiments import superposition
-from regional_primitives.scores.components import component_patterns
+from regional_primitives.scores import superposition
 
 
 def error_of(result, picture, mask=None):
@@ -26,47 +25,46 @@ def test_planted_patterns_add_up(planted, truth):
     assert found.strongest_first.ssim[-1] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_the_whole_sum_is_scored_as_in_evaluate(saturating, result, scores):
-    found = superposition(result, saturating)
+def test_the_whole_sum_is_scored_as_in_evaluate(saturating, saturated, saturated_scores):
+    found = superposition(saturated, saturating)
     assert found.numbers()["superposition_error"] == pytest.approx(
-        scores.superposition_error, rel=1e-3, abs=1e-6
+        saturated_scores.superposition_error, rel=1e-3, abs=1e-6
     )
 
 
 @pytest.mark.parametrize("order", ["strongest_first", "smallest_first"])
-def test_every_step_against_a_slow_reading(saturating, result, order):
-    found = getattr(superposition(result, saturating), order)
-    steps = superposition(result, saturating).steps
-    ranked = list(range(result.count))
+def test_every_step_against_a_slow_reading(saturating, saturated, order):
+    found = getattr(superposition(saturated, saturating), order)
+    steps = superposition(saturated, saturating).steps
+    ranked = list(range(saturated.count))
     if order == "smallest_first":
-        ranked.sort(key=lambda k: (int(result.action_fields[k].sum()), k))
-    patterns = component_patterns(result, saturating.at(result.latents), list(range(result.count)))
+        ranked.sort(key=lambda k: (int(saturated.action_fields[k].sum()), k))
+    patterns = rp.Picture.of(saturated, saturating).patterns(range(saturated.count))
     for place, step in enumerate(steps):
-        feature = result.baseline + sum(result.component(k) for k in ranked[:step])
+        feature = saturated.baseline + sum(saturated.component(k) for k in ranked[:step])
         picture = saturating.tail(feature)[0]
         assert torch.allclose(found.pictures[place], picture, atol=1e-5)
-        error = error_of(result, picture)
+        error = error_of(saturated, picture)
         assert float(found.inside_error[place]) == pytest.approx(error, rel=1e-3, abs=1e-7)
-        added = result.baseline_image + sum(patterns[k] for k in ranked[:step])
+        added = saturated.baseline_image + sum(patterns[k] for k in ranked[:step])
         assert torch.allclose(found.sums[place], added, atol=1e-4)
-        error = error_of(result, added)
+        error = error_of(saturated, added)
         assert float(found.superposition_error[place]) == pytest.approx(error, rel=1e-3, abs=1e-6)
-        power = float((picture - result.image).double().square().mean())
+        power = float((picture - saturated.image).double().square().mean())
         expected = 10 * math.log10(4 / max(power, 1e-12))
         assert found.psnr[place] == pytest.approx(expected, rel=1e-2)
 
 
-def test_near_is_the_first_step_within_a_tenth(saturating, result):
-    found = superposition(result, saturating)
+def test_near_is_the_first_step_within_a_tenth(saturating, saturated):
+    found = superposition(saturated, saturating)
     errors = found.strongest_first.inside_error.tolist()
     near = next(s for s, error in zip(found.steps, errors, strict=True) if error <= 0.1)
     assert found.numbers()["near_strongest_first"] == near
 
 
-def test_left_out_components_are_never_added_and_errors_are_of_covered_patches(planted, truth):
+def test_errors_are_of_covered_patches(planted, truth):
     keep = [k for k in range(10) if not bool(truth.action_fields[k, [10, 11, 14, 15]].any())]
-    left = [k for k in range(10) if k not in keep]
-    found = superposition(truth, planted, leave_out=left)
+    found = superposition(truth.select(keep), planted)
     covered = truth.action_fields[keep].any(0)
     assert torch.equal(found.patches, covered)
     feature = truth.baseline + sum(truth.component(k) for k in keep)
@@ -74,6 +72,11 @@ def test_left_out_components_are_never_added_and_errors_are_of_covered_patches(p
     expected = error_of(truth, planted.tail(feature)[0], mask)
     assert float(found.strongest_first.inside_error[-1]) == pytest.approx(expected, rel=1e-3)
     assert expected > 0.01
+
+
+def test_the_remainder_is_never_added(planted, exact):
+    alone = superposition(exact.without(exact.remainder), planted)
+    assert superposition(exact, planted).to_dict() == alone.to_dict()
 
 
 def test_it_can_be_told_in_json(planted, truth):

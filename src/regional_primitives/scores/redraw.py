@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,12 +19,11 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.experiments.across import AcrossPictures
-from regional_primitives.experiments.counted import counted_components
-from regional_primitives.runtime.arguments import whole
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.components import counted_components
 
-__all__ = ["Likeness", "Redraw", "redraw", "restricted"]
+_Restricted: TypeAlias = tuple[Bool[Tensor, "fields chosen"], Float[Tensor, "fields units"]]
 
 
 @dataclass(frozen=True)
@@ -50,21 +49,12 @@ class Redraw:
     found: Likeness
     shuffled: Likeness | None
     """The same with the patches of Q permuted on one side, mean over draws; None for one patch."""
-    stranger: Likeness | None
-    """The first draw against another picture; None unless one was given."""
     draws: int
-
-    @staticmethod
-    def over(results: Sequence[Redraw]) -> AcrossPictures[Redraw]:
-        """Collect several pictures or draws; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
 
     def numbers(self) -> dict[str, float]:
         """Return what can be averaged, by name."""
         found = {"common_patches": float(len(self.common))}
-        for prefix, likeness in (
-            ("", self.found), ("shuffled_", self.shuffled), ("stranger_", self.stranger)
-        ):  # fmt: skip
+        for prefix, likeness in (("", self.found), ("shuffled_", self.shuffled)):
             if likeness is not None:
                 found[f"{prefix}overlap"] = likeness.overlap
                 found[f"{prefix}cosine"] = likeness.cosine
@@ -81,29 +71,21 @@ def redraw(
     patches: Sequence[int] | None = None,
     other_patches: Sequence[int] | None = None,
     *,
-    stranger: Decomposition | None = None,
-    leave_out: Sequence[int] | None = None,
-    other_leave_out: Sequence[int] | None = None,
-    stranger_leave_out: Sequence[int] | None = None,
     draws: int = 16,
     seed: int = 0,
 ) -> Redraw:
-    """Compare two draws of chosen patches of the same picture.
+    """Compare two draws of chosen patches of the same picture; a remainder is not counted.
 
     Args:
         one: the first draw's decomposition.
         other: the second draw's.
         patches: the patches chosen in the first; None: those that it names itself.
         other_patches: those chosen in the second, likewise.
-        stranger: a decomposition of another picture whose fields cover Q, to compare with.
-        leave_out: components of the first that are not counted; None: the exact form's remainder.
-        other_leave_out: likewise of the second.
-        stranger_leave_out: likewise of the stranger.
         draws: how often the patches of Q are permuted, to compare with.
         seed: random stream of the permutations.
 
     Raises:
-        InputError: no patch in common, another picture, layer or other patches, bad components.
+        InputError: no patch in common, another picture, layer or other patches.
     """
     whole("draws", draws, 1)
     _check_pair(one, other)
@@ -115,37 +97,27 @@ def redraw(
         raise InputError(
             f"the draws {sorted(patches)} and {sorted(other_patches)} have no patch in common"
         )
-    mine = restricted(one, common, leave_out)
-    theirs = restricted(other, common, other_leave_out)
+    mine, theirs = restricted(one, common), restricted(other, common)
     shuffled = None
     if len(common) > 1:
         rng = stream(seed, "permuted patches")
         orders = [_other_order(len(common), rng) for _ in range(draws)]
         permuted = [_likeness(mine, (theirs[0][:, order], theirs[1])) for order in orders]
         shuffled = _mean(permuted)
-    strange = None
-    if stranger is not None:
-        _check_regions(one, stranger)
-        strange = _likeness(mine, restricted(stranger, common, stranger_leave_out))
-    return Redraw(tuple(common), _likeness(mine, theirs), shuffled, strange, draws)
+    return Redraw(tuple(common), _likeness(mine, theirs), shuffled, draws)
 
 
-def restricted(
-    decomposition: Decomposition, patches: Sequence[int], leave_out: Sequence[int] | None = None
-) -> tuple[Bool[Tensor, "fields chosen"], Float[Tensor, "fields units"]]:
+def restricted(decomposition: Decomposition, patches: Sequence[int]) -> _Restricted:
     """Return the components on a subset of the patches: fields T ∩ Q, and their summed Δf.
 
     Components whose field does not meet Q are dropped.
-
-    Raises:
-        InputError: a patch or component that does not exist, or nothing left to count.
     """
     decomposition.regions.demand(patches)
     counted = torch.zeros(decomposition.count, dtype=torch.bool)
-    counted[counted_components(decomposition, leave_out)] = True
+    counted[counted_components(decomposition)] = True
     cut = decomposition.action_fields[:, list(patches)]
     fields, row = (cut & counted[:, None]).unique(dim=0, return_inverse=True)
-    owner = torch.repeat_interleave(row, decomposition.offsets.diff())
+    owner = row[decomposition.owners]
     dense = torch.zeros(len(fields), decomposition.unit_count)
     place = owner * decomposition.unit_count + decomposition.units.long()
     dense.view(-1).index_add_(0, place, decomposition.values)
@@ -153,19 +125,12 @@ def restricted(
     return fields[met], dense[met]
 
 
-_Restricted = tuple[Tensor, Tensor]
-
-
 def _likeness(one: _Restricted, other: _Restricted) -> Likeness:
     fields, place = torch.cat([one[0], other[0]]).unique(dim=0, return_inverse=True)
-    sides = []
-    for (own, vectors), rows in zip(
-        (one, other), place.split([len(one[0]), len(other[0])]), strict=True
-    ):
-        side = vectors.new_zeros(len(fields), vectors.shape[1])
-        side[rows[: len(own)]] = vectors
-        sides.append(side)
-    strengths = torch.stack([side.norm(dim=1) for side in sides])
+    sides = one[1].new_zeros(2, len(fields), one[1].shape[1])
+    sides[0, place[: len(one[0])]] = one[1]
+    sides[1, place[len(one[0]) :]] = other[1]
+    strengths = sides.norm(dim=2)
     weight = strengths.square().sum(0)
     cosine = torch.nn.functional.cosine_similarity(sides[0], sides[1], dim=1)
     whole = strengths.amax(0).sum().clamp_min(1e-20)
@@ -186,29 +151,24 @@ def _other_order(count: int, rng: torch.Generator) -> Tensor:
 
 
 def _mean(several: list[Likeness]) -> Likeness:
+    names = asdict(several[0])
+    means = {name: statistics.fmean(getattr(one, name) for one in several) for name in names}
     return Likeness(
-        overlap=statistics.fmean(likeness.overlap for likeness in several),
-        cosine=statistics.fmean(likeness.cosine for likeness in several),
-        common_fields=round(statistics.fmean(likeness.common_fields for likeness in several)),
-        fields=round(statistics.fmean(likeness.fields for likeness in several)),
+        means["overlap"], means["cosine"], round(means["common_fields"]), round(means["fields"])
     )
 
 
 def _check_pair(one: Decomposition, other: Decomposition) -> None:
-    _check_regions(one, other)
+    if one.regions != other.regions or one.unit_count != other.unit_count:
+        raise InputError(
+            "redraw needs the same patches and the same layer: "
+            f"{one.regions.description} at {one.provenance.layer}, and "
+            f"{other.regions.description} at {other.provenance.layer}"
+        )
     difference = one.feature_units - one.baseline_units
     gap = other.feature_units - other.baseline_units - difference
     if not float(gap.norm()) <= 1e-3 * float(difference.norm()):
         raise InputError(
             "redraw compares two decompositions of one picture; the features f − f0 of these "
             f"differ by {float(gap.norm() / difference.norm()):.1%}"
-        )
-
-
-def _check_regions(one: Decomposition, other: Decomposition) -> None:
-    if one.regions != other.regions or one.unit_count != other.unit_count:
-        raise InputError(
-            "redraw needs the same patches and the same layer: "
-            f"{one.regions.description} at {one.provenance.layer}, and "
-            f"{other.regions.description} at {other.provenance.layer}"
         )

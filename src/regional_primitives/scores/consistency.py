@@ -6,28 +6,26 @@ in some of the contexts that were scored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
+from regional_primitives.axes import Images, Mask
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
-from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.contexts import in_contexts
-from regional_primitives.experiments.counted import counted_components, energy_mean
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runtime.arguments import whole
+from regional_primitives.picture import Picture
+from regional_primitives.runtime.numbers import whole
 from regional_primitives.scores.components import (
-    ComponentEffects,
-    component_patterns,
+    counted_first,
+    energy_mean,
+    in_contexts,
     measure_components,
 )
-
-__all__ = ["Consistency", "consistency"]
+from regional_primitives.scores.spread import listed
 
 _LOCAL_SHARE = 0.25
 """A typical component is sought among those whose field leaves most of the picture alone."""
@@ -42,7 +40,7 @@ class Consistency:
     energy: Float[Tensor, " measured"]
     """‖Δf_k‖², the weight in means."""
     cosine: Float[Tensor, " measured"]
-    """Mean pairwise cosine of M_{A_k} Δx_k over contexts: the measure `consistency`."""
+    """Mean pairwise cosine of M_{A_k} Δx_k over contexts: the score `consistency`."""
     deviation: Float[Tensor, " measured"]
     """Relative deviation of M_{A_k} Δx_k from its mean over contexts: `inconsistency`."""
     contexts: int
@@ -52,17 +50,12 @@ class Consistency:
     """The component that the pictures show."""
     shown_cosine: float
     """Its cosine over all contexts."""
-    shown_field: Bool[Tensor, "height width"]
+    shown_field: Mask
     """Pixels of its action field."""
-    without: Float[Tensor, "some channels height width"]
+    without: Images
     """G(f_C) of some contexts C."""
-    together: Float[Tensor, "some channels height width"]
+    together: Images
     """G(f_C + Δf_k)."""
-
-    @staticmethod
-    def over(results: Sequence[Consistency]) -> AcrossPictures[Consistency]:
-        """Collect several pictures; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
 
     def numbers(self) -> dict[str, float]:
         """Return the energy-weighted means, and the least consistent component's cosine."""
@@ -74,19 +67,18 @@ class Consistency:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON; pictures are left out."""
+        of_each = ("components", "energy", "cosine", "deviation")
         return {
             **self.numbers(),
             "contexts": self.contexts,
-            **{name: listed(getattr(self, name))
-               for name in ("components", "energy", "cosine", "deviation")},
-        }  # fmt: skip
+            **{name: listed(getattr(self, name)) for name in of_each},
+        }
 
 
 def consistency(
     decomposition: Decomposition,
     generator: Generator,
     *,
-    leave_out: Sequence[int] | None = None,
     components: int = 40,
     contexts: int = 16,
     shown: int | None = None,
@@ -94,11 +86,11 @@ def consistency(
 ) -> Consistency:
     """Measure the strongest components in random contexts.
 
+    The exact form's remainder is not measured, but may be part of a context.
+
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are not counted but may be part of a context; None: the exact
-            form's remainder.
         components: how many of the strongest are measured.
         contexts: random sets of other components for each; at most 6 are kept as pictures.
         shown: the component whose pictures are kept; unless given, a typical one: of those whose
@@ -106,46 +98,39 @@ def consistency(
         seed: random stream of the contexts.
 
     Raises:
-        InputError: a component that does not exist or is not measured, none left, bad counts.
+        InputError: a component to show that is not measured, none to measure, bad counts.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     whole("components", components, 1)
     whole("contexts", contexts, 2)
-    generator = generator_at(decomposition, generator)
-    kept = counted_components(decomposition, leave_out)
-    rest = [k for k in range(decomposition.count) if k not in set(kept)]
-    ordered = decomposition.select([*kept, *rest])
-    measured = min(components, len(kept))
-    patterns = component_patterns(ordered, generator, list(range(ordered.count)))
-    effects = measure_components(
-        ordered, generator, patterns, measured, contexts=contexts, seed=seed
-    )
-    place = _place(ordered, effects, kept[:measured], shown)
-    pictures = in_contexts(ordered, generator, place, contexts=contexts, seed=seed)
+    picture = Picture.of(decomposition, generator)
+    kept, ordered = counted_first(decomposition)
+    picture, measured = picture.showing(ordered), kept[:components]
+    energy = ordered.strengths[: len(measured)].square()
+    effects = measure_components(picture, len(measured), contexts=contexts, seed=seed)
+    mean = energy_mean(effects.consistency, energy) or 0.0
+    place = _place(ordered, effects.consistency - mean, measured, shown)
+    pictures = in_contexts(picture, place, contexts=contexts, seed=seed)
+    field = ordered.action_fields[place]
     return Consistency(
-        components=torch.tensor(kept[:measured]),
-        energy=effects.energy[:measured],
+        components=torch.tensor(measured),
+        energy=energy,
         cosine=effects.consistency,
         deviation=effects.inconsistency,
         contexts=contexts,
         image_range=ordered.provenance.image_range,
-        shown=kept[place],
+        shown=measured[place],
         shown_cosine=float(effects.consistency[place]),
-        shown_field=ordered.regions.pixel_mask(
-            ordered.action_fields[place], *ordered.image.shape[-2:]
-        ),
+        shown_field=ordered.regions.pixel_mask(field, *picture.image.shape[-2:]),
         without=pictures.without[:6],
         together=pictures.together[:6],
     )
 
 
 def _place(
-    ordered: Decomposition,
-    effects: ComponentEffects,
-    measured: list[int],
-    shown: int | None,
+    ordered: Decomposition, off: Float[Tensor, " measured"], measured: list[int], shown: int | None
 ) -> int:
-    """Return where the component to be shown stands among the measured ones."""
+    """Return where the component to be shown stands among those measured, so far off the mean."""
     if shown is not None:
         if shown not in measured:
             raise InputError(
@@ -156,5 +141,4 @@ def _place(
     local = sizes <= _LOCAL_SHARE * ordered.regions.count
     candidates = local if bool(local.any()) else torch.ones_like(local)
     # The strongest or most visible components are more consistent than most: they would flatter.
-    gap = (effects.consistency - effects.mean(effects.consistency)).abs()
-    return int(gap.where(candidates, torch.tensor(torch.inf)).argmin())
+    return int(off.abs().where(candidates, torch.tensor(torch.inf)).argmin())

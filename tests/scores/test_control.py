@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.experiments import control
-from regional_primitives.experiments.control import SCALES, SELECTIONS, _random_alike, random_blocks
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores import control
+from regional_primitives.scores.control import SCALES, SELECTIONS, _random_alike, random_blocks
 
 
 def test_removing_what_lies_inside_changes_nothing_outside(planted, truth):
@@ -29,25 +29,25 @@ def test_removing_all_that_touches_leaves_the_baseline_there(planted, truth):
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-def test_every_edit_against_a_slow_reading(saturating, result, selection):
+def test_every_edit_against_a_slow_reading(saturating, saturated, selection):
     region = [5, 6, 9, 10]
-    found = control(result, saturating, regions=[region], draws=1)
-    fields = [set(row.nonzero().flatten().tolist()) for row in result.action_fields]
+    found = control(saturated, saturating, regions=[region], draws=1)
+    fields = [set(row.nonzero().flatten().tolist()) for row in saturated.action_fields]
     mine = [
         k
         for k, field in enumerate(fields)
         if (field <= set(region) if selection == "inside" else field & set(region))
     ]
-    mask = result.regions.pixel_mask(result.regions.demand(region), 32, 32)
-    departure = (result.image - result.baseline_image).double().square().sum(0)
+    mask = saturated.regions.pixel_mask(saturated.regions.demand(region), 32, 32)
+    departure = (saturated.image - saturated.baseline_image).double().square().sum(0)
     for scale in SCALES:
-        picture = rp.edit(result, saturating, dict.fromkeys(mine, scale))[0]
+        picture = rp.edit(saturated, saturating, dict.fromkeys(mine, scale))[0]
         place = SELECTIONS.index(selection), SCALES.index(scale)
         assert torch.allclose(found.pictures[0][place], picture, atol=1e-5)
-        change = (picture - result.image).double().square().sum(0)
+        change = (picture - saturated.image).double().square().sum(0)
         (edit,) = found.of(selection, scale)
         assert edit.components == len(mine)
-        energy = result.strengths.square()
+        energy = saturated.strengths.square()
         assert edit.energy_share == pytest.approx(float(energy[mine].sum() / energy.sum()))
         inside = float(change[mask].sum() / change.sum())
         assert edit.effect.share_inside == pytest.approx(inside, rel=1e-3)
@@ -60,14 +60,14 @@ def test_every_edit_against_a_slow_reading(saturating, result, selection):
         assert torch.equal(found.masks[0], mask)
 
 
-def test_random_components_have_about_the_same_energy(result):
-    counted = torch.ones(result.count, dtype=torch.bool)
+def test_random_components_have_about_the_same_energy(saturated):
+    counted = torch.ones(saturated.count, dtype=torch.bool)
     counted[0] = False
-    chosen = torch.zeros(result.count, dtype=torch.bool)
+    chosen = torch.zeros(saturated.count, dtype=torch.bool)
     chosen[1:12] = True
-    energy = result.strengths.double().square()
+    energy = saturated.strengths.double().square()
     rng = stream(0)
-    drawn = [_random_alike(result, chosen, counted, rng) for _ in range(20)]
+    drawn = [_random_alike(saturated, chosen, counted, rng) for _ in range(20)]
     assert len({tuple(row.tolist()) for row in drawn}) == 20
     for row in drawn:
         assert not bool(row[0])
@@ -75,12 +75,10 @@ def test_random_components_have_about_the_same_energy(result):
         assert gap <= float(energy[1:].max()) / 2 + 1e-9
 
 
-def test_left_out_components_are_never_scaled(planted, truth):
-    whole = int(truth.action_fields.all(1).nonzero()[0, 0])
-    found = control(truth, planted, regions=[[0]], leave_out=[whole], draws=2)
-    everything = control(truth, planted, regions=[[0]], draws=2)
-    assert found.of("touching", 0.0)[0].components == 2
-    assert everything.of("touching", 0.0)[0].components == 3
+def test_the_remainder_is_never_scaled(planted, exact):
+    # Its field is that of all other patches.
+    found = control(exact, planted, regions=[[15]], draws=2)
+    assert [edit.components for edit in found.edits] == [0] * 6
 
 
 def test_a_region_without_components_has_no_effect(planted, truth):

@@ -6,10 +6,12 @@ import torch
 from scipy import stats
 
 import regional_primitives as rp
-from regional_primitives.experiments import boundedness
-from regional_primitives.experiments.boundedness import _auc
-from regional_primitives.experiments.contexts import in_contexts
-from regional_primitives.scores.components import component_patterns, measure_components
+from regional_primitives.scores import boundedness
+from regional_primitives.scores.boundedness import _auc
+from regional_primitives.scores.components import (
+    in_contexts,
+    measure_components,
+)
 
 
 def test_planted_components_are_bounded(planted, truth):
@@ -31,19 +33,19 @@ def test_fields_in_the_wrong_place_are_seen(planted, truth):
     assert numbers["boundedness"] < 0.5
 
 
-def test_shares_are_those_of_evaluate(saturating, result, scores):
-    found = boundedness(result, saturating, components=6, contexts=4)
-    assert found.numbers()["boundedness"] == pytest.approx(scores.boundedness, rel=1e-5)
+def test_shares_are_those_of_evaluate(saturating, saturated, saturated_scores):
+    found = boundedness(saturated, saturating, components=6, contexts=4)
+    assert found.numbers()["boundedness"] == pytest.approx(saturated_scores.boundedness, rel=1e-5)
     in_context = found.numbers()["boundedness_in_context"]
-    assert in_context == pytest.approx(scores.boundedness_in_context, rel=1e-4)
+    assert in_context == pytest.approx(saturated_scores.boundedness_in_context, rel=1e-4)
 
 
-def test_auc_and_iou_against_the_slow_definitions(saturating, result):
-    found = boundedness(result, saturating, components=1, contexts=2)
-    patterns = component_patterns(result, saturating.at(result.latents), list(range(result.count)))
-    for k in range(0, result.count, 7):
+def test_auc_and_iou_against_the_slow_definitions(saturating, saturated):
+    found = boundedness(saturated, saturating, components=1, contexts=2)
+    patterns = rp.Picture.of(saturated, saturating).patterns(range(saturated.count))
+    for k in range(0, saturated.count, 7):
         size = patterns[k].square().sum(0).double()
-        mask = result.regions.pixel_mask(result.action_fields[k], *size.shape)
+        mask = saturated.regions.pixel_mask(saturated.action_fields[k], *size.shape)
         if bool(mask.all()):
             continue
         statistic = stats.mannwhitneyu(size[mask].numpy(), size[~mask].numpy()).statistic
@@ -55,7 +57,7 @@ def test_auc_and_iou_against_the_slow_definitions(saturating, result):
         assert float(found.alone.iou[k]) == pytest.approx(len(taken & own) / len(taken | own))
         within = float((size * mask).sum() / size.sum())
         assert float(found.alone.share_inside[k]) == pytest.approx(within, rel=1e-4)
-        change = (result.image - result.baseline_image).square().sum(0).double()
+        change = (saturated.image - saturated.baseline_image).square().sum(0).double()
         expected = float((change * mask).sum() / change.sum())
         assert float(found.chance[k]) == pytest.approx(expected, rel=1e-4)
 
@@ -67,43 +69,39 @@ def test_ties_count_half():
     assert _auc(size, mask) == pytest.approx((2 * 0.5 + 3 + 0.5) / 8)
 
 
-def test_patch_shares_and_maps_belong_to_the_patterns(saturating, result):
-    found = boundedness(result, saturating, components=4, contexts=2, shown=3)
-    assert found.patch_shares.sum(1).tolist() == pytest.approx([1.0] * result.count, abs=1e-4)
-    inside = (found.patch_shares * result.action_fields).sum(1)
+def test_patch_shares_and_maps_belong_to_the_patterns(saturating, saturated):
+    found = boundedness(saturated, saturating, components=4, contexts=2, shown=3)
+    assert found.patch_shares.sum(1).tolist() == pytest.approx([1.0] * saturated.count, abs=1e-4)
+    inside = (found.patch_shares * saturated.action_fields).sum(1)
     assert inside.tolist() == pytest.approx(found.alone.share_inside.tolist(), abs=1e-5)
-    patterns = component_patterns(result, saturating.at(result.latents), [0, 1, 2])
+    patterns = rp.Picture.of(saturated, saturating).patterns([0, 1, 2])
     assert torch.allclose(found.real_fields, patterns.norm(dim=1), atol=1e-5)
     assert found.shown_fields.shape == found.real_fields.shape == (3, 32, 32)
     assert found.real_fields_in_context.shape == (3, 32, 32)
     # Root mean square over contexts: their energies, not their sizes, are averaged.
-    changes = in_contexts(result, saturating.at(result.latents), 1, contexts=2, seed=0).changes
+    changes = in_contexts(rp.Picture.of(saturated, saturating), 1, contexts=2, seed=0).changes
     mean = (changes[0].double().square().sum(0) + changes[1].double().square().sum(0)) / 2
     assert torch.allclose(found.real_fields_in_context[1].double(), mean.sqrt(), atol=1e-5)
     assert len(found.in_context.auc) == 4
 
 
-def test_left_out_components_are_company_only(saturating, result):
-    found = boundedness(result, saturating, leave_out=[0, 2], components=3, contexts=2)
-    assert found.components.tolist() == [1, *range(3, result.count)]
-    assert torch.equal(found.energy, result.strengths[found.components].square())
-    everything = boundedness(result, saturating, components=1, contexts=2)
-    assert torch.allclose(found.alone.auc, everything.alone.auc[found.components], equal_nan=True)
-    # Contexts may hold what is left out, which stands last.
-    generator = saturating.at(result.latents)
-    ordered = result.select([1, *range(3, result.count), 0, 2])
-    patterns = component_patterns(ordered, generator, list(range(result.count)))
-    effects = measure_components(ordered, generator, patterns, 3, contexts=2)
+def test_the_remainder_is_company_only(planted, exact):
+    found = boundedness(exact, planted, components=3, contexts=2)
+    others = [k for k in range(exact.count) if k != exact.remainder]
+    assert found.components.tolist() == others
+    assert torch.equal(found.energy, exact.strengths[found.components].square())
+    # Contexts may hold the remainder, which stands last.
+    ordered = exact.select([*others, exact.remainder])
+    effects = measure_components(rp.Picture.of(ordered, planted), 3, contexts=2)
     assert found.in_context.share_inside.tolist() == pytest.approx(
         effects.boundedness_in_context.tolist(), rel=1e-4
     )
 
 
-def test_contexts_are_those_of_the_scores(saturating, result):
-    generator = saturating.at(result.latents)
-    patterns = component_patterns(result, generator, list(range(result.count)))
-    effects = measure_components(result, generator, patterns, 3, contexts=4, seed=5)
-    found = boundedness(result, saturating, components=3, contexts=4, seed=5)
+def test_contexts_are_those_of_the_scores(saturating, saturated):
+    picture = rp.Picture.of(saturated, saturating)
+    effects = measure_components(picture, 3, contexts=4, seed=5)
+    found = boundedness(saturated, saturating, components=3, contexts=4, seed=5)
     assert found.in_context.share_inside.tolist() == pytest.approx(
         effects.boundedness_in_context.tolist(), rel=1e-4
     )

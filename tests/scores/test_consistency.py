@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.experiments import consistency
-from regional_primitives.scores.components import component_patterns, measure_components
+from regional_primitives.scores import consistency
+from regional_primitives.scores.components import measure_components
 
 
 def test_planted_components_are_the_same_in_every_context(planted, truth):
@@ -16,14 +16,14 @@ def test_planted_components_are_the_same_in_every_context(planted, truth):
     assert numbers["least_consistency"] > 0.999
 
 
-def test_scores_are_those_of_evaluate(saturating, result, scores):
-    numbers = consistency(result, saturating, components=6, contexts=4).numbers()
-    assert numbers["consistency"] == pytest.approx(scores.consistency, rel=1e-5)
-    assert numbers["inconsistency"] == pytest.approx(scores.inconsistency, rel=1e-5)
+def test_scores_are_those_of_evaluate(saturating, saturated, saturated_scores):
+    numbers = consistency(saturated, saturating, components=6, contexts=4).numbers()
+    assert numbers["consistency"] == pytest.approx(saturated_scores.consistency, rel=1e-5)
+    assert numbers["inconsistency"] == pytest.approx(saturated_scores.inconsistency, rel=1e-5)
 
 
-def test_the_pictures_are_those_that_were_scored(saturating, result):
-    found = consistency(result, saturating, components=4, contexts=5, shown=2)
+def test_the_pictures_are_those_that_were_scored(saturating, saturated):
+    found = consistency(saturated, saturating, components=4, contexts=5, shown=2)
     assert found.shown == 2
     changes = ((found.together - found.without) * found.shown_field).flatten(1)
     pairs = [
@@ -40,25 +40,24 @@ def test_no_more_than_six_contexts_are_kept(planted, truth):
     assert found.contexts == 9
 
 
-def test_a_typical_local_component_is_shown(saturating, result):
-    found = consistency(result, saturating, components=50, contexts=5)
-    sizes = result.action_fields[:50].sum(1)
+def test_a_typical_local_component_is_shown(saturating, saturated):
+    found = consistency(saturated, saturating, components=50, contexts=5)
+    sizes = saturated.action_fields[:50].sum(1)
     mean = found.numbers()["consistency"]
     order = sorted(range(50), key=lambda k: abs(float(found.cosine[k]) - mean))
     assert int(sizes[order[0]]) > 4  # the nearest of all is not local, and is passed over
     assert found.shown == next(k for k in order if int(sizes[k]) <= 4)
 
 
-def test_left_out_components_are_company_only(saturating, result):
-    found = consistency(result, saturating, leave_out=[0], components=3, contexts=2)
-    assert found.components.tolist() == [1, 2, 3]
-    assert found.energy.tolist() == pytest.approx(result.strengths[1:4].square().tolist())
-    assert found.shown in (1, 2, 3)
-    # Contexts may hold what is left out, which stands last.
-    ordered = result.select([*range(1, result.count), 0])
-    generator = saturating.at(result.latents)
-    patterns = component_patterns(ordered, generator, list(range(result.count)))
-    effects = measure_components(ordered, generator, patterns, 3, contexts=2)
+def test_the_remainder_is_company_only(planted, exact):
+    found = consistency(exact, planted, components=3, contexts=2)
+    others = [k for k in range(exact.count) if k != exact.remainder]
+    assert found.components.tolist() == others[:3]
+    assert found.energy.tolist() == pytest.approx(exact.strengths[others[:3]].square().tolist())
+    assert found.shown in others[:3]
+    # Contexts may hold the remainder, which stands last.
+    ordered = exact.select([*others, exact.remainder])
+    effects = measure_components(rp.Picture.of(ordered, planted), 3, contexts=2)
     assert found.cosine.tolist() == pytest.approx(effects.consistency.tolist(), rel=1e-4)
 
 

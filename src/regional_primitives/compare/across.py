@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from torch import Tensor
-
 from regional_primitives.errors import InputError
-from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.spread import Spread, listed
 
 __all__ = ["AcrossPictures", "Measured", "listed", "spreads"]
 
@@ -65,16 +62,3 @@ def spreads(numbers: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
     """Summarise each name over the pictures that have it, in order of first appearance."""
     names = dict.fromkeys(name for row in numbers for name in row)
     return {name: Spread.over([row[name] for row in numbers if name in row]) for name in names}
-
-
-def listed(values: Tensor | Iterable[Any]) -> list[Any]:
-    """Return numbers as JSON holds them: what is not a number is null."""
-    found = values.tolist() if isinstance(values, Tensor) else list(values)
-    return [
-        listed(value)
-        if isinstance(value, list)
-        else None
-        if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for value in found
-    ]

@@ -19,10 +19,15 @@ from regional_primitives.errors import InputError
 from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.tail import WholeRunTail
 from regional_primitives.runtime.storage import AtLeastZero, Count
-
-__all__ = ["ObviousCost", "Spent", "obvious_cost", "spent"]
+from regional_primitives.scores.evaluation import Measurement
 
 _ROUNDS = 10
+
+
+def effort_scores(measurement: Measurement) -> dict[str, Any]:
+    """Tell what the fit took."""
+    origin = measurement.whole.decomposition.provenance
+    return {"evaluations": origin.evaluations, "overhead_ratio": origin.overhead_ratio}
 
 
 @dataclass(frozen=True)

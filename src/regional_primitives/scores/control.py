@@ -16,18 +16,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition, generator_at
+from regional_primitives.axes import Image, Images, Region
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError
-from regional_primitives.experiments.across import AcrossPictures, listed
-from regional_primitives.experiments.counted import counted_components
 from regional_primitives.generators.generator import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.components import counted_components
 from regional_primitives.scores.random_fields import grow
-
-__all__ = ["SCALES", "SELECTIONS", "Control", "Edit", "Effect", "control", "random_blocks"]
+from regional_primitives.scores.spread import listed
 
 SCALES = (0.0, 1.5, 2.0)
 """What the components of a region are multiplied by; 0 removes them."""
@@ -78,18 +78,13 @@ class Control:
     """Each region's share of all pixels."""
     draws: int
     """Random sets of components for each edit."""
-    image: Float[Tensor, "channels height width"]
+    image: Image
     """x."""
     image_range: tuple[float, float]
     pictures: Float[Tensor, "regions selections scales channels height width"]
     """The edited pictures."""
     masks: Bool[Tensor, "regions height width"]
     """Pixels of each region."""
-
-    @staticmethod
-    def over(results: Sequence[Control]) -> AcrossPictures[Control]:
-        """Collect several pictures; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
 
     def of(self, selection: str, scale: float) -> list[Edit]:
         """List one kind of edit, of the regions that have such components."""
@@ -129,39 +124,35 @@ def control(
     decomposition: Decomposition,
     generator: Generator,
     *,
-    leave_out: Sequence[int] | None = None,
     regions: Sequence[Sequence[int]] | None = None,
     draws: int = 8,
     seed: int = 0,
 ) -> Control:
     """Scale the components of each region and measure where the picture changes.
 
+    The exact form's remainder is never scaled.
+
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
-        leave_out: components that are never scaled and stay; None: the exact form's remainder.
         regions: each a list of patches; unless given, 6 random blocks of 2 × 2.
         draws: random sets of components to compare with.
         seed: random stream of blocks and random components.
 
     Raises:
-        InputError: an empty region, a patch or a component that does not exist, none left.
+        InputError: an empty region, a patch that does not exist, no component but the remainder.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     whole("draws", draws, 1)
-    generator = generator_at(decomposition, generator)
+    picture = Picture.of(decomposition, generator)
     counted = torch.zeros(decomposition.count, dtype=torch.bool)
-    counted[counted_components(decomposition, leave_out)] = True
+    counted[counted_components(decomposition)] = True
     chosen = _chosen(decomposition, counted, regions, seed)
-    height, width = decomposition.image.shape[-2:]
-    errors = PatchErrors.of(
-        decomposition.image, decomposition.baseline_image, decomposition.regions
-    )
     edits: list[Edit] = []
     pictures, masks = [], []
     for place, region in enumerate(chosen):
         row = decomposition.regions.demand(region)
-        masks.append(decomposition.regions.pixel_mask(row, height, width))
+        masks.append(decomposition.regions.pixel_mask(row, *picture.image.shape[-2:]))
         for selection in SELECTIONS:
             mine = _selection(decomposition, row, selection) & counted
             rng = stream(seed, "random components", place, selection)
@@ -169,39 +160,29 @@ def control(
                 [mine, *(_random_alike(decomposition, mine, counted, rng) for _ in range(draws))]
             )
             scales = torch.tensor(SCALES)[:, None, None]
-            factors = torch.where(sets, scales, 1.0).flatten(0, 1)
-            images = generator.render(decomposition.combine_units(factors))
+            images = picture.combine(torch.where(sets, scales, 1.0).flatten(0, 1))
             edited = images.unflatten(0, (len(SCALES), len(sets)))
             pictures.append(edited[:, 0])
+            share = _energy(decomposition, mine) / _energy(decomposition, counted)
             for scale, several in zip(SCALES, edited, strict=True):
-                effects = _effects(errors, several, row) if bool(mine.any()) else []
-                edits.append(
-                    Edit(
-                        region=region,
-                        selection=selection,
-                        scale=scale,
-                        components=int(mine.sum()),
-                        energy_share=_energy(decomposition, mine) / _energy(decomposition, counted),
-                        effect=effects[0] if effects else None,
-                        random_effect=_mean(effects[1:]) if effects else None,
-                    )
-                )
+                effects = _effects(picture.errors, several, row) if bool(mine.any()) else []
+                own, others = (effects[0], _mean(effects[1:])) if effects else (None, None)
+                edits.append(Edit(region, selection, scale, int(mine.sum()), share, own, others))
     stacked = torch.stack(masks)
-    shape = (len(chosen), len(SELECTIONS))
     return Control(
         regions=chosen,
         edits=tuple(edits),
         area=tuple(stacked.float().mean((1, 2)).tolist()),
         draws=draws,
-        image=decomposition.image,
+        image=picture.image,
         image_range=decomposition.provenance.image_range,
-        pictures=torch.stack(pictures).unflatten(0, shape),
+        pictures=torch.stack(pictures).unflatten(0, (len(chosen), len(SELECTIONS))),
         masks=stacked,
     )
 
 
 def random_blocks(
-    regions: Regions, count: int, seed: int, patches: Bool[Tensor, " patches"]
+    regions: Regions, count: int, seed: int, patches: Region
 ) -> tuple[tuple[int, ...], ...]:
     """Draw different blocks of 2 × 2 patches; of a label map, connected sets of 4.
 
@@ -242,7 +223,7 @@ def _chosen(
 
 
 def _selection(
-    decomposition: Decomposition, region: Bool[Tensor, " patches"], selection: str
+    decomposition: Decomposition, region: Region, selection: str
 ) -> Bool[Tensor, " components"]:
     fields = decomposition.action_fields
     return ~(fields & ~region).any(1) if selection == "inside" else (fields & region).any(1)
@@ -270,8 +251,8 @@ def _random_alike(
 
 def _effects(
     errors: PatchErrors,
-    pictures: Float[Tensor, "some channels height width"],
-    region: Bool[Tensor, " patches"],
+    pictures: Images,
+    region: Region,
 ) -> list[Effect]:
     change = errors.per_patch(pictures, errors.image)
     departure = errors.departure
