@@ -9,7 +9,11 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.compare import transfer
-from regional_primitives.compare.transfer import transfer_share
+
+
+def transfer_share(first, second, a, b):
+    known = {tuple(row) for row in second[:b].tolist()}
+    return sum(tuple(row) in known for row in first[:a].tolist()) / a
 
 
 def reordered(decomposition, seed):
@@ -62,8 +66,8 @@ def test_more_than_all_components_is_all_of_them(truth, other_truth):
     assert found.numbers()["transfer"] == 1.0
 
 
-def test_left_out_components_are_not_compared(truth):
-    found = transfer([truth, truth], leave_out=[[0], [1]], a=9, b=9, draws=1)
+def test_a_field_that_one_picture_lacks_is_not_common(truth):
+    found = transfer([truth.without(0), truth.without(1)], a=9, b=9, draws=1)
     # Eight fields of nine are common: each side lacks one of the other's.
     assert found.numbers()["transfer"] == pytest.approx(8 / 9)
 
@@ -74,9 +78,9 @@ def test_regions_of_a_label_map_transfer_if_they_are_the_same(truth):
     found = transfer([mapped, mapped], a=5, b=5, draws=2)
     assert found.numbers()["transfer"] == 1.0
     turned = replace(truth, regions=rp.Regions.from_labels(labels.T.contiguous()))
-    with pytest.raises(rp.InputError, match="label map of 16 regions and label map"):
+    with pytest.raises(rp.InputError, match=r"of 16 regions and label map.*; label maps must be"):
         transfer([mapped, turned])
-    with pytest.raises(rp.InputError, match="4 × 4 grid and label map of 16 regions differ"):
+    with pytest.raises(rp.InputError, match="4 × 4 grid and label map of 16 regions"):
         transfer([truth, mapped])
 
 
@@ -90,11 +94,7 @@ def test_it_can_be_told_in_json(truth, other_truth):
 
 
 def test_bad_input(truth):
-    with pytest.raises(rp.InputError, match="at least two; got 1"):
+    with pytest.raises(rp.InputError, match="at least two pictures; got 1"):
         transfer([truth])
-    with pytest.raises(rp.InputError, match="2 lists, not 1"):
-        transfer([truth, truth], leave_out=[[0]])
     with pytest.raises(rp.InputError, match="draws must be a whole number of at least 1"):
         transfer([truth, truth], draws=0)
-    with pytest.raises(rp.InputError, match=r"t\(11, 2\) needs that many fields"):
-        transfer_share(truth.action_fields, truth.action_fields, 11, 2)
