@@ -1,4 +1,4 @@
-"""All experiments take the exact form, whose remainder does not count unless asked for."""
+"""All experiments take the exact form, whose remainder does not count."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 import regional_primitives as rp
 from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
-from regional_primitives.compare.counted import counted_components
+from regional_primitives.scores.components import counted_components
 
 PATCHES, OTHER_PATCHES = [0, 1, 5, 6], [1, 5, 6, 10]
 
@@ -26,12 +26,11 @@ def draws(planted):
     ]
 
 
-def test_the_remainder_does_not_count_unless_asked_for(draws):
+def test_the_remainder_does_not_count(draws):
     exact = draws[0]
     assert exact.remainder is not None
     assert exact.remainder not in counted_components(exact)
     assert len(counted_components(exact)) == exact.count - 1
-    assert len(counted_components(exact, ())) == exact.count
     assert scores.sparsity(exact).patches == 4
 
 
@@ -121,7 +120,7 @@ def test_every_experiment_takes_it(planted, draws):
     assert found.numbers()["inside_error"] < 0.05
     for region in scores.control(exact, planted, draws=1).regions:
         assert set(region) <= set(PATCHES)
-    assert transfer([exact, exact], a=5, b=5, draws=1).numbers()["transfer"] == 1.0
+    assert transfer([exact, exact], a=5, b=5, draws=1).summary["transfer"].mean == 1.0
     redrawn = scores.redraw(exact, other)
     assert redrawn.common == (1, 5, 6)
     assert redrawn.found.cosine > redrawn.shuffled.cosine

@@ -23,7 +23,7 @@ def reordered(decomposition, seed):
 
 def test_one_picture_transfers_wholly_to_itself(truth):
     found = transfer([truth, truth], a=3, b=3, draws=2)
-    assert found.numbers()["transfer"] == 1.0
+    assert found.summary["transfer"].mean == 1.0
     assert found.found.curves.tolist() == [[1.0] * 10] * 2
 
 
@@ -57,26 +57,26 @@ def test_random_fields_meet_as_often_as_chance_says(result):
         "transfer_random_subsets": sum(n * n / comb(16, s) for s, n in sizes.items()) / count,
     }
     for name, share in expected.items():
-        assert found.numbers()[name] == pytest.approx(share, abs=0.03)
+        assert found.summary[name].mean == pytest.approx(share, abs=0.03)
 
 
 def test_more_than_all_components_is_all_of_them(truth, other_truth):
     found = transfer([truth, other_truth], draws=1)
     assert (found.a, found.b) == (10, 10)
-    assert found.numbers()["transfer"] == 1.0
+    assert found.summary["transfer"].mean == 1.0
 
 
 def test_a_field_that_one_picture_lacks_is_not_common(truth):
     found = transfer([truth.without(0), truth.without(1)], a=9, b=9, draws=1)
     # Eight fields of nine are common: each side lacks one of the other's.
-    assert found.numbers()["transfer"] == pytest.approx(8 / 9)
+    assert found.summary["transfer"].mean == pytest.approx(8 / 9)
 
 
 def test_regions_of_a_label_map_transfer_if_they_are_the_same(truth):
     labels = truth.regions.label_map(32, 32)
     mapped = replace(truth, regions=rp.Regions.from_labels(labels))
     found = transfer([mapped, mapped], a=5, b=5, draws=2)
-    assert found.numbers()["transfer"] == 1.0
+    assert found.summary["transfer"].mean == 1.0
     turned = replace(truth, regions=rp.Regions.from_labels(labels.T.contiguous()))
     with pytest.raises(rp.InputError, match=r"of 16 regions and label map.*; label maps must be"):
         transfer([mapped, turned])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from regional_primitives.apply.edits import Edit
-from regional_primitives.axes import Image, Images, Mask, Units
+from regional_primitives.axes import Image, Images, Mask, Region, Units
 from regional_primitives.decompose.cells import Choose, mostly, touching, units_under
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
@@ -101,14 +101,15 @@ def edit_ways(
     wanted, picture = Edit.of(edit), Picture.of(decomposition, generator)
     donor = other if wanted.taken else None
     ways = {"components": picture.render(wanted.units(decomposition, other))}
-    mask = _pixels(decomposition, wanted, other)
+    region = wanted.region(decomposition, other)
+    mask = _pixels(decomposition, region)
     source = ways["components"] if donor is None else donor.image[None]
     ways["pixels"] = torch.where(mask, source, decomposition.image[None])
     for way, choose in _CROPS.items():
         if donor is None:
             units = _scaled(decomposition, wanted, choose)
         else:
-            under = units_under(decomposition, choose)(wanted.region(decomposition, donor)[None])
+            under = units_under(decomposition, choose)(region[None])
             units = torch.where(under, donor.feature_units, decomposition.feature_units)
         ways[way] = picture.render(units)
     return ways
@@ -144,7 +145,8 @@ def measured_ways(
     other: Decomposition | None = None,
 ) -> EditEffects:
     """Measure the pictures that `edit_ways` made; raises what `Edit.region` raises."""
-    region, mask = edit.region(decomposition, other), _pixels(decomposition, edit, other)
+    region = edit.region(decomposition, other)
+    mask = _pixels(decomposition, region)
     image_range = decomposition.provenance.image_range
     aimed = other.image if other is not None and edit.taken and edit.patches is not None else None
     before = decomposition.image
@@ -217,9 +219,7 @@ def seam(image: Image, mask: Mask, image_range: tuple[float, float]) -> float | 
     return float(every.square().mean().sqrt()) / (image_range[1] - image_range[0])
 
 
-def _pixels(decomposition: Decomposition, edit: Edit, other: Decomposition | None) -> Mask:
-    """Mark the pixels of the region that is meant to change."""
-    region = edit.region(decomposition, other)
+def _pixels(decomposition: Decomposition, region: Region) -> Mask:
     return decomposition.regions.pixel_mask(region, *decomposition.image.shape[-2:])
 
 

@@ -202,10 +202,6 @@ class Transfer:
         }
         return {name: Spread.over(values) for name, values in columns.items()}
 
-    def numbers(self) -> dict[str, float]:
-        """Return the means over pictures, by name."""
-        return {name: spread.mean for name, spread in self.summary.items()}
-
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON."""
         return {
