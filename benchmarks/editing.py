@@ -90,12 +90,12 @@ def _strongest(one: rp.Decomposition) -> range:
 
 
 def _means(effects: list[rp.EditEffects]) -> dict:
-    """Average over the edits of one picture, or of one pair; the median of leaks."""
+    """Average over the edits of one picture, or of one pair; the median of shares outside."""
     ways = {}
     for place, way in enumerate(WAYS):
         each = [one.ways[place] for one in effects]
         ways[way] = {
-            "leak": statistics.median(one.leak or 0.0 for one in each),
+            "leak": statistics.median(one.outside_share or 0.0 for one in each),
             "inside": statistics.fmean(one.inside for one in each),
             "seam": statistics.fmean(one.seam for one in each if one.seam is not None),
         }
@@ -233,7 +233,7 @@ def draw(one: rp.Decomposition, other: rp.Decomposition, generator: rp.Generator
             draw_picture(axes, bytes_of(pictures[way.way][0], image_range))
             error = "" if donor is None else f"\nerror inside {way.target_error:.0%}"
             axes.set_title(
-                f"{WAYS[way.way]}\nleak {way.leak:.0%}, seam {way.seam:.1%}{error}",
+                f"{WAYS[way.way]}\n{way.outside_share:.0%} outside, seam {way.seam:.1%}{error}",
                 fontsize=8.6,
                 color=LIGHT.ink,
                 fontweight="bold" if column == 0 else "normal",
@@ -265,7 +265,7 @@ def _edits_table(result: dict) -> list[str]:
         rows.append([words, *cells])
     before = [_told([one["seam_before"] for one in result[kind]]) for kind in ("removals", "swaps")]
     rows.append(["unedited picture", "", before[0], "", before[1]])
-    return table(("way", "removal: leak", "seam", "swap: leak", "seam"), rows)
+    return table(("way", "removal: change outside", "seam", "swap: change outside", "seam"), rows)
 
 
 def _blends_table(result: dict) -> list[str]:
@@ -277,7 +277,7 @@ def _blends_table(result: dict) -> list[str]:
         rows.append([way, *cells])
     before = _told([one["seam_before"] for one in result["blends"]])
     rows.append(["unedited picture", "", "", "", "", before])
-    return table((*header, "leak", "seam"), rows)
+    return table((*header, "change outside", "seam"), rows)
 
 
 if __name__ == "__main__":

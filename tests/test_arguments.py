@@ -96,7 +96,7 @@ def calls(generator, d):
         ),
         "compare": (
             rp.compare,
-            {"decompositions": [d, d], "names": ["a", "b"], "leave_out": [[], []], "a": 1, "b": 1,
+            {"decompositions": [d, d], "names": ["a", "b"], "a": 1, "b": 1,
              "draws": 1, "seed": 0},
         ),
         "edit": (rp.edit, {**pair, "scales": {0: 0.0}, "other": d}),

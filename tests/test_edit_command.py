@@ -89,7 +89,7 @@ def test_scales_give_the_picture_that_python_gives(edit, folders, planted, tmp_p
     assert abs(pixels(out) - expected(planted, folders, wanted)).max() <= 0.51
     assert "through components" in text
     assert "pixels of the region pasted" in text
-    assert ("nothing is outside to leak to" in text) == (wanted.others == 0)
+    assert ("nothing is outside" in text) == (wanted.others == 0)
 
 
 def test_swap_and_blend_take_from_another_run(edit, folders, planted, tmp_path):
@@ -133,8 +133,8 @@ def test_json_tells_what_python_measures(edit, folders, planted, tmp_path):
     one = rp.Decomposition.load(folders / "one")
     effects = rp.edit_effects(one, planted, {1: 0.0}).to_dict()
     assert found["effects"]["patches"] == effects["patches"]
-    assert found["effects"]["ways"][0]["leak"] == pytest.approx(
-        effects["ways"][0]["leak"], rel=1e-3
+    assert found["effects"]["ways"][0]["outside_share"] == pytest.approx(
+        effects["ways"][0]["outside_share"], rel=1e-3
     )
     assert found["picture"] == str(tmp_path / "x.png")
     assert found["edit"]["scales"] == {"1": 0.0}
@@ -221,7 +221,7 @@ def test_bad_input_names_a_file_of_another_kind(edit, folders, tmp_path):
         (["--swap", "TWO:x"], "--swap takes OTHER_RUN:K"),
         (["--swap", "TWO:0", "--swap", "ONE:1"], "of one other run, not 2"),
         (["--swap", "TWO:9999"], "component 9999 does not exist"),
-        (["--swap", "COARSE:0"], "explained with a 2 × 2 grid, this one with a 4 × 4 grid"),
+        (["--swap", "COARSE:0"], "patches differ: 4 × 4 grid and 2 × 2 grid"),
         (["--swap", "/nowhere:0"], "/nowhere is not a run folder"),
         (["--blend", "TWO"], "--blend needs --patches"),
         (["--blend", "TWO", "--patches", "0;1"], "--patches takes patch numbers such as 14,15"),

@@ -18,7 +18,7 @@ def slow_region(result, patches):
     return [[labels[y][x] in patches for x in range(32)] for y in range(32)]
 
 
-def slow_leak(before, after, region):
+def slow_change(before, after, region):
     inside = outside = 0.0
     for channel in range(3):
         for y in range(32):
@@ -53,7 +53,7 @@ def slow_seam(image, region):
     return (total / pairs) ** 0.5 / SPAN
 
 
-def test_leak_changes_and_seam_are_those_of_slow_sums(planted, result):
+def test_changes_inside_and_outside_and_seam_are_those_of_slow_sums(planted, result):
     scales = {0: 0.0, 3: 2.0}
     found = rp.edit_effects(result, planted, scales)
     patches = sorted(
@@ -69,17 +69,17 @@ def test_leak_changes_and_seam_are_those_of_slow_sums(planted, result):
     assert list(pictures) == [way.way for way in found.ways] == list(WAYS)
     for way in found.ways:
         after = pictures[way.way][0]
-        inside, outside = slow_leak(result.image, after, region)
+        inside, outside = slow_change(result.image, after, region)
         assert way.inside == pytest.approx((inside / (3 * count)) ** 0.5 / SPAN)
         assert way.outside == pytest.approx((outside / (3 * (1024 - count))) ** 0.5 / SPAN)
-        assert way.leak == pytest.approx(outside / (inside + outside))
+        assert way.outside_share == pytest.approx(outside / (inside + outside))
         assert way.seam == pytest.approx(slow_seam(after, region))
         assert way.target_error is None
     assert found.own == found.ways[0]
-    assert found.own.leak > 0
+    assert found.own.outside_share > 0
 
 
-def test_pasted_pixels_leak_nothing_and_are_those_of_the_edit(planted, result):
+def test_pasted_pixels_change_nothing_outside_and_are_those_of_the_edit(planted, result):
     pictures = edit_ways(result, planted, {1: 0.0})
     region = torch.tensor(slow_region(result, result.action_fields[1].nonzero().flatten().tolist()))
     pasted = pictures["pixels"][0]
@@ -95,8 +95,8 @@ def test_pixels_pasted_from_another_picture_are_its_own(planted, result, other):
     found = {way.way: way for way in rp.edit_effects(result, planted, edit, other).ways}
     assert found["pixels"].target_error == 0
     made = rp.edit(result, planted, edit, other)[0]
-    left, _ = slow_leak(other.image, made, region.tolist())
-    due, _ = slow_leak(other.image, result.image, region.tolist())
+    left, _ = slow_change(other.image, made, region.tolist())
+    due, _ = slow_change(other.image, result.image, region.tolist())
     assert found["components"].target_error == pytest.approx(left / due, rel=1e-4)
 
 
@@ -159,11 +159,11 @@ def test_a_crop_of_a_blend_takes_the_cells_of_the_other(mapped):
 def test_nothing_changed_and_nothing_outside_have_no_made_up_numbers(planted, result):
     idle = rp.edit_effects(result, planted, {})
     assert (idle.patches, idle.pixels, idle.seam_before) == ((), 0.0, None)
-    assert idle.ways[1].leak is None
+    assert idle.ways[1].outside_share is None
     assert idle.ways[1].inside == 0
     whole = rp.edit_effects(result, planted, rp.Edit.keep_only([0]))
     assert whole.pixels == 1
-    assert (whole.own.outside, whole.own.leak, whole.own.seam) == (0.0, 0.0, None)
+    assert (whole.own.outside, whole.own.outside_share, whole.own.seam) == (0.0, 0.0, None)
     json.dumps(whole.to_dict(), allow_nan=False)
 
 

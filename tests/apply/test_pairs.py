@@ -161,11 +161,11 @@ def moved(result, **changes):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda r: moved(r, weights_digest="0" * 64), "made with other weights"),
-        (lambda r: moved(r, layer="embed"), "explained at layer 'embed', this one at 'express'"),
+        (lambda r: moved(r, weights_digest="0" * 64), "weights differ: planted "),
+        (lambda r: moved(r, layer="embed"), "layers differ: express and embed"),
         (
             lambda r: replace(r, regions=rp.Regions.grid(2, 8)),
-            "with a 2 × 8 grid, this one with",
+            "patches differ: 4 × 4 grid and 2 × 8 grid",
         ),
         (lambda r: replace(r, baseline=r.baseline + 1), "baselines differ by"),
     ],

@@ -82,7 +82,7 @@ def test_bad_input(truth, other_picture):
         redraw(truth, truth, [1, 0], [2])
     with pytest.raises(rp.InputError, match=r"two decompositions of one picture.*differ by"):
         redraw(truth, other_picture, Q, Q)
-    with pytest.raises(rp.InputError, match="4 × 4 grid at express, and 2 × 8 grid at express"):
+    with pytest.raises(rp.InputError, match="patches differ: 4 × 4 grid and 2 × 8 grid"):
         redraw(truth, replace(truth, regions=rp.Regions.grid(2, 8)), Q, Q)
     with pytest.raises(rp.InputError, match="patch 16 does not exist"):
         redraw(truth, truth, [16], Q)

@@ -1,7 +1,6 @@
 """What a decomposition is good for: edits of a picture, and what they change where."""
 
-from regional_primitives.apply.editing import edit
-from regional_primitives.apply.edits import Edit
+from regional_primitives.apply.edits import Edit, EditedRun, check_edit_file, edit
 from regional_primitives.apply.effects import (
     WAYS,
     EditEffects,
@@ -10,14 +9,16 @@ from regional_primitives.apply.effects import (
     edit_ways,
     measured_ways,
 )
-from regional_primitives.apply.records import EditedRun
+from regional_primitives.apply.pairs import RULES
 
 __all__ = [
+    "RULES",
     "WAYS",
     "Edit",
     "EditEffects",
     "EditedRun",
     "WayEffect",
+    "check_edit_file",
     "edit",
     "edit_effects",
     "edit_ways",

@@ -1,4 +1,4 @@
-"""An edit as data: a scale for each component, and a JSON file from which it is made again.
+"""Edits: a scale for each component gives a picture, and a JSON file makes it again.
 
 arXiv 2410.04421 switches components on and off; scales, swaps, blends and the file are ours.
 """
@@ -6,29 +6,78 @@ arXiv 2410.04421 switches components on and off; scales, swaps, blends and the f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from regional_primitives.apply.pairs import check_pair, partners, taken_share
-from regional_primitives.apply.records import (
-    EditedRun,
-    check_edit_file,
-    read_record,
-    scales_of,
-    signature,
-)
+from regional_primitives.axes import Images, Region, Scales, Units
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
-from regional_primitives.errors import InputError
-from regional_primitives.runtime.arguments import AnyPath, path_of, real, wholes
+from regional_primitives.errors import InputError, StorageError
+from regional_primitives.generators.generator import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.runtime.eight_bit import picture_digest
+from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.storage import write_json
+from regional_primitives.runtime.numbers import real, whole, wholes
+from regional_primitives.runtime.paths import AnyPath, path_of
+from regional_primitives.runtime.staging import check_file
+from regional_primitives.runtime.storage import (
+    Digest,
+    read_json,
+    tensors_digest,
+    typed,
+    write_json,
+)
 
-__all__ = ["Edit", "EditedRun"]
+_SCHEMA_VERSION = 1
+_KIND = "edit"
+_ALWAYS = ("scales", "others", "run", "picture_digest")
+"""What every file holds; the rest came with later ideas."""
+
+
+@dataclass(frozen=True)
+class EditedRun:
+    """By what an edit knows a decomposition."""
+
+    weights_digest: str
+    """SHA-256 over the generator's weights."""
+    layer: str
+    """Where it was cut."""
+    components_digest: str
+    """SHA-256 over action fields, offsets, units and values of the components."""
+
+    @staticmethod
+    def of(decomposition: Decomposition) -> EditedRun:
+        """Describe a decomposition."""
+        names = ("action_fields", "offsets", "units", "values")
+        tensors = {name: getattr(decomposition, name) for name in names}
+        return EditedRun(
+            weights_digest=decomposition.provenance.weights_digest,
+            layer=decomposition.provenance.layer,
+            components_digest=tensors_digest(tensors),
+        )
+
+    def check(self, decomposition: Decomposition, does: str) -> None:
+        """Refuse another decomposition than the edit `does` something with: belongs to, takes from.
+
+        Raises:
+            InputError: other weights, another layer or other components.
+        """
+        found = EditedRun.of(decomposition)
+        for what, mine, given in (
+            ("weights", self.weights_digest[:12], found.weights_digest[:12]),
+            ("layer", repr(self.layer)[:60], repr(found.layer)[:60]),
+            ("components", self.components_digest[:12], found.components_digest[:12]),
+        ):
+            if mine != given:
+                raise InputError(
+                    f"this edit {does} another run: {what} {mine} on record, but {given} here"
+                )
 
 
 @dataclass(frozen=True)
@@ -55,13 +104,13 @@ class Edit:
     """The decomposition that the numbers belong to, where it is known; no other is edited then."""
     other_run: EditedRun | None = None
     """That of the other picture, likewise."""
-    picture_digest: str | None = None
+    picture_digest: Digest | None = None
     """SHA-256 of the 8-bit pixels of the edited picture, where it is known."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", scales_of(self.scales))
+        object.__setattr__(self, "scales", _scales_of(self.scales))
         object.__setattr__(self, "others", real("the scale of all others", self.others))
-        object.__setattr__(self, "taken", scales_of(self.taken))
+        object.__setattr__(self, "taken", _scales_of(self.taken))
         if self.patches is not None:
             object.__setattr__(self, "patches", wholes("a patch", self.patches, 0))
 
@@ -109,8 +158,8 @@ class Edit:
                 or `other` lacks a field and `nearest` is false.
         """
         check_pair(one, other)
-        pair = partners(one, other, components, fields, nearest)
-        return Edit(dict.fromkeys(pair.out, 0.0), taken=dict.fromkeys(pair.into, 1.0))
+        out, into = partners(one, other, components, fields, nearest)
+        return Edit(dict.fromkeys(out, 0.0), taken=dict.fromkeys(into, 1.0))
 
     @staticmethod
     @ordinary()
@@ -144,7 +193,7 @@ class Edit:
         )
 
     @ordinary()
-    def row(self, decomposition: Decomposition) -> Float[Tensor, "1 components"]:
+    def row(self, decomposition: Decomposition) -> Scales:
         """Return the scale of each component.
 
         Raises:
@@ -153,15 +202,10 @@ class Edit:
         the_decomposition(decomposition)
         if self.run is not None:
             self.run.check(decomposition, "belongs to")
-        named = decomposition.scales(self.scales)
-        given = torch.zeros(1, decomposition.count, dtype=torch.bool)
-        given[0, list(self.scales)] = True
-        return torch.where(given, named, torch.tensor(self.others))
+        return _row(decomposition, self.scales, self.others)
 
     @ordinary()
-    def units(
-        self, decomposition: Decomposition, other: Decomposition | None = None
-    ) -> Float[Tensor, "1 units"]:
+    def units(self, decomposition: Decomposition, other: Decomposition | None = None) -> Units:
         """Return the edited feature, flat.
 
         Args:
@@ -176,10 +220,7 @@ class Edit:
         if not self.taken:
             return units
         donor = self._donor(decomposition, other)
-        row = donor.scales(self.taken)
-        named = torch.zeros(1, donor.count, dtype=torch.bool)
-        named[0, list(self.taken)] = True
-        return units + donor.combine_units(row * named) - donor.baseline_units
+        return units + donor.combine_units(_row(donor, self.taken, 0.0)) - donor.baseline_units
 
     def _donor(self, decomposition: Decomposition, other: Decomposition | None) -> Decomposition:
         if other is None:
@@ -190,9 +231,7 @@ class Edit:
         return other
 
     @ordinary()
-    def region(
-        self, decomposition: Decomposition, other: Decomposition | None = None
-    ) -> Bool[Tensor, " patches"]:
+    def region(self, decomposition: Decomposition, other: Decomposition | None = None) -> Region:
         """Return where the picture is meant to change.
 
         That is `patches`, or the union of the action fields of all components that do not stay as
@@ -211,7 +250,7 @@ class Edit:
     def recorded(
         self,
         decomposition: Decomposition,
-        image: Float[Tensor, "1 channels height width"],
+        image: Images,
         other: Decomposition | None = None,
     ) -> Edit:
         """Return this edit with its run and the digest of the picture that it made.
@@ -232,9 +271,7 @@ class Edit:
             picture_digest=picture_digest(image[0], decomposition.provenance.image_range),
         )
 
-    def made(
-        self, decomposition: Decomposition, image: Float[Tensor, "1 channels height width"]
-    ) -> bool | None:
+    def made(self, decomposition: Decomposition, image: Images) -> bool | None:
         """Tell whether this is the picture on record, to the last bit; None where none is."""
         if self.picture_digest is None:
             return None
@@ -243,16 +280,8 @@ class Edit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the file holds."""
-        return {
-            **signature(),
-            "run": None if self.run is None else asdict(self.run),
-            "scales": {str(k): scale for k, scale in sorted(self.scales.items())},
-            "others": self.others,
-            "taken": {str(k): scale for k, scale in sorted(self.taken.items())},
-            "other_run": None if self.other_run is None else asdict(self.other_run),
-            "patches": None if self.patches is None else list(self.patches),
-            "picture_digest": self.picture_digest,
-        }
+        content = msgspec.to_builtins(self, str_keys=True, order="deterministic")
+        return {"schema_version": _SCHEMA_VERSION, "kind": _KIND, **content}
 
     def write(self, path: AnyPath) -> None:
         """Write the edit as JSON, whole or not at all.
@@ -272,4 +301,86 @@ class Edit:
             StorageError: no such file, no JSON, no edit, an unknown schema version, or values
                 that cannot be.
         """
-        return Edit(**read_record(path_of(path, "the edit's file")))
+        path = path_of(path, "the edit's file")
+        content = read_json(path)
+        if content.get("kind") != _KIND:
+            raise StorageError(f"{path} is no edit; --save-edit and rp.Edit.write make such files")
+        version = content.get("schema_version")
+        if version != _SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} has schema version {repr(version)[:20]}; this release reads "
+                f"{_SCHEMA_VERSION}"
+            )
+        known = {one.name: content[one.name] for one in fields(Edit) if one.name in content}
+        for name in _ALWAYS:
+            if name not in known:
+                raise StorageError(f"{path} is corrupt: missing required field `{name}`")
+        try:
+            edit: Edit = typed(known, Edit)
+        except ValueError as error:
+            raise StorageError(f"{path} is corrupt: {error}") from error
+        return edit
+
+
+def check_edit_file(path: Path) -> Path:
+    """Return where an edit is written; a file that is no edit is not written over.
+
+    Raises:
+        StorageError: such a file stands there, or nothing can be written.
+    """
+    place = check_file(path)
+    if place.is_file() and place.stat().st_size:
+        kind = None
+        with suppress(StorageError):
+            kind = read_json(place).get("kind")
+        if kind != _KIND:
+            raise StorageError(f"{path} exists and is no edit; choose another name")
+    return place
+
+
+def _scales_of(scales: Any) -> dict[int, float]:
+    """Return the scales of components that are named, as numbers."""
+    of_kind(scales, Mapping, "scales name components, as {3: 0.0} does")
+    return {
+        whole("a component", k): real(f"the scale of component {k}", scale)
+        for k, scale in scales.items()
+    }
+
+
+def _row(decomposition: Decomposition, named: Mapping[int, float], others: float) -> Scales:
+    """Return the scale of each component: that which is named, or that of all others."""
+    row = decomposition.scales(named)
+    rest = torch.ones_like(row, dtype=torch.bool)
+    rest[0, list(named)] = False
+    return row.masked_fill(rest, others)
+
+
+@ordinary()
+@torch.no_grad()
+def edit(
+    decomposition: Decomposition,
+    generator: Generator,
+    scales: Edit | Mapping[int, float],
+    other: Decomposition | None = None,
+) -> Images:
+    """Scale components and generate the picture: 0 removes one, 1 leaves it, others stay at 1.
+
+    What flows past the cut is held as it is in the picture that is edited.
+
+    Args:
+        decomposition: of the picture.
+        generator: that it was made with.
+        scales: an `rp.Edit`, or the scales of the components that are to change.
+        other: of the picture from which the edit takes components, if it does.
+
+    Returns:
+        The edited picture, [1, C, H, W] in the generator's image range, on the CPU.
+
+    Raises:
+        InputError: no such component, a scale that is not a finite number, an edit that belongs to
+            another run, or another picture that is missing or does not go with this one.
+        GeneratorError: the generator is not the one that the decomposition was made with.
+    """
+    wanted = Edit.of(scales)
+    picture = Picture.of(decomposition, generator)
+    return picture.render(wanted.units(decomposition, other))

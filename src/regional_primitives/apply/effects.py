@@ -2,7 +2,7 @@
 
 With x the picture, y the edited one, R the region that is meant to change and M_R its pixels:
 
-- leak of the edit = ‖(1 − M_R)(y − x)‖² / ‖y − x‖², the share of the change that falls outside;
+- share of the change outside = ‖(1 − M_R)(y − x)‖² / ‖y − x‖²;
 - seam = root mean square, over the pairs of neighbouring pixels that R's border separates, of the
   step across the border less the mean of the two steps beside it: how far the colours jump there
   beyond the slope that leads up to it.
@@ -11,21 +11,20 @@ With x the picture, y the edited one, R the region that is meant to change and M
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.apply.editing import edit as edit_picture
 from regional_primitives.apply.edits import Edit
+from regional_primitives.axes import Image, Images, Mask, Region, Units
 from regional_primitives.decompose.cells import Choose, mostly, touching, units_under
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.runtime.modes import ordinary
-
-__all__ = ["WAYS", "EditEffects", "WayEffect", "edit_effects", "edit_ways", "measured_ways", "seam"]
 
 WAYS = {
     "components": "through components",
@@ -47,8 +46,8 @@ class WayEffect:
     """Root mean square change of the region's pixels, as a share of the image range."""
     outside: float
     """That of all other pixels; 0 where there are none."""
-    leak: float | None
-    """Share of the change energy that falls outside the region; None if nothing changes."""
+    outside_share: float | None
+    """Share of the change's energy that falls outside the region; None if nothing changes."""
     seam: float | None
     """The jump across the region's border, as a share of the image range; None without border."""
     target_error: float | None
@@ -76,7 +75,8 @@ class EditEffects:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {**asdict(self), "patches": list(self.patches), "ways": list(map(asdict, self.ways))}
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return {**found, "patches": list(self.patches), "ways": list(found["ways"])}
 
 
 @ordinary()
@@ -86,11 +86,11 @@ def edit_ways(
     generator: Generator,
     edit: Edit | Mapping[int, float],
     other: Decomposition | None = None,
-) -> dict[str, Float[Tensor, "1 channels height width"]]:
+) -> dict[str, Images]:
     """Make the same edit in each of `WAYS`.
 
     - Pixels: the region's pixels come from the other picture where the edit takes components from
-      one, else from the edited picture; all others stay. Nothing can leak, but the border shows.
+      one, else from the edited picture; nothing else changes, but the border shows.
     - Crop: at the region's cells the whole feature comes from the other picture; of an edit that
       scales, a cell's departure from the baseline is multiplied by the scales of all named
       components whose field covers it, or by that of the others where none does.
@@ -98,20 +98,20 @@ def edit_ways(
     Raises:
         InputError, GeneratorError: what `rp.edit` raises.
     """
-    wanted = Edit.of(edit)
-    ways = {"components": edit_picture(decomposition, generator, wanted, other)}
+    wanted, picture = Edit.of(edit), Picture.of(decomposition, generator)
+    donor = other if wanted.taken else None
+    ways = {"components": picture.render(wanted.units(decomposition, other))}
     region = wanted.region(decomposition, other)
     mask = _pixels(decomposition, region)
-    source = other.image[None] if other is not None and wanted.taken else ways["components"]
+    source = ways["components"] if donor is None else donor.image[None]
     ways["pixels"] = torch.where(mask, source, decomposition.image[None])
-    bound = generator.at(decomposition.latents)
     for way, choose in _CROPS.items():
-        if other is not None and wanted.taken:
-            under = units_under(decomposition, choose)(region[None])
-            units = torch.where(under, other.feature_units, decomposition.feature_units)
-        else:
+        if donor is None:
             units = _scaled(decomposition, wanted, choose)
-        ways[way] = bound.render(units)
+        else:
+            under = units_under(decomposition, choose)(region[None])
+            units = torch.where(under, donor.feature_units, decomposition.feature_units)
+        ways[way] = picture.render(units)
     return ways
 
 
@@ -141,21 +141,21 @@ def edit_effects(
 def measured_ways(
     decomposition: Decomposition,
     edit: Edit,
-    pictures: Mapping[str, Float[Tensor, "1 channels height width"]],
+    pictures: Mapping[str, Images],
     other: Decomposition | None = None,
 ) -> EditEffects:
     """Measure the pictures that `edit_ways` made; raises what `Edit.region` raises."""
     region = edit.region(decomposition, other)
     mask = _pixels(decomposition, region)
-    span = decomposition.provenance.image_range
+    image_range = decomposition.provenance.image_range
     aimed = other.image if other is not None and edit.taken and edit.patches is not None else None
     before = decomposition.image
     return EditEffects(
         patches=tuple(region.nonzero().flatten().tolist()),
         pixels=float(mask.double().mean()),
-        seam_before=seam(before, mask, span),
+        seam_before=seam(before, mask, image_range),
         ways=tuple(
-            _measured(way, before, picture[0], mask, span, aimed)
+            _measured(way, before, picture[0], mask, image_range, aimed)
             for way, picture in pictures.items()
         ),
     )
@@ -163,11 +163,11 @@ def measured_ways(
 
 def _measured(
     way: str,
-    before: Float[Tensor, "channels height width"],
-    after: Float[Tensor, "channels height width"],
-    mask: Bool[Tensor, "height width"],
+    before: Image,
+    after: Image,
+    mask: Mask,
     image_range: tuple[float, float],
-    aimed: Float[Tensor, "channels height width"] | None,
+    aimed: Image | None,
 ) -> WayEffect:
     energy = (after - before).double().square()  # [channels, height, width]
     inside, outside = energy[:, mask], energy[:, ~mask]
@@ -182,7 +182,7 @@ def _measured(
         way=way,
         inside=_root_mean(inside) / span,
         outside=_root_mean(outside) / span,
-        leak=float(outside.sum()) / total if total > 0 else None,
+        outside_share=float(outside.sum()) / total if total > 0 else None,
         seam=seam(after, mask, image_range),
         target_error=error,
     )
@@ -192,11 +192,7 @@ def _root_mean(energy: Tensor) -> float:
     return float(energy.mean().sqrt()) if energy.numel() else 0.0
 
 
-def seam(
-    image: Float[Tensor, "channels height width"],
-    mask: Bool[Tensor, "height width"],
-    image_range: tuple[float, float],
-) -> float | None:
+def seam(image: Image, mask: Mask, image_range: tuple[float, float]) -> float | None:
     """Return how far colours jump across the border of a region, beyond the slope beside it.
 
     Of each two neighbouring pixels p in and q out of the region, with p' before and q' behind them
@@ -223,13 +219,11 @@ def seam(
     return float(every.square().mean().sqrt()) / (image_range[1] - image_range[0])
 
 
-def _pixels(
-    decomposition: Decomposition, region: Bool[Tensor, " patches"]
-) -> Bool[Tensor, "height width"]:
+def _pixels(decomposition: Decomposition, region: Region) -> Mask:
     return decomposition.regions.pixel_mask(region, *decomposition.image.shape[-2:])
 
 
-def _scaled(decomposition: Decomposition, edit: Edit, choose: Choose) -> Float[Tensor, "1 units"]:
+def _scaled(decomposition: Decomposition, edit: Edit, choose: Choose) -> Units:
     """Scale the feature's departure cell by cell, as the edit scales components."""
     under = units_under(decomposition, choose)
     scale = torch.ones(1, decomposition.unit_count)

@@ -6,17 +6,14 @@ Both are ours: arXiv 2410.04421 compares the components of two pictures, but doe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
+from regional_primitives.axes import PerComponent, Region
 from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
+from regional_primitives.decompose.together import UNITS, check_together
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import all_of_kind, wholes
-
-__all__ = ["RULES", "Partners", "check_pair", "held_share", "partners", "taken_share"]
 
 RULES = ("shared", "mostly", "touching", "inside")
 """Whose a component is whose field straddles the border of the region; see `taken_share`."""
@@ -30,29 +27,9 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
     Raises:
         InputError: other weights, another hold, layer, regions, picture size or baseline.
     """
-    for each in (one, other):
-        the_decomposition(each)
-    mine, given = one.provenance, other.provenance
-    if mine.hold != given.hold:
-        raise InputError(
-            f"the other picture was made with hold={given.hold!r}, this one with hold={mine.hold!r}"
-        )
-    if mine.weights_digest != given.weights_digest:
-        raise InputError(
-            f"the other picture was made with other weights ({given.generator}, digest "
-            f"{given.weights_digest[:12]}…) than this one ({mine.generator}, "
-            f"{mine.weights_digest[:12]}…)"
-        )
-    if mine.layer != given.layer or one.feature_shape != other.feature_shape:
-        raise InputError(
-            f"the other picture was explained at layer {given.layer!r}, this one at {mine.layer!r}"
-        )
-    if one.regions != other.regions or one.image.shape != other.image.shape:
-        raise InputError(
-            f"the other picture was explained with a {other.regions.description}, this one with a "
-            f"{one.regions.description}"
-            + ("" if one.regions.is_grid else "; label maps must be equal, pixel by pixel")
-        )
+    check_together(
+        [the_decomposition(each) for each in (one, other)], *UNITS, "patches", "picture sizes"
+    )
     gap = float((one.baseline_units - other.baseline_units).norm())
     size = float((one.feature_units - one.baseline_units).norm())
     if gap > _SAME * size:
@@ -62,58 +39,41 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Partners:
-    """Components of two pictures that are exchanged for each other."""
-
-    out: tuple[int, ...]
-    """Of the picture at hand."""
-    into: tuple[int, ...]
-    """Of the other."""
-
-
 def partners(
     one: Decomposition,
     other: Decomposition,
     components: Sequence[int],
     fields: Sequence[Sequence[int]],
     nearest: bool,
-) -> Partners:
-    """Find the other picture's components with the same action fields.
-
-    Args:
-        one: the picture at hand.
-        other: the other.
-        components: of `one`.
-        fields: further action fields, as lists of patches.
-        nearest: where `other` has no component with that field, take the one whose field overlaps
-            it most (intersection over union; of equals the strongest).
-
-    Raises:
-        InputError: nothing named, no such component or patch, `one` has no component with a named
-            field, or `other` has none and `nearest` is false.
-    """
-    wanted: list[tuple[Tensor, str]] = []
+) -> tuple[list[int], list[int]]:
+    """Return components of `one`, and those of `other` with the same fields; see `Edit.swap`."""
+    wanted: list[tuple[Region, str]] = []
     for k in wholes("a component", components):
         one.scales({k: 1.0})  # refuses what does not exist
         wanted.append((one.action_fields[k], f"component {k} "))
     for patches in all_of_kind(fields, Iterable, "fields are lists of patches"):
         row = one.regions.demand(patches)
-        if not bool((one.action_fields == row).all(1).any()):
+        if not _having(one, row):
             raise InputError(f"this picture has no component with the action field {_names(row)}")
         wanted.append((row, ""))
     if not wanted:
         raise InputError("a swap names at least one component or action field")
-    out: set[int] = set()
-    into: set[int] = set()
-    for row, name in wanted:
-        out |= set((one.action_fields == row).all(1).nonzero().flatten().tolist())
-        same = (other.action_fields == row).all(1).nonzero().flatten().tolist()
-        into |= set(same) if same else {_nearest(other, row, name, nearest)}
-    return Partners(tuple(sorted(out)), tuple(sorted(into)))
+    out = {k for row, _ in wanted for k in _having(one, row)}
+    into = {
+        k
+        for row, name in wanted
+        for k in _having(other, row) or [_nearest(other, row, name, nearest)]
+    }
+    return sorted(out), sorted(into)
 
 
-def _nearest(other: Decomposition, row: Bool[Tensor, " patches"], name: str, allowed: bool) -> int:
+def _having(decomposition: Decomposition, row: Region) -> list[int]:
+    """List the components with this action field."""
+    found: list[int] = (decomposition.action_fields == row).all(1).nonzero().flatten().tolist()
+    return found
+
+
+def _nearest(other: Decomposition, row: Region, name: str, allowed: bool) -> int:
     both = (other.action_fields & row).sum(1)
     overlap = both / (other.action_fields | row).sum(1).clamp_min(1)
     if len(overlap) == 0 or float(overlap.max()) == 0:
@@ -131,14 +91,12 @@ def _nearest(other: Decomposition, row: Bool[Tensor, " patches"], name: str, all
     return found
 
 
-def _names(row: Bool[Tensor, " patches"]) -> str:
+def _names(row: Region) -> str:
     patches = row.nonzero().flatten().tolist()
     return f"patch{'' if len(patches) == 1 else 'es'} {', '.join(map(str, patches))}"
 
 
-def held_share(
-    decomposition: Decomposition, region: Bool[Tensor, " patches"]
-) -> Float[Tensor, " components"]:
+def held_share(decomposition: Decomposition, region: Region) -> PerComponent:
     """Return the share of each action field's pixels that lies in the region."""
     labels = decomposition.regions.label_map(*decomposition.image.shape[-2:])
     size = torch.bincount(labels[labels >= 0], minlength=decomposition.regions.count).float()
@@ -146,9 +104,7 @@ def held_share(
     return (fields @ (size * region)) / (fields @ size).clamp_min(1)
 
 
-def taken_share(
-    decomposition: Decomposition, region: Bool[Tensor, " patches"], rule: str
-) -> Float[Tensor, " components"]:
+def taken_share(decomposition: Decomposition, region: Region, rule: str) -> PerComponent:
     """Return how much of each component of one picture counts as the region's, 0 … 1.
 
     A field within the region counts wholly and a field outside it not at all, under every rule.
@@ -167,6 +123,7 @@ def taken_share(
     held = held_share(decomposition, region)
     if rule == "shared":
         return held
-    half = 0.5 - 1e-6
-    chosen = {"mostly": held >= half, "touching": held > 0, "inside": held >= 1 - 1e-6}[rule]
-    return chosen.float()
+    margin = 1e-6  # for rounding
+    return {"mostly": held >= 0.5 - margin, "touching": held > 0, "inside": held >= 1 - margin}[
+        rule
+    ].float()

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from regional_primitives.apply import WAYS, Edit, EditEffects, edit_ways, measured_ways
-from regional_primitives.apply.pairs import RULES
-from regional_primitives.apply.records import check_edit_file
-from regional_primitives.cli.application import app, tell
-from regional_primitives.cli.options import Json, Run, patch_numbers
-from regional_primitives.cli.output import print_json, print_table
+from regional_primitives.apply import (
+    RULES,
+    WAYS,
+    Edit,
+    EditEffects,
+    check_edit_file,
+    edit_ways,
+    measured_ways,
+)
+from regional_primitives.cli.application import app
+from regional_primitives.cli.options import Json
+from regional_primitives.cli.output import print_json, tell
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
@@ -95,8 +101,8 @@ def edit(
     """Edit a run's picture through its components, and tell what changes where.
 
     Beside the edit stand the ways without components: pasting the region's pixels, and cropping
-    the feature. Change is root mean square, in shares of the image range; leak the share of its
-    energy that falls outside the region; seam how far colours jump across the region's border.
+    the feature. Change is root mean square, in shares of the image range; share outside that of
+    its energy which falls outside the region; seam how far colours jump across the region's border.
     Of a blend, error inside is what is left of the difference to the other picture.
     """
     kinds = {
@@ -217,22 +223,11 @@ def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
     table = Table(title=f"meant to change: {region}", title_justify="left")
     aims = any(way.target_error is not None for way in effects.ways)
     table.add_column("way")
-    for name in ("change\ninside", "change\noutside", "leak", "seam"):
+    for name in ("change\ninside", "change\noutside", "share\noutside", "seam"):
         table.add_column(name, justify="right")
     if aims:
         table.add_column("error\ninside", justify="right")
     for way in effects.ways:
-        values = [f"{way.inside:.1%}", f"{way.outside:.2%}", _share(way.leak), _share(way.seam)]
-        table.add_row(WAYS[way.way], *values, *([_share(way.target_error)] if aims else []))
-    print_table(table)
-    if effects.pixels == 1:
-        typer.echo("components of all patches change, so nothing is outside to leak to")
-    if effects.seam_before is not None:
-        typer.echo(f"seam in the unedited picture: {_share(effects.seam_before)}")
-    typer.echo(f"picture: {out}")
-    if save_edit is not None:
-        typer.echo(f"edit: {save_edit}")
-
-
-def _share(value: Any) -> str:
-    return "–" if value is None else f"{value:.1%}"
+        shares = [way.outside_share, way.seam, *([way.target_error] if aims else [])]
+        changes = (f"{way.inside:.1%}", f"{way.outside:.2%}")
+        table.add_row(WAYS[way.way], *changes, *map(_share, shares))

@@ -1,4 +1,4 @@
-"""One experiment over several pictures: every number with its mean and 95 % interval."""
+"""Experiments over several pictures: every number with its mean and 95 % interval."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from regional_primitives.compare.transfer import Transfer
 from regional_primitives.errors import InputError
-from regional_primitives.scores.spread import Spread, listed
+from regional_primitives.scores.bounds import Additivity
+from regional_primitives.scores.effort import ObviousCost
+from regional_primitives.scores.redraw import Redraw
+from regional_primitives.scores.spread import Spread
 
-__all__ = ["AcrossPictures", "Measured", "listed", "spreads"]
+EXACT, STRUCTURED = "exact", "structured"
+"""The paper's route to components, and ours."""
 
 
 @runtime_checkable
@@ -62,3 +67,32 @@ def spreads(numbers: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
     """Summarise each name over the pictures that have it, in order of first appearance."""
     names = dict.fromkeys(name for row in numbers for name in row)
     return {name: Spread.over([row[name] for row in numbers if name in row]) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Reproduction:
+    """All experiments of the paper on several pictures, by both routes."""
+
+    about: dict[str, Any]
+    """Generator, layer, protocol, settings, versions, date."""
+    per_form: dict[str, dict[str, AcrossPictures[Any]]]
+    """For each route, each experiment over the pictures."""
+    additivity: AcrossPictures[Additivity]
+    transfer: Transfer | None
+    """Of the structured form, whose patches are the same in all pictures; needs two pictures."""
+    redraw: AcrossPictures[Redraw] | None
+    cost: AcrossPictures[ObviousCost]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON."""
+        return {
+            **self.about,
+            "forms": {
+                form: {name: result.to_dict() for name, result in found.items()}
+                for form, found in self.per_form.items()
+            },
+            "additivity": self.additivity.to_dict(),
+            "transfer": self.transfer and self.transfer.to_dict(),
+            "redraw": self.redraw and self.redraw.to_dict(),
+            "cost": self.cost.to_dict(),
+        }

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 
-__all__ = ["Entries", "Likeness", "likeness"]
-
 
 @dataclass(frozen=True)
 class Likeness:
@@ -54,14 +52,9 @@ class Entries:
 def likeness(
     one: Entries, other: Entries, pairs: Sequence[tuple[int, int]], others: Sequence[int]
 ) -> list[Likeness]:
-    """Compare components pair by pair.
+    """Compare components pair by pair: one of the first picture, one of the second.
 
-    Args:
-        one: the first picture's.
-        other: the second's, of the same feature.
-        pairs: component of the first, component of the second.
-        others: components of the second among which the nearest other field is sought, strongest
-            first.
+    The nearest other field is sought among `others` of the second, strongest first.
     """
     found = []
     change = torch.zeros(one.decomposition.unit_count, dtype=torch.double)

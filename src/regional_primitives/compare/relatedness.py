@@ -1,13 +1,12 @@
 """Relatedness: how far the components of one picture are nested, act together and share patches.
 
 A reviewer of the paper (arXiv 2410.04421) asked how components whose action fields overlap form a
-hierarchy, and who gets the credit there. The relations are those of `evaluate`; all numbers are
+hierarchy, and who gets the credit there. The relations are those of `rp.relations`; all numbers are
 ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from regional_primitives.compare.across import AcrossPictures, listed
-from regional_primitives.compare.counted import counted_components
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.scores.components import counted_components
 from regional_primitives.scores.relations import Relations, relations
-
-__all__ = ["TOGETHER", "Relatedness", "relatedness"]
+from regional_primitives.scores.spread import listed
 
 TOGETHER = 0.5
 """Components that act together at least this often, on the mean, are one group."""
@@ -35,17 +32,9 @@ class Relatedness:
     relations: Relations
     """Of the counted components, numbered in their own order, strongest first."""
 
-    @staticmethod
-    def over(results: Sequence[Relatedness]) -> AcrossPictures[Relatedness]:
-        """Collect several pictures; raises what `AcrossPictures.of` raises."""
-        return AcrossPictures.of(results)
-
     @property
     def contained_pairs(self) -> float | None:
-        """Of all pairs of components, the share in which one field strictly contains the other.
-
-        None where there is no pair.
-        """
+        """Of all pairs, the share in which one field strictly contains the other, if any pairs."""
         pairs = len(self.components) * (len(self.components) - 1) // 2
         return int(self.relations.contains.sum()) / pairs if pairs else None
 
@@ -61,10 +50,7 @@ class Relatedness:
 
     @property
     def leading_share(self) -> Float[Tensor, " patches"]:
-        """The share of each patch's credit that its largest contributor holds.
-
-        NaN where no field has the patch.
-        """
+        """The share of each patch's credit that its largest contributor holds; NaN without one."""
         return self.relations.credit.amax(0) / self.relations.patch_totals
 
     def numbers(self) -> dict[str, float]:
@@ -93,23 +79,19 @@ class Relatedness:
             "togetherness": TOGETHER,
             "components": listed(self.components),
             "levels": listed(self.relations.levels),
-            "members": [listed(self.components[torch.tensor(group)]) for group in self.groups],
+            "members": [listed(self.components[group]) for group in self.groups],
             "leading_share_of_each_patch": listed(self.leading_share),
         }
 
 
-def relatedness(
-    decomposition: Decomposition, *, leave_out: Sequence[int] | None = None
-) -> Relatedness:
-    """Measure how the components relate; the hierarchy holds the 40 strongest of them.
+def relatedness(decomposition: Decomposition) -> Relatedness:
+    """Measure how the components relate, but for the exact form's remainder.
 
-    Args:
-        decomposition: one picture's.
-        leave_out: components that are not counted; None: the exact form's remainder.
+    The hierarchy holds the 40 strongest of them.
 
     Raises:
-        InputError: a component that does not exist, or none left to count.
+        InputError: no component to count.
         MissingExtraError: scipy, which the report's extra brings, is not installed.
     """
-    kept = counted_components(decomposition, leave_out)
+    kept = counted_components(decomposition)
     return Relatedness(torch.tensor(kept), relations(decomposition.select(kept)))

@@ -1,41 +1,175 @@
 """Transferability: are the strongest action fields of one picture among those of another?
 
 t(a, b) is the share of the a strongest fields of one picture that are among the b strongest of
-another. The paper (arXiv 2410.04421) reports 76 to 88 % for t(20, 100); the symmetric curve t(a, a)
-and the comparison with random fields of the same sizes are ours.
+another. The paper (arXiv 2410.04421) reports 76 to 88 % for t(20, 100); the symmetric curve
+t(a, a), the overlap of strengths and the random fields of the same sizes are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regional_primitives.compare.across import listed, spreads
-from regional_primitives.compare.common_fields import (
-    Shares,
-    afford_draws,
-    all_rectangles,
-    comparable_components,
-    random_alike,
-    shares_of,
-)
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.together import FIELDS, check_together
 from regional_primitives.errors import InputError
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.kinds import all_of_kind
+from regional_primitives.runtime.memory import refuse_too_large
 from regional_primitives.runtime.numbers import random_seed, whole
-from regional_primitives.scores.spread import Spread
-
-__all__ = ["PAPER_COUNTS", "PAPER_SHARE", "Shares", "Transfer", "transfer", "transfer_share"]
+from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.agreement import numbered, side_by_side
+from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.random_fields import random_connected, random_subsets
+from regional_primitives.scores.spread import Spread, listed
 
 PAPER_COUNTS = (20, 100)
 """The a and b of the paper."""
 PAPER_SHARE = (0.76, 0.88)
 """What the paper reports for t(a, b) with these counts."""
+
+_FieldsOfEach = Sequence[Bool[Tensor, "_ patches"]]
+"""Action fields of several pictures, strongest first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What every two pictures have in common."""
+
+    strongest: Float[Tensor, "pictures pictures"]
+    """t(a, b) from picture i (row) to picture j (column); NaN on the diagonal."""
+    pair_curves: Float[Tensor, "pictures pictures counts"]
+    """t(a, a) for a = 1, 2, … of each pair, which is the same both ways; NaN on the diagonal."""
+    overlap: Float[Tensor, "pictures pictures"]
+    """Σ min / Σ max over fields of the strengths, each picture's adding up to 1."""
+
+    @property
+    def curves(self) -> Float[Tensor, "pictures counts"]:
+        """t(a, a) for a = 1, 2, …; from each picture, mean over the others."""
+        return self.pair_curves.nanmean(1)
+
+    @property
+    def by_picture(self) -> list[float]:
+        """t(a, b) from each picture, mean over the others."""
+        values: list[float] = self.strongest.nanmean(1).tolist()
+        return values
+
+    def both_ways(self, i: int, j: int) -> float:
+        """Return the mean of t(a, b) from i to j and from j to i."""
+        return float(self.strongest[i, j] + self.strongest[j, i]) / 2
+
+
+def shares_of(fields: _FieldsOfEach, strengths: Sequence[Tensor], a: int, b: int) -> Shares:
+    """Compare every two pictures' fields; a and b are at most as many as the least picture has."""
+    count, least = len(fields), min(map(len, fields))
+    ranks = [{row.numpy().tobytes(): rank for rank, row in reversed(list(enumerate(own)))}
+             for own in fields]  # fmt: skip
+    strongest = torch.full((count, count), float("nan"))
+    curves = torch.full((count, count, least), float("nan"))
+    for i, j in itertools.permutations(range(count), 2):
+        # A field of rank r in one and s in the other is common from a = max(r, s) + 1 on.
+        met = [(rank, ranks[j][key]) for key, rank in ranks[i].items() if key in ranks[j]]
+        strongest[i, j] = sum(rank < a and other < b for rank, other in met) / a
+        since = torch.tensor([max(pair) for pair in met if max(pair) < least], dtype=torch.long)
+        curves[i, j] = since.bincount(minlength=least).cumsum(0) / torch.arange(1, least + 1)
+    table = side_by_side(numbered(fields), strengths)
+    overlap = [torch.minimum(row, table).sum(1) / torch.maximum(row, table).sum(1) for row in table]
+    return Shares(strongest, curves, torch.stack(overlap))
+
+
+@dataclass(frozen=True, eq=False)
+class BesideChance:
+    """What pictures have in common, beside what random fields of the same sizes have."""
+
+    decompositions: tuple[Decomposition, ...]
+    counted: list[list[int]]
+    """The components of each picture that count, strongest first."""
+    fields: list[Bool[Tensor, "_ patches"]]
+    strengths: list[Float[Tensor, " _"]]
+    """‖Δf_k‖ of each picture, adding up to 1."""
+    a: int
+    b: int
+    found: Shares
+    connected: list[Shares]
+    """Of random connected fields, rectangles where the real ones are; one a draw."""
+    subsets: list[Shares]
+    """Of random sets of patches, likewise."""
+
+
+def beside_chance(
+    decompositions: Sequence[Decomposition], a: int, b: int, draws: int, seed: int
+) -> BesideChance:
+    """Compare every two pictures; raises what `transfer` raises."""
+    a, b, draws = (whole(*one, 1) for one in (("a", a), ("b", b), ("draws", draws)))
+    seed = random_seed(seed)
+    several = the_pictures(decompositions)
+    check_together(several, *FIELDS)
+    counted = [counted_components(d) for d in several]
+    fields = [d.action_fields[own] for d, own in zip(several, counted, strict=True)]
+    strengths = [d.strengths[own] for d, own in zip(several, counted, strict=True)]
+    strengths = [own / own.sum() for own in strengths]
+    least = min(map(len, fields))
+    a, b = min(a, least), min(b, least)
+    size = 2 * 8 * draws * len(fields) ** 2 * (a + 2)
+    refuse_too_large(f"draws={draws:,} of random fields", size, "lower draws")
+    connected, subsets = [], []
+    for some, others in _random_alike(fields, several[0].regions, draws, seed):
+        connected.append(shares_of(some, strengths, a, b))
+        subsets.append(shares_of(others, strengths, a, b))
+    found = shares_of(fields, strengths, a, b)
+    return BesideChance(several, counted, fields, strengths, a, b, found, connected, subsets)
+
+
+def the_pictures(given: Any) -> tuple[Decomposition, ...]:
+    """Return what a caller gave as two or more pictures to compare.
+
+    Raises:
+        InputError: what is no decomposition, or fewer than two.
+    """
+    several = all_of_kind(
+        given,
+        Decomposition,
+        "compare takes decompositions, as rp.explain and rp.Decomposition.load give them",
+    )
+    if len(several) < 2:
+        raise InputError(f"compare takes at least two pictures; got {len(several)}")
+    return several
+
+
+def _random_alike(
+    fields: _FieldsOfEach, regions: Regions, draws: int, seed: int
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Draw fields of the same sizes over the patches that each picture covers, a stream each.
+
+    Yields connected fields, rectangles where all real ones are, and any sets of patches.
+    """
+    rectangles = _are_rectangles(fields, regions)
+    for draw in range(draws):
+        connected, subsets = [], []
+        for i, own in enumerate(fields):
+            rng = stream(seed, "random fields", draw, i)
+            sizes, patches = own.sum(1), own.any(0)
+            connected.append(random_connected(sizes, patches, regions, rng, rectangles=rectangles))
+            subsets.append(random_subsets(sizes, patches, rng))
+        yield connected, subsets
+
+
+def _are_rectangles(fields: _FieldsOfEach, regions: Regions) -> bool:
+    """Tell whether no field is empty and each fills the least rectangle of the grid around it."""
+    if regions.rows is None or regions.columns is None:
+        return False
+    for row in torch.cat(list(fields)):
+        cells = row.view(regions.rows, regions.columns).nonzero()
+        if len(cells) == 0 or int((cells.amax(0) - cells.amin(0) + 1).prod()) != len(cells):
+            return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,28 +193,14 @@ class Transfer:
         A picture's value is its mean over the others as the second of a pair. Values share
         pictures, so that the interval is only a guide.
         """
-        return spreads(
-            [
-                {
-                    "transfer": found,
-                    "transfer_connected_fields": connected,
-                    "transfer_random_subsets": subsets,
-                    "symmetric_transfer": float(curve[self.a - 1]),
-                    "mean_symmetric_transfer": float(curve.mean()),
-                }
-                for found, connected, subsets, curve in zip(
-                    self.found.by_picture,
-                    self.connected.by_picture,
-                    self.subsets.by_picture,
-                    self.found.curves,
-                    strict=True,
-                )
-            ]
-        )
-
-    def numbers(self) -> dict[str, float]:
-        """Return the means over pictures, by name."""
-        return {name: spread.mean for name, spread in self.summary.items()}
+        columns = {
+            "transfer": self.found.by_picture,
+            "transfer_connected_fields": self.connected.by_picture,
+            "transfer_random_subsets": self.subsets.by_picture,
+            "symmetric_transfer": [float(curve[self.a - 1]) for curve in self.found.curves],
+            "mean_symmetric_transfer": [float(curve.mean()) for curve in self.found.curves],
+        }
+        return {name: Spread.over(values) for name, values in columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON."""
@@ -102,7 +222,6 @@ class Transfer:
 def transfer(
     decompositions: Sequence[Decomposition],
     *,
-    leave_out: Sequence[Sequence[int]] | None = None,
     a: int = 20,
     b: int = 100,
     draws: int = 10,
@@ -112,9 +231,7 @@ def transfer(
 
     Args:
         decompositions: two or more, of the same patches; of the exact form, whose fields are sets
-            of its chosen patches, also of the same choice.
-        leave_out: for each of them, the components that are not counted; None: the exact form's
-            remainders.
+            of its chosen patches, also of the same choice. Its remainder does not count.
         a: strongest fields of the first; fewer where a picture has fewer components.
         b: strongest fields of the second, likewise.
         draws: how often the random fields are drawn.
@@ -124,49 +241,18 @@ def transfer(
         InputError: fewer than two pictures, other patches or another choice of them, or counts
             below 1.
     """
-    a, b, draws = (whole(*one, 1) for one in (("a", a), ("b", b), ("draws", draws)))
-    seed = random_seed(seed)
-    counted = comparable_components(decompositions, leave_out)
-    fields = [d.action_fields[own] for d, own in zip(decompositions, counted, strict=True)]
-    least = min(map(len, fields))
-    a, b = min(a, least), min(b, least)
-    regions = decompositions[0].regions
-    afford_draws(len(fields), a, draws)
-    rectangles = all_rectangles(fields, regions)
-    connected, subsets = [], []
-    for draw in range(draws):
-        drawn = random_alike(fields, regions, rectangles=rectangles, seed=seed, draw=draw)
-        connected.append(shares_of(drawn[0], a, b))
-        subsets.append(shares_of(drawn[1], a, b))
+    own = beside_chance(decompositions, a, b, draws, seed)
     return Transfer(
-        pictures=len(fields),
-        a=a,
-        b=b,
-        found=shares_of(fields, a, b),
-        connected=_mean(connected),
-        subsets=_mean(subsets),
-        draws=draws,
+        pictures=len(own.fields),
+        a=own.a,
+        b=own.b,
+        found=own.found,
+        connected=_mean(own.connected),
+        subsets=_mean(own.subsets),
+        draws=len(own.subsets),
     )
 
 
-def transfer_share(
-    first: Bool[Tensor, "some patches"], second: Bool[Tensor, "others patches"], a: int, b: int
-) -> float:
-    """Return t(a, b) of two lists of action fields, strongest first.
-
-    Raises:
-        InputError: a list that is shorter than asked for.
-    """
-    if not (1 <= a <= len(first) and 1 <= b <= len(second)):
-        raise InputError(
-            f"t({a}, {b}) needs that many fields; there are {len(first)} and {len(second)}"
-        )
-    known = {row.numpy().tobytes() for row in second[:b]}
-    return sum(row.numpy().tobytes() in known for row in first[:a]) / a
-
-
-def _mean(draws: list[Shares]) -> Shares:
-    def mean(tensors: list[Tensor]) -> Tensor:
-        return torch.stack(tensors).mean(0)
-
-    return Shares(mean([d.strongest for d in draws]), mean([d.pair_curves for d in draws]))
+def _mean(draws: Sequence[Shares]) -> Shares:
+    names = ("strongest", "pair_curves", "overlap")
+    return Shares(*(torch.stack([getattr(one, name) for one in draws]).mean(0) for name in names))

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
-from regional_primitives.compare.across import AcrossPictures
-from regional_primitives.compare.reproduced import EXACT, STRUCTURED, Reproduction
+from regional_primitives.compare.across import EXACT, STRUCTURED, AcrossPictures, Reproduction
 from regional_primitives.decompose import Decomposition, Exact, Structured, explain
 from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact
 from regional_primitives.decompose.explain import decomposition_of

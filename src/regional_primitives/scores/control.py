@@ -48,7 +48,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Edit:
+class ScaledRegion:
     """One region's components scaled, beside random components of the same total strength."""
 
     region: tuple[int, ...]
@@ -72,7 +72,7 @@ class Control:
 
     regions: tuple[tuple[int, ...], ...]
     """The patches of each region."""
-    edits: tuple[Edit, ...]
+    edits: tuple[ScaledRegion, ...]
     """Every region, selection and scale, in this order."""
     area: tuple[float, ...]
     """Each region's share of all pixels."""
@@ -86,7 +86,7 @@ class Control:
     masks: Bool[Tensor, "regions height width"]
     """Pixels of each region."""
 
-    def of(self, selection: str, scale: float) -> list[Edit]:
+    def of(self, selection: str, scale: float) -> list[ScaledRegion]:
         """List one kind of edit, of the regions that have such components."""
         return [
             edit
@@ -148,7 +148,7 @@ def control(
     counted = torch.zeros(decomposition.count, dtype=torch.bool)
     counted[counted_components(decomposition)] = True
     chosen = _chosen(decomposition, counted, regions, seed)
-    edits: list[Edit] = []
+    edits: list[ScaledRegion] = []
     pictures, masks = [], []
     for place, region in enumerate(chosen):
         row = decomposition.regions.demand(region)
@@ -167,7 +167,9 @@ def control(
             for scale, several in zip(SCALES, edited, strict=True):
                 effects = _effects(picture.errors, several, row) if bool(mine.any()) else []
                 own, others = (effects[0], _mean(effects[1:])) if effects else (None, None)
-                edits.append(Edit(region, selection, scale, int(mine.sum()), share, own, others))
+                edits.append(
+                    ScaledRegion(region, selection, scale, int(mine.sum()), share, own, others)
+                )
     stacked = torch.stack(masks)
     return Control(
         regions=chosen,

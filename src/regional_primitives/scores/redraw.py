@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.together import check_together
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.numbers import whole
 from regional_primitives.runtime.streams import stream
@@ -27,7 +28,7 @@ _Restricted: TypeAlias = tuple[Bool[Tensor, "fields chosen"], Float[Tensor, "fie
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Agreement:
     """How alike two decompositions are on the same patches Q."""
 
     overlap: float
@@ -46,8 +47,8 @@ class Redraw:
 
     common: tuple[int, ...]
     """Q."""
-    found: Likeness
-    shuffled: Likeness | None
+    found: Agreement
+    shuffled: Agreement | None
     """The same with the patches of Q permuted on one side, mean over draws; None for one patch."""
     draws: int
 
@@ -102,9 +103,9 @@ def redraw(
     if len(common) > 1:
         rng = stream(seed, "permuted patches")
         orders = [_other_order(len(common), rng) for _ in range(draws)]
-        permuted = [_likeness(mine, (theirs[0][:, order], theirs[1])) for order in orders]
+        permuted = [_agreement(mine, (theirs[0][:, order], theirs[1])) for order in orders]
         shuffled = _mean(permuted)
-    return Redraw(tuple(common), _likeness(mine, theirs), shuffled, draws)
+    return Redraw(tuple(common), _agreement(mine, theirs), shuffled, draws)
 
 
 def restricted(decomposition: Decomposition, patches: Sequence[int]) -> _Restricted:
@@ -125,7 +126,7 @@ def restricted(decomposition: Decomposition, patches: Sequence[int]) -> _Restric
     return fields[met], dense[met]
 
 
-def _likeness(one: _Restricted, other: _Restricted) -> Likeness:
+def _agreement(one: _Restricted, other: _Restricted) -> Agreement:
     fields, place = torch.cat([one[0], other[0]]).unique(dim=0, return_inverse=True)
     sides = one[1].new_zeros(2, len(fields), one[1].shape[1])
     sides[0, place[: len(one[0])]] = one[1]
@@ -134,7 +135,7 @@ def _likeness(one: _Restricted, other: _Restricted) -> Likeness:
     weight = strengths.square().sum(0)
     cosine = torch.nn.functional.cosine_similarity(sides[0], sides[1], dim=1)
     whole = strengths.amax(0).sum().clamp_min(1e-20)
-    return Likeness(
+    return Agreement(
         overlap=float(strengths.amin(0).sum() / whole),
         cosine=float((cosine * weight).sum() / weight.sum().clamp_min(1e-20)),
         common_fields=int((strengths > 0).all(0).sum()),
@@ -150,21 +151,16 @@ def _other_order(count: int, rng: torch.Generator) -> Tensor:
             return order
 
 
-def _mean(several: list[Likeness]) -> Likeness:
+def _mean(several: list[Agreement]) -> Agreement:
     names = asdict(several[0])
     means = {name: statistics.fmean(getattr(one, name) for one in several) for name in names}
-    return Likeness(
+    return Agreement(
         means["overlap"], means["cosine"], round(means["common_fields"]), round(means["fields"])
     )
 
 
 def _check_pair(one: Decomposition, other: Decomposition) -> None:
-    if one.regions != other.regions or one.unit_count != other.unit_count:
-        raise InputError(
-            "redraw needs the same patches and the same layer: "
-            f"{one.regions.description} at {one.provenance.layer}, and "
-            f"{other.regions.description} at {other.provenance.layer}"
-        )
+    check_together((one, other), "patches", "feature shapes")
     difference = one.feature_units - one.baseline_units
     gap = other.feature_units - other.baseline_units - difference
     if not float(gap.norm()) <= 1e-3 * float(difference.norm()):

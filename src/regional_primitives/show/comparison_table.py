@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regional_primitives.compare import PictureComparison
-from regional_primitives.compare.shared import Chance, Span
+from regional_primitives.compare.comparison import Chance, Span
 from regional_primitives.show import numerals
 
 if TYPE_CHECKING:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from regional_primitives.compare import PictureComparison
-from regional_primitives.compare.likeness import Likeness
-from regional_primitives.compare.shared import CommonField
+from regional_primitives.compare import CommonField, Likeness, PictureComparison
 from regional_primitives.scores.exhibits import Patterns
 from regional_primitives.show import form, numerals, style
 from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix

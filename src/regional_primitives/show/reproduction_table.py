@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.compare.reproduced import EXACT, STRUCTURED
+from regional_primitives.compare.across import EXACT, STRUCTURED
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE, Score
 
 if TYPE_CHECKING:
-    from regional_primitives.compare.reproduced import Reproduction
+    from regional_primitives.compare.across import Reproduction
 
 __all__ = ["EXPERIMENTS", "RELATIONS", "Line", "reproduction_lines", "reproduction_table"]
 

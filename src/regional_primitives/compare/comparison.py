@@ -1,22 +1,36 @@
-"""What pictures share, as results: chance, pairs, and the fields that several have. Ours."""
+"""Which primitives pictures share: common action fields, and whether the same units make them.
+
+Transfer t(a, b) is the paper's (arXiv 2410.04421). Ours: random fields beside it, the overlap of
+strengths, and the likeness of the two components that serve one field.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
+import msgspec
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.compare.across import listed, spreads
-from regional_primitives.compare.likeness import Likeness
+from regional_primitives.compare.across import spreads
+from regional_primitives.compare.likeness import Entries, Likeness, likeness
+from regional_primitives.compare.transfer import BesideChance, Shares, beside_chance, the_pictures
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.together import UNITS, check_together
+from regional_primitives.errors import InputError
+from regional_primitives.runtime.kinds import all_of_kind
+from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.numbers import random_seed
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.spread import Spread, listed
 
-__all__ = ["Chance", "CommonField", "Pair", "PictureComparison", "SharedField", "Span"]
+_Places: TypeAlias = list[dict[tuple[int, ...], int]]
+"""Of each picture: the rank of each of its action fields, by its patches."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,11 @@ class Span:
     mean: float
     least: float
     most: float
+
+    @staticmethod
+    def over(values: Sequence[float]) -> Span:
+        """Summarise one value a draw."""
+        return Span(sum(values) / len(values), min(values), max(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +58,6 @@ class Chance:
     """t(a, a), mean over draws."""
     least: Float[Tensor, " counts"]
     most: Float[Tensor, " counts"]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        curves = {name: listed(getattr(self, name)) for name in ("curve", "least", "most")}
-        return {
-            "transfer": asdict(self.transfer),
-            "strength_overlap": asdict(self.strength_overlap),
-            **curves,
-        }
 
 
 @dataclass(frozen=True)
@@ -65,10 +75,6 @@ class SharedField:
     """Of the sum of all strengths that count in the picture."""
     likeness: Likeness
     """Of the two Δf_k: whether the same units are used."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +141,10 @@ class Pair:
             **self.numbers(),
             "transfer_there": self.transfer_there,
             "transfer_back": self.transfer_back,
-            "curve": listed(self.curve),
-            "connected": self.connected.to_dict(),
-            "subsets": self.subsets.to_dict(),
-            "shared": [field.to_dict() for field in self.shared],
+            "curve": _plain(self.curve),
+            "connected": _plain(self.connected),
+            "subsets": _plain(self.subsets),
+            "shared": _plain(self.shared),
         }
 
     def _mean(self, values: Sequence[float | None]) -> float | None:
@@ -248,8 +254,153 @@ class PictureComparison(RichResult):
                     self.names, self.decompositions, self.counted, strict=True
                 )
             ],
-            "summary": {name: asdict(spread) for name, spread in self.summary.items()},
-            "transfer": listed(self.transfer),
+            "summary": _plain(self.summary),
+            "transfer": _plain(self.transfer),
             "pairs": [pair.to_dict() for pair in self.pairs],
-            "common": [{"pictures": f.pictures, **asdict(f)} for f in self.common],
+            "common": [{"pictures": field.pictures, **_plain(field)} for field in self.common],
         }
+
+
+@ordinary()
+def compare(
+    decompositions: Sequence[Decomposition],
+    *,
+    names: Sequence[str] | None = None,
+    a: int = 20,
+    b: int = 100,
+    draws: int = 10,
+    seed: int = 0,
+) -> PictureComparison:
+    """Tell which primitives pictures share, every two of them.
+
+    Args:
+        decompositions: two or more, of one generator cut at one layer, over the same patches; of
+            the exact form, whose remainder does not count, also with the same choice of patches.
+        names: what each picture is called; its seed or file unless given.
+        a: strongest fields of one; fewer where a picture has fewer components.
+        b: strongest fields of the other, likewise.
+        draws: how often random fields are drawn.
+        seed: their random stream.
+
+    Raises:
+        InputError: fewer than two pictures, what is no decomposition, another generator, layer or
+            feature, other patches, another number of names, or counts below 1.
+    """
+    seed = random_seed(seed)
+    several = the_pictures(decompositions)
+    check_together(several, "generators", *UNITS)
+    called = _called(several, names)
+    own = beside_chance(several, a, b, draws, seed)
+    places = [
+        {tuple(row.nonzero().flatten().tolist()): rank for rank, row in enumerate(fields)}
+        for fields in own.fields
+    ]
+    entries = [Entries.of(d) for d in several]
+    return PictureComparison(
+        decompositions=several,
+        names=called,
+        counted=tuple(map(tuple, own.counted)),
+        a=own.a,
+        b=own.b,
+        draws=len(own.subsets),
+        seed=seed,
+        transfer=own.found.strongest,
+        pairs=tuple(
+            _pair(own, entries, places, i, j)
+            for i, j in itertools.combinations(range(len(several)), 2)
+        ),
+        common=_common(own, places),
+    )
+
+
+def _plain(result: Any) -> Any:
+    """Return a result as JSON holds it."""
+    return msgspec.to_builtins(result, enc_hook=listed)
+
+
+def _called(several: Sequence[Decomposition], names: Sequence[str] | None) -> tuple[str, ...]:
+    if names is None:
+        told = [d.provenance.picture_in_words for d in several]
+        return tuple(name or f"picture {number}" for number, name in enumerate(told, start=1))
+    called = all_of_kind(names, str, f"{len(several)} pictures take as many names")
+    if len(called) != len(several):
+        raise InputError(f"{len(several)} pictures take as many names, not {len(called)}")
+    return called
+
+
+def _pair(own: BesideChance, entries: Sequence[Entries], places: _Places, i: int, j: int) -> Pair:
+    found = own.found
+    mine, theirs = (
+        (d.feature_units - d.baseline_units).double()
+        for d in (own.decompositions[i], own.decompositions[j])
+    )
+    return Pair(
+        first=i,
+        second=j,
+        transfer=found.both_ways(i, j),
+        transfer_there=float(found.strongest[i, j]),
+        transfer_back=float(found.strongest[j, i]),
+        curve=found.pair_curves[i, j],
+        strength_overlap=float(found.overlap[i, j]),
+        connected=_chance(own.connected, i, j),
+        subsets=_chance(own.subsets, i, j),
+        departure_cosine=float(torch.cosine_similarity(mine, theirs)),
+        shared=_shared(own, entries, places, i, j),
+    )
+
+
+def _chance(draws: Sequence[Shares], i: int, j: int) -> Chance:
+    curves = torch.stack([draw.pair_curves[i, j] for draw in draws])
+    return Chance(
+        transfer=Span.over([draw.both_ways(i, j) for draw in draws]),
+        strength_overlap=Span.over([float(draw.overlap[i, j]) for draw in draws]),
+        curve=curves.mean(0),
+        least=curves.amin(0),
+        most=curves.amax(0),
+    )
+
+
+def _shared(
+    own: BesideChance, entries: Sequence[Entries], places: _Places, i: int, j: int
+) -> tuple[SharedField, ...]:
+    met = [(patches, rank, places[j][patches])
+           for patches, rank in places[i].items() if patches in places[j]]  # fmt: skip
+    components = [(own.counted[i][rank], own.counted[j][other]) for _, rank, other in met]
+    alike = likeness(entries[i], entries[j], components, own.counted[j])
+    one, two = (own.decompositions[picture].strengths for picture in (i, j))
+    found = [
+        SharedField(
+            patches=patches,
+            components=(k, m),
+            ranks=(rank + 1, other + 1),
+            strengths=(float(one[k]), float(two[m])),
+            strength_shares=(float(own.strengths[i][rank]), float(own.strengths[j][other])),
+            likeness=same,
+        )
+        for (patches, rank, other), (k, m), same in zip(met, components, alike, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda field: -min(field.strength_shares)))
+
+
+def _common(own: BesideChance, places: _Places) -> tuple[CommonField, ...]:
+    found = []
+    for patches in dict.fromkeys(patches for ranks in places for patches in ranks):
+        ranks = [of_picture.get(patches) for of_picture in places]
+        if sum(rank is not None for rank in ranks) < 2:
+            continue
+        having = list(zip(ranks, own.counted, own.strengths, own.decompositions, strict=True))
+        components = [None if rank is None else counted[rank] for rank, counted, _, _ in having]
+        shares = [float(share[rank]) for rank, _, share, _ in having if rank is not None]
+        found.append(
+            CommonField(
+                patches=patches,
+                components=tuple(components),
+                ranks=tuple(None if rank is None else rank + 1 for rank in ranks),
+                strengths=tuple(
+                    None if k is None else float(d.strengths[k])
+                    for k, d in zip(components, own.decompositions, strict=True)
+                ),
+                strength_share=sum(shares) / len(places),
+            )
+        )
+    return tuple(sorted(found, key=lambda field: (-field.pictures, -field.strength_share)))

@@ -1,4 +1,4 @@
-"""All experiments take the exact form, whose remainder does not count unless asked for."""
+"""All experiments take the exact form, whose remainder does not count."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 import regional_primitives as rp
 from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
-from regional_primitives.compare.counted import counted_components
+from regional_primitives.scores.components import counted_components
 
 PATCHES, OTHER_PATCHES = [0, 1, 5, 6], [1, 5, 6, 10]
 
@@ -26,12 +26,11 @@ def draws(planted):
     ]
 
 
-def test_the_remainder_does_not_count_unless_asked_for(draws):
+def test_the_remainder_does_not_count(draws):
     exact = draws[0]
     assert exact.remainder is not None
     assert exact.remainder not in counted_components(exact)
     assert len(counted_components(exact)) == exact.count - 1
-    assert len(counted_components(exact, ())) == exact.count
     assert scores.sparsity(exact).patches == 4
 
 
@@ -44,8 +43,11 @@ def test_relations_leave_the_remainder_out_and_keep_the_numbers(draws):
     # No field of the chosen patches meets the remainder's, which would be nested with nothing.
     served = (~found.leading_share.isnan()).nonzero().flatten().tolist()
     assert served == PATCHES
-    whole = relatedness(exact, leave_out=())
-    assert whole.numbers()["contained_pairs"] < found.numbers()["contained_pairs"]
+    pairs = exact.count * (exact.count - 1) / 2
+    whole = int(rp.relations(exact).contains.sum()) / pairs
+    assert whole < found.numbers()["contained_pairs"]
+    told = found.to_dict()["members"]
+    assert sorted(k for group in told for k in group) == found.components.tolist()
 
 
 def test_pictures_of_the_same_patches_transfer_without_the_remainder(planted, draws):
@@ -69,8 +71,18 @@ def test_pictures_of_the_same_patches_transfer_without_the_remainder(planted, dr
         assert float(found.found.strongest[i, j]) == pytest.approx(common / count)
 
 
+def test_compared_components_keep_their_numbers_but_not_the_remainder_s_rank(draws):
+    exact = draws[0]
+    (pair,) = rp.compare([exact, exact], draws=1).pairs
+    counted = [k for k in range(exact.count) if k != exact.remainder]
+    assert sorted(field.components for field in pair.shared) == [(k, k) for k in counted]
+    for field in pair.shared:
+        rank = counted.index(field.components[0]) + 1
+        assert field.ranks == (rank, rank)
+
+
 def test_bad_input_transfer_of_other_patches(planted, draws):
-    message = "those that were demanded differ, 0, 1, 5, 6 and 1, 5, 6, 10"
+    message = "demanded patches differ: 0, 1, 5, 6 and 1, 5, 6, 10; explain every picture with"
     with pytest.raises(rp.InputError, match=message):
         transfer(draws)
     structured = rp.explain(
@@ -79,7 +91,7 @@ def test_bad_input_transfer_of_other_patches(planted, draws):
         rp.Regions.grid(4, 4),
         rp.Structured(steps=1, batch=2, probes=1, baseline_count=64),
     )
-    with pytest.raises(rp.InputError, match="differ, all 16 and 0, 1, 5, 6"):
+    with pytest.raises(rp.InputError, match="differ: all 16 and 0, 1, 5, 6"):
         transfer([structured, draws[0]])
 
 
@@ -108,7 +120,7 @@ def test_every_experiment_takes_it(planted, draws):
     assert found.numbers()["inside_error"] < 0.05
     for region in scores.control(exact, planted, draws=1).regions:
         assert set(region) <= set(PATCHES)
-    assert transfer([exact, exact], a=5, b=5, draws=1).numbers()["transfer"] == 1.0
+    assert transfer([exact, exact], a=5, b=5, draws=1).summary["transfer"].mean == 1.0
     redrawn = scores.redraw(exact, other)
     assert redrawn.common == (1, 5, 6)
     assert redrawn.found.cosine > redrawn.shuffled.cosine

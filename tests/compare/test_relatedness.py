@@ -4,9 +4,10 @@ import json
 import math
 
 import pytest
+from regional_primitives.experiments import AcrossPictures
 
 import regional_primitives as rp
-from regional_primitives.compare import Relatedness, relatedness
+from regional_primitives.compare import relatedness
 from regional_primitives.scores.spread import Spread
 
 
@@ -107,17 +108,16 @@ def test_patches_without_a_field_have_no_leading_share(truth):
     assert found.numbers()["longest_chain"] == 1
 
 
-def test_left_out_components_are_not_related(truth):
+def test_components_that_are_not_there_are_not_related(truth):
     whole = int(truth.action_fields.all(1).nonzero()[0, 0])
-    found = relatedness(truth, leave_out=[whole])
-    assert found.components.tolist() == [k for k in range(10) if k != whole]
+    found = relatedness(truth.without(whole))
     # Without the whole grid, only the three nested pairs are left.
     assert found.numbers()["contained_pairs"] == pytest.approx(3 / 36)
     assert found.numbers()["longest_chain"] == 2
 
 
 def test_a_single_component_has_no_pairs(truth):
-    numbers = relatedness(truth, leave_out=range(1, 10)).numbers()
+    numbers = relatedness(truth.select([0])).numbers()
     assert numbers == {
         "longest_chain": 1.0,
         "grouped": 1.0,
@@ -128,18 +128,13 @@ def test_a_single_component_has_no_pairs(truth):
 
 
 def test_over_pictures_and_in_json(truth, other_truth):
-    several = Relatedness.over([relatedness(truth), relatedness(other_truth)])
+    several = AcrossPictures.of([relatedness(truth), relatedness(other_truth)])
     shares = [result.numbers()["leading_share"] for result in several.results]
     assert several.summary["leading_share"] == Spread.over(shares)
     told = json.loads(json.dumps(several.to_dict(), allow_nan=False))
     picture = told["pictures"][0]
     assert sorted(k for group in picture["members"] for k in group) == list(range(10))
     assert sum(picture["leading_share_of_each_patch"]) / 16 == pytest.approx(shares[0])
-
-
-def test_members_are_named_by_their_numbers_in_the_decomposition(truth):
-    told = relatedness(truth, leave_out=[0]).to_dict()
-    assert sorted(k for group in told["members"] for k in group) == list(range(1, 10))
 
 
 def test_without_scipy_it_says_how_to_get_it(truth, monkeypatch):
@@ -152,7 +147,5 @@ def test_without_scipy_it_says_how_to_get_it(truth, monkeypatch):
 
 
 def test_bad_input(truth):
-    with pytest.raises(rp.InputError, match="component 10 does not exist"):
-        relatedness(truth, leave_out=[10])
     with pytest.raises(rp.InputError, match="at least one must be counted"):
-        relatedness(truth, leave_out=range(10))
+        relatedness(truth.select([]))

@@ -5,11 +5,10 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.compare.across import AcrossPictures, listed, spreads
-from regional_primitives.compare.counted import counted_components
+from regional_primitives.compare.across import AcrossPictures, spreads
 from regional_primitives.scores import sparsity
-from regional_primitives.scores.components import energy_mean
-from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.components import counted_components, energy_mean
+from regional_primitives.scores.spread import Spread, listed
 
 
 def test_the_summary_is_the_spread_over_pictures(truth, other_truth):
@@ -50,16 +49,8 @@ def test_selected_components_are_the_same_vectors_and_fields(result):
     assert result.select([]).count == 0
 
 
-def test_left_out_components_are_not_counted(truth):
-    assert counted_components(truth, [2, 7]) == [0, 1, 3, 4, 5, 6, 8, 9]
+def test_without_a_remainder_all_components_count(truth):
     assert counted_components(truth) == list(range(10))
-
-
-def test_bad_input_left_out(truth):
-    with pytest.raises(rp.InputError, match=r"component 10 does not exist.*0 … 9"):
-        counted_components(truth, [10])
-    with pytest.raises(rp.InputError, match="all 10 components are left out"):
-        counted_components(truth, range(10))
 
 
 def test_the_energy_mean_knows_numbers_only():
