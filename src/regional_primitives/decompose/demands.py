@@ -26,9 +26,6 @@ def draw_demands(
     """Draw demands number `start` … `start + count − 1` of the stream named by seed and purpose.
 
     Demand i depends on seed, purpose and i alone; empty draws are drawn again.
-
-    Raises:
-        InputError: a count below 1.
     """
     if count < 1:
         raise InputError(f"at least one demand must be drawn, not {count}")

@@ -26,12 +26,9 @@ BY_PURPOSE: Any = None
 
 
 def decide(settings: object, purpose: object, defaults: Mapping[str, Mapping[str, Any]]) -> None:
-    """Fill in what a frozen dataclass of settings leaves to its purpose.
+    """Fill in what a frozen dataclass of settings leaves to its purpose: `defaults[purpose]`.
 
-    Args:
-        settings: whose fields to fill.
-        purpose: may be nonsense, which whoever checks the settings tells.
-        defaults: by purpose, then by name of a setting.
+    A purpose that is nonsense is told by whoever checks the settings.
     """
     for name, value in (defaults[purpose] if purpose in list(defaults) else {}).items():
         if getattr(settings, name) is BY_PURPOSE:

@@ -69,9 +69,7 @@ class Checkpoint:
     ) -> Iterator[tuple[Int[Tensor, " rows"], dict[str, Tensor]]]:
         """Yield the rows of each finished batch, and its tensors; other files are left out.
 
-        Args:
-            count: how many rows there are in all.
-            shapes: of one row of each tensor.
+        There are `count` rows in all; `shapes` are those of one row of each tensor.
         """
         if self.folder is None:
             return

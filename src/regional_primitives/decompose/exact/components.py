@@ -192,10 +192,6 @@ def fit_exact(
     """Find minimal features and components of a prepared picture; twice, for the noise floor.
 
     A checkpoint holds a folder for each search, named by its random stream.
-
-    Raises:
-        InputError: too many patches, or too little memory.
-        GeneratorError: an objective that is not finite.
     """
     demands = all_demands(settings.chosen(subject.regions), subject.regions)
 

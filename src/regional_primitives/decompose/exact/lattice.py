@@ -25,11 +25,7 @@ MOST_STARTS = 16
 
 
 def all_demands(patches: Sequence[int], regions: Regions) -> Bool[Tensor, "demands patches"]:
-    """List the non-empty subsets of the patches; number i has the bitmask i + 1.
-
-    Raises:
-        InputError: more patches than `MOST_PATCHES`.
-    """
+    """List the non-empty subsets of at most `MOST_PATCHES` patches; number i has bitmask i + 1."""
     if len(patches) > MOST_PATCHES:
         raise InputError(
             f"{len(patches)} patches have {2 ** len(patches):,} demands; all of them are taken for "

@@ -91,9 +91,8 @@ class _Box:
     upper: Tensor | None
 
     def clamp(self, units: Tensor) -> Tensor:
-        if self.lower is None and self.upper is None:
-            return units
-        return units.clamp(self.lower, self.upper)
+        unbounded = self.lower is None and self.upper is None
+        return units if unbounded else units.clamp(self.lower, self.upper)
 
     def projected(self, units: Tensor, gradient: Tensor) -> Tensor:
         """Zero the gradient where descent would leave the box."""

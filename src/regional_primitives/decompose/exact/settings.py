@@ -105,15 +105,9 @@ class Minimal:
         return [self.cost_weight * _FALL**stage for stage in range(self.stages)]
 
     def chosen(self, regions: Regions) -> tuple[int, ...]:
-        """Return P.
-
-        Raises:
-            InputError: a patch that the regions do not have.
-        """
-        if not self.patches:
-            return tuple(range(regions.count))
+        """Return P; refuses a patch that the regions do not have."""
         regions.demand(self.patches)
-        return tuple(self.patches)
+        return tuple(self.patches) or tuple(range(regions.count))
 
 
 def _patches(given: Sequence[int]) -> tuple[int, ...]:

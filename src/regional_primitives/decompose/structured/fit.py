@@ -63,9 +63,6 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     """Fit the structured form to random demands.
 
     Deterministic for a seed on the CPU (same machine and thread count).
-
-    Raises:
-        GeneratorError: the loss is not finite.
     """
     evaluations = Evaluations(subject.generator)
     _afford(settings, subject)
@@ -199,8 +196,7 @@ def _chunks(
 ) -> Iterator[tuple[slice | Tensor, Bool[Tensor, "some patches"], Trials]]:
     """Split a step's work so that no more than `size` images are at work, or a trial's two.
 
-    Yields:
-        The rows of the step's batch (demands, trials alone, trials left out), and what they are.
+    Yields rows of the step's batch (demands, trials alone, trials left out), and what they are.
     """
     batch, count = len(demands), len(trials)
     if batch + 2 * count <= size:
