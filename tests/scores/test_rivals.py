@@ -10,7 +10,7 @@ import torch
 import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
-from regional_primitives.rivals import BASELINES, BASELINES_FILE, Comparison
+from regional_primitives.rivals import BASELINES, Comparison
 from regional_primitives.rivals.rival import Scene
 
 SETTINGS = rp.Evaluation(demands=24, components=6, contexts=4, free_demands=3)

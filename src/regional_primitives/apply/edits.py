@@ -20,11 +20,9 @@ from regional_primitives.decompose.decomposition import Decomposition, the_decom
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
+from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of, real, whole, wholes
 from regional_primitives.runtime.eight_bit import picture_digest
-from regional_primitives.runtime.kinds import of_kind
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import real, whole, wholes
-from regional_primitives.runtime.paths import AnyPath, path_of
 from regional_primitives.runtime.staging import check_file
 from regional_primitives.runtime.storage import (
     Digest,

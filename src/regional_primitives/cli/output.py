@@ -20,7 +20,6 @@ from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores import Scores
 from regional_primitives.scores.table import TABLE, headlines
-from regional_primitives.show.report import REPORT
 
 __all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
 

@@ -23,9 +23,8 @@ from regional_primitives.compare.transfer import BesideChance, Shares, beside_ch
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import UNITS, check_together
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.kinds import all_of_kind
+from regional_primitives.runtime.arguments import all_of_kind, random_seed
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.numbers import random_seed
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.scores.spread import Spread, listed
 

@@ -21,9 +21,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import FIELDS, check_together
 from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.kinds import all_of_kind
-from regional_primitives.runtime.memory import refuse_too_large
-from regional_primitives.runtime.numbers import random_seed, whole
+from regional_primitives.runtime.arguments import all_of_kind, random_seed, refuse_too_large, whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.agreement import numbered, side_by_side
 from regional_primitives.scores.components import counted_components

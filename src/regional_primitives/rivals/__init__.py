@@ -4,7 +4,6 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from regional_primitives.rivals.compare import (
-    BASELINES_FILE,
     Compared,
     Comparison,
     Point,
@@ -14,7 +13,6 @@ from regional_primitives.rivals.rival import BASELINES, Way, rival
 
 __all__ = [
     "BASELINES",
-    "BASELINES_FILE",
     "Compared",
     "Comparison",
     "Point",

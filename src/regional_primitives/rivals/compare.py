@@ -20,7 +20,7 @@ from regional_primitives.errors import InputError, MissingExtraError, StorageErr
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.rivals.rival import BASELINES, Baseline, Scene, Way
-from regional_primitives.runtime.kinds import all_of_kind
+from regional_primitives.runtime.arguments import all_of_kind
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
@@ -36,7 +36,6 @@ from regional_primitives.scores.components import (
 from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.sparsity import counts
-
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from regional_primitives.axes import Demands, Units
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.decompose.influence import measure_influence
+from regional_primitives.decompose.structured.influence import measure_influence
 from regional_primitives.picture import Picture
 
 Answer: TypeAlias = Callable[[Demands], Units]

@@ -40,7 +40,6 @@ from regional_primitives.runtime.staging import recover
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores import Additivity, ObviousCost, obvious_cost
-from regional_primitives.show.figures import FIGURES
 from regional_primitives.show.reproduction_report import (
     REPRODUCTION_REPORT,
     write_reproduction_report,
@@ -53,12 +52,12 @@ PICTURES = "pictures"
 _TRIES = 4
 """How many times as many pictures are looked at as are asked for."""
 _EXPERIMENTS: dict[str, Any] = {
-    "sparsity": lambda decomposition, generator: experiments.sparsity(decomposition),
-    "boundedness": experiments.boundedness,
-    "consistency": experiments.consistency,
-    "superposition": experiments.superposition,
-    "control": experiments.control,
-    "spent": lambda decomposition, generator: experiments.spent(decomposition),
+    "sparsity": lambda decomposition, generator: scores.sparsity(decomposition),
+    "boundedness": scores.boundedness,
+    "consistency": scores.consistency,
+    "superposition": scores.superposition,
+    "control": scores.control,
+    "spent": lambda decomposition, generator: scores.spent(decomposition),
     "relatedness": lambda decomposition, generator: relatedness(decomposition),
 }
 
@@ -337,27 +336,15 @@ def _experiments(
         progress("experiments", done, len(_EXPERIMENTS), name)
     # Two draws of few patches out of many may have none in common, which leaves nothing to compare.
     redrawn = [
-        experiments.redraw(one, other)
+        scores.redraw(one, other)
         for one, other in (picture.exact for picture in pictures if len(picture.exact) > 1)
         if set(one.patches) & set(other.patches)
     ]
     return Reproduction(
         about,
         per_form,
-        AcrossPictures.of([picture.additivity for picture in pictures]),
+        AcrossPictures.of([picture.measured.additivity for picture in pictures]),
         transfer(forms[STRUCTURED]) if len(pictures) > 1 else None,
-        AcrossPictures.of([scores.redraw(one, other) for one, other in redrawn])
-        if redrawn
-        else None,
-        AcrossPictures.of([picture.cost for picture in pictures]),
+        AcrossPictures.of(redrawn) if redrawn else None,
+        AcrossPictures.of([picture.measured.cost for picture in pictures]),
     )
-
-
-def _jobs() -> Iterator[tuple[str, Any]]:
-    yield "sparsity", lambda decomposition, generator: scores.sparsity(decomposition)
-    yield "boundedness", scores.boundedness
-    yield "consistency", scores.consistency
-    yield "superposition", scores.superposition
-    yield "control", scores.control
-    yield "spent", lambda decomposition, generator: scores.spent(decomposition)
-    yield "relatedness", lambda decomposition, generator: relatedness(decomposition)

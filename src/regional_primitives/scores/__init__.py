@@ -12,10 +12,9 @@ from regional_primitives.scores.redraw import Redraw, redraw
 from regional_primitives.scores.relations import Relations, relations
 from regional_primitives.scores.sparsity import Sparsity, sparsity
 from regional_primitives.scores.superposition import Superposition, superposition
-from regional_primitives.scores.table import SCORES, Scores
+from regional_primitives.scores.table import Scores
 
 __all__ = [
-    "SCORES",
     "Additivity",
     "Boundedness",
     "Consistency",

@@ -17,7 +17,7 @@ from regional_primitives.axes import Image, Images, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.scores.components import (
     bounded_share,
     chance_share,

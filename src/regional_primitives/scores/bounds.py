@@ -18,10 +18,10 @@ from regional_primitives.axes import Units
 from regional_primitives.decompose.bound import Prices, optimal_features
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.exact import ExactComponents
-from regional_primitives.decompose.minimal import MinimalFeatures
+from regional_primitives.decompose.exact.minimal import MinimalFeatures
 from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.storage import Count, Real
 from regional_primitives.scores.demands import DemandErrors, demand_errors
 from regional_primitives.scores.evaluation import Measurement

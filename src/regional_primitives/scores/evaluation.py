@@ -9,7 +9,7 @@ from regional_primitives.axes import Demands, Images
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.picture import Picture
-from regional_primitives.runtime.memory import refuse_too_large
+from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.progress import Progress
 from regional_primitives.runtime.settings import check_settings
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import check_together
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.numbers import whole
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.components import counted_components
 

@@ -24,8 +24,6 @@ from regional_primitives.runtime.storage import (
     write_json,
 )
 
-SCORES = "scores.json"
-
 _PLAIN = {
     "share": "{:.1%}",
     "decimal": "{:.2f}",

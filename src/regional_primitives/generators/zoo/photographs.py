@@ -18,8 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.errors import InputError, MissingExtraError, StorageError, first_line
-from regional_primitives.runtime.arguments import whole
-from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of, whole
 
 if TYPE_CHECKING:
     from PIL import Image
