@@ -4,10 +4,10 @@ import json
 import math
 
 import pytest
-from regional_primitives.experiments import AcrossPictures
 
 import regional_primitives as rp
 from regional_primitives.compare import relatedness
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.scores.spread import Spread
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.generators.zoo.toy import PlantedNetwork, planted_truth, sample_latents
+from planted_truth import planted_truth
+from regional_primitives.generators.zoo.toy import PlantedNetwork, sample_latents
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ class Baseline:
     knob: str
     """What varies along its frontier."""
     ways: Ways
-    place: float
+    place: int | float
     """Where it is told: common practice first, the bound last."""
     optimises: bool = False
     """Whether each demand takes so much that only a few are asked."""
@@ -84,7 +84,13 @@ BASELINES: dict[str, Baseline] = {}
 
 
 def rival(
-    name: str, about: str, source: str, knob: str, *, place: float = 6.5, optimises: bool = False
+    name: str,
+    about: str,
+    source: str,
+    knob: str,
+    *,
+    place: float | int = 6.5,
+    optimises: bool = False,
 ) -> Callable[[Ways], Ways]:
     """Register a function as a rival; see `Baseline` for what is said of it."""
 
