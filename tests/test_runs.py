@@ -1,4 +1,6 @@
 import errno
+import hashlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 import regional_primitives as rp
 from regional_primitives.errors import MissingExtraError
 from regional_primitives.runs import folder as runs
+from regional_primitives.runs.key import Work, content_key
 
 QUICK = rp.Structured(steps=3, batch=4, probes=1, baseline_count=64)
 LITTLE = rp.Evaluation(demands=4, components=1, contexts=2, free_demands=0)
@@ -92,8 +95,6 @@ def test_whatever_ends_the_work_leaves_an_older_run_untouched(
 
 
 def test_a_standing_run_is_measured_anew_where_more_is_asked(planted, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     with monkeypatch.context() as patch:  # a run without its page is measured anew
         patch.setattr(runs, "write_report", lambda folder: None)
         explain(planted, tmp_path / "run")
@@ -112,8 +113,6 @@ def test_a_standing_run_is_measured_anew_where_more_is_asked(planted, tmp_path, 
 
 
 def test_measuring_anew_leaves_no_older_report_or_figure(planted, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     def drawn(folder):
         (folder / "figures").mkdir()
         for name in ("report.html", "figures/frontier.png"):
@@ -177,8 +176,6 @@ def test_label_maps_that_differ_are_other_runs(planted, tmp_path):
 
 
 def test_a_single_patch_can_be_explained(planted, tmp_path):
-    from dataclasses import replace
-
     (scores, _), _ = explain(
         planted,
         tmp_path / "run",
@@ -201,8 +198,6 @@ def test_changed_settings_are_another_run(planted, tmp_path):
 
 @pytest.mark.usefixtures("stub_report")
 def test_a_run_of_a_strange_generator_says_how_to_go_on(planted, tmp_path):
-    from dataclasses import replace
-
     explain(planted, tmp_path / "run")
     found = rp.Decomposition.load(tmp_path / "run")
     strange = replace(found, provenance=replace(found.provenance, generator="MyNetwork"))
@@ -251,8 +246,6 @@ def test_a_folder_that_cannot_be_replaced_is_refused_before_baselines_are_run(
 
 
 def test_all_files_of_a_run_are_known_as_ours(planted, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     from regional_primitives.runtime.run_files import is_run_file
 
     everything = replace(LITTLE, refits=True, free_steps=2)
@@ -270,3 +263,25 @@ def test_all_files_of_a_run_are_known_as_ours(planted, tmp_path, monkeypatch):
         found |= {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
     assert len(found) == 7 + 12, found
     assert all(is_run_file(path) for path in found)
+
+
+def test_other_work_is_told_by_what_differs(planted):
+    asked = Work.asked(planted, 0, rp.Regions.grid(4, 4), QUICK.settled(planted))
+    assert list(asked.differences(asked)) == []
+    for changes, told in (
+        ({"hold": "normalisation"}, "another hold ('normalisation', not None)"),
+        ({"weights_digest": "ab"}, "other generator weights ('ab', not "),
+        ({"layer": "embed"}, "another layer ('embed', not 'express')"),
+        ({"picture_seed": 7}, "another picture seed (7, not 0)"),
+        ({"regions": {}}, "other patches ({}, not {"),
+        ({"settings": {**asked.settings, "steps": 9}}, "other settings (steps=9, not 3)"),
+    ):
+        (difference,) = asked.differences(replace(asked, **changes))
+        assert difference.startswith(told)
+
+
+def test_keys_of_stored_work_stay():
+    """Fits of a reproduction that stands are found by this key."""
+    told = ("weights", "layer", {"rows": 6}, (1, 2), 0.5, None)
+    assert content_key(*told) == hashlib.sha256(repr(told).encode()).hexdigest()
+    assert content_key(*told) != content_key(*told[:-1])
