@@ -12,6 +12,7 @@ from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
 from regional_primitives.rivals import BASELINES, Comparison
 from regional_primitives.rivals.rival import Scene
+from regional_primitives.runtime.run_files import RIVALS
 
 SETTINGS = rp.Evaluation(demands=24, components=6, contexts=4, free_demands=3)
 

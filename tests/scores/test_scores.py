@@ -13,7 +13,7 @@ from regional_primitives.decompose.structured import PURPOSES
 from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.scores.demands import top_counts
 from regional_primitives.scores.refits import frontier_fits, second_fit
-from regional_primitives.scores.table import TABLE
+from regional_primitives.scores.table import TABLE, headlines
 
 
 def slow_sums(result, generator, demand):

@@ -19,7 +19,7 @@ from regional_primitives.apply import (
     measured_ways,
 )
 from regional_primitives.cli.application import app
-from regional_primitives.cli.options import Json
+from regional_primitives.cli.options import Json, patch_numbers
 from regional_primitives.cli.output import print_json, tell
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
@@ -231,3 +231,7 @@ def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
         shares = [way.outside_share, way.seam, *([way.target_error] if aims else [])]
         changes = (f"{way.inside:.1%}", f"{way.outside:.2%}")
         table.add_row(WAYS[way.way], *changes, *map(_share, shares))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

@@ -18,6 +18,7 @@ from regional_primitives.generators.feature import (
 )
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, items, parts
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.cache import cached_tensors
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.storage import tensors_digest

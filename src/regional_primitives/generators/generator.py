@@ -41,7 +41,13 @@ from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.precision import ROUNDING, full_precision, relative_gap
 from regional_primitives.generators.recorded import RecordedTail, SideInput, Tail, tail_of
 from regional_primitives.generators.tail import WholeRunTail
-from regional_primitives.runtime.arguments import refuse_too_large
+from regional_primitives.runtime.arguments import (
+    AnyPath,
+    path_of,
+    random_seed,
+    refuse_too_large,
+    whole,
+)
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream

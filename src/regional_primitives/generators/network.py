@@ -27,6 +27,7 @@ from regional_primitives.generators.latents import (
 )
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
 from regional_primitives.generators.noise import FrozenNoise, RandomState
+from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.modes import Turn
 
 ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None

@@ -20,7 +20,7 @@ from regional_primitives.errors import InputError, MissingExtraError, StorageErr
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.rivals.rival import BASELINES, Baseline, Scene, Way
-from regional_primitives.runtime.arguments import all_of_kind
+from regional_primitives.runtime.arguments import AnyPath, all_of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult

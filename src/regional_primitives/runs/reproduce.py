@@ -39,6 +39,7 @@ from regional_primitives.runtime.settings import check_settings, settings_or
 from regional_primitives.runtime.staging import recover
 from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
+from regional_primitives.runtime.workers import work_off
 from regional_primitives.scores import Additivity, ObviousCost, obvious_cost
 from regional_primitives.show.reproduction_report import (
     REPRODUCTION_REPORT,

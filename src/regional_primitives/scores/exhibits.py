@@ -17,6 +17,7 @@ from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.run_files import EXHIBIT_NAMES
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
     Digest,

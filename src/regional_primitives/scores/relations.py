@@ -19,7 +19,7 @@ from torch import Tensor
 from regional_primitives.axes import Fields, PerComponent, Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError
-from regional_primitives.runtime.arguments import of_kind
+from regional_primitives.runtime.arguments import of_kind, real, whole, wholes
 from regional_primitives.runtime.modes import ordinary
 
 _ASKED_SHARE = 0.1

@@ -233,7 +233,7 @@ def test_no_weights_say_how_to_get_them(nowhere):
         "the weights of 'photos' are not installed; get them: " + photos.ENTRY.how_to_get in message
     )
     assert "pass --weights taef2 (or name the folder in $REGIONAL_PRIMITIVES_WEIGHTS)" in message
-    program, *options, url = shlex.split(how)
+    program, *options, url = shlex.split(photos.ENTRY.how_to_get)
     assert program == "curl"
     # curl puts what stands in the braces, one after the other, in the place of #1.
     assert options[-2:] == ["-o", "taef2/#1"]

@@ -14,6 +14,7 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.zoo import faces, photos, terrain, toy, vaes
 from regional_primitives.generators.zoo.entry import ZooEntry
+from regional_primitives.runtime.arguments import AnyPath, path_of, whole
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.storage import typed
 
