@@ -19,8 +19,8 @@ from regional_primitives.apply import (
     measured_ways,
 )
 from regional_primitives.cli.application import app
-from regional_primitives.cli.options import Json, patch_numbers
-from regional_primitives.cli.output import print_json, tell
+from regional_primitives.cli.options import Json, Run, patch_numbers
+from regional_primitives.cli.output import print_json, print_table, tell
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
@@ -231,6 +231,14 @@ def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
         shares = [way.outside_share, way.seam, *([way.target_error] if aims else [])]
         changes = (f"{way.inside:.1%}", f"{way.outside:.2%}")
         table.add_row(WAYS[way.way], *changes, *map(_share, shares))
+    print_table(table)
+    if effects.pixels == 1:
+        typer.echo("components of all patches change, so nothing is outside")
+    if effects.seam_before is not None:
+        typer.echo(f"seam in the unedited picture: {_share(effects.seam_before)}")
+    typer.echo(f"picture: {out}")
+    if save_edit is not None:
+        typer.echo(f"edit: {save_edit}")
 
 
 def _share(value: float | None) -> str:
