@@ -60,7 +60,7 @@ _Step = Callable[[Any, Any, Any], None]
 _Start = Literal["as given", "complement", "freed"]
 
 
-def and_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
+def and_harsanyi(values: Float[Tensor, " subsets *shape"]) -> Float[Tensor, " subsets *shape"]:
     """Return the AND interactions I(T) = Σ_{L⊆T} (−1)^{|T|−|L|} v(L) of a set function.
 
     `values` are v(S), float32 or float64, [2**n, ...] indexed by bitmask. The result is
@@ -72,7 +72,7 @@ def and_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subs
     return _transform(values, "and_harsanyi")
 
 
-def and_values(interactions: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
+def and_values(interactions: Float[Tensor, " subsets *shape"]) -> Float[Tensor, " subsets *shape"]:
     """Return the set function v(S) = Σ_{T⊆S} I(T) of AND interactions; inverts `and_harsanyi`.
 
     `interactions` are I(T), float32 or float64, [2**n, ...] indexed by bitmask. The result is
@@ -84,7 +84,7 @@ def and_values(interactions: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "
     return _transform(interactions, "and_values")
 
 
-def or_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
+def or_harsanyi(values: Float[Tensor, " subsets *shape"]) -> Float[Tensor, " subsets *shape"]:
     """Return the OR interactions I(T) = −Σ_{L⊆T} (−1)^{|T|−|L|} v(N∖L), I(∅) = v(∅).
 
     Applied to minimal features u(S), these are the feature components Δf_T of arXiv 2410.04421,
@@ -99,7 +99,7 @@ def or_harsanyi(values: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subse
     return _transform(values, "or_harsanyi")
 
 
-def or_values(interactions: Float[Tensor, "subsets *shape"]) -> Float[Tensor, "subsets *shape"]:
+def or_values(interactions: Float[Tensor, " subsets *shape"]) -> Float[Tensor, " subsets *shape"]:
     """Return the set function v(S) = I(∅) + Σ_{T∩S≠∅} I(T); inverts `or_harsanyi`.
 
     `interactions` are I(T), float32 or float64, [2**n, ...] indexed by bitmask. The result is

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regional_primitives.compare import Relatedness
 from regional_primitives.compare.across import EXACT, STRUCTURED, Reproduction
-from regional_primitives.runtime.arguments import path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.runtime.staging import staged_file
