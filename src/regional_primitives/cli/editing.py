@@ -18,9 +18,9 @@ from regional_primitives.apply import (
     edit_ways,
     measured_ways,
 )
-from regional_primitives.cli.application import app
+from regional_primitives.cli.application import app, tell
 from regional_primitives.cli.options import Json, Run, patch_numbers
-from regional_primitives.cli.output import print_json, print_table, tell
+from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError

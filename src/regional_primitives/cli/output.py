@@ -21,8 +21,6 @@ from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores import Scores
 from regional_primitives.scores.table import TABLE, headlines
 
-__all__ = ["has_screen", "open_report", "print_json", "print_run", "print_table", "tell"]
-
 _LEAST_WIDTH = 80
 """Columns; the tables are made for these."""
 _ANY_WIDTH = 10_000
@@ -43,17 +41,19 @@ def print_run(
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
     for score in (TABLE[name] for name in headlines(read_manifest(folder).provenance.purpose)):
-        value, whole, spread = (
-            None if getattr(scores, name, None) is None else form.format(getattr(scores, name))
-            for name, form in (
-                (score.name, score.form), (score.among, " of {:,}"), (score.spread, score.form)
-            )
-        )  # fmt: skip
-        table.add_row(score.phrase, f"{value or 'not measured'}{whole or ''}", spread)
+        value = _told(scores, score.name, score.form) or "not measured"
+        whole = _told(scores, score.among, " of {:,}")
+        table.add_row(score.phrase, value + whole, _told(scores, score.spread, score.form))
     print_table(table)
     if compared is not None:
         _print_rivals(compared)
     print_report(report)
+
+
+def _told(scores: Scores, name: str, form: str) -> str:
+    """Write a score; nothing where there is none of that name or it was not measured."""
+    value = getattr(scores, name, None)
+    return "" if value is None else form.format(value)
 
 
 def _print_rivals(compared: Comparison) -> None:
