@@ -34,7 +34,7 @@ from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE, Score
 from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.figures import write_figure
-from regional_primitives.show.reproduction_table import told
+from regional_primitives.show.numerals import with_interval
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "baselines.md"
@@ -175,7 +175,7 @@ def _row(methods: list[Compared]) -> list[str]:
     cells = [methods[0].name]
     for name, score in NUMBERS.items():
         values = [getattr(one.best if hasattr(one.best, name) else one, name) for one in methods]
-        cells.append("" if None in values else told(Spread.over(values), score.form))
+        cells.append("" if None in values else with_interval(Spread.over(values), score.form))
     return cells
 
 

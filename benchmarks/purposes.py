@@ -26,7 +26,7 @@ from regional_primitives.generators import ZOO, Generator
 from regional_primitives.scores.agreement import stability
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE
-from regional_primitives.show.reproduction_table import told
+from regional_primitives.show.numerals import with_interval
 
 EVALUATION = rp.Evaluation(free_demands=8)
 KEPT = (
@@ -95,7 +95,7 @@ def renewed(rows: list[dict[str, Any]]) -> list[str]:
 def mean(rows: list[dict[str, Any]], name: str, form: str) -> str:
     """Write the mean over the pictures that have the score, with half of its 95 % interval."""
     values = [float(row[name]) for row in rows if row[name] is not None]
-    return told(Spread.over(values), form) if values else ""
+    return with_interval(Spread.over(values), form) if values else ""
 
 
 CASE = ("generator", "layer", "purpose", "quality")

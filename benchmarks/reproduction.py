@@ -23,7 +23,7 @@ import regional_primitives as rp
 from regional_primitives.runs.reproduce import reproduce
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.run_files import FIGURES
-from regional_primitives.show.reproduction_table import Line, reproduction_lines
+from regional_primitives.show.reproduction_page import Line, reproduction_lines
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproduction.md"

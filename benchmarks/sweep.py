@@ -21,8 +21,8 @@ import regional_primitives as rp
 from regional_primitives.runs.sweep import sweep
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores
-from regional_primitives.show.reproduction_table import told
-from regional_primitives.show.sweep_report import SWEEP_FIGURE
+from regional_primitives.show.numerals import with_interval
+from regional_primitives.show.sweep_page import SWEEP_FIGURE
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "generators.md"
@@ -58,7 +58,7 @@ def main() -> None:
 def row(layer: LayerScores) -> list[str]:
     """Tell one layer's means over the pictures."""
     shape = "×".join(map(str, layer.feature_shape))
-    cells = [told(layer.summary[score.name], score.form) for score in COLUMNS]
+    cells = [with_interval(layer.summary[score.name], score.form) for score in COLUMNS]
     return [layer.layer, shape, *cells]
 
 

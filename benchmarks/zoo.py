@@ -32,7 +32,7 @@ from regional_primitives.runs.sweep import sweep
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE
-from regional_primitives.show.reproduction_table import told
+from regional_primitives.show.numerals import with_interval
 
 ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "generators.md"
@@ -176,7 +176,9 @@ def readme_table(faces: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]
         score = TABLE[name]
         spread = Spread.over([float(one[name]) for one in fits[fit] if one[name] is not None])
         ends = (score.form.format(end) for end in (spread.least, spread.most))
-        rows.append((fit + score.phrase, told(spread, score.form), " – ".join(ends), score.good))
+        rows.append(
+            (fit + score.phrase, with_interval(spread, score.form), " – ".join(ends), score.good)
+        )
     lead = (
         f"Mean over {len(pictures)} pictures (seeds from 0 on), its 95 % interval, and the range:"
     )
@@ -202,7 +204,7 @@ def _cell(pictures: Sequence[Mapping[str, Any]], name: str, form: str) -> str:
     some = f" ({len(values)})" if len(values) < len(pictures) else ""
     if min(values) == max(values):
         return form.format(values[0]) + some
-    return told(Spread.over(values), form) + some
+    return with_interval(Spread.over(values), form) + some
 
 
 def frontier_table(measured: list[tuple[str, dict[str, Any]]]) -> list[str]:

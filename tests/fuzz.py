@@ -53,9 +53,9 @@ from regional_primitives.runtime.storage import read_json, typed, write_sealed
 from regional_primitives.scores import Exhibits, exhibit
 from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
 from regional_primitives.show.baseline_view import baseline_rows
+from regional_primitives.show.reproduce import sweep_command
 from regional_primitives.show.score_table import score_rows
-from regional_primitives.show.sweep_table import terminal_table
-from regional_primitives.show.sweep_view import sweep_command
+from regional_primitives.show.sweep_page import terminal_table
 
 SECONDS = 20
 """A mutant that takes longer hangs."""

@@ -17,21 +17,17 @@ from regional_primitives.errors import InputError, StorageError
 from regional_primitives.regions import visible_foreground
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs.reproduce import PICTURES, REPRODUCTION, Protocol, reproduce
-from regional_primitives.show import (
-    experiment_pictures,
-    experiment_plots,
-    relation_plots,
-    reproduction_report,
-)
-from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
-from regional_primitives.show.reproduction_table import (
+from regional_primitives.show import reproduction_page
+from regional_primitives.show.reproduction_page import (
     EXPERIMENTS,
     RELATIONS,
+    REPRODUCTION_REPORT,
     reproduction_lines,
     reproduction_table,
 )
 from regional_primitives.show.style import new_figure
 
+TITLES = [experiment.title for experiment in EXPERIMENTS]
 QUICK = {
     "protocol": Protocol(images=2, patches=3, redrawn=1, strongest=4),
     "regions": rp.Regions.grid(4, 4),
@@ -176,14 +172,14 @@ def test_page_says_what_the_results_say(made):
     lines = reproduction_lines(result)
     assert len(lines) > 20
     # Each experiment's numbers stand together, in the order of the page.
-    assert list(dict.fromkeys(line.experiment for line in lines)) == list(EXPERIMENTS)
+    assert list(dict.fromkeys(line.experiment for line in lines)) == TITLES
     for line in lines:
         assert {line.structured, line.exact} - {""} <= set(page.cells)
     figures = sorted(path.name for path in (folder / "figures").iterdir())
     assert page.images == len(figures) == 30
     n90 = result.per_form["exact"]["sparsity"].summary["n90"].mean
     assert next(line for line in lines if "90 %" in line.score).exact.startswith(f"{n90:.0f} ± ")
-    assert page.headings == [*EXPERIMENTS, "Origin"]
+    assert page.headings == [*TITLES, "Origin"]
 
 
 def test_every_figure_says_of_which_form_and_pictures_it_is(made):
@@ -223,7 +219,7 @@ def test_figures_of_relations_name_components_as_the_decomposition_does(made):
     exact = rp.Decomposition.load(folder / "0" / "exact-0")
     assert exact.remainder == 0  # so that the numbers differ from the places
     related = result.per_form["exact"]["relatedness"].results[0]
-    figure = reproduction_report._related(relation_plots.plot_containment)(related)
+    figure = reproduction_page._related("plot_containment")(related)
     told = {text.get_text() for text in figure.axes[0].texts}
     assert {str(k) for k in range(1, exact.count)} <= told
     assert "0" not in told
@@ -245,8 +241,8 @@ def test_the_raw_form_has_no_sparse_rows(made):
     exact = {**result.about["exact"], "form": "raw"}
     raw = replace(result, about={**result.about, "exact": exact})
     assert not any("sparse" in line.score for line in reproduction_lines(raw))
-    assert "a sparse OR representation" in " ".join(reproduction_report._forms(result.about))
-    assert "the OR transform of these" in " ".join(reproduction_report._forms(raw.about))
+    assert "a sparse OR representation" in " ".join(reproduction_page._forms(result.about))
+    assert "the OR transform of these" in " ".join(reproduction_page._forms(raw.about))
 
 
 def test_the_cost_is_that_of_both_forms(made):
@@ -255,9 +251,12 @@ def test_the_cost_is_that_of_both_forms(made):
     assert spent["evaluations"] == result.cost.summary["evaluations"]
     assert spent["seconds"] == result.cost.summary["seconds"]
     assert all(line.exact for line in by_experiment(result, "Cost"))
-    assert "fitted twice" in reproduction_report._cost_note(result.about)
     once = {**result.about, "exact": {**result.about["exact"], "noise_floor": False}}
-    assert "fitted twice" not in reproduction_report._cost_note(once)
+    for about, twice in ((result.about, True), (once, False)):
+        section = reproduction_page._section(
+            EXPERIMENTS[-1], replace(result, about=about), made[0] / "none"
+        )
+        assert ("fitted twice" in section.notes[0]) is twice
 
 
 def test_pictures_of_too_little_foreground_are_skipped_and_named(made, monkeypatch):
@@ -278,8 +277,8 @@ def test_pictures_of_too_little_foreground_are_skipped_and_named(made, monkeypat
     about = {**result.about, "seeds": [1, 2], "skipped_seeds": [0]}
     told = replace(result, about=about)
     assert "too little foreground: seeds 0" in reproduction_table(told).title
-    assert reproduction_report._seeds(about) == "1, 2; too little foreground: 0"
-    assert reproduction_report._seeds(result.about) == ", ".join(map(str, result.about["seeds"]))
+    assert reproduction_page._seeds(about) == "1, 2; too little foreground: 0"
+    assert reproduction_page._seeds(result.about) == ", ".join(map(str, result.about["seeds"]))
 
 
 @pytest.fixture
@@ -296,9 +295,15 @@ def copied(made, tmp_path):
 def blank_figures(monkeypatch):
     """Spare the drawing where only the page's text matters."""
     blank = new_figure((1.0, 1.0))
-    for module in (experiment_plots, experiment_pictures):
-        for name in module.__all__:
-            monkeypatch.setattr(module, name, lambda *_: blank)
+    spared = [
+        replace(
+            experiment,
+            charts=dict.fromkeys(experiment.charts, lambda *_: blank),
+            sheets=dict.fromkeys(experiment.sheets, lambda *_: blank),
+        )
+        for experiment in EXPERIMENTS
+    ]
+    monkeypatch.setattr(reproduction_page, "EXPERIMENTS", spared)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from regional_primitives.compare import transfer
 from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.show import experiment_pictures as pictures
 from regional_primitives.show import experiment_plots as plots
+from regional_primitives.show.comparison_plots import plot_transfer
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_charts_of_one_and_of_several_pictures(results, name):
 
 def test_the_chart_of_transfer(runs):
     found = transfer(runs, a=5, b=9, draws=2)
-    figure = plots.plot_transfer(found)
+    figure = plot_transfer(found)
     (axes,) = figure.axes
     assert axes.get_xlabel().endswith("2 pictures")
     curve = axes.lines[0].get_ydata()
@@ -95,7 +96,7 @@ def test_the_papers_range_is_drawn_at_its_own_counts_only(runs):
     found = transfer(runs, a=20, b=100, draws=1)
     assert (found.a, found.b) == (20, 100)
     for result, expected in ((found, True), (replace(found, a=19), False)):
-        (axes,) = plots.plot_transfer(result).axes
+        (axes,) = plot_transfer(result).axes
         told = "".join(text.get_text() for text in axes.texts)
         assert ("grey: paper, 76–88 %" in told) is expected
         assert any(list(line.get_ydata()) == [76, 88] for line in axes.lines) is expected

@@ -13,12 +13,18 @@ import pytest
 from PIL import Image
 
 import regional_primitives as rp
-from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
-from regional_primitives.show import style
-from regional_primitives.show.sweep_plots import darkened_sweep, plot_sweep
-from regional_primitives.show.sweep_report import write_sweep_report
-from regional_primitives.show.sweep_table import column_groups, rows, terminal_table
-from regional_primitives.show.sweep_view import sweep_command, sweep_view
+from regional_primitives.scores.sweep_scores import (
+    AVERAGED,
+    LayerScores,
+    PictureScores,
+    SweepScores,
+)
+from regional_primitives.scores.table import columns
+from regional_primitives.show import style, sweep_page
+from regional_primitives.show.reproduce import sweep_command
+from regional_primitives.show.sections import Section
+from regional_primitives.show.sweep_page import cell, terminal_table, write_sweep_report
+from regional_primitives.show.sweep_plots import plot_sweep
 
 FACES = {"main.2": (512, 4, 4), "main.5": (256, 8, 8), "main.11": (64, 32, 32)}
 PRICES = (0.03, 0.1, 0.3)
@@ -140,6 +146,12 @@ def outline(page):
     return Outline(page)
 
 
+def words_of(sweep, folder):
+    """Write the page of a sweep; return what it says."""
+    sweep.write(folder)
+    return " ".join(Outline(write_sweep_report(folder).read_text(encoding="utf-8")).words.split())
+
+
 def panel(figure, title):
     return next(axes for axes in figure.axes if axes.get_title(loc="left") == title)
 
@@ -210,17 +222,22 @@ def test_the_frontier_has_a_line_a_layer(figure, sweep):
     assert len({container[0].get_color() for container in axes.containers}) == 3
 
 
-def test_what_was_not_measured_is_said_in_figure_table_and_terminal(plain):
-    axes = panel(plot_sweep(plain), "Frontier: what less leak costs")
-    assert [text.get_text() for text in axes.texts if text.get_style() == "italic"] == [
-        "not measured; --thorough"
-    ]
-    for row in rows(plain):
+def test_what_was_not_measured_is_said_in_figure_table_and_terminal(plain, tmp_path):
+    figure = plot_sweep(plain)
+    assert len(figure.axes) == 8, "no panel stays empty"
+    assert figure.texts[0].get_text().endswith("; frontier: not measured; --thorough")
+    for layer in plain.layers:
         for name in ("frontier", "stability"):
-            assert row.cells[name].mean == "not measured; --thorough"
-            assert not row.cells[name].measured
+            assert cell(layer, name).text == "not measured; --thorough"
+            assert cell(layer, name).kind == "missing"
     assert terminal_table(plain).caption == "frontier and stability: not measured; --thorough"
-    assert any("--thorough measures them" in note for note in sweep_view(plain).notes)
+    assert "--thorough measures them" in words_of(plain, tmp_path)
+
+
+def test_the_frontier_is_titled_by_the_price_that_it_varies():
+    sweep = made_up(settings=asdict(rp.Structured(purpose="generate")))
+    titles = [axes.get_title(loc="left") for axes in plot_sweep(sweep).axes]
+    assert titles[-1] == "Frontier: what less departure costs"
 
 
 def test_an_unmeasured_bound_is_left_open():
@@ -233,21 +250,20 @@ def test_an_unmeasured_bound_is_left_open():
         for layer in bare.layers
     )  # fmt: skip
     bare = replace(bare, layers=layers)
-    assert rows(bare)[0].cells["free_leak"].mean == "not measured"
+    assert cell(bare.layers[0], "free_leak").text == "not measured"
     assert len(panel(plot_sweep(bare), "Leak").containers) == 1
 
 
-def test_a_single_picture_has_no_interval():
+def test_a_single_picture_has_no_interval(tmp_path):
     one = made_up(pictures=1, layers={"main.5": (256, 8, 8)})
-    (row,) = rows(one)
-    assert row.cells["leak"].mean.endswith("%")
-    assert row.cells["leak"].interval == ""
+    assert cell(one.layers[0], "leak").text.endswith("%")
+    assert cell(one.layers[0], "leak").spread == ""
     axes = panel(plot_sweep(one), "Leak")
     assert not axes.containers[0].has_yerr
-    view = sweep_view(one)
-    assert view.spread == "All numbers are of one single picture, which has no interval."
-    assert "At main.5 an action field is " in view.summary[0][0]
-    assert view.title == "faces: 1 picture at 1 layer"
+    words = words_of(one, tmp_path)
+    assert "All numbers are of one single picture, which has no interval." in words
+    assert "At main.5 an action field is " in words
+    assert "faces: 1 picture at 1 layer" in words
 
 
 MANY = {f"output_blocks.{i}": (256, 128, 128) for i in range(12)}
@@ -277,7 +293,7 @@ def test_nothing_is_cut_off_or_overlaps(layers):
 
 def test_a_dark_figure_differs_in_colours_only(figure):
     light = style.svg(figure)
-    dark = darkened_sweep(light)
+    dark = style.darkened(light)
     colour = re.compile("#[0-9a-f]{6}")
     assert "#ffffff" not in dark
     assert colour.sub("", dark) == colour.sub("", light)
@@ -286,36 +302,56 @@ def test_a_dark_figure_differs_in_colours_only(figure):
 
 
 def test_the_table_has_a_row_a_layer_and_a_column_a_score(sweep, outline, page):
-    assert [row.layer for row in rows(sweep)] == list(FACES)
-    lines = re.findall(r'<tr id="layer-\d">.*?</tr>', page)
-    columns = [column for group in column_groups() for column in group.columns]
+    told_of = [AVERAGED[name] for names in columns(AVERAGED).values() for name in names]
+    table = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)[1]
+    lines = re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
     assert len(lines) == 3
-    for line, row, layer in zip(lines, rows(sweep), sweep.layers, strict=True):
-        cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)]
-        assert len(cells) == len(columns)
-        told = dict(zip((column.name for column in columns), cells, strict=True))
-        assert row.layer in line
-        assert row.shape in unescape(line)
+    for line, layer in zip(lines, sweep.layers, strict=True):
+        cells = [unescape(one) for one in re.findall(r"<td[^>]*>(.*?)</td>", line, re.DOTALL)]
+        assert len(cells) == len(told_of)
+        told = dict(zip((column.name for column in told_of), cells, strict=True))
+        assert layer.layer in line
+        assert " × ".join(map(str, layer.feature_shape)) in unescape(line)
         assert f"<b>{100 * layer.summary['leak'].mean:.0f}\u00a0%</b>" in told["leak"] or (
             f"<b>{100 * layer.summary['leak'].mean:.1f}\u00a0%</b>" in told["leak"]
         )
         assert "±\u00a0" in told["leak"]
-        assert told["frontier"].count("line-of") == 3
-    for column in columns:
+        assert len(told["frontier"].splitlines()) == 3
+    for column in told_of:
         assert column.column.replace("\u00ad", "") in outline.words.replace("\u00ad", "")
         assert column.meaning in outline.words
 
 
 def test_numbers_of_the_table_are_those_of_the_layer(sweep):
-    cells = rows(sweep)[0].cells
     layer = sweep.layers[0].summary
-    assert float(cells["field_patches"].mean) == pytest.approx(
-        layer["field_patches"].mean, rel=0.01
-    )
-    half = float(cells["field_patches"].interval.removeprefix("±\u00a0"))
+    size, share = (cell(sweep.layers[0], name) for name in ("field_patches", "field_share"))
+    assert float(size.text) == pytest.approx(layer["field_patches"].mean, rel=0.01)
+    half = float(size.spread.removeprefix("±\u00a0"))
     assert half == pytest.approx(layer["field_patches"].half_interval_95, rel=0.06)
-    share = float(cells["field_share"].mean.removesuffix("\u00a0%"))
-    assert share == pytest.approx(100 * layer["field_patches"].mean / 36, rel=0.05)
+    part = float(share.text.removesuffix("\u00a0%"))
+    assert part == pytest.approx(100 * layer["field_patches"].mean / 36, rel=0.05)
+
+
+def test_a_section_more_is_one_function(monkeypatch, tmp_path, plain):
+    def colophon(sweep):
+        return Section("colophon", "Colophon", [f"Of {sweep.generator}, set in **two** weights."])
+
+    monkeypatch.setattr(sweep_page, "SECTIONS", [*sweep_page.SECTIONS, colophon])
+    plain.write(tmp_path)
+    page = write_sweep_report(tmp_path).read_text(encoding="utf-8")
+    assert '<a href="#colophon">Colophon</a>' in page
+    assert '<section id="colophon">' in page
+    assert "Of faces, set in <strong>two</strong> weights." in page
+
+
+def test_the_figure_is_drawn_once(monkeypatch, tmp_path, plain):
+    drawn = []
+    monkeypatch.setattr(
+        sweep_page, "plot_sweep", lambda sweep: drawn.append(plot_sweep(sweep)) or drawn[-1]
+    )
+    plain.write(tmp_path)
+    write_sweep_report(tmp_path)
+    assert len(drawn) == 1
 
 
 def test_every_run_is_linked(outline, sweep):
@@ -329,8 +365,9 @@ def test_a_link_leads_to_a_strange_folder_and_a_missing_report_is_no_link():
     strange = replace(sweep.layers[0].pictures[0], report="a b#1/0/report.html")
     missing = replace(sweep.layers[0].pictures[1], report=None)
     layer = replace(sweep.layers[0], pictures=(strange, missing))
-    view = sweep_view(replace(sweep, layers=(layer,)))
-    assert [link.report for link in view.layers[0].runs] == ["a%20b%231/0/report.html", None]
+    section = sweep_page._runs(replace(sweep, layers=(layer,)))
+    ((_, _, links),) = section.values["layers"]
+    assert [link for _, link, _ in links] == ["a%20b%231/0/report.html", None]
 
 
 def test_the_page_loads_nothing_and_leads_somewhere(page, outline):
@@ -415,7 +452,7 @@ def test_the_terminal_table_has_the_main_scores(sweep):
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_a_sweep_of_what_generates_leads_with_its_own_scores():
+def test_a_sweep_of_what_generates_leads_with_its_own_scores(tmp_path):
     from rich.console import Console
 
     sweep = made_up(settings={**made_up().settings, "purpose": "generate"})
@@ -427,7 +464,7 @@ def test_a_sweep_of_what_generates_leads_with_its_own_scores():
     assert "…" not in text
     assert "leak" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
-    summary = "".join(piece for piece, _ in sweep_view(sweep).summary)
+    summary = words_of(sweep, tmp_path)
     assert "departure over the bound's goes from 1.90" in summary
     assert "pooled inside error goes from" in summary
 

@@ -43,10 +43,8 @@ from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.runtime.settings import changed, settings_help, settings_list
 from regional_primitives.scores import Evaluation
-from regional_primitives.show.reproduction_report import REPRODUCTION_REPORT
-from regional_primitives.show.reproduction_table import reproduction_table
-from regional_primitives.show.sweep_report import SWEEP_REPORT
-from regional_primitives.show.sweep_table import terminal_table
+from regional_primitives.show.reproduction_page import REPRODUCTION_REPORT, reproduction_table
+from regional_primitives.show.sweep_page import SWEEP_REPORT, terminal_table
 
 
 @app.command()

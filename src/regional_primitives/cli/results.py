@@ -23,8 +23,11 @@ from regional_primitives.runs.folder import rescore
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
 from regional_primitives.scores import Evaluation
-from regional_primitives.show.comparison_report import COMPARISON_REPORT
-from regional_primitives.show.comparison_table import terminal_fields, terminal_table
+from regional_primitives.show.comparison_page import (
+    COMPARISON_REPORT,
+    terminal_fields,
+    terminal_table,
+)
 
 
 @app.command()

@@ -17,8 +17,11 @@ from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.scores.exhibits import Patterns, patterns_of
-from regional_primitives.show.comparison_report import COMPARISON_REPORT, write_comparison_report
-from regional_primitives.show.comparison_view import shown_components
+from regional_primitives.show.comparison_page import (
+    COMPARISON_REPORT,
+    shown_components,
+    write_comparison_report,
+)
 
 COMPARISON = "compare.json"
 

@@ -41,7 +41,7 @@ from regional_primitives.runtime.storage import read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.runtime.workers import work_off
 from regional_primitives.scores import Additivity, ObviousCost, obvious_cost
-from regional_primitives.show.reproduction_report import (
+from regional_primitives.show.reproduction_page import (
     REPRODUCTION_REPORT,
     write_reproduction_report,
 )

@@ -49,7 +49,7 @@ from regional_primitives.scores.sweep_scores import (
     PictureScores,
     SweepScores,
 )
-from regional_primitives.show.sweep_report import SWEEP_FIGURE, SWEEP_REPORT, write_sweep_report
+from regional_primitives.show.sweep_page import SWEEP_FIGURE, SWEEP_REPORT, write_sweep_report
 
 RUNS = "runs"
 """The stage that counts finished runs; all other stages are part of one."""

@@ -5,7 +5,11 @@ others `figure`, which may be a SubFigure. matplotlib is loaded when the first o
 """
 
 from regional_primitives.show.baseline_plots import plot_baselines
-from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix
+from regional_primitives.show.comparison_plots import (
+    plot_shared_fields,
+    plot_transfer,
+    plot_transfer_matrix,
+)
 from regional_primitives.show.experiment_pictures import (
     plot_build_up,
     plot_contexts,
@@ -20,7 +24,6 @@ from regional_primitives.show.experiment_plots import (
     plot_redraw,
     plot_strengths,
     plot_superposition,
-    plot_transfer,
 )
 from regional_primitives.show.figures import write_figures
 from regional_primitives.show.noise_plots import plot_noise

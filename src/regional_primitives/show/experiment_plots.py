@@ -6,8 +6,7 @@ small dots are single pictures, bold ones their mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -15,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.compare.across import AcrossPictures, Measured, spreads
-from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.scores.boundedness import Boundedness
 from regional_primitives.scores.consistency import Consistency
 from regional_primitives.scores.control import SCALES, SELECTIONS, Control
@@ -23,24 +21,13 @@ from regional_primitives.scores.redraw import Redraw
 from regional_primitives.scores.sparsity import NEAR_ZERO, Sparsity
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.superposition import Superposition
-from regional_primitives.show.style import LIGHT, begin_axes
+from regional_primitives.show.style import LIGHT, begin_axes, legend_above, log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Figure = Any
-
-__all__ = [
-    "plot_boundedness",
-    "plot_consistency",
-    "plot_control",
-    "plot_orders",
-    "plot_redraw",
-    "plot_strengths",
-    "plot_superposition",
-    "plot_transfer",
-]
 
 ResultT = TypeVar("ResultT", bound=Measured)
 _LEGEND_PAD = 21.0
@@ -68,7 +55,7 @@ def plot_strengths(result: Sparsity | AcrossPictures[Sparsity], axes: Axes | Non
             (1, 100 * limit), xytext=(2, 3), textcoords="offset points", fontsize=8.5,
             color=LIGHT.ink,
         )  # fmt: skip
-    _plain_log(axes, (1, 2, 5, 10, 20, 50, 100))
+    log_ticks(axes.yaxis)
     axes.set_xlabel(f"component, strongest first (log){_how_many(pictures)}")
     axes.set_ylabel("‖Δf‖, % of the strongest (log)")
     return figure
@@ -90,12 +77,11 @@ def plot_orders(result: Sparsity | AcrossPictures[Sparsity], axes: Axes | None =
                 size, spread.mean, yerr=[[low], [spread.half_interval_95]], color=LIGHT.ink,
                 linewidth=1.1, capsize=2.5,
             )  # fmt: skip
-    last = max(sizes)
     # Sizes that hold next to nothing would only push the others together.
     visible = [size for size, spread in zip(sizes, found, strict=True) if spread.mean > 0.2]
-    shown = min(last, max([*visible, 4]))
+    shown = min(max(sizes), max([*visible, 4]))
     axes.set_xlim(0.3, shown + 0.7)
-    axes.set_xticks(range(1, shown + 1) if shown <= 16 else range(1, shown + 1, 4))
+    axes.set_xticks(range(1, shown + 1, 1 if shown <= 16 else 4))
     axes.set_xlabel(f"patches in the action field (of {pictures[0].patches}){_how_many(pictures)}")
     axes.set_ylabel("share of Σ‖Δf‖² (%)")
     return figure
@@ -106,16 +92,17 @@ def plot_boundedness(
 ) -> Figure:
     """Draw how well real action fields fit the action fields, alone and in context."""
     figure, axes = begin_axes(axes, "Real action fields against action fields", pad=_LEGEND_PAD)
-    groups = {"energy inside": "boundedness", "AUC": "auc", "IoU": "iou"}
-    series = [
-        _Series("alone", LIGHT.series[0], list(groups.values())),
-        _Series("in context", LIGHT.series[1], [f"{name}_in_context" for name in groups.values()]),
-        _Series("by chance", LIGHT.muted, ["boundedness_chance", "auc_chance", None]),
-    ]
     pictures = _several(result)
     # A map that knows nothing of the field has an AUC of ½.
     numbers = [{**picture.numbers(), "auc_chance": 0.5} for picture in pictures]
-    _dots(axes, numbers, list(groups), series)
+    names = ("boundedness", "auc", "iou")
+    series = {
+        "alone": names,
+        "in context": [f"{name}_in_context" for name in names],
+        "by chance": [f"{name}_chance" for name in names],
+    }
+    colours = (*LIGHT.series[:2], LIGHT.muted)
+    _dots(axes, numbers, ["energy inside", "AUC", "IoU"], series, colours)
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("energy-weighted mean (1 is perfect)")
     axes.set_xlabel(f"agreement with the action field{_how_many(pictures)}")
@@ -139,8 +126,9 @@ def plot_consistency(
     if half is not None:
         axes.axhspan(spread.mean - half, spread.mean + half, color=LIGHT.series[1], alpha=0.15)
     axes.axhline(spread.mean, color=LIGHT.series[1], linewidth=2)
+    interval = "" if half is None else f" ± {half:.2f}"
     axes.annotate(
-        f"energy-weighted mean {_with_interval(spread)}",
+        f"energy-weighted mean {spread.mean:.2f}{interval}",
         (most + 0.5, 0.02), ha="right", color=LIGHT.series[1], fontsize=9, fontweight="bold",
     )  # fmt: skip
     low = min(float(picture.cosine.min()) for picture in pictures)
@@ -152,51 +140,6 @@ def plot_consistency(
     return figure
 
 
-def plot_transfer(result: Transfer, axes: Axes | None = None) -> Figure:
-    """Draw t(a, a) for every a and t(a, b) beside random fields; at (20, 100) the paper's range."""
-    figure, axes = begin_axes(axes, "Action fields shared by pictures", pad=_LEGEND_PAD)
-    kinds = (
-        ("found", result.found, LIGHT.series[0], "-", "o", 1.0),
-        ("random connected", result.connected, LIGHT.series[1], "--", "s", 1.09),
-        ("random subsets", result.subsets, LIGHT.series[2], ":", "^", 0.92),
-    )
-    count = result.found.curves.shape[1]
-    for name, shares, colour, line, mark, aside in kinds:
-        spreads_ = [Spread.over((100 * column).tolist()) for column in shares.curves.T]
-        mean = torch.tensor([spread.mean for spread in spreads_])
-        half = torch.tensor([spread.half_interval_95 or 0.0 for spread in spreads_])
-        where = range(1, count + 1)
-        axes.fill_between(
-            where, (mean - half).clamp_min(0), (mean + half).clamp_max(100), color=colour,
-            alpha=0.15, linewidth=0,
-        )  # fmt: skip
-        axes.plot(where, mean, line, color=colour, linewidth=2, label=name)
-        point = Spread.over([100 * value for value in shares.by_picture])
-        reach = point.half_interval_95 or 0.0
-        within = [[min(reach, point.mean)], [min(reach, 100 - point.mean)]]
-        axes.errorbar(
-            aside * result.a, point.mean, yerr=within, fmt=mark, color=colour,
-            markersize=6, capsize=3, markeredgecolor=LIGHT.paper,
-        )  # fmt: skip
-    told = f"marks: t({result.a}, {result.b})"
-    low, high = (100 * share for share in PAPER_SHARE)
-    if (result.a, result.b) == PAPER_COUNTS:
-        told += f"\ngrey: paper, {low:.0f}–{high:.0f} %"
-        axes.plot([result.a] * 2, [low, high], color=LIGHT.ink, linewidth=7, alpha=0.22,
-                  solid_capstyle="butt", zorder=1)  # fmt: skip
-    # At the upper left no curve passes unless the few strongest fields are all the same.
-    axes.annotate(
-        told, (0.02, 0.97), xycoords="axes fraction", ha="left", va="top", color=LIGHT.ink,
-        fontsize=8.5,
-    )  # fmt: skip
-    _legend(axes)
-    _log_counts(axes, count)
-    axes.set_ylim(0, 103)
-    axes.set_xlabel(f"a strongest components of each (log); {result.pictures} pictures")
-    axes.set_ylabel("common action fields t(a, a) (%)")
-    return figure
-
-
 def plot_superposition(
     result: Superposition | AcrossPictures[Superposition], axes: Axes | None = None
 ) -> Figure:
@@ -204,12 +147,12 @@ def plot_superposition(
     figure, axes = begin_axes(axes, "Building the picture up", pad=_LEGEND_PAD)
     pictures = _several(result)
     kinds = (
-        ("strongest first", "strongest_first", "inside_error", LIGHT.series[0], "-"),
-        ("smallest first", "smallest_first", "inside_error", LIGHT.series[1], "--"),
-        ("sum of patterns", "strongest_first", "superposition_error", LIGHT.series[2], ":"),
+        ("strongest first", "strongest_first", "inside_error", "-"),
+        ("smallest first", "smallest_first", "inside_error", "--"),
+        ("sum of patterns", "strongest_first", "superposition_error", ":"),
     )
     common = sorted(set.intersection(*(set(picture.steps[:-1]) for picture in pictures)))
-    for name, order, error, colour, line in kinds:
+    for (name, order, error, line), colour in zip(kinds, LIGHT.series, strict=True):
         curves = [100 * getattr(getattr(picture, order), error).double().clamp_min(1e-9)
                   for picture in pictures]  # fmt: skip
         _thin(axes, [picture.steps for picture in pictures], curves, colour)
@@ -217,11 +160,11 @@ def plot_superposition(
         last = sum(picture.steps[-1] for picture in pictures) / len(pictures)
         mean.append(sum(float(curve[-1]) for curve in curves) / len(curves))
         axes.plot([*common, last], mean, line, color=colour, linewidth=2.2, label=name)
-    _legend(axes)
+    legend_above(axes)
     _log_counts(axes, max(picture.steps[-1] for picture in pictures))
     axes.set_yscale("log")
     axes.set_ylim(0.8, 260)
-    _plain_log(axes, (1, 2, 5, 10, 20, 50, 100, 200))
+    log_ticks(axes.yaxis)
     axes.set_xlabel(f"components added, K (log){_how_many(pictures)}")
     axes.set_ylabel("error (%, log; 100 = baseline picture)")
     return figure
@@ -230,19 +173,15 @@ def plot_superposition(
 def plot_control(result: Control | AcrossPictures[Control], axes: Axes | None = None) -> Figure:
     """Draw how much of an edit stays in its region, beside random components."""
     figure, axes = begin_axes(axes, "How much of an edit stays in its region", pad=_LEGEND_PAD)
-    kinds = [(selection, scale) for selection in SELECTIONS for scale in SCALES]
-    groups = [f"×{scale:g}\n{selection}" for selection, scale in kinds]
-    keys = [f"share_inside_{selection}_x{scale:g}" for selection, scale in kinds]
     pictures = _several(result)
-    numbers = [picture.numbers() for picture in pictures]
-    series = [
-        _Series("the region's", LIGHT.series[0], keys),
-        _Series("random ones", LIGHT.series[1], [f"random_{key}" for key in keys]),
-    ]
-    percent = [{name: 100 * value for name, value in row.items()} for row in numbers]
-    area = sum(row["area"] for row in percent) / len(percent)
+    numbers = [{name: 100 * value for name, value in picture.numbers().items()}
+               for picture in pictures]  # fmt: skip
+    area = sum(row["area"] for row in numbers) / len(numbers)
     axes.axhline(area, color=LIGHT.muted, linewidth=1.2, linestyle="--", label="region's area")
-    _dots(axes, percent, groups, series)
+    kinds = [(selection, scale) for selection in SELECTIONS for scale in SCALES]
+    keys = [f"share_inside_{selection}_x{scale:g}" for selection, scale in kinds]
+    series = {"the region's": keys, "random ones": [f"random_{key}" for key in keys]}
+    _dots(axes, numbers, [f"×{scale:g}\n{selection}" for selection, scale in kinds], series)
     axes.set_ylim(0, 108)
     axes.set_ylabel("share of ‖Δx‖² in the region (%)")
     axes.tick_params(axis="x", pad=1)  # labels of two lines leave the axis's own little room
@@ -255,17 +194,17 @@ def plot_control(result: Control | AcrossPictures[Control], axes: Axes | None = 
 def plot_redraw(result: Redraw | AcrossPictures[Redraw], axes: Axes | None = None) -> Figure:
     """Draw how alike two draws of patches are on the patches that both contain."""
     figure, axes = begin_axes(axes, "Another draw of patches", pad=_LEGEND_PAD)
-    series = [
-        _Series(name, colour, [f"{prefix}overlap", f"{prefix}cosine"])
-        for name, prefix, colour in (
-            ("another draw", "", LIGHT.series[0]),
-            ("patches shuffled", "shuffled_", LIGHT.series[1]),
-        )
-    ]
+    series = {
+        name: [f"{prefix}overlap", f"{prefix}cosine"]
+        for name, prefix in {
+            "another draw": "",
+            "patches shuffled": "shuffled_",
+        }.items()
+    }
     pictures = _several(result)
     numbers = [picture.numbers() for picture in pictures]
     _dots(axes, numbers, ["strengths, Σmin / Σmax", "vectors, cosine"], series)
-    least = min([0.0, *(row[key] for row in numbers for one in series for key in one.keys
+    least = min([0.0, *(row[key] for row in numbers for keys in series.values() for key in keys
                         if key in row)])  # fmt: skip
     axes.axhline(0.0, color=LIGHT.muted, linewidth=0.8)
     axes.set_ylim(least - 0.06 if least < 0 else 0.0, 1.08)
@@ -276,42 +215,36 @@ def plot_redraw(result: Redraw | AcrossPictures[Redraw], axes: Axes | None = Non
     return figure
 
 
-@dataclass(frozen=True)
-class _Series:
-    """One colour of a dot plot."""
-
-    name: str
-    colour: str
-    keys: Sequence[str | None]
-    """The number that it shows in each group; None for none."""
-
-
 def _dots(
-    axes: Axes, numbers: list[dict[str, float]], groups: list[str], series: list[_Series]
+    axes: Axes,
+    numbers: list[dict[str, float]],
+    groups: list[str],
+    series: Mapping[str, Sequence[str]],
+    colours: Sequence[str] = LIGHT.series,
 ) -> None:
-    """Draw a dot for each picture, a bar and its interval for the mean, the mean in figures."""
+    """Draw a dot for each picture, a bar and its interval for the mean, the mean in figures.
+
+    Each series names the number that it shows in every group; one that nobody has is left out.
+    """
     found = spreads(numbers)
     width = 0.8 / len(series)
     room = axes.get_window_extent().width / axes.figure.dpi
     labelled = room / (len(groups) * len(series)) > 0.36  # inches that a number needs
-    for place, one in enumerate(series):
-        named = False
-        for group, key in enumerate(one.keys):
-            if key is None or key not in found:
-                continue
+    for place, ((name, keys), colour) in enumerate(zip(series.items(), colours, strict=False)):
+        shown = [(group, key) for group, key in enumerate(keys) if key in found]
+        for group, key in shown:
             spread = found[key]
             x = group + (place - (len(series) - 1) / 2) * width
-            axes.bar(
-                x, spread.mean, width=0.86 * width, color=one.colour, alpha=0.3, linewidth=0,
-                label=None if named else one.name,
-            )  # fmt: skip
-            axes.plot([x - 0.43 * width, x + 0.43 * width], [spread.mean] * 2, color=one.colour,
+            label = name if group == shown[0][0] else None
+            axes.bar(x, spread.mean, width=0.86 * width, color=colour, alpha=0.3, linewidth=0,
+                     label=label)  # fmt: skip
+            axes.plot([x - 0.43 * width, x + 0.43 * width], [spread.mean] * 2, color=colour,
                       linewidth=2.2, solid_capstyle="butt")  # fmt: skip
             values = [row[key] for row in numbers if key in row]
             if len(values) > 1:
                 # Beside each other, in the pictures' order, so that equal values stay visible.
                 offsets = torch.linspace(-0.25, 0.25, len(values)) * width
-                axes.plot((x + offsets).tolist(), values, "o", color=one.colour, markersize=3.2,
+                axes.plot((x + offsets).tolist(), values, "o", color=colour, markersize=3.2,
                           markeredgecolor=LIGHT.paper, markeredgewidth=0.4)  # fmt: skip
             if labelled:
                 axes.annotate(
@@ -319,11 +252,10 @@ def _dots(
                     (x, max(spread.mean, *values)), xytext=(0, 4), textcoords="offset points",
                     ha="center", fontsize=8, color=LIGHT.ink,
                 )  # fmt: skip
-            named = True
     axes.set_xticks(range(len(groups)), groups)
     axes.set_xlim(-0.55, len(groups) - 0.45)
     axes.tick_params(axis="x", length=0)
-    _legend(axes)
+    legend_above(axes)
 
 
 def _several(result: ResultT | AcrossPictures[ResultT]) -> tuple[ResultT, ...]:
@@ -335,11 +267,6 @@ def _how_many(pictures: Sequence[Any]) -> str:
     return f"; {len(pictures)} pictures" if len(pictures) > 1 else "; one picture"
 
 
-def _with_interval(spread: Spread) -> str:
-    half = spread.half_interval_95
-    return f"{spread.mean:.2f}" + ("" if half is None else f" ± {half:.2f}")
-
-
 def _thin(
     axes: Axes, places: Sequence[Sequence[int]], curves: list[Float[Tensor, " _"]], colour: str
 ) -> None:
@@ -349,24 +276,7 @@ def _thin(
             axes.plot(where, curve, color=colour, linewidth=0.7, alpha=0.4)
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, frameon=False, fontsize=8.5,
-        labelcolor=LIGHT.ink, handlelength=1.6, columnspacing=1.2, handletextpad=0.5,
-    )  # fmt: skip
-
-
 def _log_counts(axes: Axes, most: int) -> None:
     axes.set_xscale("log")
     axes.set_xlim(0.9, max(most, 2) * 1.12)
-    ticks = [m * 10**e for e in range(7) for m in (1, 2, 5) if m * 10**e <= most]
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-
-
-def _plain_log(axes: Axes, ticks: Sequence[int]) -> None:
-    """Label a logarithmic y axis in plain numbers."""
-    low, high = axes.get_ylim()
-    shown = [tick for tick in ticks if low <= tick <= high]
-    axes.set_yticks(shown, [f"{tick:g}" for tick in shown])
-    axes.set_yticks([], minor=True)
+    log_ticks(axes.xaxis)

@@ -21,7 +21,7 @@ from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, numerals
 from regional_primitives.show.baseline_view import baseline_rows
-from regional_primitives.show.comparison_table import NumberRow, number_rows
+from regional_primitives.show.comparison_page import number_rows
 from regional_primitives.show.outlines import borders, outline, surroundings
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.pixels import bytes_of, data_uri, png
@@ -254,15 +254,11 @@ def _baselines(comparison: Comparison) -> str:
 
 
 def _comparison(comparison: PictureComparison) -> str:
-    def cells(row: NumberRow) -> tuple[str, ...]:
-        own = f"{row.value} {row.spread}".strip()
-        return row.label, own, row.connected, row.subsets, row.meaning
-
     return fill_template(
         "notebook_table.html",
         TableView(
             title=f"{len(comparison.names)} pictures: {', '.join(comparison.names)}",
             columns=("number", "pictures", "random connected", "random subsets", "what it says"),
-            rows=tuple(map(cells, number_rows(comparison))),
+            rows=tuple((row.head, *map(str, row.cells)) for row in number_rows(comparison)),
         ),
     )

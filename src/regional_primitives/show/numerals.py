@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from regional_primitives.scores.spread import Spread
+
 _NO_BREAK = "\u00a0"
 """No line break between a number and its unit."""
 
@@ -62,6 +64,14 @@ def patches(number: int) -> str:
 def plain(value: Any) -> str:
     """Write a setting's value, as a command takes it."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def with_interval(spread: Spread | None, form: str) -> str:
+    """Write a mean with half its 95 % interval as terminals and Markdown have it."""
+    if spread is None:
+        return ""
+    half = spread.half_interval_95
+    return form.format(spread.mean) + ("" if half is None else f" ± {form.format(half)}")
 
 
 def unbroken(text: str) -> str:

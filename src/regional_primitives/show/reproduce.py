@@ -1,20 +1,32 @@
-"""The command and the Python lines that make a run again, told from what the run recorded."""
+"""The command and the Python lines that make a run or a sweep again, told from what it recorded."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact import Exact
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.zoo import ZOO
-
-__all__ = ["changed_settings", "command", "python_lines"]
+from regional_primitives.scores import Evaluation
+from regional_primitives.scores.sweep_scores import SweepScores
+from regional_primitives.show import numerals
 
 _FORMS: dict[str, type[Structured] | type[Exact]] = {"structured": Structured, "exact": Exact}
+
+
+def changed_from(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from these defaults, or that they do not know."""
+    known = json.loads(json.dumps(asdict(default)))  # as JSON, a tuple comes back as a list
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in known or known[name] != json.loads(json.dumps(value))
+    }
 
 
 def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
@@ -23,16 +35,14 @@ def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
     if origin.method not in _FORMS:
         return origin.settings
     form = _FORMS[origin.method]
-    # As JSON, a tuple comes back as a list.
-    default = json.loads(json.dumps(dataclasses.asdict(form(purpose=origin.purpose))))
-    own = ZOO[origin.generator].baseline_count if origin.generator in ZOO else None
+    changed = changed_from(form(purpose=origin.purpose), origin.settings)
+    if (
+        origin.generator in ZOO
+        and changed.get("baseline_count") == ZOO[origin.generator].baseline_count
+    ):
+        del changed["baseline_count"]
     asked = {} if origin.purpose == form().purpose else {"purpose": origin.purpose}
-    return asked | {
-        name: value
-        for name, value in origin.settings.items()
-        if (name not in default or default[name] != json.loads(json.dumps(value)))
-        and not (name == "baseline_count" and value == own)
-    }
+    return asked | changed
 
 
 def command(decomposition: Decomposition) -> str | None:
@@ -47,30 +57,48 @@ def command(decomposition: Decomposition) -> str | None:
         and regions.is_grid
         and origin.method in _FORMS
         # Settings of an earlier release may have gone since.
-        and set(origin.settings) <= {f.name for f in dataclasses.fields(_FORMS[origin.method])}
+        and set(origin.settings) <= asdict(_FORMS[origin.method]()).keys()
     )
     if not possible:
         return None
-    picture = (
-        f"--seed {origin.picture_seed}"
-        if origin.picture_file is None
-        else f"--image {shlex.quote(origin.picture_file)}"
-    )
     changed = changed_settings(decomposition)
-    exact = []
-    purpose = changed.pop("purpose", None)
+    words = ["primitives", "explain", origin.generator]
+    words += (
+        ["--seed", str(origin.picture_seed)]
+        if origin.picture_file is None
+        else ["--image", origin.picture_file]
+    )
+    words += _options(origin.options)
+    words += ["--layer", origin.layer, "--grid", f"{regions.rows}x{regions.columns}"]
     if origin.method == "exact":
-        exact = [f"--exact {','.join(map(str, decomposition.patches))}"]
+        words += ["--exact", ",".join(map(str, decomposition.patches))]
         changed.pop("patches", None)
-    words = [
-        f"primitives explain {origin.generator} {picture}",
-        *(f"--{name} {shlex.quote(str(value))}" for name, value in origin.options.items()),
-        f"--layer {shlex.quote(origin.layer)} --grid {regions.rows}x{regions.columns}",
-        *exact,
-        *([] if purpose is None else [f"--purpose {purpose}"]),
-        *(f"--set {name}={value}" for name, value in changed.items()),
-    ]
-    return " ".join(words)
+    if "purpose" in changed:
+        words += ["--purpose", changed.pop("purpose")]
+    return shlex.join([*words, *_settings("--set", changed)])
+
+
+def sweep_command(sweep: SweepScores) -> str:
+    """Return the command line that makes a sweep again."""
+    layers = ",".join(layer.layer for layer in sweep.layers)
+    words = ["primitives", "sweep", sweep.generator, "--layers", layers]
+    words += ["--seeds", seeds_in_words(sweep.seeds)]
+    words += ["--grid", f"{sweep.regions['rows']}x{sweep.regions['columns']}"]
+    words += _options(sweep.options)
+    if sweep.purpose != Structured().purpose:
+        words += ["--purpose", sweep.purpose]
+    measured = changed_from(Evaluation(), sweep.evaluation)
+    if measured.pop("refits", False):
+        words.append("--thorough")
+    changed = changed_from(Structured(purpose=sweep.purpose), sweep.settings)
+    return shlex.join([*words, *_settings("--set", changed), *_settings("--measure", measured)])
+
+
+def seeds_in_words(seeds: tuple[int, ...]) -> str:
+    """Write picture seeds as a command takes them."""
+    if len(seeds) > 1 and seeds == tuple(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]}:{seeds[-1] + 1}"
+    return ",".join(map(str, seeds))
 
 
 def python_lines(decomposition: Decomposition) -> str:
@@ -88,28 +116,29 @@ def python_lines(decomposition: Decomposition) -> str:
             f"generator = rp.cut(network, layer={origin.layer!r}, image_range=({low}, {high}), "
             f"sample_latents=sample_latents{options})  # your own network"
         )
-    run = 'run = rp.Decomposition.load("RUN")  # the folder of this report'
-    if origin.picture_seed is None or not regions.is_grid:
-        lines.append(run)
-    latents = (
-        "run.latents"
-        if origin.picture_seed is None
-        else f"generator.sample_latents(1, seed={origin.picture_seed})"
-    )
-    patches = (
-        f"rp.Regions.grid(rows={regions.rows}, columns={regions.columns})"
-        if regions.is_grid
-        else "run.regions"
-    )
-    noted = "" if origin.picture_seed is None else f", picture_seed={origin.picture_seed}"
+    seed = origin.picture_seed
+    if seed is None or not regions.is_grid:
+        lines.append('run = rp.Decomposition.load("RUN")  # the folder of this report')
+    grid = f"rp.Regions.grid(rows={regions.rows}, columns={regions.columns})"
+    noted = "" if seed is None else f", picture_seed={seed}"
     settings = ", ".join(
         f"{name}={value!r}" for name, value in changed_settings(decomposition).items()
     )
+    sampled = "run.latents" if seed is None else f"generator.sample_latents(1, seed={seed})"
     lines += [
-        f"latents = {latents}",
-        f"regions = {patches}",
+        f"latents = {sampled}",
+        f"regions = {grid if regions.is_grid else 'run.regions'}",
         f"settings = rp.{origin.method.capitalize()}({settings})",
         f"decomposition = rp.explain(generator, latents, regions, settings{noted})",
         "scores = rp.evaluate(decomposition, generator)",
     ]
     return "\n".join(lines)
+
+
+def _options(options: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
+def _settings(option: str, changed: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in changed.items()
+            for word in (option, f"{name}={numerals.plain(value)}")]  # fmt: skip

@@ -10,9 +10,10 @@ from regional_primitives.show.extras import report_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = SubFigure = Any
+    Axes = Axis = Figure = SubFigure = Any
 
 _SIZE = (4.8, 3.2)  # inches
 
@@ -26,10 +27,18 @@ class Theme:
     grid: str
     paper: str
     series: tuple[str, str, str]
+    depth: tuple[str, ...]
+    """Of layers, from the latent to the picture."""
 
 
-LIGHT = Theme("#1c1c1a", "#5c5c57", "#e3e2dc", "#ffffff", ("#0068a8", "#c2500a", "#00805c"))
-DARK = Theme("#ecebe6", "#a8a79f", "#3b3b38", "#1d1d1b", ("#6cb8ee", "#f0954f", "#3fcb9d"))
+LIGHT = Theme(
+    "#1c1c1a", "#5c5c57", "#e3e2dc", "#ffffff", ("#0068a8", "#c2500a", "#00805c"),
+    ("#c97400", "#c2453a", "#a3246b", "#73228c", "#3b3f9e", "#0b5d9e", "#00788c"),
+)  # fmt: skip
+DARK = Theme(
+    "#ecebe6", "#a8a79f", "#3b3b38", "#1d1d1b", ("#6cb8ee", "#f0954f", "#3fcb9d"),
+    ("#f5b13d", "#f0857a", "#e574b3", "#c38af0", "#93a0f5", "#79c4f2", "#4fd0de"),
+)  # fmt: skip
 
 
 def begin_axes(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure, Axes]:
@@ -55,9 +64,11 @@ def begin_axes(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure
 
 
 def begin_figure(
-    figure: Figure | SubFigure | None, size: tuple[float, float]
+    figure: Figure | SubFigure | None, size: tuple[float, float], layout: Any = None
 ) -> tuple[Figure, Figure | SubFigure]:
     """Take the caller's figure, or part of one, or make one of this size in inches.
+
+    With a `layout`, what has no layout yet is laid out so.
 
     Returns:
         The whole figure, and where to draw: the same, or the part.
@@ -66,6 +77,8 @@ def begin_figure(
         figure = new_figure(size)
     whole = figure.get_figure(root=True)
     assert whole is not None
+    if layout and whole.get_layout_engine() is None:
+        whole.set_layout_engine(layout, h_pad=0.1, w_pad=0.08)  # inches
     return whole, figure
 
 
@@ -90,6 +103,24 @@ def darkened(drawing: str) -> str:
     """Give the SVG of a figure colours for a dark page."""
     for name in ("ink", "muted", "grid", "paper"):
         drawing = drawing.replace(getattr(LIGHT, name), getattr(DARK, name))
-    for light, dark in zip(LIGHT.series, DARK.series, strict=True):
+    for light, dark in zip(LIGHT.series + LIGHT.depth, DARK.series + DARK.depth, strict=True):
         drawing = drawing.replace(light, dark)
     return drawing
+
+
+def legend_above(axes: Axes) -> None:
+    """Name up to three series in a line below the title, which needs a pad of 21 points or more."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 0.985), ncols=3, frameon=False, fontsize=8.5,
+        labelcolor=LIGHT.ink, handlelength=1.8, columnspacing=1.2, handletextpad=0.5,
+    )  # fmt: skip
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis in plain numbers: at 1, 2, 5, 10 …, or only at powers of ten."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [m * 10.0**e for e in range(-5, 8) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    if len(ticks) > 8:
+        ticks = [tick for tick in ticks if f"{tick:.0e}"[0] == "1"]
+    axis.set_ticks(ticks, [f"{tick:,g}" for tick in ticks])
+    axis.set_ticks([], minor=True)

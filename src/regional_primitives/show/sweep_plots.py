@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.scores.sweep_scores import AVERAGED, FrontierPoint, SweepScores
+from regional_primitives.decompose.purpose import varied_price
+from regional_primitives.generators.feature import tensor_shapes
+from regional_primitives.generators.layers import JOIN
+from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.scores.table import Score
-from regional_primitives.show.style import LIGHT, begin_axes, begin_figure, darkened
-from regional_primitives.show.sweep_layout import WIDTH, layout_of, short_name
-from regional_primitives.show.sweep_table import NOT_MEASURED
+from regional_primitives.show.style import LIGHT, begin_axes, begin_figure, legend_above, log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,15 +19,16 @@ if TYPE_CHECKING:
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Figure = SubFigure = Any
 
-__all__ = ["darkened_sweep", "plot_sweep"]
-
+NOT_MEASURED = "not measured; --thorough"
+"""What stands for scores that take further fits."""
+_WIDTH, _PANEL = 12.6, 3.2  # inches: the figure's width, a row's height
+_MOST_ABREAST = 5
+"""Layers whose names still fit under three panels a row; more get two."""
 _MOST_DOTS = 6000
 """Dots that stay vectors; more make the page heavy."""
+_LONGEST_NAME = 16
 _MARKERS = ("o", "s", "^")
 _STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)))
-_DEPTH = ("#c97400", "#c2453a", "#a3246b", "#73228c", "#3b3f9e", "#0b5d9e", "#00788c")
-_DEPTH_DARK = ("#f5b13d", "#f0857a", "#e574b3", "#c38af0", "#93a0f5", "#79c4f2", "#4fd0de")
-"""Colours of layers from the latent to the picture, on white and on black paper."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,7 @@ class _Panel:
 
 
 _PANELS = (
-    _Panel(
-        "patches",
-        {"field_patches": ""},
-        "mean over components, by squared strength",
-    ),
+    _Panel("patches", {"field_patches": ""}, "mean over components, by squared strength"),
     _Panel(
         "effect inside the field",
         {"boundedness": "alone", "boundedness_in_context": "in context"},
@@ -95,41 +94,50 @@ _PANELS = (
 
 
 def plot_sweep(sweep: SweepScores, figure: Figure | SubFigure | None = None) -> Figure:
-    """Draw all panels: means with 95 % intervals, single pictures, and the frontier.
+    """Draw a panel a question that was measured: means with 95 % intervals, and single pictures.
 
     Args:
         sweep: what is shown.
         figure: where to draw, since there are many axes: a figure or a SubFigure, best about
-            12.6 inches wide; None for one of its own.
+            12.6 inches wide, whose layout becomes a constrained one unless it has another; None
+            for one of its own.
     """
-    names, sheet = layout_of(sweep.layers, len(_PANELS) + 1)
-    whole, figure = begin_figure(figure, (WIDTH, sheet.height))
-    for place, panel in enumerate(_PANELS):
-        axes = figure.add_axes(sheet.panel(place))
+    measured = {name for layer in sweep.layers for name in layer.summary}
+    panels = [panel for panel in _PANELS if measured & panel.legend.keys()]
+    frontiers = any(layer.frontier for layer in sweep.layers)
+    columns = 3 if len(sweep.layers) <= _MOST_ABREAST else 2
+    rows = -(-(len(panels) + frontiers) // columns)
+    whole, figure = begin_figure(figure, (_WIDTH, 0.5 + _PANEL * rows), layout="constrained")
+    figure.suptitle(_heading(sweep, frontiers), x=0.01, ha="left", fontsize=10.5, color=LIGHT.muted)
+    places = _places(figure, len(panels) + frontiers, columns)
+    for axes, panel in zip(places, panels, strict=False):
         _draw_panel(axes, panel, sweep)
-        names.below(axes)
-    _draw_frontier(
-        figure.add_axes(sheet.rest(len(_PANELS))), sweep, beside=sheet.has_rest(len(_PANELS))
-    )
-    pictures = f"{len(sweep.seeds)} pictures" if len(sweep.seeds) > 1 else "one picture"
-    rest = "; dots are pictures, marks their mean ± 95 % interval" if len(sweep.seeds) > 1 else ""
-    grid = f"{sweep.regions['rows']} × {sweep.regions['columns']} grid"
-    figure.text(
-        0.1 / WIDTH,
-        1 - 0.14 / sheet.height,
-        f"{sweep.generator}, {grid}, {pictures}{rest}",
-        va="top",
-        fontsize=10.5,
-        color=LIGHT.muted,
-    )
+        _name_layers(axes, sweep.layers, 42 if columns == 3 else 70)
+    if frontiers:
+        _draw_frontier(places[-1], sweep)
     return whole
 
 
-def darkened_sweep(drawing: str) -> str:
-    """Give the SVG of `plot_sweep` colours for a dark page."""
-    for light, dark in zip(_DEPTH, _DEPTH_DARK, strict=True):
-        drawing = drawing.replace(light, dark)
-    return darkened(drawing)
+def _places(figure: Figure | SubFigure, count: int, columns: int) -> list[Axes]:
+    """Make so many axes, row by row; those of an incomplete last row share all of its width."""
+    grid = figure.add_gridspec(-(-count // columns), 6)
+    axes = []
+    for place in range(count):
+        row, column = divmod(place, columns)
+        span = 6 // min(columns, count - row * columns)
+        axes.append(figure.add_subplot(grid[row, column * span : (column + 1) * span]))
+    return axes
+
+
+def _heading(sweep: SweepScores, frontiers: bool) -> str:
+    count = len(sweep.seeds)
+    told = [
+        sweep.generator,
+        f"{sweep.regions['rows']} × {sweep.regions['columns']} grid",
+        f"{count} pictures" if count > 1 else "one picture",
+    ]
+    rest = "; dots are pictures, marks their mean ± 95 % interval" if count > 1 else ""
+    return f"{', '.join(told)}{rest}{'' if frontiers else f'; frontier: {NOT_MEASURED}'}"
 
 
 def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
@@ -140,28 +148,14 @@ def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
         drawn += _draw_series(axes, panel, sweep, name, label, number, shift)
     unit = " (log)" if panel.log else " (%)" if panel.first.unit == "share" else ""
     axes.set_ylabel(panel.label + unit)
-    if not drawn:
-        _say_missing(axes, "not measured")
-    elif panel.log:
-        ticks = _ticks(min(drawn), max(drawn))
+    if panel.log:
         axes.set_yscale("log")
         axes.set_ylim(min(drawn) / 1.5, max(drawn) * 1.5)
-        axes.set_yticks(ticks, [f"{tick:,g}" for tick in ticks])
-        axes.set_yticks([], minor=True)
+        log_ticks(axes.yaxis)
     else:
         axes.set_ylim(0, 1.03 * panel.top if panel.top else 1.08 * max(drawn) or 1.0)
-    if len(panel.legend) > 1 and drawn:
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(-0.02, 0.985),
-            ncols=len(panel.legend),
-            frameon=False,
-            fontsize=9,
-            labelcolor=LIGHT.ink,
-            handlelength=2.2,
-            columnspacing=1.2,
-            handletextpad=0.5,
-        )
+    if len(panel.legend) > 1:
+        legend_above(axes)
     if "field_patches" in panel.legend:
         _share_axis(axes, sweep.patches)
 
@@ -175,13 +169,7 @@ def _begin(axes: Axes, title: str, note: str) -> None:
 
 
 def _draw_series(
-    axes: Axes,
-    panel: _Panel,
-    sweep: SweepScores,
-    name: str,
-    label: str,
-    number: int,
-    shift: float,
+    axes: Axes, panel: _Panel, sweep: SweepScores, name: str, label: str, number: int, shift: float
 ) -> list[float]:
     """Draw one score over depth; return all heights that the axis must hold."""
     colour = LIGHT.series[number]
@@ -193,7 +181,9 @@ def _draw_series(
         if not values:
             continue
         if len(values) > 1:
-            across = [place + shift + _jitter(i, len(values)) for i in range(len(values))]
+            # A layer's dots stand apart, in the order of the pictures.
+            across = [place + shift + 0.14 * (i / (len(values) - 1) - 0.5)
+                      for i in range(len(values))]  # fmt: skip
             dots: Any = {"markersize": 4.5, "markeredgewidth": 0, "alpha": 0.5, "rasterized": many}
             axes.plot(across, values, ".", color=colour, **dots)
         spread = layer.summary[name]
@@ -204,125 +194,89 @@ def _draw_series(
     if points:
         across, means, halves = (list(column) for column in zip(*points, strict=True))
         axes.errorbar(
-            across,
-            means,
-            yerr=halves if any(halves) else None,
-            color=colour,
-            marker=_MARKERS[number],
-            markersize=5.5,
-            linestyle=_STYLES[number],
-            linewidth=1.8,
-            elinewidth=1.3,
-            capsize=4,
-            label=label,
-        )
+            across, means, yerr=halves if any(halves) else None, color=colour,
+            marker=_MARKERS[number], markersize=5.5, linestyle=_STYLES[number], linewidth=1.8,
+            elinewidth=1.3, capsize=4, label=label,
+        )  # fmt: skip
     return heights
-
-
-def _jitter(place: int, count: int) -> float:
-    """Set a layer's dots apart, in the order of the pictures."""
-    return 0.14 * (place / (count - 1) - 0.5)
 
 
 def _share_axis(axes: Axes, patches: int) -> None:
     """Say the size of fields in percent of the picture on the right."""
-
-    def to_share(size: Any) -> Any:
-        return size * (100 / patches)
-
-    def to_size(share: Any) -> Any:
-        return share * (patches / 100)
-
-    right = axes.secondary_yaxis("right", functions=(to_share, to_size))
+    share = 100 / patches
+    functions: Any = (lambda size: size * share, lambda percent: percent / share)
+    right = axes.secondary_yaxis("right", functions=functions)
     right.set_ylabel(f"% of the {patches} patches", color=LIGHT.muted, fontsize=10)
     right.tick_params(colors=LIGHT.muted, labelsize=9, length=3)
     right.spines["right"].set_color(LIGHT.muted)
 
 
-def _draw_frontier(axes: Axes, sweep: SweepScores, *, beside: bool) -> None:
+def _draw_frontier(axes: Axes, sweep: SweepScores) -> None:
     """Draw leak against inside error as a price varies, a line a layer."""
-    _begin(axes, "Frontier: what less leak costs", "each point another price")
+    priced = varied_price(sweep.settings)[1].removeprefix("the ")
+    _begin(axes, f"Frontier: what less {priced} costs", "each point another price")
     axes.set_xlabel("inside error (%, log)")
     axes.set_ylabel("leak (%)")
-    curves = [(layer, layer.frontier) for layer in sweep.layers if layer.frontier]
-    if not curves:
-        axes.set_xticks([])
-        _say_missing(axes, NOT_MEASURED)
-        return
     last = max(len(sweep.layers) - 1, 1)
-    inside: list[float] = []
-    leak: list[float] = []
-    for layer, points in curves:
-        colour = _DEPTH[round(sweep.layers.index(layer) * (len(_DEPTH) - 1) / last)]
-        marker = _MARKERS[sweep.layers.index(layer) % len(_MARKERS)]
-        x, y = _draw_curve(axes, points, colour, marker, short_name(layer.layer))
-        inside += x
-        leak += y
-    ticks = _ticks(min(inside), max(inside))
+    for place, layer in enumerate(sweep.layers):
+        if not layer.frontier:
+            continue
+        inside = [max(100 * point.inside_error.mean, 1e-4) for point in layer.frontier]
+        right = [100 * (point.inside_error.half_interval_95 or 0.0) for point in layer.frontier]
+        # On a logarithmic axis an interval must end above 0.
+        left = [min(half, 0.9 * value) for half, value in zip(right, inside, strict=True)]
+        axes.errorbar(
+            inside, [100 * point.leak.mean for point in layer.frontier],
+            xerr=[left, right],
+            yerr=[100 * (point.leak.half_interval_95 or 0.0) for point in layer.frontier],
+            color=LIGHT.depth[round(place * (len(LIGHT.depth) - 1) / last)],
+            marker=_MARKERS[place % len(_MARKERS)], markersize=5, linewidth=1.8, elinewidth=0.9,
+            label=_short_name(layer.layer),
+        )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlim(min(inside) / 1.5, max(inside) * 1.5)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_ylim(0, (1.12 if beside else 1.3) * max(leak))
-    where: Any = {"loc": "upper right", "borderaxespad": 0.1}
-    if beside:
-        where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.05)}
-    axes.legend(
-        facecolor=LIGHT.paper,
-        edgecolor="none",
-        framealpha=0.85,
-        fontsize=9,
-        labelcolor=LIGHT.ink,
-        handlelength=1.6,
-        **where,
+    log_ticks(axes.xaxis)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize=9,
+                labelcolor=LIGHT.ink, handlelength=1.6)  # fmt: skip
+
+
+def _name_layers(axes: Axes, layers: Sequence[LayerScores], most_characters: int) -> None:
+    """Write each layer's name and the shape of its feature below; long ones short, or aslant."""
+    full = [layer.layer for layer in layers]
+    shapes = [_shape(layer) for layer in layers]
+    shared = ""
+    if max(map(len, full)) * len(full) > most_characters:
+        shared = _shared_prefix(full)
+        full = [_short_name(name.removeprefix(shared)) for name in full]
+        axes.set_xlabel(f"layers {shared}*" if shared else "")
+    names = [f"{name}\n{shape}" for name, shape in zip(full, shapes, strict=True)]
+    aslant = max(map(len, [*full, *shapes])) * len(names) > most_characters
+    slope: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if aslant else {}
+    axes.set_xticks(
+        range(len(names)), names, fontsize=8.5, linespacing=1.35, color=LIGHT.muted, **slope
     )
+    axes.set_xlim(-0.5, len(names) - 0.5)
 
 
-def _draw_curve(
-    axes: Axes, points: tuple[FrontierPoint, ...], colour: str, marker: str, label: str
-) -> tuple[list[float], list[float]]:
-    x, x_half, y, y_half = (
-        [100 * value for value in column]
-        for column in zip(
-            *(
-                (
-                    max(point.inside_error.mean, 1e-6),
-                    point.inside_error.half_interval_95 or 0.0,
-                    point.leak.mean,
-                    point.leak.half_interval_95 or 0.0,
-                )
-                for point in points
-            ),
-            strict=True,
-        )
-    )
-    # On a logarithmic axis an interval must end above 0.
-    left = [min(half, 0.9 * value) for half, value in zip(x_half, x, strict=True)]
-    axes.errorbar(
-        x,
-        y,
-        xerr=[left, x_half],
-        yerr=y_half,
-        color=colour,
-        marker=marker,
-        markersize=5,
-        linewidth=1.8,
-        elinewidth=0.9,
-        label=label,
-    )
-    return x, [*y, *(a + b for a, b in zip(y, y_half, strict=True))]
+def _shared_prefix(names: list[str]) -> str:
+    """Return the dotted beginning that all names share; bundles share none."""
+    shared = ""
+    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(parts)) > 1 or any(JOIN in name for name in names):
+            break
+        shared += f"{parts[0]}."
+    return shared
 
 
-def _say_missing(axes: Axes, text: str) -> None:
-    axes.set_yticks([])
-    axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=LIGHT.muted,
-        fontsize=10, style="italic",
-    )  # fmt: skip
+def _short_name(name: str) -> str:
+    """Shorten a layer's name to its end, and a bundle's to its first layer and how many more."""
+    first, *others = name.split(JOIN)
+    cut = first if len(first) <= _LONGEST_NAME else f"…{first[1 - _LONGEST_NAME :]}"
+    return f"{cut} +{len(others)}" if others else cut
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Choose ticks 1, 2, 5, 10 … of a logarithmic axis, or only 1, 10, 100 … where these do."""
-    ticks = [m * 10.0**e for e in range(-5, 7) for m in (1, 2, 5)]
-    shown = [tick for tick in ticks if low / 1.5 <= tick <= high * 1.5]
-    return [tick for tick in shown if f"{tick:.0e}"[0] == "1"] if len(shown) > 8 else shown
+def _shape(layer: LayerScores) -> str:
+    shapes = tensor_shapes(layer.feature_shape)
+    if len(shapes) > 1:
+        return f"{layer.units:,} units"
+    return "×".join(map(str, shapes[0])) or "1"

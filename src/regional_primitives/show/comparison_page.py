@@ -1,0 +1,523 @@
+"""A comparison of pictures as a page, compare.html, and as tables for terminals and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regional_primitives.compare import PictureComparison
+from regional_primitives.compare.comparison import CommonField, Span
+from regional_primitives.compare.likeness import Likeness
+from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.modes import ordinary
+from regional_primitives.scores.exhibits import Patterns
+from regional_primitives.show import form, numerals
+from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix
+from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.pictures import PictureBook
+from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
+from regional_primitives.show.sections import (
+    Cell,
+    Column,
+    Drawing,
+    Facts,
+    Page,
+    Row,
+    Section,
+    Table,
+    write_page,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+else:  # only annotations need it; rich is loaded when a table is printed
+    RichTable = Any
+
+COMPARISON_REPORT = "compare.html"
+_MOST_ROWS = 24
+_MOST_CELLS = 240
+"""Pictures of patterns on one page."""
+_MOST_COLUMNS = 12
+"""Pictures whose patterns are shown side by side."""
+_MOST_PAIRS = 300
+"""Rows of the table of pairs; of more, compare.json tells."""
+
+
+@ordinary()
+def write_comparison_report(
+    folder: AnyPath, comparison: PictureComparison, patterns: Sequence[Patterns]
+) -> Path:
+    """Write compare.html, whole or not at all; return its path.
+
+    Args:
+        folder: where.
+        comparison: what the page is about.
+        patterns: of each picture, of the components that `shown_components` names.
+
+    Raises:
+        MissingExtraError: packages that only the report needs are not installed.
+        StorageError: the disk refuses.
+    """
+    require_report_extra()
+    place = path_of(folder, "the comparison's folder") / COMPARISON_REPORT
+    several = comparison.decompositions
+    origin, (height, width) = several[0].provenance, several[0].image.shape[-2:]
+    maps = [magnitude(d.image - d.baseline_image, origin.image_range) for d in several]
+    maps += [magnitude(change, origin.image_range)
+             for own in patterns for change in own.changes.values()]  # fmt: skip
+    images: dict[str, str] = {}
+    scale = ColourScale.over(maps)
+    shown = _Shown(
+        comparison,
+        patterns,
+        [PictureBook(decomposition, scale, images) for decomposition in several],
+    )
+    page = Page(
+        kicker="Regional primitives that pictures share",
+        title=f"{len(several)} pictures of {origin.generator}, layer {origin.layer}",
+        summary=_summary(comparison),
+        sections=[section(shown) for section in SECTIONS],
+        images=images,
+        sizes={
+            "width": width,
+            "height": height,
+            "zoom": _zoom(width, 128),
+            "zoom-large": _zoom(width, 256 if len(several) <= 4 else 128),
+            "zoom-narrow": _zoom(width, 128),
+        },
+    )
+    return write_page(place, page)
+
+
+def shown_components(comparison: PictureComparison) -> list[list[int]]:
+    """List the components of each picture whose patterns the page shows."""
+    columns = zip(*(field.components for field in _shown_fields(comparison)), strict=True)
+    found = [[k for k in column if k is not None] for column in columns]
+    found += [[] for _ in comparison.names[len(found) :]]  # where no field is shared
+    return [own if i < _MOST_COLUMNS else [] for i, own in enumerate(found)]
+
+
+def number_rows(comparison: PictureComparison) -> list[Row]:
+    """Write each number, by chance in two ways, and what it says; of several pictures means."""
+    a, b = comparison.a, comparison.b
+    numbers = {
+        "transfer": (
+            f"Transfer t({a}, {b})",
+            numerals.percent,
+            f"Of the {a} strongest action fields of one picture, the share that is among the {b} "
+            "strongest of the other; mean of both ways.",
+        ),
+        "symmetric": (
+            f"Symmetric transfer t({a}, {a})",
+            numerals.percent,
+            f"The share that the {a} strongest fields of both have in common.",
+        ),
+        "strength_overlap": (
+            "Overlap of strengths",
+            numerals.percent,
+            "Over all fields, Σ min / Σ max of their two strengths, each picture’s adding up to "
+            "one. 100 % is the same fields with the same shares.",
+        ),
+        "shared_fields": (
+            "Shared fields",
+            lambda value: f"{value:.0f}" if value == round(value) else f"{value:.1f}",
+            "Action fields that both pictures have, whatever their strength.",
+        ),
+        "cosine": (
+            "Likeness of the components",
+            _two_digits,
+            "Cosine of the two Δf of one field, mean over shared fields weighted by strength. Near "
+            "1, the same units make it in the same way; near 0, other units, or the same units "
+            "otherwise.",
+        ),
+        "other_cosine": (
+            "… with the nearest other field",
+            _two_digits,
+            "The same with the other picture’s component of the field that overlaps most without "
+            "being the same: what one would get at this place anyway.",
+        ),
+        "departure_cosine": (
+            "… of the whole features",
+            _two_digits,
+            "Cosine of the two whole departures f − f₀: how alike the pictures’ features are "
+            "anyway. Where shared components are no more alike than that, they have their place in "
+            "common, and nothing more.",
+        ),
+        "unit_overlap": (
+            "Units in common",
+            numerals.percent,
+            "Of the units that either component of a shared field changes, the share that both do.",
+        ),
+    }
+    return [
+        Row(label, [_told(comparison, name, write), *_chance(comparison, name),
+                    numerals.unbroken(meaning)])
+        for name, (label, write, meaning) in numbers.items()
+        if name == "symmetric" or name in comparison.summary
+    ]  # fmt: skip
+
+
+def terminal_table(comparison: PictureComparison) -> RichTable:
+    """Lay the numbers out for a terminal."""
+    from rich.table import Table as RichTable
+
+    pictures = ", ".join(comparison.names[:4]) + (" …" if len(comparison.names) > 4 else "")
+    table = RichTable(
+        title=f"{len(comparison.names)} pictures: {pictures}",
+        title_justify="left",
+        caption=f"random: fields of the same sizes, mean and range over {comparison.draws} draws",
+        caption_justify="left",
+    )
+    table.add_column("number")
+    for name in ("pictures", "random connected", "random subsets"):
+        table.add_column(name, justify="right", no_wrap=name == "pictures")
+    for row in number_rows(comparison):
+        table.add_row(row.head, *map(str, row.cells[:3]))
+    return table
+
+
+def terminal_fields(comparison: PictureComparison, most: int = 10) -> RichTable:
+    """Lay the strongest shared fields out for a terminal."""
+    from rich.table import Table as RichTable
+
+    table = RichTable(
+        title=f"shared action fields, {min(most, len(comparison.common))} of "
+        f"{len(comparison.common)}",
+        title_justify="left",
+    )
+    table.add_column("patches")
+    several = len(comparison.names) > 2
+    names = ("in pictures",) if several else comparison.names
+    for name in (*names, "share of strength"):
+        table.add_column(name, justify="right")
+    for field in comparison.common[:most]:
+        if several:
+            cells = [f"{field.pictures} of {len(comparison.names)}"]
+        else:
+            cells = [
+                f"{k}: {strength:.3g}"
+                for k, strength in zip(field.components, field.strengths, strict=True)
+            ]
+        patches = ",".join(map(str, field.patches))
+        table.add_row(
+            patches if len(patches) < 40 else f"{len(field.patches)} patches, from {patches[:20]}…",
+            *cells,
+            f"{field.strength_share:.1%}",
+        )
+    return table
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the sections are made from."""
+
+    comparison: PictureComparison
+    patterns: Sequence[Patterns]
+    books: Sequence[PictureBook]
+    """One a picture; all share their images and their colours."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there are more than two pictures."""
+        return len(self.books) > 2
+
+
+def _pictures(shown: _Shown) -> Section:
+    comparison = shown.comparison
+    pictures = [
+        book.picture(f"x-{i}", book.decomposition.image, f"The picture of {name}",
+                     f"{name}: {numerals.count(len(counted))} components", grid=True)
+        for i, (name, counted, book) in enumerate(
+            zip(comparison.names, comparison.counted, shown.books, strict=True)
+        )
+    ]  # fmt: skip
+    note = channel_note(len(comparison.decompositions[0].image))
+    return Section(
+        "pictures",
+        "The pictures",
+        notes=[note] if note else [],
+        template="compare.html",
+        values={"pictures": pictures, "shared": []},
+    )
+
+
+def _numbers(shown: _Shown) -> Section:
+    comparison = shown.comparison
+    note = f"Random fields are drawn {comparison.draws} times; their range is over draws"
+    if shown.several:
+        note += (
+            " and pairs. ± is half the 95 % interval over pictures, each with its mean over the "
+            "others; pairs share pictures, so that it is only a guide."
+        )
+        note += "" if len(comparison.pairs) <= _MOST_PAIRS else " Every pair is in compare.json."
+    else:
+        note += ". It is one pair of pictures, and says nothing about others."
+    columns = [Column(name) for name in ("Pictures", "Random connected fields",
+                                         "Random sets of patches")]  # fmt: skip
+    columns.append(Column("What it says", kind="meaning"))
+    rows = number_rows(comparison)
+    return Section(
+        "numbers",
+        "How much they share",
+        notes=[note],
+        table=Table("Numbers beside random fields", "Number", columns, rows),
+        drawings=_drawings(comparison),
+        details=_pairs(comparison) if 1 < len(comparison.pairs) <= _MOST_PAIRS else None,
+    )
+
+
+def _drawings(comparison: PictureComparison) -> list[Drawing]:
+    drawings = [
+        Drawing.of(
+            plot_shared_fields(comparison),
+            "Common action fields t(a, a) by a, beside random fields.",
+            "How many of the a strongest fields two pictures have in common. At the right end, all "
+            "fields count, and even random ones of the same sizes are often the same, since there "
+            "are only so many small fields; the left end tells more. Bands: least and most over "
+            "pairs, and over draws of random fields.",
+        )
+    ]
+    if len(comparison.names) > 2:
+        drawings.append(
+            Drawing.of(
+                plot_transfer_matrix(comparison),
+                f"Matrix of t({comparison.a}, {comparison.b}) of every two pictures.",
+                "Row: the picture whose strongest fields are sought. Column: the picture that "
+                "they are sought in.",
+            )
+        )
+    return drawings
+
+
+def _pairs(comparison: PictureComparison) -> Table:
+    """Tell the main numbers of every pair."""
+    columns = (f"t({comparison.a}, {comparison.b})", "random", "strengths", "random", "shared",
+               "cosine")  # fmt: skip
+    rows = [
+        Row(
+            f"{comparison.names[pair.first]}, {comparison.names[pair.second]}",
+            [
+                numerals.percent(pair.transfer),
+                _range(pair.connected.transfer),
+                numerals.percent(pair.strength_overlap),
+                _range(pair.connected.strength_overlap),
+                numerals.count(len(pair.shared)),
+                "" if pair.cosine is None else _two_digits(pair.cosine),
+            ],
+        )
+        for pair in comparison.pairs
+    ]
+    return Table("Every pair", "Pictures", [*map(Column, columns)], rows)
+
+
+def _primitives(shown: _Shown) -> Section:
+    comparison = shown.comparison
+    alike: dict[tuple[int, ...], list[Likeness]] = {}
+    for pair in comparison.pairs:
+        for field in pair.shared:
+            alike.setdefault(field.patches, []).append(field.likeness)
+    rows = [
+        {
+            "title": f"{number}. {numerals.patches(len(field.patches))}",
+            "facts": [
+                *(
+                    [("pictures", f"{field.pictures} of {len(shown.books)}")]
+                    if shown.several
+                    else []
+                ),
+                ("strength, mean share", numerals.percent(field.strength_share)),
+                *_likeness_in_words(alike[field.patches]),
+            ],
+            "cells": [_cell(shown, field, i) for i in range(len(shown.books[:_MOST_COLUMNS]))],
+        }
+        for number, field in enumerate(_shown_fields(comparison), start=1)
+    ]
+    return Section(
+        "shared",
+        "Primitives that they share",
+        prose=[
+            "A primitive is shared where pictures have a component with the same action field. "
+            "Below, each picture with that field outlined, and what its own component makes of the "
+            "baseline picture alone."
+        ],
+        notes=[f"{_rows_note(shown, len(rows))} {_patterns_note(shown)}".strip()],
+        template="compare.html",
+        values={
+            "pictures": [],
+            "shared": rows,
+            "scale": shown.books[0].scale_bar() if rows and not shown.several else None,
+        },
+    )
+
+
+def _origin(shown: _Shown) -> Section:
+    comparison, first = shown.comparison, shown.comparison.decompositions[0]
+    origin = first.provenance
+    rows = [
+        ("Generator", origin.generator),
+        ("Weights, SHA-256", origin.weights_digest),
+        ("Layer", origin.layer),
+        *([("Held behind the cut", form.held_in_words(origin.hold))] if origin.hold else []),
+        ("Patches", first.regions.description),
+        ("Random fields", f"{comparison.draws} draws, seed {comparison.seed}"),
+    ]
+    for name, d, counted in zip(
+        comparison.names, comparison.decompositions, comparison.counted, strict=True
+    ):
+        left = ", its remainder left out" if d.remainder is not None else ""
+        ways = "exact form" if form.is_exact(d) else "structured form"
+        picture = d.provenance.picture_in_words or "picture of unknown seed"
+        rows.append((name, f"{picture}, {ways}, {len(counted)} components{left}"))
+    return Section("origin", "Origin", facts=[Facts(rows)])
+
+
+SECTIONS: list[Callable[[_Shown], Section]] = [_pictures, _numbers, _primitives, _origin]
+"""From top to bottom."""
+
+
+def _summary(comparison: PictureComparison) -> str:
+    mean = {name: numerals.percent(spread.mean) for name, spread in comparison.summary.items()
+            if name.startswith(("transfer", "strength_overlap"))}  # fmt: skip
+    beware = f" **Beware: {comparison.remark}.**" if comparison.remark else ""
+    return (
+        f"Of the {comparison.a} strongest action fields of one picture, **{mean['transfer']}** are "
+        f"among the {comparison.b} strongest of another; of random connected fields of the same "
+        f"sizes, **{mean['transfer_connected_fields']}** are. All their fields, weighted by "
+        f"strength, overlap by **{mean['strength_overlap']}** (random: "
+        f"{mean['strength_overlap_connected_fields']}).{beware}"
+    )
+
+
+def _shown_fields(comparison: PictureComparison) -> tuple[CommonField, ...]:
+    columns = min(len(comparison.names), _MOST_COLUMNS)
+    return comparison.common[: min(_MOST_ROWS, _MOST_CELLS // columns)]
+
+
+def _cell(shown: _Shown, field: CommonField, i: int) -> tuple[str, str, list[Any]]:
+    """Tell what picture i has of a shared primitive: its name, the facts, and pictures."""
+    book, name, k = shown.books[i], shown.comparison.names[i], field.components[i]
+    d, patches = book.decomposition, book.decomposition.regions.demand(field.patches)
+    pictures = [
+        book.picture(f"x-{i}", d.image, f"The picture of {name}, the field outlined",
+                     "action field", patches=patches, dim=True)
+    ]  # fmt: skip
+    if k is None:
+        return name, "has no component of this field", pictures
+    strength, rank = field.strengths[i], field.ranks[i]
+    assert strength is not None
+    assert rank is not None
+    change = shown.patterns[i].changes.get(k)
+    if change is not None:
+        pictures.append(
+            book.picture(f"alone-{i}-{k}", d.baseline_image + change,
+                         f"The baseline picture with component {k} of {name} alone",
+                         "alone on x₀", patches=patches)
+        )  # fmt: skip
+        if not shown.several:
+            label = f"Map of the change by component {k} of {name}"
+            pictures.append(
+                book.change(f"change-{i}-{k}", change, label, "change it makes", patches=patches)
+            )
+    told = f"component {k}, {numerals.ordinal(rank)}, strength {numerals.decimal(strength)}"
+    return name, told, pictures
+
+
+def _likeness_in_words(alike: Sequence[Likeness]) -> list[tuple[str, str]]:
+    """Tell how alike the components of one field are, mean over all pairs that share it."""
+
+    def mean(values: Sequence[float], write: Callable[[float], str]) -> str:
+        return write(sum(values) / len(values)) if values else "none overlaps"
+
+    others = [one.other_cosine for one in alike if one.other_cosine is not None]
+    return [
+        ("cosine of Δf", mean([one.cosine for one in alike], _two_digits)),
+        ("… nearest other field", mean(others, _two_digits)),
+        ("units in common", mean([one.unit_overlap for one in alike], numerals.percent)),
+    ]
+
+
+def _rows_note(shown: _Shown, rows: int) -> str:
+    count = len(shown.comparison.common)
+    if not count:
+        return "These pictures share no action field."
+    first = (
+        "those of most pictures first, then by strength" if shown.several else "the strongest first"
+    )
+    which = "at least two of the pictures have" if shown.several else "both pictures have"
+    told = f"{numerals.count(count)} action fields are ones that {which}; shown: {rows}, {first}."
+    if len(shown.books) > _MOST_COLUMNS:
+        told += f" Pictures beyond the first {_MOST_COLUMNS} are counted, not shown."
+    return told
+
+
+def _patterns_note(shown: _Shown) -> str:
+    """Say where the patterns come from."""
+    kept = sum(len(own.kept) for own in shown.patterns)
+    made = sum(len(own.changes) for own in shown.patterns) - kept
+    origin = shown.comparison.decompositions[0].provenance
+    told = []
+    if kept:
+        told.append(f"{numerals.count(kept)} patterns are those that the run folders keep")
+    if made:
+        told.append(
+            f"{numerals.count(made)} were generated for this page by {origin.generator!r} "
+            f"(weights {origin.weights_digest[:12]}…)"
+        )
+    text = f"{'; '.join(told)}." if told else ""
+    missing = next((own.missing for own in shown.patterns if own.missing), "")
+    return f"{text} The other patterns are not shown: {missing}." if missing else text
+
+
+def _told(comparison: PictureComparison, name: str, write: Callable[[float], str]) -> Cell:
+    """Write a number's mean over pictures, and its interval; of t(a, a), the range over pairs."""
+    if name == "symmetric":
+        own = [float(pair.curve[comparison.a - 1]) for pair in comparison.pairs]
+        return Cell(write(sum(own) / len(own)), _ends(min(own), max(own)) if own[1:] else "")
+    found = comparison.summary[name]
+    half = found.half_interval_95 if len(comparison.names) > 2 else None
+    return Cell(write(found.mean), "" if half is None else f"± {write(half)}")
+
+
+def _chance(comparison: PictureComparison, name: str) -> tuple[str, str]:
+    """Write what random connected fields give, and random subsets; nothing where not drawn."""
+    if name not in ("transfer", "symmetric", "strength_overlap"):
+        return "", ""
+    place, told = comparison.a - 1, []
+    for kind in ("connected", "subsets"):
+        drawn = [getattr(pair, kind) for pair in comparison.pairs]
+        spans = [
+            Span(*(float(curve[place]) for curve in (one.curve, one.least, one.most)))
+            if name == "symmetric"
+            else getattr(one, name)
+            for one in drawn
+        ]
+        told.append(
+            _range(
+                Span(
+                    sum(span.mean for span in spans) / len(spans),
+                    min(span.least for span in spans),
+                    max(span.most for span in spans),
+                )
+            )
+        )
+    return told[0], told[1]
+
+
+def _range(span: Span) -> str:
+    return f"{numerals.percent(span.mean)} ({_ends(span.least, span.most)})"
+
+
+def _ends(least: float, most: float) -> str:
+    """Write 20–30 %."""
+    return f"{numerals.percent(least).removesuffix(chr(160) + '%')}–{numerals.percent(most)}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _zoom(width: int, wanted: int) -> float:
+    """Enlarge small pictures by whole numbers, shrink large ones to fit."""
+    return float(wanted // width) if width <= wanted else wanted / width
