@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 import regional_primitives as rp
 from regional_primitives import cli
 from regional_primitives.explore.serving import serving
+from regional_primitives.runs.folder import default_folder
 from regional_primitives.runtime.eight_bit import bytes_of
 
 SCREENS = [(1440, "light"), (390, "dark")]
@@ -340,6 +341,8 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
         page.tab.locator("#title", has_text="seed 6").wait_for()
         page.settle()
         made = [path for path in tmp_path.iterdir() if path != folder]
+        # A second one of that name, made by the command, is the same run.
+        assert made[0].name == default_folder("planted", "express", 6, "generate", "fast").name
         found = rp.Decomposition.load(made[0])
         assert found.provenance.picture_seed == 6
         expected = bytes_of(rp.edit(found, planted, {})[0], found.provenance.image_range).numpy()
