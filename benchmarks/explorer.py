@@ -24,7 +24,6 @@ from playwright.sync_api import Page, sync_playwright
 
 import regional_primitives as rp
 from regional_primitives.decompose.provenance import current_versions
-from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.serving import serving
 from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.progress import progress_bar
@@ -77,7 +76,7 @@ def main() -> None:
     regions = rp.Decomposition.load(chosen.run).regions
     names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
     path = next(found for name in names if name and (found := shutil.which(name)))
-    with serving(Explorer.of(chosen.run)) as address, sync_playwright() as playwright:
+    with serving(chosen.run) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )

@@ -34,7 +34,7 @@ def explorer(face_folder):
 @pytest.fixture(scope="module")
 def address(face_folder):
     """The address of a running explorer."""
-    with serving(Explorer.of(face_folder)) as found:
+    with serving(face_folder) as found:
         yield found
 
 

@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 import regional_primitives as rp
 from regional_primitives import cli
-from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.serving import serving
+from regional_primitives.runs.folder import default_folder
 from regional_primitives.runtime.eight_bit import bytes_of
 
 SCREENS = [(1440, "light"), (390, "dark")]
@@ -99,7 +99,7 @@ def test_clicked_patches_show_what_they_alone_generate(page, face, faces):
     assert page.tab.locator("#reading-on").inner_text() == f"{len(awake)} of {face.count}"
     spent = (face.minimal_feature([14, 21]) - face.baseline).abs().sum()
     cost = float(spent / (face.feature - face.baseline).abs().sum())
-    told = page.tab.locator("#reading-cost").inner_text().removesuffix(" %")
+    told = page.tab.locator("#reading-cost").inner_text().removesuffix("\u00a0%")
     assert float(told) == pytest.approx(100 * cost, abs=0.51)
     assert page.tab.locator(".part .tag").first.inner_text() == "awake"
     chosen = page.tab.locator("[role=gridcell][aria-selected=true]")
@@ -225,7 +225,7 @@ def test_the_list_is_sorted_and_filtered(page, face, address):
     page.tab.locator("#size").select_option("2-4")
     sizes = face.action_fields.sum(1).tolist()
     assert listed() == [k for k in range(face.count) if 2 <= sizes[k] <= 4][:40]
-    page.tab.locator("#size").select_option("1-")
+    page.tab.locator("#size").select_option("0-")
     page.tab.locator("#which").select_option("meet")
     assert "No patch is chosen" in page.tab.locator("#list").inner_text()
     page.click_patch(20)
@@ -323,7 +323,7 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
     settings = rp.Structured(steps=4, batch=4, trials=0, probes=1, baseline_count=32)
     latents = planted.sample_latents(1, seed=3)
     rp.explain(planted, latents, rp.Regions.grid(3, 3), settings, picture_seed=3).save(folder)
-    with serving(Explorer.of(folder)) as address:
+    with serving(folder) as address:
         page = Page(browser, address)
         page.tab.get_by_role("button", name="Explain another picture").click()
         page.tab.get_by_role("spinbutton", name="Seed").fill("5")
@@ -341,6 +341,8 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
         page.tab.locator("#title", has_text="seed 6").wait_for()
         page.settle()
         made = [path for path in tmp_path.iterdir() if path != folder]
+        # A second one of that name, made by the command, is the same run.
+        assert made[0].name == default_folder("planted", "express", 6, "generate", "fast").name
         found = rp.Decomposition.load(made[0])
         assert found.provenance.picture_seed == 6
         expected = bytes_of(rp.edit(found, planted, {})[0], found.provenance.image_range).numpy()

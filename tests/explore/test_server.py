@@ -18,12 +18,13 @@ import uvicorn
 from starlette.testclient import TestClient
 
 import regional_primitives as rp
-from regional_primitives.explore import connection
-from regional_primitives.explore.explorer import Explorer
+from regional_primitives.explore import guard
+from regional_primitives.explore.explorer import Explorer, Renderer
 from regional_primitives.explore.guard import MOST_BYTES
-from regional_primitives.explore.renderer import Kept, Renderer
 from regional_primitives.explore.server import application
 from regional_primitives.explore.serving import serving
+from regional_primitives.explore.session import State
+from regional_primitives.picture import Picture
 from regional_primitives.runtime.eight_bit import bytes_of, picture_digest
 
 HOST = "127.0.0.1:8000"
@@ -291,7 +292,7 @@ def test_the_explorers_own_page_may_ask(client):
 
 
 def test_every_answer_forbids_other_hosts(client):
-    for path in ("/", "/page/main.js", "/api/runs", "/missing"):
+    for path in ("/", "/page/explorer.js", "/api/runs", "/missing"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
@@ -305,13 +306,13 @@ def test_nothing_is_measured_for_others(explorer, monkeypatch):
     """FastAPI can export telemetry where the environment asks for it; the explorer does not."""
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    app = application(explorer, frozenset({HOST}))._app
+    app = application(explorer, frozenset({HOST})).app
     settings = app._telemetry
     assert not any(settings[name] for name in ("tracing", "metrics", "logs", "auto_configure"))
 
 
 def test_it_listens_on_this_machine_only(face_folder):
-    with serving(Explorer.of(face_folder)) as address:
+    with serving(face_folder) as address:
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(address) as answer:
             assert answer.status == 200
@@ -332,8 +333,8 @@ UNFINISHED = {
 
 @pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
 def test_a_question_that_never_ends_is_not_waited_for(face_folder, monkeypatch, caplog, sent):
-    monkeypatch.setattr(connection, "SECONDS", 0.2)
-    with serving(Explorer.of(face_folder)) as address:
+    monkeypatch.setattr(guard, "SECONDS", 0.2)
+    with serving(face_folder) as address:
         host = address.removeprefix("http://").rstrip("/")
         name, port = host.split(":")
         with socket.create_connection((name, int(port)), timeout=30) as door:
@@ -347,14 +348,14 @@ def test_a_question_that_never_ends_is_not_waited_for(face_folder, monkeypatch, 
 
 def test_an_answer_that_nobody_takes_is_not_waited_for(monkeypatch):
     ended = []
-    monkeypatch.setattr(connection, "SECONDS", 0.2)
+    monkeypatch.setattr(guard, "SECONDS", 0.2)
 
     async def endless(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while not ended:
             await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
 
-    class Told(connection.Connection):
+    class Told(guard.Connection):
         def connection_lost(self, exc):
             super().connection_lost(exc)
             ended.append(True)
@@ -437,12 +438,11 @@ def test_of_one_page_only_the_newest_question_waits():
     assert renderer.submit(lambda: 3, "page").cancelled()
 
 
-def test_answers_are_kept_as_long_as_they_fit():
-    kept = Kept(most_characters=10)
-    kept.put("a", 1, 4)
-    kept.put("b", 2, 4)
-    assert kept.get("a") == 1
-    kept.put("c", 3, 4)
-    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (1, None, 3)
-    kept.put("large", 4, 100)
-    assert (kept.get("c"), kept.get("large")) == (None, 4)
+def test_an_answer_is_made_once_and_kept(explorer, monkeypatch):
+    session = explorer.session(explorer.first)
+    state = State.model_validate({"base": {"kind": "none"}, "scales": {"6": 0.25}})
+    found = session.show(state)
+    made = []
+    monkeypatch.setattr(Picture, "render", lambda *given: made.append(given))
+    assert session.show(state) == found
+    assert not made

@@ -22,25 +22,16 @@ class Page:
         self.run = rp.Decomposition.load(folder)
         self.exhibits = Exhibits.read(folder)
         self.book = PictureBook(self.run, ColourScale(0.5))
-        self.board = switchboard(self.book, self.exhibits)
-        self.data = self.board.data
+        self.data = switchboard(self.book, self.exhibits)
         low, high = self.run.provenance.image_range
         self.quantum = self.data["share"] * (high - low)
-        self.baseline = self.unpack(self.data["baseline"]) + low
-        self.patterns = torch.stack([self.unpack(one) for one in self.data["patterns"]])
+        self.baseline = self.unpack(self.data["x0"]) + low
+        self.patterns = torch.stack([self.unpack(one) for one in self.data["changes"]])
         self.rest = self.unpack(self.data["rest"])
+        self.picture = self.baseline + self.patterns.sum(0) + self.rest
 
     def unpack(self, text):
         return unpack(text, tuple(self.run.image.shape), self.quantum)
-
-    def frame(self, index):
-        frame = self.data["frames"][index]
-        if "pattern" in frame:
-            return self.baseline + self.patterns[frame["pattern"]]
-        start = self.baseline
-        if frame["origin"] == "picture":
-            start = self.baseline + self.patterns.sum(0) + self.rest
-        return start + (self.unpack(frame["change"]) if "change" in frame else 0)
 
     @property
     def order(self):
@@ -71,7 +62,7 @@ def test_any_sum_is_within_the_stated_rounding(page):
     shown = page.exhibits.shown.tolist()
     places = [shown.index(k) for k in page.order]
     rng = torch.Generator().manual_seed(4)
-    stated = float(re.search(r"off by ([\d.]+) levels", page.board.rounding).group(1))
+    stated = float(re.search(r"off by ([\d.]+) levels", page.data["rounding"]).group(1))
     low, high = page.run.provenance.image_range
     for _ in range(8):
         on = torch.rand(len(places), generator=rng) < 0.5
@@ -84,7 +75,7 @@ def test_any_sum_is_within_the_stated_rounding(page):
 def test_all_patterns_and_all_else_are_the_picture(page):
     total = page.baseline + page.patterns.sum(0) + page.rest
     assert float((total - page.run.image).abs().max()) <= page.bound
-    if page.data["elsewhere"]:
+    if page.data["others"]:
         assert not torch.allclose(total - page.rest, page.run.image, atol=page.bound)
 
 
@@ -92,40 +83,42 @@ def test_pictures_beside_the_sum_are_those_that_were_generated(page):
     x, exhibits = page.run.image, page.exhibits
     shown = exhibits.shown.tolist()
 
-    def near(frame, image):
-        assert float((page.frame(frame) - image).abs().max()) <= page.bound
+    def near(held, start, image):
+        found = start + page.unpack(held["change"])
+        assert float((found - image).abs().max()) <= page.bound
+        assert held["source"] in page.book.images
 
-    for step, image in zip(page.data["steps"], exhibits.build_up, strict=True):
-        near(step["frame"], image)
-    for demand, image in zip(page.data["demands"], exhibits.demanded, strict=True):
-        near(demand["frame"], image)
-    removed = [one for one in page.data["held"] if one["rest"] and len(one["on"]) < len(shown)]
-    assert len(removed) == len(shown)
-    for tile, (one, k) in enumerate(zip(removed, page.order, strict=True)):
-        assert tile not in one["on"]
-        near(one["frame"], x - exhibits.removals[shown.index(k)])
-    assert {frame["source"] for frame in page.data["frames"]} <= {"x", "x0", *page.book.images}
+    for name, images in (("steps", exhibits.build_up), ("demands", exhibits.demanded)):
+        for held, image in zip(page.data[name], images, strict=True):
+            near(held, page.baseline, image)
+    assert [held["component"] for held in page.data["without"]] == page.order
+    for held, k in zip(page.data["without"], page.order, strict=True):
+        near(held, page.picture, x - exhibits.removals[shown.index(k)])
+    assert [held["component"] for held in page.data["alone"]] == page.order
+    departure = (page.run.baseline_image - x).square().sum()
+    for held, k in zip(page.data["alone"], page.order, strict=True):
+        alone = page.run.baseline_image + exhibits.patterns[shown.index(k)]
+        error = float((alone - x).square().sum() / departure)
+        assert held["error"] == pytest.approx(error, rel=1e-5)
 
 
-def test_a_step_has_a_sum_only_where_all_its_patterns_are_here(page):
-    for step in page.data["steps"]:
-        leading = page.exhibits.visible_order[: step["count"]]
-        if step["on"] is None:
-            assert not set(leading) <= set(page.exhibits.shown.tolist())
-        else:
-            assert [page.order[tile] for tile in step["on"]] == leading
+def test_it_begins_with_a_sum_whose_patterns_are_all_here(page):
+    order, count = page.data["start"].removeprefix("first=").split(":")
+    assert order == "visible"
+    assert int(count) in page.exhibits.steps.tolist()
+    assert set(page.exhibits.visible_order[: int(count)]) <= set(page.exhibits.shown.tolist())
 
 
 def test_fields_and_patches_are_those_of_the_run(page):
-    fields = page.run.action_fields
-    for k, field in zip(page.order, page.data["fields"], strict=True):
-        assert fields[k].nonzero().flatten().tolist() == field
-    missing = [k for k in range(page.run.count) if k not in page.order]
-    assert page.board.others == len(page.data["elsewhere"]) == len(missing)
+    assert page.data["fields"] == [
+        row.nonzero().flatten().tolist() for row in page.run.action_fields
+    ]
+    assert page.data["shown"] == page.order
+    assert page.data["others"] == page.run.count - len(page.order)
     labels = unpack(page.data["labels"], tuple(page.run.image.shape[-2:]), 1.0).long()
     assert torch.equal(labels, page.run.regions.label_map(*page.run.image.shape[-2:]))
-    assert len(page.board.patches) == page.run.regions.count
-    assert page.data["columns"] == (page.run.regions.columns or 0)
+    assert page.data["count"] == page.run.regions.count
+    assert page.data["columns"] == page.run.regions.columns
 
 
 def test_pictures_that_are_not_finite_do_not_spoil_the_data(run_folder):
@@ -134,11 +127,11 @@ def test_pictures_that_are_not_finite_do_not_spoil_the_data(run_folder):
     broken[0] = torch.nan
     inside = page.exhibits.inside.clone()
     inside[0] = torch.nan
-    data = switchboard(page.book, replace(page.exhibits, demanded=broken, inside=inside)).data
-    json.dumps(dict(data), allow_nan=False)
+    data = switchboard(page.book, replace(page.exhibits, demanded=broken, inside=inside))
+    json.dumps(data, allow_nan=False)
     demand = data["demands"][0]
     assert demand["inside"] is None
-    assert data["frames"][demand["frame"]]["error"] is None
+    assert demand["error"] is None
 
 
 def test_a_run_without_shown_components_has_no_switches(run_folder):
@@ -151,6 +144,6 @@ def test_a_run_without_shown_components_has_no_switches(run_folder):
 
 
 def test_the_exact_form_names_its_remainder_and_its_random_demands(exact_folder):
-    board = Page(exact_folder).board
-    assert [tile.label for tile in board.tiles].count("remainder") == 1
-    assert not [name for name in board.demands if "eld-out" in name]
+    data = Page(exact_folder).data
+    assert data["remainder"] in data["shown"]
+    assert not [demand for demand in data["demands"] if "eld-out" in demand["name"]]

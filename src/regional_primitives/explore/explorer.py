@@ -1,34 +1,120 @@
-"""The runs that are open in one explorer, and what happens to them."""
+"""The runs that are open in one explorer, the thread that renders, and a new explanation."""
 
 from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.decompose.purpose import Purpose
-from regional_primitives.explore.explanations import Explanations, Wish, choices
-from regional_primitives.explore.renderer import Renderer
-from regional_primitives.explore.session import Session, open_session
+from regional_primitives.decompose.purpose import QUESTIONS, Purpose
+from regional_primitives.decompose.structured import QUALITIES, Structured
+from regional_primitives.errors import InputError, RegionalPrimitivesError
+from regional_primitives.explore.session import Session
+from regional_primitives.generators import ZOO, load_recorded
 from regional_primitives.generators.generator import Generator
-from regional_primitives.runs import folder as runs
+from regional_primitives.picture import Picture
+from regional_primitives.runs.folder import default_folder, explain_to_folder, generator_of
 from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of
 from regional_primitives.runtime.progress import Progress, reporting
 
-__all__ = ["Explorer"]
+
+class Renderer:
+    """Runs pieces of work one at a time, so that a click never waits for more than one of them."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[Hashable, tuple[Callable[[], Any], Future[Any]]] = OrderedDict()
+        self._later: OrderedDict[Hashable, tuple[Callable[[], Any], Future[Any]]] = OrderedDict()
+        self._changed = threading.Condition()
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="renderer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, work: Callable[[], Any], lane: Hashable, *, later: bool = False
+    ) -> Future[Any]:
+        """Queue work; what waits in the same lane is cancelled, since nobody needs it any more.
+
+        Args:
+            work: called in the renderer's thread.
+            lane: who asks, and for what.
+            later: only when nothing else waits.
+        """
+        future: Future[Any] = Future()
+        queue = self._later if later else self._waiting
+        with self._changed:
+            if not self._open:
+                future.cancel()
+                return future
+            _, stale = queue.pop(lane, (None, None))
+            queue[lane] = (work, future)
+            self._changed.notify()
+        if stale is not None:
+            stale.cancel()
+        return future
+
+    def close(self) -> None:
+        """Cancel what waits and end the thread after the work at hand."""
+        with self._changed:
+            self._open = False
+            for queue in (self._waiting, self._later):
+                while queue:
+                    queue.popitem()[1][1].cancel()
+            self._changed.notify()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._later or not self._open)
+                if not self._open:
+                    return
+                _, (work, future) = (self._waiting or self._later).popitem(last=False)
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+
+@dataclass
+class Explanation:
+    """How far a new explanation is."""
+
+    title: str
+    state: str = "running"
+    """… or done, cancelled, failed."""
+    stage: str = ""
+    done: int = 0
+    total: int = 1
+    note: str = ""
+    error: str = ""
+    run: str | None = None
+    """The name of the finished run."""
+    seconds: float = 0.0
+
+
+class _CancelledError(Exception):
+    pass
 
 
 class Explorer:
-    """Open runs by name, one renderer for all, and the explanation at work."""
+    """Open runs by name, one renderer for all, and at most one explanation at work."""
 
     def __init__(self, session: Session) -> None:
         self._sessions = {session.name: session}
         self._lock = threading.Lock()
+        self._explanation: Explanation | None = None
+        self._cancelled = threading.Event()
+        self._thread: threading.Thread | None = None
         self.first = session.name
         self.renderer = Renderer()
-        self.explanations = Explanations(self._open_folder)
 
     @staticmethod
     def of(
@@ -36,27 +122,16 @@ class Explorer:
         generator: Generator | None = None,
         progress: Progress | bool | None = False,
     ) -> Explorer:
-        """Open a run folder, or a decomposition in memory.
-
-        Args:
-            run: the folder, or the decomposition.
-            generator: that it was made with; for generators of the zoo it is found.
-            progress: told of what has to be measured first.
-
-        Raises:
-            StorageError: no run folder, or a corrupt one.
-            GeneratorError: a generator that the zoo does not know, or another than the run's.
-            InputError: something else than a run.
-        """
+        """Open a run folder, or a decomposition in memory; raises what `explore` raises."""
         folder = None
         if isinstance(run, (str, bytes, os.PathLike)):
             folder = path_of(run, "the run folder")
             run = Decomposition.load(folder)
         of_kind(run, Decomposition, "a run folder or a decomposition is explored")
         if generator is None:
-            generator = runs.generator_of(run)
+            generator = generator_of(run)
         with reporting(progress) as report:
-            return Explorer(open_session(run, generator, folder, report))
+            return Explorer(Session.of(Picture.of(run, generator), folder, report))
 
     def session(self, name: str) -> Session | None:
         """Return the open run of that name, or None."""
@@ -70,27 +145,99 @@ class Explorer:
         return {
             "first": self.first,
             "runs": [{"name": session.name, "title": session.title} for session in sessions],
-            "explanation": self.explanations.status(),
+            "explanation": self.status(),
         }
+
+    def describe(self, session: Session) -> dict[str, Any]:
+        """Return what the page shows of a run, and what may be explained beside it."""
+        return {**session.describe(), "explain": _choices(session.run)}
+
+    def status(self) -> dict[str, Any] | None:
+        """Return how far the last explanation is; None where none was begun."""
+        return None if self._explanation is None else asdict(self._explanation)
 
     def explain(
         self, session: Session, seed: int, layer: str, quality: str, purpose: Purpose
     ) -> None:
-        """Begin a new explanation beside a run; raises what `Explanations.start` raises."""
-        parent = Path("runs") if session.folder is None else session.folder.absolute().parent
-        self.explanations.start(Wish(session.decomposition, seed, layer, quality, purpose, parent))
+        """Begin to explain another picture of a run's generator, in a thread of its own.
 
-    def describe(self, session: Session) -> dict[str, Any]:
-        """Return what the page shows of a run."""
-        return {**session.describe(), "explain": choices(session.decomposition)}
+        The run folder appears whole or not at all, beside the run's own, named as the command
+        names it. Raises an InputError where it cannot be had, or another one is at work.
+        """
+        offered = _choices(session.run)
+        if not offered["can"]:
+            raise InputError(offered["why"])
+        for what, value in (("layer", layer), ("quality", quality)):
+            allowed = offered["layers" if what == "layer" else "qualities"]
+            if value not in allowed:
+                raise InputError(f"{what} {value[:60]!r} is none of: {', '.join(allowed)}")
+        like, origin = session.run, session.run.provenance
+        settings = Structured.of_quality(quality, purpose)
+        folder = default_folder(origin.generator, layer, seed, purpose, quality)
+        if session.folder is not None:
+            folder = session.folder.absolute().parent / folder.name
+
+        def work(progress: Progress) -> Session:
+            progress("loading", 0, 1)
+            # A network of its own: the page's pictures go on through the other one meanwhile.
+            generator = load_recorded(origin.generator, layer, origin.options)
+            explain_to_folder(
+                generator, seed, folder, regions=like.regions, settings=settings, progress=progress
+            )
+            progress("opening", 0, 1)
+            run = Decomposition.load(folder)
+            return Session.of(Picture.of(run, generator_of(run)), folder)
+
+        with self._lock:
+            last = self._explanation
+            if last is not None and last.state == "running":
+                raise InputError("another explanation is at work; cancel it or wait for its end")
+            self._explanation = Explanation(f"{origin.generator}, layer {layer}, picture {seed}")
+            self._cancelled.clear()
+            given = (self._explanation, work)
+            self._thread = threading.Thread(target=self._run, args=given, daemon=True)
+            self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask the explanation at work to end; nothing is left of it."""
+        self._cancelled.set()
 
     def close(self) -> None:
-        """End the renderer, and cancel the explanation at work."""
-        self.explanations.close()
+        """Cancel the explanation, wait until what it began is cleared away; end the renderer."""
+        self.cancel()
+        if self._thread is not None:
+            self._thread.join(timeout=20)
         self.renderer.close()
 
-    def _open_folder(self, folder: Path) -> str:
-        decomposition = Decomposition.load(folder)
-        session = open_session(decomposition, runs.generator_of(decomposition), folder)
-        with self._lock:
-            return self._sessions.setdefault(session.name, session).name
+    def _run(self, job: Explanation, work: Callable[[Progress], Session]) -> None:
+        began = time.monotonic()
+
+        def progress(stage: str, done: int, total: int, note: str = "") -> None:
+            if self._cancelled.is_set():
+                raise _CancelledError
+            job.stage, job.done, job.total, job.note = stage, done, total, note
+            job.seconds = round(time.monotonic() - began, 1)
+
+        try:
+            session = work(progress)
+            with self._lock:
+                job.run = self._sessions.setdefault(session.name, session).name
+            job.state = "done"
+        except _CancelledError:
+            job.state = "cancelled"
+        except RegionalPrimitivesError as error:
+            job.state, job.error = "failed", str(error)
+        except Exception as error:  # a bug ends this explanation, not the server
+            job.state, job.error = "failed", f"{type(error).__name__}: {error}"
+
+
+def _choices(run: Decomposition) -> dict[str, Any]:
+    """Tell what a new explanation may be asked for, or why there can be none."""
+    name, layer = run.provenance.generator, run.provenance.layer
+    can, why, layers = name in ZOO, "", [layer]
+    if can:
+        layers = list(dict.fromkeys([*ZOO[name].layers, layer]))
+    else:
+        why = f"{name!r} is not in the zoo; explain another picture with rp.explain"
+    qualities = list(QUALITIES)
+    return {"can": can, "why": why, "layers": layers, "qualities": qualities, "purposes": QUESTIONS}

@@ -1,20 +1,27 @@
-"""Who may ask, and how much: this machine's own page only; answers that forbid all other hosts."""
+"""Who may ask, how much and for how long: this machine's own page only; all other hosts forbidden.
+
+A browser tells under which name it reached the server (Host) and which page asks (Origin). Another
+name means that a foreign page has pointed its own name at 127.0.0.1, another origin that a foreign
+page asks; both are refused.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-__all__ = ["MOST_BYTES", "Guard"]
-
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+import h11
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_BYTES = 1 << 20
 """No question is longer; a state that names every component of a large run takes 100 KB."""
+SECONDS = 20.0
+"""How long a question may take to arrive, and an answer to be taken any further."""
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -27,131 +34,128 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-
-
-_ONCE = (b"host", b"origin", b"sec-fetch-site", b"content-length")
+_FOREIGN = (403, "only the explorer's own page may ask")
+_TOO_LONG = (413, f"a question is at most {MOST_BYTES} bytes long")
 
 
 class Guard:
-    """Stands before the application.
+    """Stands before the application, and answers what it refuses with one line."""
 
-    A browser tells under which name it reached the server (Host) and which page asks (Origin).
-    Another name means that a foreign page has pointed its own name at 127.0.0.1, another origin
-    that a foreign page asks; both are refused.
-    """
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self.app, self._hosts = app, hosts
 
-    def __init__(self, app: _App, hosts: frozenset[str]) -> None:
-        self._app, self._hosts = app, hosts
-        self._origins = frozenset(f"http://{host}" for host in hosts)
-
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
-        """Pass a request on, or answer it with one line that says what was wrong."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
             return  # no websockets here
-        status, why = self._refusal(scope["headers"])
-        if status:
-            await _answer(send, status, why)
-            return
-        try:
-            body = await _read(receive)
-        except _TooLongError:
-            await _answer(send, 413, f"a question is at most {MOST_BYTES} bytes long")
-            return
-        except _GoneError:
-            return  # nobody is there to be answered
-        if _names_twice(body):
-            await _answer(send, 422, "an object of the question names something twice")
-            return
-        given = False
 
-        async def replay() -> _Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def stamped(message: _Message) -> None:
+        async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_stamps()]
+                MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        await self._app(scope, replay, stamped)
+        try:
+            refusal, body = self._refusal(Headers(scope=scope)), b""
+            if not refusal:
+                refusal, body = await _read(Request(scope, receive))
+        except ClientDisconnect:
+            return  # what has come is no whole question, and nobody is there to be answered
+        if refusal:
+            status, why = refusal
+            await JSONResponse({"error": why}, status)(scope, receive, stamped)
+            return
+        whole = [{"type": "http.request", "body": body, "more_body": False}]
 
-    def _refusal(self, given: list[tuple[bytes, bytes]]) -> tuple[int, str]:
-        headers = {name.lower(): value for name, value in given}
-        names = [name.lower() for name, _ in given]
-        for name in _ONCE:
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replay, stamped)
+
+    def _refusal(self, headers: Headers) -> tuple[int, str] | None:
+        for name in ("host", "origin", "sec-fetch-site", "content-length"):
             # Of two values a reader takes the one or the other, so none can be trusted.
-            if names.count(name) > 1:
-                return 400, f"a question has one header {name.decode()}, not {names.count(name)}"
-        host = headers.get(b"host", b"").decode("latin-1")
+            if len(given := headers.getlist(name)) > 1:
+                return 400, f"a question has one header {name}, not {len(given)}"
+        # Starlette's TrustedHostMiddleware would let any port pass.
+        host = headers.get("host", "")
         if host not in self._hosts:
             return 421, f"this server is {sorted(self._hosts)[0]}, not {host[:100]!r}"
-        origin = headers.get(b"origin")
-        if origin is not None and origin.decode("latin-1") not in self._origins:
-            return 403, "only the explorer's own page may ask"
-        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
-            return 403, "only the explorer's own page may ask"
-        length = headers.get(b"content-length", b"0")
+        origin = headers.get("origin")
+        if origin is not None and origin not in [f"http://{own}" for own in self._hosts]:
+            return _FOREIGN
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return _FOREIGN
+        length = headers.get("content-length", "0").encode()
         if not length.isdigit() or len(length) > 12 or int(length) > MOST_BYTES:
-            return 413, f"a question is at most {MOST_BYTES} bytes long"
-        return 0, ""
-
-
-class _TooLongError(Exception):
-    pass
-
-
-class _GoneError(Exception):
-    pass
+            return _TOO_LONG
+        return None
 
 
 class _NamedTwiceError(Exception):
     pass
 
 
-async def _read(receive: _Receive) -> bytes:
+async def _read(request: Request) -> tuple[tuple[int, str] | None, bytes]:
+    """Read the body, at most as much as is allowed; an object of it names nothing twice."""
     body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _GoneError  # what has come is no whole question
-        body += message.get("body", b"")
+    async for piece in request.stream():
+        body += piece
         if len(body) > MOST_BYTES:
-            raise _TooLongError
-        if not message.get("more_body", False):
-            return body
-
-
-def _names_twice(body: bytes) -> bool:
-    """Tell whether an object in the body has a name twice, of which JSON keeps the last."""
+            return _TOO_LONG, b""
 
     def checked(pairs: list[tuple[str, Any]]) -> None:
         if len(dict(pairs)) < len(pairs):
-            raise _NamedTwiceError
+            raise _NamedTwiceError  # of two, JSON would keep the last
 
     try:
         json.loads(body, object_pairs_hook=checked)
     except _NamedTwiceError:
-        return True
+        return (422, "an object of the question names something twice"), b""
     except (ValueError, RecursionError):
         pass  # the application says what is wrong with it
-    return False
+    return None, body
 
 
-def _stamps() -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+class Connection(H11Protocol):
+    """uvicorn's, which waits for ever for the rest of a question, or for an answer to be read.
 
+    It closes by itself only connections that idle after an answer.
+    """
 
-async def _answer(send: _Send, status: int, why: str) -> None:
-    content = json.dumps({"error": why}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        *_stamps(),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a question."""
+        super().connection_made(transport)
+        self._expect("question", True)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of the question; each piece does not start the time anew."""
+        super().data_received(data)
+        self._expect("question", self.conn.their_state in (h11.IDLE, h11.SEND_BODY))
+
+    def pause_writing(self) -> None:
+        """Wait for the answer to be taken."""
+        super().pause_writing()
+        self._expect("taking", True)
+
+    def resume_writing(self) -> None:
+        """Some of the answer was taken."""
+        super().resume_writing()
+        self._expect("taking", False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        super().connection_lost(exc)
+        for what in tuple(self._deadlines):
+            self._expect(what, False)
+
+    def _expect(self, what: str, expected: bool) -> None:
+        if expected and what not in self._deadlines:
+            self._deadlines[what] = self.loop.call_later(SECONDS, self.transport.abort)
+        elif not expected and what in self._deadlines:
+            self._deadlines.pop(what).cancel()

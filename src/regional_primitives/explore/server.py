@@ -1,4 +1,7 @@
-"""What can be asked of the explorer: the page's own files, and questions about open runs."""
+"""What can be asked of the explorer: the page's own files, and questions about open runs.
+
+Every field of a question is named, typed and bounded; anything else is refused.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +13,41 @@ from typing import Annotated, Any
 from fastapi import Body, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.errors import RegionalPrimitivesError
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.guard import Guard
-from regional_primitives.explore.requests import Explain, Number, PictureRequest, State
-from regional_primitives.explore.session import Session
+from regional_primitives.explore.session import Asked, Number, Session, State
+from regional_primitives.show.page import TEMPLATES, fill_template
 
-__all__ = ["application"]
-
-_PAGE = Path(__file__).parent / "page"
-_KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
+_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MOST_PATTERNS = 64
-_SUPERSEDED = 409
+
+
+class PictureRequest(Asked):
+    """A question for the picture of a state."""
+
+    state: State
+    page: Annotated[str, Field(pattern=r"^[0-9a-f-]{8,40}$")]
+    """Names the asking page: its newer question drops an older one that still waits."""
+
+
+class Explain(Asked):
+    """A question for a new explanation by the same generator."""
+
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    """The run whose generator, patches and kind of settings it shares."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    layer: Annotated[str, Field(min_length=1, max_length=200)]
+    quality: Annotated[str, Field(max_length=20)]
+    purpose: Purpose
 
 
 def application(explorer: Explorer, hosts: frozenset[str]) -> Guard:
-    """Make the application.
-
-    Args:
-        explorer: the open runs.
-        hosts: under which names, with the port, the server may be reached.
-    """
+    """Make the application, which may be reached under these names with their port."""
     app = FastAPI(
         title="primitives explore",
         docs_url=None,  # its pages load scripts from other hosts
@@ -54,23 +64,19 @@ def application(explorer: Explorer, hosts: frozenset[str]) -> Guard:
 
 def _add_page(app: FastAPI) -> None:
     """Serve the page's files, read once; a name that is none of theirs finds nothing."""
-    files = {
-        path.name: (path.read_bytes(), _KINDS[path.suffix])
-        for path in sorted(_PAGE.iterdir())
-        if path.suffix in _KINDS
-    }
+    index = fill_template("board/explorer.html")
+    places = [TEMPLATES / "report.css", *(TEMPLATES / "board").iterdir()]
+    files = {path.name: path.read_bytes() for path in places if path.suffix in _KINDS}
 
     @app.get("/")
-    def index() -> Response:
-        content, kind = files["index.html"]
-        return Response(content, media_type=kind)
+    def start() -> Response:
+        return Response(index, media_type="text/html")
 
     @app.get("/page/{name}")
     def page(name: str) -> Response:
         if name not in files:
             raise HTTPException(404, "the page has no such file")
-        content, kind = files[name]
-        return Response(content, media_type=kind)
+        return Response(files[name], media_type=_KINDS[Path(name).suffix])
 
 
 def _add_questions(app: FastAPI, explorer: Explorer) -> None:
@@ -80,8 +86,8 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
             raise HTTPException(404, "no run of that name is open here")
         return session
 
-    def rendered(work: Callable[[], Any], lane: object, *, later: bool = False) -> Any:
-        return explorer.renderer.submit(work, lane, later=later).result()
+    def rendered(work: Callable[[], Any], lane: object, *, later: bool = False) -> JSONResponse:
+        return JSONResponse(explorer.renderer.submit(work, lane, later=later).result())
 
     @app.get("/api/runs")
     def listing() -> dict[str, Any]:
@@ -92,13 +98,12 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
         return explorer.describe(found(run))
 
     @app.post("/api/runs/{run}/picture")
-    def picture(run: str, asked: PictureRequest) -> Any:
+    def picture(run: str, asked: PictureRequest) -> Response:
         session = found(run)
-        answer = rendered(lambda: session.picture(asked.state), ("picture", asked.page))
-        return JSONResponse(answer)
+        return rendered(lambda: session.show(asked.state), ("picture", asked.page))
 
     @app.post("/api/runs/{run}/edit")
-    def edit(run: str, state: Annotated[State, Body()]) -> Any:
+    def edit(run: str, state: Annotated[State, Body()]) -> Response:
         session = found(run)
         return rendered(lambda: session.edit_file(state), object())
 
@@ -106,29 +111,30 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
     def patterns(
         run: str,
         component: Annotated[list[Number], Query(min_length=1, max_length=_MOST_PATTERNS)],
-    ) -> Any:
+    ) -> Response:
         session = found(run)
-        numbers = [int(number) for number in component]
-        return JSONResponse(rendered(lambda: session.patterns(numbers), object(), later=True))
+        return rendered(lambda: session.patterns(*map(int, component)), object(), later=True)
 
     @app.get("/api/runs/{run}/build-up")
-    def build_up(run: str, order: Annotated[str, Query(pattern=r"^(strength|visible)$")]) -> Any:
+    def build_up(
+        run: str, order: Annotated[str, Query(pattern=r"^(strength|visible)$")]
+    ) -> Response:
         session = found(run)
-        return JSONResponse(rendered(lambda: session.build_up(order), object(), later=True))
+        return rendered(lambda: session.build_up(order), object(), later=True)
 
     @app.post("/api/explanation")
     def explain(asked: Explain) -> Any:
         explorer.explain(found(asked.run), asked.seed, asked.layer, asked.quality, asked.purpose)
-        return explorer.explanations.status()
+        return explorer.status()
 
     @app.get("/api/explanation")
     def progress() -> Any:
-        return JSONResponse(explorer.explanations.status())
+        return explorer.status()
 
     @app.post("/api/explanation/cancel")
     def cancel() -> Any:
-        explorer.explanations.cancel()
-        return JSONResponse(explorer.explanations.status())
+        explorer.cancel()
+        return explorer.status()
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -157,4 +163,4 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(CancelledError)
     async def superseded(_: Request, __: Exception) -> JSONResponse:
-        return told(_SUPERSEDED, "a newer question of the same page took this one's place")
+        return told(409, "a newer question of the same page took this one's place")

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError
-from regional_primitives.explore.extras import require_explore_extra
+from regional_primitives.errors import InputError, MissingExtraError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.arguments import AnyPath, whole
 from regional_primitives.runtime.progress import Progress
 
-if TYPE_CHECKING:
-    from regional_primitives.explore.explorer import Explorer
-
-__all__ = ["ADDRESS", "explore", "serving"]
-
-ADDRESS = "127.0.0.1"
+_ADDRESS = "127.0.0.1"
 _GRACE_SECONDS = 3
+_PACKAGES = ("fastapi", "uvicorn", "pydantic", "PIL", "jinja2", "matplotlib", "scipy", "skimage")
+"""What only the explorer needs."""
 
 
 def explore(
@@ -55,59 +52,61 @@ def explore(
         InputError: a port that is taken or is none, or something else than a run.
         KeyboardInterrupt: it was interrupted; all is closed by then.
     """
-    require_explore_extra()
-    from regional_primitives.explore.explorer import Explorer
-
-    with _listening(port) as door:
-        explorer = Explorer.of(run, generator, progress)
-        try:
-            server, address = _server(explorer, door)
-            (tell or _print)(address)
-            if show:
-                webbrowser.open(address)
-            server.run(sockets=[door])
-        finally:
-            explorer.close()
+    with serving(run, generator, port, progress) as address:
+        if tell is not None:
+            tell(address)
+        else:
+            sys.stdout.write(f"{address}\n")
+            sys.stdout.flush()
+        if show:
+            webbrowser.open(address)
+        while True:
+            time.sleep(1.0)
 
 
 @contextmanager
-def serving(explorer: Explorer, port: int = 0) -> Iterator[str]:
-    """Serve from a thread within this context; yields the page's address.
+def serving(
+    run: Decomposition | AnyPath,
+    generator: Generator | None = None,
+    port: int = 0,
+    progress: Progress | bool | None = False,
+) -> Iterator[str]:
+    """Serve from a thread within this context; yields the page's address, raises as `explore`."""
+    for package in _PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in _PACKAGES:
+                raise
+            raise MissingExtraError("the explorer", "explore") from error
+    import uvicorn
 
-    Raises:
-        InputError: a port that is taken or is none.
-    """
+    from regional_primitives.explore.explorer import Explorer
+    from regional_primitives.explore.guard import Connection
+    from regional_primitives.explore.server import application
+
     with _listening(port) as door:
-        server, address = _server(explorer, door)
+        port = door.getsockname()[1]
+        explorer = Explorer.of(run, generator, progress)
+        config = uvicorn.Config(
+            application(explorer, frozenset({f"{_ADDRESS}:{port}", f"localhost:{port}"})),
+            http=Connection,
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()
         try:
-            yield address
+            yield f"http://{_ADDRESS}:{port}/"
         finally:
             server.should_exit = True
             thread.join(timeout=10)
             explorer.close()
-
-
-def _server(explorer: Explorer, door: socket.socket) -> tuple[Any, str]:
-    import uvicorn
-
-    from regional_primitives.explore.connection import Connection
-    from regional_primitives.explore.server import application
-
-    port = door.getsockname()[1]
-    hosts = frozenset({f"{ADDRESS}:{port}", f"localhost:{port}"})
-    config = uvicorn.Config(
-        application(explorer, hosts),
-        http=Connection,
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    return uvicorn.Server(config), f"http://{ADDRESS}:{port}/"
 
 
 @contextmanager
@@ -117,15 +116,10 @@ def _listening(port: int) -> Iterator[socket.socket]:
         if sys.platform != "win32":
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind((ADDRESS, port))
+            door.bind((_ADDRESS, port))
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = "is taken" if taken else f"cannot be used: {error.strerror or error}"
             raise InputError(f"port {port} {why}; choose another, or 0 for any free one") from error
         door.listen(64)  # whoever comes before the server is up waits for it
         yield door
-
-
-def _print(address: str) -> None:
-    sys.stdout.write(f"{address}\n")
-    sys.stdout.flush()

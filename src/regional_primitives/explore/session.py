@@ -2,74 +2,152 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
+from PIL import Image as Pixels
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from regional_primitives.apply.edits import Edit, EditedRun
+from regional_primitives.axes import Image, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
-from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError, StorageError
-from regional_primitives.explore.pictures import bar_uri, map_uri, picture_uri
-from regional_primitives.explore.renderer import Kept
-from regional_primitives.explore.requests import All, Demand, First, State
-from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
-from regional_primitives.runtime.eight_bit import picture_digest
+from regional_primitives.runtime.eight_bit import bytes_of, picture_digest
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.run_files import EXHIBITS
-from regional_primitives.scores.components import (
-    bounded_share,
-    field_masks,
-)
+from regional_primitives.scores.components import bounded_share, field_masks
 from regional_primitives.scores.exhibits import Exhibits
 from regional_primitives.scores.quality import structural_change
-from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
-
-__all__ = ["Session", "open_session"]
+from regional_primitives.show.pixels import ColourScale, channel_note, data_uri, magnitude
+from regional_primitives.show.switchboard import finite, listing
 
 _log = logging.getLogger(__name__)
 
+MOST_SCALE = 10.0
+"""Scales run from −MOST_SCALE to MOST_SCALE; farther out a picture tells nothing more."""
 _STEPS = 14
 """Pictures in the strip of the build-up."""
+_MOST_BYTES = 64 * 2**20
+"""About what the answers may take that are kept."""
+
+Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,6})$")]
+"""A component in text. It has one spelling, so that two keys are two components."""
+_Scale = Annotated[float, Field(ge=-MOST_SCALE, le=MOST_SCALE, allow_inf_nan=False)]
+_Index = Annotated[int, Field(ge=0, le=9_999_999)]
+
+
+class Asked(BaseModel):
+    """Strict: no field that is not known, no text for a number, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+
+class Alike(Asked):
+    """Every component that the state does not name is on, or off."""
+
+    kind: Literal["all", "none"]
+
+
+class Demand(Asked):
+    """… is on where its field meets these patches: u(S)."""
+
+    kind: Literal["demand"]
+    patches: Annotated[list[_Index], Field(min_length=1, max_length=100_000)]
+
+
+class First(Asked):
+    """… is on where it is among the first of a ranking."""
+
+    kind: Literal["first"]
+    order: Literal["strength", "visible"]
+    count: _Index
+
+
+class State(Asked):
+    """What the page is set to: a base, and components that are scaled in spite of it."""
+
+    base: Annotated[Alike | Demand | First, Field(discriminator="kind")]
+    scales: Annotated[dict[Number, _Scale], Field(max_length=100_000)]
+    """Scales by component number, as text, since JSON knows no other key."""
+
+
+def _kept(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Call a method unless its answer is one of those used last."""
+
+    @wraps(method)
+    def answer(session: Session, *given: Any) -> Any:
+        return session.answers(method, session, *given)
+
+    return answer
 
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A decomposition, the generator that it was made with, and the answers given so far."""
+    """An explained picture, and the answers given so far."""
 
-    name: str
-    """12 hexadecimal digits that know the components; no path."""
-    decomposition: Decomposition
-    generator: Generator
-    """Held at the decomposition's picture."""
+    picture: Picture
     folder: Path | None
     """The run folder; None for a decomposition in memory."""
-    visible_change: Float[Tensor, " components"]
+    visible_change: PerComponent
     """1 − SSIM(x, G(f − Δf_k))."""
-    errors: PatchErrors
-    scale: ColourScale
-    """Of all maps of difference: it ends where |x − x0| does."""
-    kept: Kept = field(default_factory=Kept)
+
+    @staticmethod
+    @ordinary()
+    def of(picture: Picture, folder: Path | None, progress: Progress = silent) -> Session:
+        """Open a run; the exhibits of its folder save measuring what components show.
+
+        Raises:
+            InputError: a decomposition of no component.
+        """
+        if picture.decomposition.count == 0:
+            raise InputError("this decomposition has no component; there is nothing to explore")
+        return Session(picture, folder, _visible_change(picture, folder, progress))
+
+    @property
+    def run(self) -> Decomposition:
+        """The decomposition."""
+        return self.picture.decomposition
+
+    @cached_property
+    def name(self) -> str:
+        """12 hexadecimal digits that know the components; no path."""
+        return EditedRun.of(self.run).components_digest[:12]
 
     @property
     def title(self) -> str:
         """The generator, the layer and the picture."""
-        origin = self.decomposition.provenance
-        return f"{origin.generator}, {origin.cut_and_picture}"
+        return f"{self.run.provenance.generator}, {self.run.provenance.cut_and_picture}"
+
+    @cached_property
+    def scale(self) -> ColourScale:
+        """Of all maps of difference: it ends where |x − x0| does."""
+        return ColourScale.over([self._size(self.picture.change)])
+
+    @cached_property
+    def answers(self) -> Callable[..., Any]:
+        """Calls a function unless its answer is one of those used last."""
+        # A PNG takes no more than its pixels, and a third more as text; of each there are two.
+        most = _MOST_BYTES // (6 * self.picture.image[0].numel())
+        return lru_cache(max(16, most))(lambda function, *given: function(*given))
 
     def order(self, name: str) -> list[int]:
         """List all components, the first of a ranking first: by `strength` or `visible` change."""
         if name == "strength":
-            return list(range(self.decomposition.count))
+            return list(range(self.run.count))
         return self.visible_change.argsort(descending=True, stable=True).tolist()
 
     def edit(self, state: State) -> Edit:
@@ -79,66 +157,47 @@ class Session:
             InputError: a component or patch that does not exist, or more components than there are.
         """
         named = {int(k): scale for k, scale in state.scales.items()}
-        self.decomposition.scales(named)  # refuses components that do not exist
+        self.run.scales(named)  # refuses components that do not exist
         base = state.base
-        if isinstance(base, All):
+        if base.kind == "all":
             return Edit(named)
+        on: list[int] = []
         if isinstance(base, Demand):
-            rows = self.decomposition.demand_rows(base.patches)
-            meets = (self.decomposition.action_fields & rows).any(1)
-            on = meets.nonzero().flatten().tolist()
+            rows = self.run.demand_rows(base.patches)
+            on = (self.run.action_fields & rows).any(1).nonzero().flatten().tolist()
         elif isinstance(base, First):
-            if base.count > self.decomposition.count:
+            if base.count > (there := self.run.count):
                 raise InputError(
-                    f"the first {base.count} components were asked for; "
-                    f"there are {self.decomposition.count}"
+                    f"the first {base.count} components were asked for; there are {there}"
                 )
             on = self.order(base.order)[: base.count]
-        else:
-            on = []
         return Edit({**dict.fromkeys(on, 1.0), **named}, others=0.0)
 
+    @_kept
     @ordinary()
-    def picture(self, state: State) -> dict[str, Any]:
-        """Generate the picture of a state and measure it; raises what `edit` raises."""
-        edit = self.edit(state)
-        demanded = tuple(state.base.patches) if isinstance(state.base, Demand) else None
-        key = (edit.others, tuple(sorted(edit.scales.items())), demanded)
-        found = self.kept.get(key)
-        if found is None:
-            found = self._render(edit, demanded)
-            self.kept.put(key, found, len(found["picture"]) + len(found["difference"]))
-        return found
-
     @torch.no_grad()
-    def _render(self, edit: Edit, demanded: Sequence[int] | None) -> dict[str, Any]:
-        decomposition, origin = self.decomposition, self.decomposition.provenance
-        row = edit.row(decomposition)
+    def show(self, state: State) -> dict[str, Any]:
+        """Generate the picture of a state and measure it; raises what `edit` raises."""
+        picture = self.picture
+        row = self.edit(state).row(self.run)
         # The same two calls as `rp.edit` makes, so that the pixels are the same.
-        units = decomposition.combine_units(row)
-        image = self.generator.render(units)
-        departure = decomposition.image - decomposition.baseline_image
-        spent = (units - decomposition.baseline_units).abs().sum()
-        whole = (decomposition.feature_units - decomposition.baseline_units).abs().sum()
+        units = self.run.combine_units(row)
+        image = picture.render(units)
+        spent = (units - self.run.baseline_units).abs().sum()
+        distance = (image[0] - picture.image).square().sum() / picture.change.square().sum()
         answer = {
-            "picture": picture_uri(image[0], origin.image_range),
-            "difference": map_uri(
-                magnitude(image[0] - decomposition.image, origin.image_range), self.scale
-            ),
-            "digest": picture_digest(image[0], origin.image_range),
-            "cost": _finite(spent / whole.clamp_min(1e-20)),
+            "picture": self._drawn(image[0]),
+            "difference": _mapped(self._size(image[0] - picture.image), self.scale),
+            "digest": picture_digest(image[0], self.run.provenance.image_range),
+            "cost": finite(spent / picture.difference.abs().sum().clamp_min(1e-20)),
             "on": int((row != 0).sum()),
-            "distance": _finite(
-                (image[0] - decomposition.image).square().sum() / departure.square().sum()
-            ),
-            "inside": None,
-            "leak": None,
+            "distance": finite(distance),
         }
-        if demanded is not None:
-            rows = decomposition.demand_rows(demanded)
-            answer["inside"] = _finite(self.errors.inside(image, rows)[0])
+        if isinstance(state.base, Demand):
+            rows = self.run.demand_rows(state.base.patches)
+            answer["inside"] = finite(picture.errors.inside(image, rows)[0])
             if not bool(rows.all()):
-                answer["leak"] = _finite(self.errors.outside(image, rows)[0])
+                answer["leak"] = finite(picture.errors.outside(image, rows)[0])
         return answer
 
     @ordinary()
@@ -146,155 +205,101 @@ class Session:
     def edit_file(self, state: State) -> dict[str, Any]:
         """Return the state's edit as `primitives edit --replay` reads it."""
         edit = self.edit(state)
-        image = self.generator.render(
-            self.decomposition.combine_units(edit.row(self.decomposition))
-        )
-        return edit.recorded(self.decomposition, image).to_dict()
+        image = self.picture.render(self.run.combine_units(edit.row(self.run)))
+        return edit.recorded(self.run, image).to_dict()
 
+    @_kept
     @ordinary()
     @torch.no_grad()
-    def patterns(self, components: Sequence[int]) -> list[dict[str, Any]]:
+    def patterns(self, *components: int) -> list[dict[str, Any]]:
         """Return each component's pattern |G(f0 + Δf_k) − x0| as a map, and its boundedness.
 
         Raises:
             InputError: a component that does not exist.
         """
-        self.decomposition.scales(dict.fromkeys(components, 1.0))
-        missing = [k for k in dict.fromkeys(components) if self.kept.get(("pattern", k)) is None]
-        if missing:
-            changes = Picture(self.decomposition, self.generator).patterns(missing)
-            bounded = bounded_share(changes, field_masks(self.decomposition)[missing])
-            sizes = magnitude(changes, self.decomposition.provenance.image_range)
-            for k, size, share in zip(missing, sizes, bounded, strict=True):
-                peak = max(float(size.nan_to_num(0.0).max()), 1e-9)
-                image = map_uri(size, ColourScale(peak))
-                found = {"component": k, "image": image, "peak": peak, "bounded": _finite(share)}
-                self.kept.put(("pattern", k), found, len(image))
-        return [self.kept.get(("pattern", k)) for k in components]
+        self.run.scales(dict.fromkeys(components, 1.0))
+        changes = self.picture.patterns(components)
+        bounded = bounded_share(changes, field_masks(self.run)[list(components)])
+        found = []
+        for k, change, share in zip(components, changes, bounded, strict=True):
+            size = self._size(change)
+            peak = max(float(size.nan_to_num(0.0).max()), 1e-9)
+            image = _mapped(size, ColourScale(peak))
+            found.append({"component": k, "image": image, "bounded": finite(share)})
+        return found
 
+    @_kept
     @ordinary()
     @torch.no_grad()
     def build_up(self, order: str) -> list[dict[str, Any]]:
         """Return the strip: pictures of the first 0, 1, 2, 4, … components of a ranking."""
-        found = self.kept.get(("build-up", order))
-        if found is None:
-            decomposition = self.decomposition
-            counts = _step_counts(decomposition.count)
-            rank = torch.empty(decomposition.count, dtype=torch.long)
-            rank[self.order(order)] = torch.arange(decomposition.count)
-            scales = (rank < torch.tensor(counts)[:, None]).float()
-            images = self.generator.render(decomposition.combine_units(scales))
-            departure = (decomposition.baseline_image - decomposition.image).square().sum()
-            errors = (images - decomposition.image).square().sum((1, 2, 3)) / departure
-            found = [
-                {
-                    "count": count,
-                    "image": picture_uri(image, decomposition.provenance.image_range),
-                    "error": _finite(error),
-                }
-                for count, image, error in zip(counts, images, errors, strict=True)
-            ]
-            self.kept.put(("build-up", order), found, sum(len(step["image"]) for step in found))
-        return found
+        # Spread evenly over the logarithm of how many components a picture holds.
+        count = self.run.count
+        spread = {round((count + 1) ** (i / (_STEPS - 1))) - 1 for i in range(_STEPS)}
+        counts = sorted({*spread, 0, min(1, count), count})
+        rank = torch.tensor(self.order(order)).argsort()
+        images = self.picture.combine((rank < torch.tensor(counts)[:, None]).float())
+        distances = (images - self.picture.image).square().sum((1, 2, 3))
+        errors = distances / self.picture.change.square().sum()
+        return [
+            {"count": held, "image": self._drawn(image), "error": finite(error)}
+            for held, image, error in zip(counts, images, errors, strict=True)
+        ]
 
     @ordinary()
     def describe(self) -> dict[str, Any]:
         """Return all that the page lists, but for what has to be generated."""
-        decomposition, origin = self.decomposition, self.decomposition.provenance
-        height, width = decomposition.image.shape[-2:]
-        regions = decomposition.regions
-        fields = decomposition.action_fields
+        origin, regions = self.run.provenance, self.run.regions
         return {
+            **listing(self.run, self.scale, self.visible_change),
             "name": self.name,
             "title": self.title,
-            "generator": origin.generator,
             "layer": origin.layer,
             "seed": origin.picture_seed,
             "method": origin.method,
             "purpose": origin.purpose,
             "question": QUESTIONS[origin.purpose],
             "patches": regions.description,
-            "height": height,
-            "width": width,
-            "rows": regions.rows,
-            "columns": regions.columns,
-            "count": regions.count,
-            "may": list(decomposition.patches),
-            "labels": regions.label_map(height, width).flatten().tolist(),
-            "channels": channel_note(len(decomposition.image)),
-            "before": picture_uri(decomposition.image, origin.image_range),
-            "baseline": picture_uri(decomposition.baseline_image, origin.image_range),
-            "limit": self.scale.limit,
-            "bar": bar_uri(self.scale),
-            "ticks": self.scale.ticks(),
-            "fields": [row.nonzero().flatten().tolist() for row in fields],
-            "strengths": [_finite(value) for value in decomposition.strengths],
-            "visible": [_finite(value) for value in self.visible_change],
-            "remainder": decomposition.remainder,
+            "labels": regions.label_map(*self.picture.image.shape[-2:]).flatten().tolist(),
+            "channel_note": channel_note(len(self.picture.image)),
+            "before": self._drawn(self.picture.image),
+            "baseline": self._drawn(self.picture.baseline_image),
             "folder": None if self.folder is None else self.folder.name,
         }
 
+    def _size(self, change: Image) -> Float[Tensor, "height width"]:
+        return magnitude(change, self.run.provenance.image_range)
 
-@ordinary()
-def open_session(
-    decomposition: Decomposition,
-    generator: Generator,
-    folder: Path | None = None,
-    progress: Progress = silent,
-) -> Session:
-    """Make a run ready to be explored.
-
-    Args:
-        decomposition: what is explored.
-        generator: the one that it was made with.
-        folder: where it lies, whose exhibits save measuring the visible changes anew.
-        progress: told of that.
-
-    Raises:
-        GeneratorError: the generator is not the one that the decomposition was made with.
-        InputError: a decomposition of no component.
-    """
-    decomposition.check_generator(generator)
-    if decomposition.count == 0:
-        raise InputError("this decomposition has no component; there is nothing to explore")
-    generator = generator.at(decomposition.latents)
-    departure = decomposition.image - decomposition.baseline_image
-    return Session(
-        name=EditedRun.of(decomposition).components_digest[:12],
-        decomposition=decomposition,
-        generator=generator,
-        folder=folder,
-        visible_change=_visible_change(decomposition, generator, folder, progress),
-        errors=PatchErrors.of(
-            decomposition.image, decomposition.baseline_image, decomposition.regions
-        ),
-        scale=ColourScale.over([magnitude(departure, decomposition.provenance.image_range)]),
-    )
+    def _drawn(self, image: Image) -> str:
+        """Encode a picture; its pixels are those that `primitives edit` writes."""
+        pixels = bytes_of(image, self.run.provenance.image_range).numpy()
+        return _encoded(Pixels.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]))
 
 
-def _visible_change(
-    decomposition: Decomposition, generator: Generator, folder: Path | None, progress: Progress
-) -> Float[Tensor, " components"]:
+def _mapped(values: Float[Tensor, "height width"], scale: ColourScale) -> str:
+    """Encode a map of change."""
+    pixels = Pixels.fromarray(scale.place(values).byte().numpy())
+    pixels.putpalette(scale.palette())
+    return _encoded(pixels)
+
+
+def _encoded(pixels: Pixels.Image) -> str:
+    buffer = io.BytesIO()
+    pixels.save(buffer, format="PNG", compress_level=1)  # quickly rather than tightly
+    return data_uri(buffer.getvalue())
+
+
+def _visible_change(picture: Picture, folder: Path | None, progress: Progress) -> PerComponent:
+    """Return 1 − SSIM(x, G(f − Δf_k)) of each component."""
     if folder is not None and (folder / EXHIBITS).is_file():
         try:
-            return Exhibits.read(folder, decomposition).visible_change
+            return Exhibits.read(folder, picture.decomposition).visible_change
         except StorageError as error:
             _log.warning("what components show is measured anew: %s", error)
-    chunks = torch.arange(decomposition.count).split(32)
+    chunks = torch.arange(picture.decomposition.count).split(32)
     measured = []
     for done, chunk in enumerate(chunks):
-        changes = Picture(decomposition, generator).removals(chunk.tolist())
-        measured.append(structural_change(decomposition, changes))
+        changes = picture.removals(chunk.tolist())
+        measured.append(structural_change(picture.decomposition, changes))
         progress("visible", done + 1, len(chunks), "what each component shows")
     return torch.cat(measured)
-
-
-def _step_counts(count: int) -> list[int]:
-    """Spread the strip's pictures evenly over the logarithm of how many components they hold."""
-    spread = [round((count + 1) ** (i / (_STEPS - 1))) - 1 for i in range(_STEPS)]
-    return sorted({*spread, 0, min(1, count), count})
-
-
-def _finite(value: Tensor) -> float | None:
-    """Return a number that JSON can hold."""
-    return float(value) if bool(value.isfinite()) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from regional_primitives.show.extras import report_extra
 from regional_primitives.show.pixels import data_uri
 from regional_primitives.show.style import darkened, svg
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 _FILTERS = {
     **{
         name: getattr(numerals, name)
@@ -37,15 +38,17 @@ def fill_template(
     with report_extra():
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(_FILTERS)
-    style = "".join((_TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
-    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
+    style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
+    modules = ((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
+    # One file has one scope: names are there without being imported.
+    script = "".join(re.sub(r"^(import .*\n|export )", "", text, flags=re.M) for text in modules)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     source = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
     return environment.get_template(name).render(

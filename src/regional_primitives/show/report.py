@@ -17,6 +17,12 @@ from regional_primitives.show.figures import write_figures
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.view import ReportView, report_view
 
+_BOARD = tuple(
+    f"board/{name}.js"
+    for name in ("words", "outline", "state", "grid", "components", "buildup", "board", "stored")
+)
+"""The board's modules, each after those that it imports."""
+
 
 @ordinary()
 def write_report(folder: AnyPath) -> Path:
@@ -43,6 +49,4 @@ def write_report(folder: AnyPath) -> Path:
 
 def render(view: ReportView) -> str:
     """Fill the template; everything that a run brings along is escaped."""
-    return fill_template(
-        REPORT, view, "report.css", "switchboard.css", scripts=("sums.js", "switchboard.js")
-    )
+    return fill_template(REPORT, view, "report.css", "board/board.css", scripts=_BOARD)

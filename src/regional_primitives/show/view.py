@@ -30,7 +30,7 @@ from regional_primitives.show.score_table import (
     score_rows,
     write,
 )
-from regional_primitives.show.switchboard import Switchboard, switchboard
+from regional_primitives.show.switchboard import switchboard
 
 __all__ = ["DemandRow", "ReportView", "Step", "report_view"]
 
@@ -76,8 +76,6 @@ class ReportView:
     zoom_large: float
     zoom_narrow: float
     """The large pictures' on a narrow screen, and the switchboard's."""
-    zoom_tile: float
-    """The switches'."""
     scale: ScaleBar
     channel_note: str
     patches: str
@@ -86,7 +84,8 @@ class ReportView:
     chosen: str
     """The chosen patches P of the exact form; empty for the structured form."""
     introduction: tuple[Picture, ...]
-    switchboard: Switchboard | None
+    switchboard: Mapping[str, Any] | None
+    """What the page's board reads."""
     headlines: tuple[ScoreRow, ...]
     groups: tuple[ScoreGroup, ...]
     baselines: BaselineView | None
@@ -155,7 +154,6 @@ def report_view(
         held=origin.hold or "",
         chosen=form.chosen_in_words(decomposition),
         introduction=introduction,
-        zoom_tile=_zoom(book.size[1], 72),
         switchboard=switchboard(book, exhibits),
         headlines=score_rows(scores, headlines(origin.purpose)),
         groups=score_groups(scores, decomposition),
