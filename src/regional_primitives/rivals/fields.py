@@ -15,7 +15,7 @@ from regional_primitives.scores.random_fields import random_connected
     "keeps the components and gives each a random connected field as large as its own",
     "ours",
     "none",
-    place=7,
+    place=90,
 )
 def random_fields(scene: Scene) -> Iterator[Way]:
     """Yield the decomposition with connected random fields of the same sizes."""

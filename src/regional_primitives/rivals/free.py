@@ -21,7 +21,7 @@ _STEPS = 100
     "optimises every demand by itself, without components: what no sum of components beats by much",
     "the bound",
     "price of leak",
-    place=8,
+    place=99,
     optimises=True,
 )
 def freely_optimised(scene: Scene) -> Iterator[Way]:

@@ -73,7 +73,7 @@ class Baseline:
     knob: str
     """What varies along its frontier."""
     ways: Ways
-    place: int | float
+    place: int
     """Where it is told: common practice first, the bound last."""
     optimises: bool = False
     """Whether each demand takes so much that only a few are asked."""
@@ -89,7 +89,7 @@ def rival(
     source: str,
     knob: str,
     *,
-    place: float | int = 6.5,
+    place: int = 50,
     optimises: bool = False,
 ) -> Callable[[Ways], Ways]:
     """Register a function as a rival; see `Baseline` for what is said of it."""

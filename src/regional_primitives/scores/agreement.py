@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.axes import Fields
 from regional_primitives.decompose.decomposition import Decomposition
 
 
@@ -32,7 +31,7 @@ def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     return fields, float(shared.sum() / whole.sum())
 
 
-def numbered(fields: Sequence[Fields]) -> list[Int[Tensor, " _"]]:
+def numbered(fields: Sequence[Bool[Tensor, "_ patches"]]) -> list[Int[Tensor, " _"]]:
     """Number action fields alike in all decompositions: equal fields get equal numbers."""
     numbers: dict[bytes, int] = {}
     return [

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from jaxtyping import Bool
+from torch import Tensor
+
 from regional_primitives.axes import Demands, Images
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.demands import held_out_demands
@@ -57,7 +60,7 @@ class Evaluation:
             decomposition.regions, self.demands, self.seed, within=decomposition.patches
         )
 
-    def few(self, demands: Demands) -> Demands:
+    def few(self, demands: Demands) -> Bool[Tensor, "few patches"]:
         """Take those that are optimised each by itself; each leaves something out."""
         return demands[~demands.all(1)][: self.free_demands]
 

@@ -24,7 +24,7 @@ from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.components import counted_components
 
-_Restricted: TypeAlias = tuple[Bool[Tensor, "fields chosen"], Float[Tensor, "fields units"]]
+_Restricted: TypeAlias = tuple[Bool[Tensor, "_ chosen"], Float[Tensor, "_ units"]]
 
 
 @dataclass(frozen=True)
