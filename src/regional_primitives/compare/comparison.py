@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from regional_primitives.compare.across import spreads
 from regional_primitives.compare.likeness import Entries, Likeness, likeness
-from regional_primitives.compare.transfer import BesideChance, Shares, beside_chance, the_pictures
+from regional_primitives.compare.transfer import Shares, Transfer, transfer
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import UNITS, check_together
 from regional_primitives.errors import InputError
@@ -27,9 +27,6 @@ from regional_primitives.runtime.arguments import all_of_kind, random_seed
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.scores.spread import Spread, listed
-
-_Places: TypeAlias = list[dict[tuple[int, ...], int]]
-"""Of each picture: the rank of each of its action fields, by its patches."""
 
 
 @dataclass(frozen=True)
@@ -285,30 +282,29 @@ def compare(
         InputError: fewer than two pictures, what is no decomposition, another generator, layer or
             feature, other patches, another number of names, or counts below 1.
     """
-    seed = random_seed(seed)
-    several = the_pictures(decompositions)
-    check_together(several, "generators", *UNITS)
+    several = check_together(decompositions, "generators", *UNITS)
     called = _called(several, names)
-    own = beside_chance(several, a, b, draws, seed)
-    places = [
-        {tuple(row.nonzero().flatten().tolist()): rank for rank, row in enumerate(fields)}
-        for fields in own.fields
+    beside = transfer(several, a=a, b=b, draws=draws, seed=seed)
+    shares = [
+        d.strengths[own] / d.strengths[own].sum()
+        for d, own in zip(several, map(list, beside.counted), strict=True)
     ]
+    common = _common(beside, shares)
     entries = [Entries.of(d) for d in several]
     return PictureComparison(
         decompositions=several,
         names=called,
-        counted=tuple(map(tuple, own.counted)),
-        a=own.a,
-        b=own.b,
-        draws=len(own.subsets),
-        seed=seed,
-        transfer=own.found.strongest,
+        counted=beside.counted,
+        a=beside.a,
+        b=beside.b,
+        draws=beside.draws,
+        seed=random_seed(seed),
+        transfer=beside.found.strongest,
         pairs=tuple(
-            _pair(own, entries, places, i, j)
+            _pair(beside, _shared(common, beside, shares, entries, i, j), i, j)
             for i, j in itertools.combinations(range(len(several)), 2)
         ),
-        common=_common(own, places),
+        common=common,
     )
 
 
@@ -327,11 +323,74 @@ def _called(several: Sequence[Decomposition], names: Sequence[str] | None) -> tu
     return called
 
 
-def _pair(own: BesideChance, entries: Sequence[Entries], places: _Places, i: int, j: int) -> Pair:
-    found = own.found
+def _common(beside: Transfer, shares: Sequence[Tensor]) -> tuple[CommonField, ...]:
+    """Collect the fields that at least two pictures have."""
+    ranks_of: dict[tuple[int, ...], dict[int, int]] = {}
+    for i, (d, own) in enumerate(zip(beside.decompositions, beside.counted, strict=True)):
+        for rank, row in enumerate(d.action_fields[list(own)]):
+            ranks_of.setdefault(tuple(row.nonzero().flatten().tolist()), {})[i] = rank
+    found = []
+    for patches, ranks in ranks_of.items():
+        if len(ranks) < 2:
+            continue
+        components = {i: beside.counted[i][rank] for i, rank in ranks.items()}
+        every = range(beside.pictures)
+        found.append(
+            CommonField(
+                patches=patches,
+                components=tuple(components.get(i) for i in every),
+                ranks=tuple(ranks[i] + 1 if i in ranks else None for i in every),
+                strengths=tuple(
+                    float(beside.decompositions[i].strengths[components[i]]) if i in ranks else None
+                    for i in every
+                ),
+                strength_share=sum(float(shares[i][rank]) for i, rank in ranks.items())
+                / beside.pictures,
+            )
+        )
+    return tuple(sorted(found, key=lambda field: (-field.pictures, -field.strength_share)))
+
+
+def _shared(
+    common: Sequence[CommonField],
+    beside: Transfer,
+    shares: Sequence[Tensor],
+    entries: Sequence[Entries],
+    i: int,
+    j: int,
+) -> tuple[SharedField, ...]:
+    """List the fields that two of the pictures have, and how alike their components are."""
+
+    def both(values: tuple[Any, ...]) -> tuple[Any, Any]:
+        return values[i], values[j]
+
+    met = [field for field in common if None not in both(field.components)]
+    pairs = [both(field.components) for field in met]
+    found = [
+        SharedField(
+            patches=field.patches,
+            components=pair,
+            ranks=both(field.ranks),
+            strengths=both(field.strengths),
+            strength_shares=(
+                float(shares[i][field.ranks[i] - 1]),  # type: ignore[operator]
+                float(shares[j][field.ranks[j] - 1]),  # type: ignore[operator]
+            ),
+            likeness=same,
+        )
+        for field, pair, same in zip(
+            met, pairs, likeness(entries[i], entries[j], pairs, beside.counted[j]), strict=True
+        )
+    ]
+    # Of equal shares, the field that is stronger in the first picture comes first.
+    return tuple(sorted(found, key=lambda field: (-min(field.strength_shares), field.ranks[0])))
+
+
+def _pair(beside: Transfer, shared: tuple[SharedField, ...], i: int, j: int) -> Pair:
+    found = beside.found
     mine, theirs = (
         (d.feature_units - d.baseline_units).double()
-        for d in (own.decompositions[i], own.decompositions[j])
+        for d in (beside.decompositions[i], beside.decompositions[j])
     )
     return Pair(
         first=i,
@@ -341,10 +400,10 @@ def _pair(own: BesideChance, entries: Sequence[Entries], places: _Places, i: int
         transfer_back=float(found.strongest[j, i]),
         curve=found.pair_curves[i, j],
         strength_overlap=float(found.overlap[i, j]),
-        connected=_chance(own.connected, i, j),
-        subsets=_chance(own.subsets, i, j),
+        connected=_chance(beside.connected_draws, i, j),
+        subsets=_chance(beside.subsets_draws, i, j),
         departure_cosine=float(torch.cosine_similarity(mine, theirs)),
-        shared=_shared(own, entries, places, i, j),
+        shared=shared,
     )
 
 
@@ -357,49 +416,3 @@ def _chance(draws: Sequence[Shares], i: int, j: int) -> Chance:
         least=curves.amin(0),
         most=curves.amax(0),
     )
-
-
-def _shared(
-    own: BesideChance, entries: Sequence[Entries], places: _Places, i: int, j: int
-) -> tuple[SharedField, ...]:
-    met = [(patches, rank, places[j][patches])
-           for patches, rank in places[i].items() if patches in places[j]]  # fmt: skip
-    components = [(own.counted[i][rank], own.counted[j][other]) for _, rank, other in met]
-    alike = likeness(entries[i], entries[j], components, own.counted[j])
-    one, two = (own.decompositions[picture].strengths for picture in (i, j))
-    found = [
-        SharedField(
-            patches=patches,
-            components=(k, m),
-            ranks=(rank + 1, other + 1),
-            strengths=(float(one[k]), float(two[m])),
-            strength_shares=(float(own.strengths[i][rank]), float(own.strengths[j][other])),
-            likeness=same,
-        )
-        for (patches, rank, other), (k, m), same in zip(met, components, alike, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda field: -min(field.strength_shares)))
-
-
-def _common(own: BesideChance, places: _Places) -> tuple[CommonField, ...]:
-    found = []
-    for patches in dict.fromkeys(patches for ranks in places for patches in ranks):
-        ranks = [of_picture.get(patches) for of_picture in places]
-        if sum(rank is not None for rank in ranks) < 2:
-            continue
-        having = list(zip(ranks, own.counted, own.strengths, own.decompositions, strict=True))
-        components = [None if rank is None else counted[rank] for rank, counted, _, _ in having]
-        shares = [float(share[rank]) for rank, _, share, _ in having if rank is not None]
-        found.append(
-            CommonField(
-                patches=patches,
-                components=tuple(components),
-                ranks=tuple(None if rank is None else rank + 1 for rank in ranks),
-                strengths=tuple(
-                    None if k is None else float(d.strengths[k])
-                    for k, d in zip(components, own.decompositions, strict=True)
-                ),
-                strength_share=sum(shares) / len(places),
-            )
-        )
-    return tuple(sorted(found, key=lambda field: (-field.pictures, -field.strength_share)))

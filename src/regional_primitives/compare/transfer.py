@@ -19,9 +19,8 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import FIELDS, check_together
-from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.arguments import all_of_kind, random_seed, refuse_too_large, whole
+from regional_primitives.runtime.arguments import random_seed, refuse_too_large, whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.agreement import numbered, side_by_side
 from regional_primitives.scores.components import counted_components
@@ -77,68 +76,124 @@ def shares_of(fields: _FieldsOfEach, strengths: Sequence[Tensor], a: int, b: int
         strongest[i, j] = sum(rank < a and other < b for rank, other in met) / a
         since = torch.tensor([max(pair) for pair in met if max(pair) < least], dtype=torch.long)
         curves[i, j] = since.bincount(minlength=least).cumsum(0) / torch.arange(1, least + 1)
-    table = side_by_side(numbered(fields), strengths)
+    table = side_by_side(numbered(fields), [own / own.sum() for own in strengths])
     overlap = [torch.minimum(row, table).sum(1) / torch.maximum(row, table).sum(1) for row in table]
     return Shares(strongest, curves, torch.stack(overlap))
 
 
 @dataclass(frozen=True, eq=False)
-class BesideChance:
-    """What pictures have in common, beside what random fields of the same sizes have."""
+class Transfer:
+    """Common action fields of several pictures, beside those of random fields of the same sizes."""
 
     decompositions: tuple[Decomposition, ...]
-    counted: list[list[int]]
+    counted: tuple[tuple[int, ...], ...]
     """The components of each picture that count, strongest first."""
-    fields: list[Bool[Tensor, "_ patches"]]
-    strengths: list[Float[Tensor, " _"]]
-    """‖Δf_k‖ of each picture, adding up to 1."""
     a: int
     b: int
     found: Shares
-    connected: list[Shares]
-    """Of random connected fields, rectangles where the real ones are; one a draw."""
-    subsets: list[Shares]
-    """Of random sets of patches, likewise."""
+    connected_draws: tuple[Shares, ...]
+    """Of random connected fields, rectangles where the real ones are."""
+    subsets_draws: tuple[Shares, ...]
+    """Of random sets of patches."""
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures there are."""
+        return len(self.decompositions)
+
+    @property
+    def draws(self) -> int:
+        """How often random fields were drawn."""
+        return len(self.subsets_draws)
+
+    @cached_property
+    def connected(self) -> Shares:
+        """Of random connected fields, mean over draws."""
+        return _mean(self.connected_draws)
+
+    @cached_property
+    def subsets(self) -> Shares:
+        """Of random sets of patches, mean over draws."""
+        return _mean(self.subsets_draws)
+
+    @cached_property
+    def summary(self) -> dict[str, Spread]:
+        """Mean and interval over pictures.
+
+        A picture's value is its mean over the others as the second of a pair. Values share
+        pictures, so that the interval is only a guide.
+        """
+        columns = {
+            "transfer": self.found.by_picture,
+            "transfer_connected_fields": self.connected.by_picture,
+            "transfer_random_subsets": self.subsets.by_picture,
+            "symmetric_transfer": [float(curve[self.a - 1]) for curve in self.found.curves],
+            "mean_symmetric_transfer": [float(curve.mean()) for curve in self.found.curves],
+        }
+        return {name: Spread.over(values) for name, values in columns.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON."""
+        shares = {"found": self.found, "connected": self.connected, "subsets": self.subsets}
+        return {
+            "summary": {name: asdict(spread) for name, spread in self.summary.items()},
+            "pictures": self.pictures,
+            "a": self.a,
+            "b": self.b,
+            "draws": self.draws,
+            "paper_share": PAPER_SHARE,
+            **{
+                name: {"strongest": listed(each.strongest), "curves": listed(each.curves)}
+                for name, each in shares.items()
+            },
+        }
 
 
-def beside_chance(
-    decompositions: Sequence[Decomposition], a: int, b: int, draws: int, seed: int
-) -> BesideChance:
-    """Compare every two pictures; raises what `transfer` raises."""
+def transfer(
+    decompositions: Sequence[Decomposition],
+    *,
+    a: int = 20,
+    b: int = 100,
+    draws: int = 10,
+    seed: int = 0,
+) -> Transfer:
+    """Compare the strongest action fields of every ordered pair of pictures.
+
+    Args:
+        decompositions: two or more, of the same patches; of the exact form, whose fields are sets
+            of its chosen patches, also of the same choice. Its remainder does not count.
+        a: strongest fields of the first; fewer where a picture has fewer components.
+        b: strongest fields of the second, likewise.
+        draws: how often the random fields are drawn.
+        seed: their random stream.
+
+    Raises:
+        InputError: fewer than two pictures, other patches or another choice of them, or counts
+            below 1.
+    """
     a, b, draws = (whole(*one, 1) for one in (("a", a), ("b", b), ("draws", draws)))
     seed = random_seed(seed)
-    several = the_pictures(decompositions)
-    check_together(several, *FIELDS)
+    several = check_together(decompositions, *FIELDS)
     counted = [counted_components(d) for d in several]
     fields = [d.action_fields[own] for d, own in zip(several, counted, strict=True)]
     strengths = [d.strengths[own] for d, own in zip(several, counted, strict=True)]
-    strengths = [own / own.sum() for own in strengths]
     least = min(map(len, fields))
     a, b = min(a, least), min(b, least)
-    size = 2 * 8 * draws * len(fields) ** 2 * (a + 2)
+    size = 2 * 8 * draws * len(several) ** 2 * (a + 2)
     refuse_too_large(f"draws={draws:,} of random fields", size, "lower draws")
-    connected, subsets = [], []
-    for some, others in _random_alike(fields, several[0].regions, draws, seed):
-        connected.append(shares_of(some, strengths, a, b))
-        subsets.append(shares_of(others, strengths, a, b))
-    found = shares_of(fields, strengths, a, b)
-    return BesideChance(several, counted, fields, strengths, a, b, found, connected, subsets)
-
-
-def the_pictures(given: Any) -> tuple[Decomposition, ...]:
-    """Return what a caller gave as two or more pictures to compare.
-
-    Raises:
-        InputError: what is no decomposition, or fewer than two.
-    """
-    several = all_of_kind(
-        given,
-        Decomposition,
-        "compare takes decompositions, as rp.explain and rp.Decomposition.load give them",
+    drawn = [
+        [shares_of(rows, strengths, a, b) for rows in kinds]
+        for kinds in _random_alike(fields, several[0].regions, draws, seed)
+    ]
+    return Transfer(
+        decompositions=several,
+        counted=tuple(map(tuple, counted)),
+        a=a,
+        b=b,
+        found=shares_of(fields, strengths, a, b),
+        connected_draws=tuple(connected for connected, _ in drawn),
+        subsets_draws=tuple(subsets for _, subsets in drawn),
     )
-    if len(several) < 2:
-        raise InputError(f"compare takes at least two pictures; got {len(several)}")
-    return several
 
 
 def _random_alike(
@@ -168,87 +223,6 @@ def _are_rectangles(fields: _FieldsOfEach, regions: Regions) -> bool:
         if len(cells) == 0 or int((cells.amax(0) - cells.amin(0) + 1).prod()) != len(cells):
             return False
     return True
-
-
-@dataclass(frozen=True, eq=False)
-class Transfer:
-    """Common action fields of several pictures."""
-
-    pictures: int
-    a: int
-    b: int
-    found: Shares
-    connected: Shares
-    """Of random fields of the same sizes, rectangles where the real ones are, mean over draws."""
-    subsets: Shares
-    """Of random sets of patches of the same sizes, mean over draws."""
-    draws: int
-
-    @cached_property
-    def summary(self) -> dict[str, Spread]:
-        """Mean and interval over pictures.
-
-        A picture's value is its mean over the others as the second of a pair. Values share
-        pictures, so that the interval is only a guide.
-        """
-        columns = {
-            "transfer": self.found.by_picture,
-            "transfer_connected_fields": self.connected.by_picture,
-            "transfer_random_subsets": self.subsets.by_picture,
-            "symmetric_transfer": [float(curve[self.a - 1]) for curve in self.found.curves],
-            "mean_symmetric_transfer": [float(curve.mean()) for curve in self.found.curves],
-        }
-        return {name: Spread.over(values) for name, values in columns.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return {
-            "summary": {name: asdict(spread) for name, spread in self.summary.items()},
-            "pictures": self.pictures,
-            "a": self.a,
-            "b": self.b,
-            "draws": self.draws,
-            "paper_share": PAPER_SHARE,
-            **{
-                name: {"strongest": listed(shares.strongest), "curves": listed(shares.curves)}
-                for name in ("found", "connected", "subsets")
-                for shares in (getattr(self, name),)
-            },
-        }
-
-
-def transfer(
-    decompositions: Sequence[Decomposition],
-    *,
-    a: int = 20,
-    b: int = 100,
-    draws: int = 10,
-    seed: int = 0,
-) -> Transfer:
-    """Compare the strongest action fields of every ordered pair of pictures.
-
-    Args:
-        decompositions: two or more, of the same patches; of the exact form, whose fields are sets
-            of its chosen patches, also of the same choice. Its remainder does not count.
-        a: strongest fields of the first; fewer where a picture has fewer components.
-        b: strongest fields of the second, likewise.
-        draws: how often the random fields are drawn.
-        seed: their random stream.
-
-    Raises:
-        InputError: fewer than two pictures, other patches or another choice of them, or counts
-            below 1.
-    """
-    own = beside_chance(decompositions, a, b, draws, seed)
-    return Transfer(
-        pictures=len(own.fields),
-        a=own.a,
-        b=own.b,
-        found=own.found,
-        connected=_mean(own.connected),
-        subsets=_mean(own.subsets),
-        draws=len(own.subsets),
-    )
 
 
 def _mean(draws: Sequence[Shares]) -> Shares:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
+from regional_primitives.runtime.arguments import all_of_kind
 
 UNITS = ("values of hold", "weights", "layers", "feature shapes")
 """What must be the same for a unit of one to be a unit of the other."""
@@ -56,12 +57,19 @@ _ASPECTS = {
 }
 
 
-def check_together(several: Sequence[Decomposition], *aspects: str) -> None:
-    """Refuse decompositions that differ from the first in one of these aspects.
+def check_together(given: Sequence[Decomposition], *aspects: str) -> tuple[Decomposition, ...]:
+    """Return two or more decompositions, which must not differ in any of these aspects.
 
     Raises:
-        InputError: they do.
+        InputError: they do, one is no decomposition, or there are fewer than two.
     """
+    several = all_of_kind(
+        given,
+        Decomposition,
+        "compare takes decompositions, as rp.explain and rp.Decomposition.load give them",
+    )
+    if len(several) < 2:
+        raise InputError(f"compare takes at least two pictures; got {len(several)}")
     first = several[0]
     for other in several[1:]:
         for what in aspects:
@@ -72,3 +80,4 @@ def check_together(several: Sequence[Decomposition], *aspects: str) -> None:
                     f"these pictures do not go together, since their {what} differ: {mine} and "
                     f"{theirs}{advice}"
                 )
+    return several
