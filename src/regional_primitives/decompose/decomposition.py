@@ -468,14 +468,3 @@ def the_decomposition(given: Any) -> Decomposition:
         InputError: it is none.
     """
     return of_kind(given, Decomposition, "a rp.Decomposition from rp.explain is needed")
-
-
-def generator_at(decomposition: Decomposition, generator: Generator) -> Generator:
-    """Return the generator, held at the picture of a decomposition that was made with it.
-
-    Raises:
-        InputError: something else than a decomposition and a generator.
-        GeneratorError: the generator is not the one that the decomposition was made with.
-    """
-    the_decomposition(decomposition).check_generator(generator)
-    return generator.at(decomposition.latents)
