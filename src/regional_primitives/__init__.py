@@ -1,9 +1,10 @@
 """Which part of an image generator's feature makes which part of the picture?
 
 Follows "Disentangling Regional Primitives for Image Generation" (arXiv 2410.04421). The README has
-ten lines that explain a face; the modules, in the order of the method, are generators (cut a
-network), regions (the patches), setfunctions (OR interactions), decompose (the components),
-scores (how far to believe them), apply (edits) and show (pictures and the report).
+a dozen lines that explain a face; the modules, in the order of the method, are generators (cut a
+network), regions (the patches), setfunctions (OR interactions), decompose (the components), picture
+(what they generate), scores (how far to believe them), rivals (what one would do instead), compare
+(several pictures), apply (edits), show and explore (pages), runs (folders and sweeps) and cli.
 """
 
 from typing import Any
