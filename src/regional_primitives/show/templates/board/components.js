@@ -89,7 +89,7 @@ export class Components {
       this.list.replaceChildren(...rows);
     }
     for (const k of this.order) this.refresh(k);
-    this.fetch();
+    this.load();
   }
 
   row(k) {
@@ -170,10 +170,10 @@ export class Components {
   }
 
   // Patterns of the rows that are listed, a few at a time, so that a click waits for few of them.
-  async fetch() {
+  async load() {
     const { run, board } = this;
-    if (this.fetching === run) return;
-    this.fetching = run;
+    if (this.loading === run) return;
+    this.loading = run;
     try {
       for (;;) {
         await board.pictures.idle();
@@ -191,7 +191,7 @@ export class Components {
     } catch (error) {
       board.failed(error.message);
     } finally {
-      if (this.fetching === run) this.fetching = null;
+      if (this.loading === run) this.loading = null;
     }
   }
 
