@@ -205,7 +205,7 @@ def test_a_spoiled_run_gives_one_clear_error_and_no_page(own_folder, spoil, mess
 
 @pytest.mark.parametrize("scores", ["scores_of_0_1.json", '{"leak": 0.25}'])
 def test_a_run_of_another_release_is_told_as_far_as_it_was_measured(own_folder, scores):
-    file = Path(__file__).parents[1] / "evaluate" / scores
+    file = Path(__file__).parents[1] / "scores" / scores
     text = file.read_text() if file.suffix == ".json" else scores
     (own_folder / "scores.json").write_text(text)
     page = write_report(own_folder).read_text(encoding="utf-8")
