@@ -32,9 +32,9 @@ from regional_primitives.rivals import Compared, Comparison, Point
 from regional_primitives.scores.refits import frontier_fits
 from regional_primitives.scores.spread import Spread
 from regional_primitives.scores.table import TABLE, Score
-from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.numerals import with_interval
+from regional_primitives.show.plots import plot_baselines
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "baselines.md"

@@ -30,10 +30,11 @@ from regional_primitives.apply import WAYS, edit_effects, edit_ways, measured_wa
 from regional_primitives.apply.effects import seam
 from regional_primitives.apply.pairs import held_share, taken_share
 from regional_primitives.decompose.cells import mostly, touching, units_under
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores.sparsity import count_for
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.panels import draw_map, draw_outline, draw_picture, explain_colours
-from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
+from regional_primitives.show.pixels import ColourScale, magnitude
 from regional_primitives.show.style import LIGHT, new_figure
 
 ROOT = Path(__file__).parents[1]

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 import regional_primitives as rp
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.setfunctions import orders
 from regional_primitives.show.outlines import loops, segments
-from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, bytes_of, magnitude
+from regional_primitives.show.pixels import COLOUR_MAP, ColourScale, magnitude
 from regional_primitives.show.style import LIGHT, begin_axes, new_figure
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

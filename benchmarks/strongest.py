@@ -23,9 +23,9 @@ from purposes import fitted
 import regional_primitives as rp
 from regional_primitives.compare import transfer
 from regional_primitives.generators import ZOO
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores.spread import Spread
 from regional_primitives.show.panels import draw_outline, draw_picture
-from regional_primitives.show.pixels import bytes_of
 from regional_primitives.show.style import LIGHT, new_figure
 
 HERE = Path(__file__).parent

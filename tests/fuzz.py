@@ -52,9 +52,8 @@ from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.storage import read_json, typed, write_sealed
 from regional_primitives.scores import Exhibits, exhibit
 from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores
-from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.reproduce import sweep_command
-from regional_primitives.show.score_table import score_rows
+from regional_primitives.show.score_table import rival_rows, score_rows
 from regional_primitives.show.sweep_page import terminal_table
 
 SECONDS = 20
@@ -432,7 +431,7 @@ def _use_baselines(place: Path) -> None:
     if comparison is not None:
         expect(finite(comparison), "a number that is none")
         json.dumps(comparison.to_dict(), allow_nan=False)
-        baseline_rows(comparison)
+        rival_rows(comparison)
         for one in (comparison.own, *comparison.baselines):
             expect(one.best in one.points and len(one.frontier) > 0, "no best point")
 

@@ -16,9 +16,8 @@ from regional_primitives.scores.sweep_scores import (
     PictureScores,
     SweepScores,
 )
-from regional_primitives.show.baseline_view import baseline_rows
 from regional_primitives.show.notebook import in_notebook
-from regional_primitives.show.score_table import score_groups
+from regional_primitives.show.score_table import rival_rows, score_groups
 from regional_primitives.show.sweep_page import scores_table
 
 FEW = rp.Evaluation(demands=4, components=2, contexts=2, free_demands=0)
@@ -125,5 +124,5 @@ def test_a_new_rival_is_one_function_under_its_registration(planted, result, mon
     (point,) = found.baselines[0].points
     assert point.inside_error == pytest.approx(1.0, rel=1e-5)
     assert point.leak == pytest.approx(0.0, abs=1e-9)
-    assert baseline_rows(found)[1].name == "nothing at all"
+    assert rival_rows(found)[1].name == "nothing at all"
     assert rp.Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found

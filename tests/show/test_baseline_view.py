@@ -1,12 +1,14 @@
 """The comparison with baselines in the report: numbers beside their methods, all points drawn."""
 
+import re
 from dataclasses import replace
 
 import pytest
+from reading import Run, section, words
 
 from regional_primitives.rivals import Compared, Comparison, Point
-from regional_primitives.show.baseline_plots import plot_baselines
-from regional_primitives.show.baseline_view import baseline_view
+from regional_primitives.show.plots import plot_baselines
+from regional_primitives.show.score_table import rival_rows
 
 
 def point(setting, inside, leak, objective):
@@ -25,23 +27,26 @@ COMPARISON = Comparison(OWN, (MASKS,), 128, 16, {"NMF": "it needs packages"})
 
 
 def test_each_method_stands_at_its_best_setting():
-    own, masks = baseline_view(COMPARISON).rows
-    assert (own.own, masks.own) == (True, False)
-    assert masks.setting == "20 %"
-    assert masks.inside.replace("\u00a0", " ") == "2.0 % ± 1.0 %"
-    assert masks.leak.replace("\u00a0", " ") == "30 % ± 15 %"
-    assert masks.boundedness == masks.n90 == "–"
-    assert (own.setting, own.n90, own.evaluations) == ("", "86 of 120", "4,944")
-    assert own.boundedness == "0.800"
+    own, masks = rival_rows(COMPARISON)
+    assert masks["setting"] == "20 %"
+    assert masks["inside"].replace("\u00a0", " ") == "2.0 % ± 1.0 %"
+    assert masks["leak"].replace("\u00a0", " ") == "30 % ± 15 %"
+    assert masks["boundedness"] == masks["n90"] == "–"
+    assert (own["setting"], own["n90"], own["evaluations"]) == ("", "86 of 120", "4,944")
+    assert own["boundedness"] == "0.800"
 
 
-def test_the_note_says_what_is_compared_and_what_is_left_out():
-    note = baseline_view(COMPARISON).note
+def test_the_note_says_what_is_compared_and_what_is_left_out(run_folder):
+    run = Run(run_folder)
+    page = section(run.page(comparison=COMPARISON), "baselines")
+    own, masks = re.findall(r"<tr(.*?)>.*?</tr>", page.split("<tbody>")[1], re.S)
+    assert ("own" in own, "own" in masks) == (True, False)
+    note = words(page)
     assert "the same 128 demands" in note
     assert "NMF is left out: it needs packages." in note
     assert "free optimum" not in note
-    free = replace(MASKS, name="free optimum")
-    assert "the first 16" in baseline_view(replace(COMPARISON, baselines=(free,))).note
+    free = replace(COMPARISON, baselines=(replace(MASKS, name="free optimum"),))
+    assert "the first 16" in run.page(comparison=free)
 
 
 def test_all_points_are_drawn_in_percent():

@@ -1,48 +1,23 @@
+import re
 from dataclasses import replace
 
 import pytest
 import torch
+from reading import Run, cards, facts, part, section, summary, words
 
 import regional_primitives as rp
-from regional_primitives.scores import Exhibits
 from regional_primitives.show import numerals
-from regional_primitives.show import view as pages
 from regional_primitives.show.form import remainder_in_words
-from regional_primitives.show.relation_view import RelationView
-from regional_primitives.show.view import report_view
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_figures():
-    """Leave out what takes seconds to draw."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "relation_view", lambda decomposition: RelationView("", (), ()))
-        patch.setattr(pages, "report_charts", lambda decomposition, scores: ())
-        yield
 
 
 @pytest.fixture(scope="module")
-def decomposition(exact_folder):
-    return rp.Decomposition.load(exact_folder)
+def run(exact_folder):
+    return Run(exact_folder)
 
 
 @pytest.fixture(scope="module")
-def scores(exact_folder):
-    return rp.Scores.read(exact_folder)
-
-
-@pytest.fixture(scope="module")
-def exhibits(exact_folder):
-    return Exhibits.read(exact_folder)
-
-
-@pytest.fixture(scope="module")
-def view(decomposition, scores, exhibits):
-    return report_view(decomposition, scores, exhibits)
-
-
-def cards_of(view, ranking):
-    return view.rankings[ranking].first + view.rankings[ranking].rest
+def page(run):
+    return run.page()
 
 
 def with_a_weaker_remainder(decomposition):
@@ -59,92 +34,119 @@ def with_a_weaker_remainder(decomposition):
     )  # fmt: skip
 
 
-def test_the_remainder_is_in_no_ranking_and_has_a_card_of_its_own(decomposition, view):
-    for ranking in (0, 1):
-        titles = [card.title for card in cards_of(view, ranking)]
-        assert f"Component {decomposition.remainder}" not in titles
+def test_the_remainder_is_in_no_ranking_and_has_a_card_of_its_own(run, page):
+    d = run.decomposition
+    for ranking in ("by-strength", "by-visible-change"):
+        titles = [title for title, _, _ in cards(page, ranking)]
+        assert f"Component {d.remainder}" not in titles
         assert len(titles) > 5
-    left = view.remainder
-    assert left.title == "The remainder of the 4 patches that were not chosen"
-    assert "no interaction of patches" in left.note
-    assert left.card.mark == "the remainder"
-    facts = dict(left.card.facts)
-    assert facts["strength ‖Δf‖"] == numerals.decimal(float(decomposition.strengths[0]))
-    assert facts["action field"] == "4 patches, all that were not chosen"
-    assert not any("component 0" in picture.label for picture in left.card.pictures)
+    left = part(page, "remainder")
+    assert words(left).startswith("The remainder of the 4 patches that were not chosen")
+    assert "no interaction of patches" in left
+    ((_, mark, told),) = cards(page, "remainder")
+    assert mark == "the remainder"
+    assert told["strength ‖Δf‖"] == numerals.decimal(float(d.strengths[0]))
+    assert told["action field"] == "4 patches, all that were not chosen"
+    assert "component 0" not in left
 
 
-def test_ranks_and_shares_leave_the_remainder_out(decomposition, view):
-    card = cards_of(view, 0)[0]
-    assert card.title == "Component 1"
-    facts = dict(card.facts)
-    assert "(1st)" in facts["strength ‖Δf‖"]
-    energy = decomposition.strengths.double().square()
-    assert facts["share of Σ‖Δf‖²"] == numerals.percent(float(energy[1] / energy[1:].sum()))
-    assert "(1st)" in dict(cards_of(view, 1)[0].facts)["visible change"]
-    assert view.components == str(decomposition.count - 1)
-    assert "number 0 is the remainder" in view.numbering
+def test_ranks_and_shares_leave_the_remainder_out(run, page):
+    d = run.decomposition
+    title, _, told = cards(page, "by-strength")[0]
+    assert title == "Component 1"
+    assert "(1st)" in told["strength ‖Δf‖"]
+    energy = d.strengths.double().square()
+    assert told["share of Σ‖Δf‖²"] == numerals.percent(float(energy[1] / energy[1:].sum()))
+    assert "(1st)" in cards(page, "by-visible-change")[0][2]["visible change"]
+    text = words(section(page, "components"))
+    assert f"rank in each, of {d.count - 1};" in text
+    assert "number 0 is the remainder" in text
 
 
-def test_numbers_skip_a_remainder_in_the_middle(decomposition, scores, exhibits):
-    weaker = with_a_weaker_remainder(decomposition)
+def test_numbers_skip_a_remainder_in_the_middle(run):
+    weaker = with_a_weaker_remainder(run.decomposition)
     assert weaker.remainder == 2
-    cards = cards_of(report_view(weaker, scores, exhibits), 0)
-    assert [card.title for card in cards[:4]] == [f"Component {k}" for k in (0, 1, 3, 4)]
-    ranks = [dict(card.facts)["strength ‖Δf‖"].split("(")[1].split(")")[0] for card in cards[:4]]
+    first = cards(run.page(weaker), "by-strength")[:4]
+    assert [title for title, _, _ in first] == [f"Component {k}" for k in (0, 1, 3, 4)]
+    ranks = [told["strength ‖Δf‖"].split("(")[1].split(")")[0] for _, _, told in first]
     assert ranks == ["1st", "2nd", "3rd", "4th"]
 
 
-def test_a_remainder_without_pictures_is_told_without_a_card(decomposition, scores, exhibits):
-    stay = exhibits.shown != decomposition.remainder
+def test_a_remainder_without_pictures_is_told_without_a_card(run):
+    exhibits = run.exhibits
+    stay = exhibits.shown != run.decomposition.remainder
     names = ("shown", "patterns", "removals", "boundedness")
     fewer = replace(exhibits, **{name: getattr(exhibits, name)[stay] for name in names})
-    left = report_view(decomposition, scores, fewer).remainder
-    assert left.card is None
-    assert left.title
+    page = run.page(exhibits=fewer)
+    assert cards(page, "remainder") == []
+    assert part(page, "remainder")
 
 
-def test_components_below_the_floor_are_marked_and_tell_how_far(decomposition, scores, exhibits):
+def test_components_below_the_floor_are_marked_and_tell_how_far(run):
+    d = run.decomposition
     # Every third component is half as strong as the noise, the others are twice as strong.
-    factors = torch.where(torch.arange(decomposition.count) % 3 == 1, 2.0, 0.5)
-    noisy = replace(decomposition, noise=decomposition.strengths * factors)
-    cards = cards_of(report_view(noisy, scores, exhibits), 0)
-    assert [card.mark for card in cards[:6]] == ["below the noise floor", "", ""] * 2
-    told = [dict(card.facts)["strength ‖Δf‖"].split(", ")[1] for card in cards[:3]]
+    factors = torch.where(torch.arange(d.count) % 3 == 1, 2.0, 0.5)
+    found = cards(run.page(replace(d, noise=d.strengths * factors)), "by-strength")
+    assert [mark for _, mark, _ in found[:6]] == ["below the noise floor", "", ""] * 2
+    told = [one["strength ‖Δf‖"].split(", ")[1] for _, _, one in found[:3]]
     assert told == [f"{ratio}\u00a0× the noise of its order" for ratio in ("0.50", "2.0", "2.0")]
 
 
-def test_without_a_floor_nothing_is_marked(decomposition, scores, exhibits):
-    silent = report_view(replace(decomposition, noise=None), scores, exhibits)
-    for card in cards_of(silent, 0):
-        assert card.mark == ""
-        assert "noise" not in dict(card.facts)["strength ‖Δf‖"]
+def test_without_a_floor_nothing_is_marked(run):
+    for _, mark, told in cards(run.page(replace(run.decomposition, noise=None)), "by-strength"):
+        assert mark == ""
+        assert "noise" not in told["strength ‖Δf‖"]
 
 
-def test_where_all_patches_are_chosen_no_demand_asks_for_the_remainder(
-    decomposition, scores, exhibits
-):
-    d, origin = decomposition, decomposition.provenance
+def test_where_all_patches_are_chosen_no_demand_asks_for_the_remainder(run):
+    d, origin = run.decomposition, run.decomposition.provenance
     fields = d.action_fields.clone()
     fields[d.remainder] = False
     every = replace(origin, settings={**origin.settings, "patches": []})
-    view = report_view(replace(d, action_fields=fields, provenance=every), scores, exhibits)
-    assert "no demand switches it on" in view.remainder.note
-    assert "no action field" in view.remainder.where
-    assert dict(view.remainder.card.facts)["action field"] == "none"
-    text = "".join(piece for piece, _ in view.summary)
+    page = run.page(replace(d, action_fields=fields, provenance=every))
+    assert "no demand switches it on" in part(page, "remainder")
+    assert "no action field" in section(page, "picture")
+    assert cards(page, "remainder")[0][2]["action field"] == "none"
     energy = d.strengths.square()
     share = numerals.percent(float(energy[d.remainder] / energy.sum()))
-    assert f"a remainder that no patch asks for ({share} of the energy); asked for some of" in text
+    told = f"a remainder that no patch asks for ({share} of the energy); asked for some of"
+    assert told in summary(page)
     faint = d.strengths.index_fill(0, torch.tensor(d.remainder), 1e-6)
     few = replace(d, action_fields=fields, provenance=every, strengths=faint)
     assert remainder_in_words(few).endswith("(next to nothing)")
-    assert len(view.introduction) == 3
+    assert section(page, "picture").count('class="picture large"') == 3
 
 
 def test_the_structured_form_has_no_remainder(run_folder):
-    run = rp.Decomposition.load(run_folder)
-    view = report_view(run, rp.Scores.read(run_folder), Exhibits.read(run_folder))
-    assert view.remainder is None
-    assert view.components == str(run.count)
-    assert not any(card.mark for card in cards_of(view, 0))
+    run = Run(run_folder)
+    page = run.page()
+    assert 'id="remainder"' not in page
+    assert f"rank in each, of {run.decomposition.count};" in words(section(page, "components"))
+    assert not any(mark for _, mark, _ in cards(page, "by-strength"))
+
+
+def test_both_rankings_lead_with_their_strongest(run_folder):
+    run = Run(run_folder)
+    page = run.page()
+    for ranking, order in (
+        ("by-strength", range(run.decomposition.count)),
+        ("by-visible-change", run.exhibits.visible_order),
+    ):
+        titles = [title for title, _, _ in cards(page, ranking)]
+        assert titles == [f"Component {k}" for k in order][: len(titles)]
+        folded = re.search(r"<summary>(\d+) more", part(page, ranking)).group(1)
+        assert int(folded) == len(titles) - 12 >= 2
+
+
+def test_a_card_tells_the_components_own_numbers(run_folder):
+    run = Run(run_folder)
+    d, exhibits = run.decomposition, run.exhibits
+    _, _, told = cards(run.page(), "by-visible-change")[0]
+    k = exhibits.visible_order[0]
+    strength = numerals.decimal(float(d.strengths[k]))
+    assert told["strength ‖Δf‖"] == f"{strength} ({numerals.ordinal(k + 1)})"
+    assert told["visible change"].endswith("(1st)")
+    place = exhibits.shown.tolist().index(k)
+    assert told["boundedness"] == numerals.percent(float(exhibits.boundedness[place]))
+    assert told["action field"] == numerals.patches(int(d.action_fields[k].sum()))
+    assert facts(part(run.page(), "by-strength"))

@@ -6,9 +6,9 @@ import torch
 import regional_primitives as rp
 from regional_primitives.scores import Exhibits
 from regional_primitives.show import form
-from regional_primitives.show.charts import report_charts
 from regional_primitives.show.figures import draw_figures
-from regional_primitives.show.noise_plots import plot_noise
+from regional_primitives.show.plots import plot_noise
+from regional_primitives.show.report import render
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +72,17 @@ def test_without_a_floor_there_is_no_such_chart(whole, scores, exact_folder):
     silent = replace(whole, noise=None)
     with pytest.raises(rp.InputError, match="noise_floor=True"):
         plot_noise(silent)
-    assert not any("noise floor" in chart.label for chart in report_charts(silent, scores))
-    assert "noise" not in draw_figures(silent, scores, Exhibits.read(exact_folder))
+    exhibits = Exhibits.read(exact_folder)
+    figures = draw_figures(silent, scores, exhibits)
+    assert "noise" not in figures
+    assert "with the noise floor" not in render(silent, scores, exhibits, figures=figures)
 
 
 def test_the_chart_is_among_the_others_and_none_counts_the_remainder(whole, scores, exact_folder):
-    labels = [chart.label for chart in report_charts(whole, scores)]
-    above = form.above_floor(whole)
-    assert f"{above} of {whole.count - 1} components lie above it." in " ".join(labels)
-    drawn = draw_figures(whole, scores, Exhibits.read(exact_folder))
+    exhibits, above = Exhibits.read(exact_folder), form.above_floor(whole)
+    drawn = draw_figures(whole, scores, exhibits)
+    page = render(whole, scores, exhibits, figures=drawn)
+    assert f"{above} of {whole.count - 1} components lie above it." in page
     assert len(lines(drawn["noise"], "above")[0].get_ydata()) == above
     assert len(drawn["sparsity"].axes[0].lines[0].get_ydata()) == whole.count - 1
     assert f"of {whole.count - 1} components" in drawn["overview"].get_suptitle()

@@ -5,9 +5,9 @@ import torch
 from PIL import Image
 
 import regional_primitives as rp
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.show.pixels import (
     ColourScale,
-    bytes_of,
     channel_note,
     data_uri,
     magnitude,

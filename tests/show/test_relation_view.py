@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from reading import Run, facts, section, words
 
 import regional_primitives as rp
-from regional_primitives.show import style, write_report
-from regional_primitives.show.relation_view import relation_figures, relation_view
+from regional_primitives.show import relation_plots, style, write_report
+from regional_primitives.show.figures import draw_figures
 
 NAMES = ["containment", "togetherness", "overlap", "credit"]
 
@@ -20,7 +21,23 @@ def folder(request):
 
 @pytest.fixture(scope="module")
 def exact(exact_folder):
-    return rp.Decomposition.load(exact_folder)
+    return Run(exact_folder)
+
+
+@pytest.fixture(scope="module")
+def run(run_folder):
+    return Run(run_folder)
+
+
+@pytest.fixture(scope="module")
+def drawn(exact):
+    """All figures of the exact run, and its page."""
+    figures = draw_figures(exact.decomposition, exact.scores, exact.exhibits)
+    return figures, exact.page(figures=figures)
+
+
+def told(page):
+    return section(page, "relations")
 
 
 def kept(decomposition, count):
@@ -66,78 +83,99 @@ def test_every_report_has_the_section_and_the_files(folder, tmp_path):
 
 
 def test_the_key_numbers_are_those_of_the_relations(exact):
-    found = rp.relations(exact.without(exact.remainder))
-    facts = dict(relation_view(exact).facts)
+    d = exact.decomposition
+    found = rp.relations(d.without(d.remainder))
+    shown = facts(told(exact.page()))
     fields = [
         set(field.nonzero().flatten().tolist()) for field in found.decomposition.action_fields
     ]
     pairs = sum(one < other for one in fields for other in fields)
     possible = len(fields) * (len(fields) - 1) // 2
-    assert facts["Fields inside another"] == f"{pairs} of {possible} pairs of components"
+    assert shown["Fields inside another"] == f"{pairs} of {possible} pairs of components"
 
     def chain(field):
         return 1 + max([chain(other) for other in fields if other < field], default=0)
 
-    assert facts["Longest chain"].startswith(f"{max(map(chain, fields))} fields")
+    assert shown["Longest chain"].startswith(f"{max(map(chain, fields))} fields")
     groups = found.groups(0.5)
-    assert facts["Groups that act together"].startswith(f"{len(groups)} among the {len(fields)} ")
-    assert facts["Largest such group"].startswith(f"{max(map(len, groups))} component")
-    assert f"{100 * found.mean_overlap:.0f}" in facts["Mean overlap"]
+    assert shown["Groups that act together"].startswith(f"{len(groups)} among the {len(fields)} ")
+    assert shown["Largest such group"].startswith(f"{max(map(len, groups))} component")
+    assert f"{100 * found.mean_overlap:.0f}" in shown["Mean overlap"]
 
 
-def test_the_remainder_is_left_out_and_numbers_stay_those_of_the_cards(exact):
-    view = relation_view(exact)
-    assert "The remainder is left out." in view.note
-    assert "below the noise floor too" in view.note
-    figures = relation_figures(exact)
+def test_the_remainder_is_left_out_and_numbers_stay_those_of_the_cards(exact, drawn):
+    figures, page = drawn
+    assert "The remainder is left out." in told(page)
+    assert "below the noise floor too" in told(page)
+    count = exact.decomposition.count
     ticks = {int(tick.get_text()) for tick in figures["overlap"].axes[0].get_yticklabels()}
-    assert ticks == set(range(1, exact.count))
+    assert ticks == set(range(1, count))
     for name in ("containment", "togetherness", "credit"):
-        words = {text.get_text() for text in figures[name].axes[0].texts}
-        assert "0" not in words
-        assert "1" in words
-    assert f"of {exact.count - 1}" in figures["containment"].axes[0].get_title(loc="left")
+        texts = {text.get_text() for text in figures[name].axes[0].texts}
+        assert "0" not in texts
+        assert "1" in texts
+    assert f"of {count - 1}" in figures["containment"].axes[0].get_title(loc="left")
 
 
-def test_the_structured_form_says_nothing_of_a_remainder(run_folder):
-    run = rp.Decomposition.load(run_folder)
-    assert "remainder" not in relation_view(run).note
-    assert "noise" not in relation_view(run).note
+def test_the_structured_form_says_nothing_of_a_remainder(run):
+    assert "remainder" not in told(run.page())
+    assert "noise" not in told(run.page())
 
 
-@pytest.mark.parametrize(("count", "drawn"), [(0, []), (1, ["credit"]), (2, NAMES)])
-def test_few_components_break_nothing(run_folder, count, drawn):
-    few = kept(rp.Decomposition.load(run_folder), count)
-    view = relation_view(few)
-    assert list(relation_figures(few)) == drawn
-    assert len(view.figures) == len(drawn)
-    assert bool(view.facts) == (count > 1)
+@pytest.mark.parametrize(("count", "names"), [(0, []), (1, ["credit"]), (2, NAMES)])
+def test_few_components_break_nothing(run, count, names):
+    few = kept(run.decomposition, count)
+    exhibits = fewer(run.exhibits, count)
+    figures = draw_figures(few, run.scores, exhibits)
+    assert [name for name in figures if name in NAMES] == names
+    page = told(run.page(few, exhibits=exhibits, figures=figures))
+    assert page.count('<img class="by-day"') == len(names)
+    assert ("<dl" in page) == (count > 1)
     if count < 2:
-        assert ("no components", "one component only")[count] in view.note
+        assert ("no components", "one component only")[count] in page
 
 
-def test_hundreds_of_components_break_nothing(run_folder):
-    view = relation_view(many(rp.Decomposition.load(run_folder), 260))
-    assert len(view.figures) == 4
-    assert sum(len(figure.light) for figure in view.figures) < 1_000_000
+def fewer(exhibits, count):
+    """The pictures of the strongest components only."""
+    stay = exhibits.shown < count
+    return replace(
+        exhibits,
+        visible_change=exhibits.visible_change[:count],
+        steps=exhibits.steps.clamp_max(count),
+        **{name: getattr(exhibits, name)[stay]
+           for name in ("shown", "patterns", "removals", "boundedness")},
+    )  # fmt: skip
 
 
-def test_every_figure_says_how_to_read_it_on_light_and_dark_pages(exact):
-    for figure in relation_view(exact).figures:
-        assert figure.reading.endswith(".")
-        assert figure.label.endswith(".")
-        assert 300 < figure.width < 2000
+def test_hundreds_of_components_break_nothing(run):
+    found = rp.relations(many(run.decomposition, 260))
+    figures = {name: getattr(relation_plots, f"plot_{name}")(found) for name in NAMES}
+    assert sum(len(style.svg(figure)) for figure in figures.values()) < 750_000
+
+
+def test_every_figure_says_how_to_read_it_on_light_and_dark_pages(drawn):
+    _, page = drawn
+    shown = re.findall(r"<h3>.*?</div>", told(page), re.S)
+    assert len(shown) == 4
+    for one in shown:
+        assert words(re.search(r'<p class="note prose">(.*?)</p>', one, re.S).group(1)).endswith(
+            "."
+        )
+        labels = re.findall(r'alt="(.*?)"', one)
+        assert len(labels) == 2
+        assert all(label.endswith(".") for label in labels)
+        assert 300 < int(re.search(r"--natural: (\d+)px", one).group(1)) < 2000
         light, dark = (
-            base64.b64decode(uri.split(",")[1]).decode() for uri in (figure.light, figure.dark)
+            base64.b64decode(text).decode() for text in re.findall(r'base64,([^"]+)"', one)
         )
         assert style.LIGHT.paper in light
         assert style.LIGHT.paper not in dark
         assert style.DARK.ink in dark
 
 
-def test_maps_are_clear_where_values_are_small_so_that_they_suit_dark_paper(exact):
+def test_maps_are_clear_where_values_are_small_so_that_they_suit_dark_paper(drawn):
     for name in ("overlap", "credit"):
-        (image,) = relation_figures(exact)[name].axes[0].images
+        (image,) = drawn[0][name].axes[0].images
         colours = image.cmap([0.0, 1.0])
         assert colours[0, 3] == 0
         assert colours[1, 3] >= 0.5

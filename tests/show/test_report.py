@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -15,8 +16,8 @@ import pytest
 import regional_primitives as rp
 from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores.table import TABLE
-from regional_primitives.show import write_report
-from regional_primitives.show.score_table import score_groups
+from regional_primitives.show import figures, plots, relation_plots, report, write_report
+from regional_primitives.show.score_table import score_rows
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,38 @@ def outline(page):
     return parsed
 
 
-def test_every_score_stands_next_to_its_label(page, scores, run_folder):
-    for group in score_groups(scores, rp.Decomposition.load(run_folder)):
-        for row in group.rows:
-            line = re.search(rf'<tr id="score-{row.name}">.*?</tr>', page).group()
-            text = unescape(re.sub(r"<[^>]+>", "|", line))
-            assert row.label in text
-            assert row.value in text
-            assert row.spread in text
+def test_every_score_stands_next_to_its_label(page, scores):
+    for row in score_rows(scores):
+        line = re.search(rf'<tr id="score-{row.name}">.*?</tr>', page).group()
+        text = unescape(re.sub(r"<[^>]+>", "|", line))
+        assert row.label in text
+        assert row.value in text
+        assert row.spread in text
+
+
+def test_each_figure_is_drawn_once_and_relations_are_found_once(own_folder, monkeypatch):
+    drawn = Counter()
+
+    def counted(module, name):
+        real = getattr(module, name)
+
+        def count(*args, **kwargs):
+            drawn[name] += 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, count)
+
+    for module in (plots, relation_plots):
+        for name in vars(module).copy():
+            if name.startswith("plot_"):
+                counted(module, name)
+    counted(figures, "plot_overview")
+    counted(report, "relations")
+    counted(figures, "relations")
+    write_report(own_folder)
+    written = [f"plot_{path.stem}" for path in (own_folder / "figures").iterdir()]
+    assert len(written) == 9
+    assert drawn == Counter([*written, "relations"])
 
 
 def test_the_page_loads_nothing(page, outline):

@@ -4,7 +4,6 @@ Every `plot_…` takes a result and returns a matplotlib figure. Those of one ch
 others `figure`, which may be a SubFigure. matplotlib is loaded when the first one draws.
 """
 
-from regional_primitives.show.baseline_plots import plot_baselines
 from regional_primitives.show.comparison_plots import (
     plot_shared_fields,
     plot_transfer,
@@ -26,12 +25,13 @@ from regional_primitives.show.experiment_plots import (
     plot_superposition,
 )
 from regional_primitives.show.figures import write_figures
-from regional_primitives.show.noise_plots import plot_noise
 from regional_primitives.show.overview import plot_overview
 from regional_primitives.show.plots import (
+    plot_baselines,
     plot_field_sizes,
     plot_frontier,
     plot_history,
+    plot_noise,
     plot_sparsity,
     plot_top_error,
 )

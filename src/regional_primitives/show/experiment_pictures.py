@@ -16,12 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.axes import Image, Mask
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores.boundedness import Boundedness
 from regional_primitives.scores.consistency import Consistency
 from regional_primitives.scores.control import SCALES, SELECTIONS, Control
 from regional_primitives.scores.superposition import Superposition
 from regional_primitives.show.panels import draw_map, draw_outline, draw_picture, explain_colours
-from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
+from regional_primitives.show.pixels import ColourScale, magnitude
 from regional_primitives.show.style import LIGHT, begin_figure
 
 if TYPE_CHECKING:

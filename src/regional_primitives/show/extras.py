@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from regional_primitives.errors import MissingExtraError
 
-__all__ = ["report_extra", "require_report_extra"]
-
 _PACKAGES = ("PIL", "jinja2", "matplotlib", "scipy")
 
 

@@ -1,13 +1,42 @@
-"""A matplotlib figure that belongs to no window and shows itself in notebooks."""
+"""A matplotlib figure that belongs to no window, wears the library's style and shows itself."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
 
+import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["OwnFigure"]
+from regional_primitives.show.style import LIGHT
+
+_INK = ("text.color", "axes.titlecolor")
+_MUTED = ("axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_PAPER = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+_STYLE: dict[Any, Any] = {
+    **matplotlib.rc_params_from_file(
+        Path(__file__).with_name("figures.mplstyle"), use_default_template=False
+    ),
+    **dict.fromkeys(_INK, LIGHT.ink),
+    **dict.fromkeys(_MUTED, LIGHT.muted),
+    **dict.fromkeys(_PAPER, LIGHT.paper),
+    "grid.color": LIGHT.grid,
+}
+
+
+def _in_style(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Let axes and ticks that are made within have the library's style."""
+
+    @wraps(make)
+    def styled(*args: Any, **kwargs: Any) -> Any:
+        with matplotlib.rc_context(_STYLE):
+            return make(*args, **kwargs)
+
+    return styled
 
 
 class OwnFigure(Figure):
@@ -16,9 +45,23 @@ class OwnFigure(Figure):
     A notebook shows it without `%matplotlib inline` as well as with it.
     """
 
-    def __init__(self, size: tuple[float, float], paper: str) -> None:
-        super().__init__(figsize=size, facecolor=paper)
+    @_in_style
+    def __init__(self, size: tuple[float, float], layout: Any = None) -> None:
+        super().__init__(figsize=size, layout=layout)
         FigureCanvasAgg(self)
+
+    add_axes = _in_style(Figure.add_axes)
+    add_subplot = _in_style(Figure.add_subplot)
+    draw = _in_style(Figure.draw)
+
+    @_in_style
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        """Lay the figure out once, since that takes as long as drawing it, and save it."""
+        engine = self.get_layout_engine()
+        if engine is not None:
+            engine.execute(self)
+            self.set_layout_engine("none")
+        super().savefig(*args, **kwargs)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

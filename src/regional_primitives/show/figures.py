@@ -1,26 +1,17 @@
-"""All figures of a run, drawn from its results and written as PNG files."""
+"""All figures of a run, each drawn once from its results, and written as PNG files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.run_files import figure_file
 from regional_primitives.runtime.staging import staged_file
-from regional_primitives.scores import Exhibits, Scores
-from regional_primitives.show import form, noise_plots, plots
-from regional_primitives.show.baseline_plots import plot_baselines
+from regional_primitives.scores import Exhibits, Relations, Scores, relations
+from regional_primitives.show import form, plots, relation_plots
 from regional_primitives.show.overview import plot_overview
-from regional_primitives.show.relation_view import relation_figures
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-else:  # only annotations need it; matplotlib is loaded when a figure is drawn
-    Figure = Any
-
-__all__ = ["draw_figures", "write_figure", "write_figures"]
+from regional_primitives.show.style import Figure
 
 _DPI = 160
 
@@ -30,9 +21,13 @@ def draw_figures(
     scores: Scores,
     exhibits: Exhibits,
     comparison: Comparison | None = None,
+    related: Relations | None = None,
 ) -> dict[str, Figure]:
-    """Draw all figures that the run has numbers for, by name."""
+    """Draw all figures that the run has numbers for, by name; none relates the remainder."""
     components = form.apart(decomposition)
+    related = relations(components) if related is None else related
+    # The components' numbers on the page, where the remainder has one too.
+    numbers = [k for k in range(decomposition.count) if k != decomposition.remainder]
     figures = {
         "overview": plot_overview(decomposition, exhibits),
         "sparsity": plots.plot_sparsity(components, scores),
@@ -42,14 +37,19 @@ def draw_figures(
     if scores.field_sizes:
         figures["field_sizes"] = plots.plot_field_sizes(components, scores)
     if components.noise is not None:
-        figures["noise"] = noise_plots.plot_noise(components)
+        figures["noise"] = plots.plot_noise(components)
     if len(decomposition.history):
         figures["history"] = plots.plot_history(decomposition)
     if scores.frontier:
         figures["frontier"] = plots.plot_frontier(scores)
     if comparison is not None:
-        figures["baselines"] = plot_baselines(comparison, frontier=scores.frontier)
-    return {**figures, **relation_figures(decomposition)}
+        figures["baselines"] = plots.plot_baselines(comparison, frontier=scores.frontier)
+    if components.count > 1:  # a single component relates to nothing
+        for name in ("containment", "togetherness", "overlap"):
+            figures[name] = getattr(relation_plots, f"plot_{name}")(related, numbers=numbers)
+    if components.count:
+        figures["credit"] = relation_plots.plot_credit(related, numbers=numbers)
+    return figures
 
 
 def write_figures(
@@ -65,13 +65,10 @@ def write_figures(
         MissingExtraError: matplotlib is not installed.
         StorageError: the disk refuses.
     """
-    written = []
     figures = draw_figures(decomposition, scores, exhibits, comparison)
     for name, figure in figures.items():
-        path = folder / figure_file(name)
-        write_figure(path, figure)
-        written.append(path)
-    return written
+        write_figure(folder / figure_file(name), figure)
+    return [folder / figure_file(name) for name in figures]
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from regional_primitives.axes import Region
 from regional_primitives.regions import Regions
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops, segments
-from regional_primitives.show.style import LIGHT
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.path import Path
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Path = Any
-
-__all__ = ["FieldGlyphs", "coarse_labels"]
+from regional_primitives.show.style import LIGHT, Axes
 
 _MOST_PIXELS = 72
 """A longer side of a label map is thinned out to this, as far as a glyph can show."""
@@ -48,13 +41,11 @@ class FieldGlyphs:
         self._scale = points / max(height, width)
         self.size = (width * self._scale, height * self._scale)
         """Width and height in points; `points` is the longer."""
-        self._ground = self._outline(self._labels >= 0)
-        self._borders = self._lines()
 
     def draw(
         self,
         axes: Axes,
-        field: Bool[Tensor, " patches"],
+        field: Region,
         place: tuple[float, float],
         *,
         align: tuple[float, float] = (0.5, 0.5),
@@ -75,31 +66,24 @@ class FieldGlyphs:
             from matplotlib.offsetbox import AnnotationBbox, DrawingArea
             from matplotlib.patches import PathPatch
         area = DrawingArea(*self.size)
-        fill = self._outline(field[self._labels.clamp_min(0)] & (self._labels >= 0))
-        area.add_artist(PathPatch(self._ground, facecolor=LIGHT.paper, edgecolor="none"))
-        area.add_artist(PathPatch(fill, facecolor=colour, edgecolor="none"))
-        for path, ink, line in (
-            (self._borders, LIGHT.grid, 0.5),
-            (self._ground, LIGHT.muted, 0.7),
+        patches = self._labels >= 0
+        ground = self._path([[*corners, corners[0]] for corners in loops(patches)])
+        filled = loops(field[self._labels.clamp_min(0)] & patches)
+        borders = [list(ends) for ends in segments(self._labels)]
+        for path, fill, ink, line in (
+            (ground, LIGHT.paper, "none", 0.0),
+            (self._path([[*corners, corners[0]] for corners in filled]), colour, "none", 0.0),
+            (self._path(borders), "none", LIGHT.grid, 0.5),
+            (ground, "none", LIGHT.muted, 0.7),
         ):
-            area.add_artist(PathPatch(path, facecolor="none", edgecolor=ink, linewidth=line))
+            area.add_artist(PathPatch(path, facecolor=fill, edgecolor=ink, linewidth=line))
         how = {"frameon": False, "pad": 0.0, "annotation_clip": False, **how}
         axes.add_artist(AnnotationBbox(area, place, box_alignment=align, **how))
 
-    def _outline(self, mask: Bool[Tensor, "height width"]) -> Path:
-        return self._path([[*corners, corners[0]] for corners in loops(mask)])
-
-    def _lines(self) -> Path:
-        return self._path([list(ends) for ends in segments(self._labels)])
-
-    def _path(self, lines: list[list[tuple[int, int]]]) -> Path:
+    def _path(self, lines: list[list[tuple[int, int]]]) -> Any:
+        """Join lines of a label map's corners as a path in points, whose y runs upwards."""
         with report_extra():
             from matplotlib.path import Path
-        height = len(self._labels)
-        points = [
-            [(x * self._scale, (height - y) * self._scale) for x, y in line] for line in lines
-        ]
-        codes = [
-            code for line in points for code in [Path.MOVETO, *[Path.LINETO] * (len(line) - 1)]
-        ]
-        return Path([point for line in points for point in line] or [(0.0, 0.0)], codes or None)
+        height, scale = len(self._labels), self._scale
+        each = [Path([(x * scale, (height - y) * scale) for x, y in line]) for line in lines]
+        return Path.make_compound_path(*each) if each else Path([(0.0, 0.0)])

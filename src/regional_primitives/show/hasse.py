@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["HasseLayout", "lay_out"]
-
 _Place = tuple[float, float]
 _SWEEPS = 8
 """Rounds up and down; orders and places settle in fewer."""

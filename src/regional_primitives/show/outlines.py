@@ -1,52 +1,62 @@
-"""Pixel masks and label maps as SVG path data: exact pixel edges, merged into long segments."""
+"""Pixel masks and label maps as lines and SVG paths: exact pixel edges, merged where straight."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
-__all__ = ["borders", "loops", "outline", "segments", "surroundings"]
+from regional_primitives.axes import Mask
 
 _Point = tuple[int, int]
 """A corner of pixels, (x, y): pixel [y, x] has its corners at (x, y) … (x + 1, y + 1)."""
 
 
-def loops(mask: Bool[Tensor, "height width"]) -> list[list[_Point]]:
+def loops(mask: Mask) -> list[list[_Point]]:
     """Return the corners of closed loops round the marked pixels.
 
     Loops run clockwise, and counter-clockwise round holes. Pixels that touch at a corner only
     belong to different loops.
     """
-    leaving = _directed_edges(mask)
+    # Edges between marked and unmarked, by start, with the marked pixel to their right.
+    around = torch.nn.functional.pad(mask, (1, 1, 1, 1))
+    leaving: dict[_Point, list[_Point]] = {}
+    for y, start, stop in _straight(mask & ~around[:-2, 1:-1]):
+        leaving.setdefault((start, y), []).append((stop, y))
+    for x, start, stop in _straight((mask & ~around[1:-1, 2:]).T):
+        leaving.setdefault((x + 1, start), []).append((x + 1, stop))
+    for y, start, stop in _straight(mask & ~around[2:, 1:-1]):
+        leaving.setdefault((stop, y + 1), []).append((start, y + 1))
+    for x, start, stop in _straight((mask & ~around[1:-1, :-2]).T):
+        leaving.setdefault((x, stop), []).append((x, start))
     found = []
     while leaving:
-        found.append(_corners(_walk(leaving)))
+        found.append(_walk(leaving))
     return found
 
 
 def segments(labels: Int[Tensor, "height width"]) -> list[tuple[_Point, _Point]]:
     """Return the lines between pixels of different labels, each as long as it runs straight."""
-    upright = (labels[:, 1:] != labels[:, :-1]).T.tolist()
-    level = (labels[1:] != labels[:-1]).tolist()
-    lines = [
-        ((x, start), (x, stop))
-        for x, marked in enumerate(upright, start=1)
-        for start, stop in _runs(marked)
+    upright = _straight((labels[:, 1:] != labels[:, :-1]).T)
+    level = _straight(labels[1:] != labels[:-1])
+    return [
+        *(((x + 1, start), (x + 1, stop)) for x, start, stop in upright),
+        *(((start, y + 1), (stop, y + 1)) for y, start, stop in level),
     ]
-    lines += [
-        ((start, y), (stop, y))
-        for y, marked in enumerate(level, start=1)
-        for start, stop in _runs(marked)
-    ]
-    return lines
 
 
-def outline(mask: Bool[Tensor, "height width"]) -> str:
+def outline(mask: Mask) -> str:
     """Return the loops as a path that, filled with either SVG rule, covers the marked pixels."""
-    return "".join(map(_path, loops(mask)))
+    path = ""
+    for (x, y), *corners in loops(mask):
+        path += f"M{x} {y}"
+        for next_x, next_y in corners:  # Z draws the last segment
+            path += f"H{next_x}" if next_y == y else f"V{next_y}"
+            x, y = next_x, next_y
+        path += "Z"
+    return path
 
 
 def surroundings(path: str, height: int, width: int) -> str:
@@ -62,70 +72,26 @@ def borders(labels: Int[Tensor, "height width"]) -> str:
     )
 
 
-def _directed_edges(mask: Bool[Tensor, "height width"]) -> dict[_Point, list[_Point]]:
-    """List the edges between marked and unmarked, by start, the marked pixel to the right."""
-    height, width = mask.shape
-    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1))
-    leaving: dict[_Point, list[_Point]] = {}
-    corners = ((0, 0), (1, 0), (1, 1), (0, 1))
-    neighbours = ((0, -1), (1, 0), (0, 1), (-1, 0))
-    for side, (right, down) in enumerate(neighbours):
-        there = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
-        (from_x, from_y), (to_x, to_y) = corners[side], corners[(side + 1) % 4]
-        for y, x in (mask & ~there).nonzero().tolist():
-            start = (x + from_x, y + from_y)
-            leaving.setdefault(start, []).append((x + to_x, y + to_y))
-    return leaving
-
-
 def _walk(leaving: dict[_Point, list[_Point]]) -> list[_Point]:
     """Follow edges from the top left corner back to it, and take them out of `leaving`."""
     start = min(leaving, key=lambda point: (point[1], point[0]))
-    corners = [start]
-    came = (1, 0)
+    corners, came = [start], (1, 0)
     while True:
-        here = corners[-1]
-        choices = leaving[here]
+        x, y = corners[-1]
         # Where two pixels touch at a corner, turning right stays with the same pixel.
-        right = (here[0] - came[1], here[1] + came[0])
-        there = right if right in choices else choices[0]
-        choices.remove(there)
-        if not choices:
-            del leaving[here]
+        there = max(leaving[x, y], key=lambda end: came[0] * (end[1] - y) - came[1] * (end[0] - x))
+        leaving[x, y].remove(there)
+        if not leaving[x, y]:
+            del leaving[x, y]
         if there == start:
             return corners
-        came = (there[0] - here[0], there[1] - here[1])
+        came = (there[0] - x, there[1] - y)
         corners.append(there)
 
 
-def _corners(points: list[_Point]) -> list[_Point]:
-    """Keep the points at which a closed loop of unit steps turns."""
-    kept = []
-    for before, here, after in zip(
-        [points[-1], *points[:-1]], points, [*points[1:], points[0]], strict=True
-    ):
-        straight = before[0] == here[0] == after[0] or before[1] == here[1] == after[1]
-        if not straight:
-            kept.append(here)
-    return kept
-
-
-def _path(corners: list[_Point]) -> str:
-    """Write a rectilinear loop; Z draws its last segment."""
-    (x, y), *rest = corners
-    parts = [f"M{x} {y}"]
-    for next_x, next_y in rest:
-        parts.append(f"H{next_x}" if next_y == y else f"V{next_y}")
-        x, y = next_x, next_y
-    return "".join([*parts, "Z"])
-
-
-def _runs(marked: list[bool]) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of each run of True."""
-    start = None
-    for place, value in enumerate([*marked, False]):
-        if value and start is None:
-            start = place
-        elif not value and start is not None:
-            yield start, place
-            start = None
+def _straight(marked: Mask) -> Iterator[tuple[int, int, int]]:
+    """Yield row, start and stop of each run of marked places in a row."""
+    edges = torch.nn.functional.pad(marked.int(), (1, 1)).diff(dim=1)
+    starts, stops = (edges == 1).nonzero(), (edges == -1).nonzero()
+    for (row, start), (_, stop) in zip(starts.tolist(), stops.tolist(), strict=True):
+        yield row, start, stop

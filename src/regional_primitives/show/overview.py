@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores import Exhibits
 from regional_primitives.show.outlines import segments
 from regional_primitives.show.panels import (
@@ -16,14 +15,8 @@ from regional_primitives.show.panels import (
     draw_picture,
     explain_colours,
 )
-from regional_primitives.show.pixels import ColourScale, bytes_of, magnitude
-from regional_primitives.show.style import LIGHT, begin_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = SubFigure = Any
+from regional_primitives.show.pixels import ColourScale, magnitude
+from regional_primitives.show.style import LIGHT, Axes, Figure, SubFigure, begin_figure
 
 _COLUMNS = 6
 
@@ -51,18 +44,8 @@ def plot_overview(
     scale = ColourScale.over([change, maps])
 
     height, width = d.image.shape[-2:]
-    whole, figure = begin_figure(figure, (11.2, 1.0 + 4.1 * height / width))
-    layout = figure.add_gridspec(
-        3,
-        2 + _COLUMNS,
-        width_ratios=[1, 0.14] + [1] * _COLUMNS,
-        left=0.01,
-        right=0.905,
-        bottom=0.02,
-        top=0.87,
-        wspace=0.06,
-        hspace=0.2,
-    )
+    whole, figure = begin_figure(figure, (11.2, 1.0 + 4.1 * height / width), "constrained")
+    layout = figure.add_gridspec(3, 2 + _COLUMNS, width_ratios=[1, 0.14] + [1] * _COLUMNS)
 
     def panel(row: int, column: int, title: str = "") -> Axes:
         axes = figure.add_subplot(layout[row, column])
@@ -88,13 +71,11 @@ def plot_overview(
             draw_outline(axes, mask)
             if column == 2:
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
-    explain_colours(
-        drawn, figure.add_axes((0.925, 0.12, 0.011, 0.65)), scale,
-        "change (% of the image range, square-root scale)",
-    )  # fmt: skip
+    label = "change (% of the image range, square-root scale)"
+    explain_colours(drawn, figure.axes, scale, label)
     figure.suptitle(
         f"{origin.generator}, {origin.cut_and_picture}: the most visible of "
         f"{d.without(d.remainder).count} components",
-        x=0.01, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink,
+        x=0.005, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink,
     )  # fmt: skip
     return whole

@@ -15,8 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["LEVELS", "STEPS_PER_LEVEL", "pack", "quantum_of", "unpack"]
-
 LEVELS = 255
 """Steps from black to white on a screen."""
 STEPS_PER_LEVEL = 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,26 @@ from regional_primitives.show.pixels import data_uri
 from regional_primitives.show.style import darkened, svg
 
 TEMPLATES = Path(__file__).parent / "templates"
-_FILTERS = {
-    **{
-        name: getattr(numerals, name)
-        for name in ("percent", "count", "decimal", "times", "seconds", "ordinal", "patches",
-                     "unbroken", "plain")
-    },
+
+
+def _of(kind: type, write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Let a filter take tensors of one number as well."""
+    return lambda value: write(kind(value))
+
+
+_FILTERS: dict[str, Callable[..., str]] = {
+    "percent": _of(float, numerals.percent),
+    "decimal": _of(float, numerals.decimal),
+    "seconds": numerals.seconds,
+    "count": numerals.count,
+    "ordinal": numerals.ordinal,
+    "patches": _of(int, numerals.patches),
+    "unbroken": numerals.unbroken,
+    "plain": numerals.plain,
     "svg": svg,
     "darkened": darkened,
     "svg_uri": lambda drawing: data_uri(drawing.encode("utf-8"), "image/svg+xml"),
-}  # fmt: skip
+}
 """What a template may put behind a value."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -11,12 +12,7 @@ from regional_primitives.axes import Mask
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale
-from regional_primitives.show.style import LIGHT
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Any
+from regional_primitives.show.style import LIGHT, Axes
 
 
 def draw_picture(axes: Axes, pixels: UInt8[Tensor, "height width bands"]) -> None:
@@ -47,11 +43,13 @@ def draw_lines(axes: Axes, lines: list[Any], width: float) -> None:
         axes.add_collection(drawn, autolim=False)
 
 
-def explain_colours(drawn: Any, place: Axes, scale: ColourScale, label: str) -> None:
-    """Make an axis the colour bar of the maps that share a scale."""
-    figure = place.get_figure(root=True)
-    assert figure is not None
-    bar = figure.colorbar(drawn, cax=place)
+def explain_colours(
+    drawn: Any, place: Axes | Sequence[Axes], scale: ColourScale, label: str
+) -> None:
+    """Draw the colour bar of maps that share a scale, on an axis of its own or beside several."""
+    figure = drawn.get_figure(root=False)
+    beside = {"ax": place, "aspect": 30} if isinstance(place, Sequence) else {"cax": place}
+    bar = figure.colorbar(drawn, **beside)
     bar.set_ticks([value for value, _ in scale.ticks()])
     bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scale.ticks()])
     bar.set_label(label, color=LIGHT.muted, fontsize=9)

@@ -1,19 +1,22 @@
-"""The pictures of a report page: each image stored once, shown with outlines as needed."""
+"""The pictures of a page: each image stored once, shown with outlines as needed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
+from regional_primitives.axes import Image, Region
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.show import numerals
+from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.show.outlines import borders, outline, surroundings
-from regional_primitives.show.pixels import ColourScale, bytes_of, data_uri, magnitude, png
-
-__all__ = ["Picture", "PictureBook", "ScaleBar"]
+from regional_primitives.show.pixels import (
+    ColourScale,
+    data_uri,
+    magnitude,
+    png,
+)
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,11 @@ class ScaleBar:
     """The colours from 0 to the limit, as a data URI."""
     ticks: tuple[tuple[str, str], ...]
     """Label, and place from the left in percent."""
-    clipped: str
-    """What happens above the limit."""
 
 
 @dataclass
 class PictureBook:
-    """Collects images while a view is built, and makes pictures that refer to them."""
+    """Collects images while a page is filled, and makes pictures that refer to them."""
 
     decomposition: Decomposition
     scale: ColourScale
@@ -61,14 +62,28 @@ class PictureBook:
         height, width = self.decomposition.image.shape[-2:]
         return height, width
 
+    @property
+    def width(self) -> int:
+        """Pixels of a row."""
+        return self.size[1]
+
+    @property
+    def height(self) -> int:
+        """Pixels of a column."""
+        return self.size[0]
+
+    def zoom(self, wanted: int) -> float:
+        """Screen pixels a pixel: small pictures grow by whole numbers, large ones shrink to fit."""
+        return float(wanted // self.width) if self.width <= wanted else wanted / self.width
+
     def picture(
         self,
         name: str,
-        image: Float[Tensor, "channels height width"],
+        image: Image,
         label: str,
         caption: str = "",
         *,
-        patches: Bool[Tensor, " patches"] | None = None,
+        patches: Region | None = None,
         dim: bool = False,
         grid: bool = False,
     ) -> Picture:
@@ -76,29 +91,37 @@ class PictureBook:
         if name not in self.images:
             pixels = bytes_of(image, self.decomposition.provenance.image_range)
             self.images[name] = data_uri(png(pixels))
-        return self._with_lines(name, label, caption, patches, dim=dim, grid=grid)
+        path = "" if patches is None else self.outline(patches)
+        return Picture(
+            source=name,
+            label=label,
+            caption=caption,
+            field=path,
+            dimmed=surroundings(path, *self.size) if dim else "",
+            lines=borders(self.decomposition.regions.label_map(*self.size)) if grid else "",
+        )
 
     def change(
         self,
         name: str,
-        change: Float[Tensor, "channels height width"],
+        change: Image,
         label: str,
         caption: str = "",
         *,
-        patches: Bool[Tensor, " patches"] | None = None,
+        patches: Region | None = None,
     ) -> Picture:
         """Show the size of a change as a map in the page's one colour scale."""
         if name not in self.images:
             values = magnitude(change, self.decomposition.provenance.image_range)
             self.images[name] = data_uri(self.scale.png(values))
-        return self._with_lines(name, label, caption, patches)
+        return self.picture(name, change, label, caption, patches=patches)
 
-    def ideal(self, patches: Bool[Tensor, " patches"]) -> Float[Tensor, "channels height width"]:
+    def ideal(self, patches: Region) -> Image:
         """Paste the demanded patches of x into x0: what a demand should give."""
         mask = self.decomposition.regions.pixel_mask(patches, *self.size)
         return torch.where(mask, self.decomposition.image, self.decomposition.baseline_image)
 
-    def outline(self, patches: Bool[Tensor, " patches"]) -> str:
+    def outline(self, patches: Region) -> str:
         """Return the path round these patches."""
         key = patches.numpy().tobytes()
         if key not in self._outlines:
@@ -106,39 +129,14 @@ class PictureBook:
             self._outlines[key] = outline(mask)
         return self._outlines[key]
 
+    @cached_property
+    def bar(self) -> str:
+        """The colours from 0 to the scale's limit."""
+        return data_uri(self.scale.bar())
+
     def scale_bar(self) -> ScaleBar:
         """Describe the colour scale."""
-        clipped = (
-            f"{numerals.percent(self.scale.clipped)} of all pixels exceed "
-            f"{numerals.percent(self.scale.limit)} and get the last colour."
-            if self.scale.clipped > 0
-            else "No pixel exceeds it."
+        ticks = (
+            (f"{100 * value:.3g}", f"{100 * place:.2f}") for value, place in self.scale.ticks()
         )
-        return ScaleBar(
-            source=data_uri(self.scale.bar()),
-            ticks=tuple(
-                (f"{100 * value:.3g}", f"{100 * place:.2f}") for value, place in self.scale.ticks()
-            ),
-            clipped=clipped,
-        )
-
-    def _with_lines(
-        self,
-        name: str,
-        label: str,
-        caption: str,
-        patches: Bool[Tensor, " patches"] | None,
-        *,
-        dim: bool = False,
-        grid: bool = False,
-    ) -> Picture:
-        path = "" if patches is None else self.outline(patches)
-        labels = self.decomposition.regions.label_map(*self.size)
-        return Picture(
-            source=name,
-            label=label,
-            caption=caption,
-            field=path,
-            dimmed=surroundings(path, *self.size) if dim else "",
-            lines=borders(labels) if grid else "",
-        )
+        return ScaleBar(self.bar, tuple(ticks))

@@ -20,17 +20,6 @@ from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.runtime.staging import check_file, staged_file
 from regional_primitives.show.extras import report_extra
 
-__all__ = [
-    "ColourScale",
-    "bytes_of",
-    "channel_note",
-    "check_picture_file",
-    "data_uri",
-    "magnitude",
-    "png",
-    "write_picture",
-]
-
 COLOUR_MAP = "magma"
 """Even in lightness from black to pale yellow, so it survives colour blindness and grey print."""
 _LEVELS = 256

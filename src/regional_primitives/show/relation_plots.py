@@ -7,34 +7,20 @@ components are some of another decomposition, `numbers` says what each is called
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.axes import Mask
 from regional_primitives.scores.relations import Relations, chain_levels, covering_pairs
 from regional_primitives.show import numerals
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.glyphs import FieldGlyphs, coarse_labels
 from regional_primitives.show.hasse import lay_out
 from regional_primitives.show.outlines import segments
-from regional_primitives.show.style import LIGHT, begin_axes, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
-
-__all__ = [
-    "colour_bar",
-    "plot_containment",
-    "plot_credit",
-    "plot_overlap",
-    "plot_togetherness",
-    "shades",
-]
+from regional_primitives.show.style import LIGHT, Axes, Figure, begin_axes
 
 _SLOT = (1.12, 1.02)
 """Width and height of a node's place in the diagram of containment, inches."""
@@ -44,6 +30,8 @@ _SHADE = "#2288d2"
 """Of maps: stands out from light and from dark paper alike."""
 _PAD = 24.0
 """Points between an axis and its title, with room for a line of explanation."""
+_HEAD = 0.87
+"""Inches that the title, this line and the margins take."""
 
 
 def plot_containment(
@@ -66,10 +54,9 @@ def plot_containment(
     contains = relations.contains[:count, :count]
     layout = lay_out(chain_levels(contains).tolist(), covering_pairs(contains))
     columns, rows = layout.columns or 1, layout.rows
-    if axes is None:
-        axes = _own_axes((columns * _SLOT[0], rows * _SLOT[1]), least=6.4)
     title = f"Which action fields contain which: the {count} strongest of {d.count}"
-    figure, axes = _blank_axes(axes, title)
+    size = (max(columns * _SLOT[0], 6.4), rows * _SLOT[1] + _HEAD)
+    figure, axes = _blank_axes(axes, title, size)
     _note(
         axes,
         "arrow: from a field to one inside it; numbers: component, strength ‖Δf‖"
@@ -84,29 +71,19 @@ def plot_containment(
     for route in layout.routes.values():
         passed = route[:-1]
         axes.plot([x for x, _ in passed], [y for _, y in passed], color=LIGHT.muted, linewidth=1.0)
-        axes.annotate(
-            "",
-            route[-1],
-            route[-2],
-            arrowprops={
-                "arrowstyle": "-|>,head_width=0.18,head_length=0.34",
-                "color": LIGHT.muted,
-                "linewidth": 1.0,
-                "shrinkA": 0.0,
-                "shrinkB": apart,
-            },
-        )
+        arrow = {"arrowstyle": "-|>,head_width=0.18,head_length=0.34", "color": LIGHT.muted,
+                 "linewidth": 1.0, "shrinkA": 0.0, "shrinkB": apart}  # fmt: skip
+        axes.annotate("", route[-1], route[-2], arrowprops=arrow)
+    # Keeps arrows that pass below a text off it.
+    ground = {"facecolor": LIGHT.paper, "edgecolor": "none", "pad": 0.5}
     for k, place in layout.places.items():
         glyphs.draw(axes, d.action_fields[k], place)
         right = glyphs.size[0] / 2 + 4
-        axes.annotate(
-            names[k], place, (right, 1), textcoords="offset points", color=LIGHT.ink,
-            fontweight="bold", fontsize=9.5, bbox=_ground(),
-        )  # fmt: skip
-        axes.annotate(
-            numerals.decimal(float(d.strengths[k])), place, (right, -11),
-            textcoords="offset points", color=LIGHT.muted, fontsize=8, bbox=_ground(),
-        )  # fmt: skip
+        beside: dict[str, Any] = {"xy": place, "textcoords": "offset points", "bbox": ground}
+        axes.annotate(names[k], xytext=(right, 1), color=LIGHT.ink, fontweight="bold",
+                      fontsize=9.5, **beside)  # fmt: skip
+        axes.annotate(numerals.decimal(float(d.strengths[k])), xytext=(right, -11),
+                      color=LIGHT.muted, fontsize=8, **beside)  # fmt: skip
     return figure
 
 
@@ -116,17 +93,27 @@ def plot_togetherness(
     """Draw the hierarchy of the strongest components: those that act together join low down."""
     d, count = relations.decomposition, relations.strongest
     names = _names(relations, numbers)
-    if axes is None:
-        axes = _own_axes((0.28 * count, 3.2), left=0.75, below=0.75, least=6.4)
     title = f"Components that act together: the {count} strongest of {d.count}"
-    figure, axes = begin_axes(axes, title, pad=_PAD)
-    _note(axes, _demands_in_words(relations))
+    figure, axes = begin_axes(axes, title, _PAD, (max(0.28 * count + 0.8, 6.4), 4.6))
+    asked = numerals.percent(relations.asked_share)
+    _note(
+        axes,
+        f"share of the random demands (mean {asked} of the patches) with both, of those with "
+        "either",
+    )
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
     axes.set_xlim(-0.6, max(count, 1) - 0.4)
     axes.set_ylabel("acting together (%)")
-    heights = _draw_tree(relations, axes)
-    low = min(heights, default=0.0)
+    joined = {k: (float(x), 100.0) for x, k in enumerate(relations.order)}
+    low = 100.0 if count > 1 else 0.0
+    for step, (one, other, distance, _) in enumerate(relations.merges.tolist()):
+        (x, y), (other_x, other_y) = joined[int(one)], joined[int(other)]
+        height = 100 * (1 - distance)
+        axes.plot([x, x, other_x, other_x], [y, height, height, other_y], color=LIGHT.series[0],
+                  linewidth=1.2, solid_joinstyle="miter", clip_on=False)  # fmt: skip
+        joined[count + step] = ((x + other_x) / 2, height)
+        low = min(low, height)
     axes.set_ylim(100, max(0.0, low - 0.08 * (100 - low)))
     glyphs = FieldGlyphs(d.regions, min(0.88 * float(_points(axes)[0]) / max(count, 1), 30.0))
     across = axes.get_xaxis_transform()
@@ -148,10 +135,8 @@ def plot_overlap(
     """Draw the overlap of each pair of the strongest action fields, in the hierarchy's order."""
     called = _names(relations, numbers)
     order, count = relations.order, relations.strongest
-    if axes is None:
-        axes = _own_axes((4.8, 4.8), left=0.62, right=0.95, below=0.62)
     title = f"Overlap of action fields: the {count} strongest of {relations.decomposition.count}"
-    figure, axes = _blank_axes(axes, title)
+    figure, axes = _blank_axes(axes, title, (6.4, 6.1))
     _note(axes, f"strength-weighted mean over all pairs {numerals.percent(relations.mean_overlap)}")
     shown = 100 * relations.overlap[order][:, order]
     # Each field overlaps itself wholly, which is not worth the darkest colour.
@@ -178,10 +163,9 @@ def plot_credit(
     names = _names(relations, numbers)
     labels = coarse_labels(d.regions)
     rows, columns = labels.shape
-    if axes is None:
-        cell = min(1.0, 9.0 / max(rows, columns)) if d.regions.is_grid else 6.5 / max(rows, columns)
-        axes = _own_axes((columns * cell, rows * cell), right=0.95, least=5.6)
-    figure, axes = _blank_axes(axes, "Who generates each patch")
+    cell = min(1.0, 9.0 / max(rows, columns)) if d.regions.is_grid else 6.5 / max(rows, columns)
+    inches = (max(columns * cell + 1.1, 5.6), rows * cell + _HEAD)
+    figure, axes = _blank_axes(axes, "Who generates each patch", inches)
     totals = relations.patch_totals
     shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
     drawn = axes.imshow(
@@ -196,18 +180,21 @@ def plot_credit(
     roomy = not d.regions.is_grid or cell_points >= _LEAST_CELL
     inside = "component, its share of that credit" if roomy else "the component that earns the most"
     _note(axes, f"colour: the patch's credit; in it: {inside}")
-    if d.regions.is_grid:
-        for patch in range(d.regions.count):
-            _credit_cell(axes, relations, names, patch, divmod(patch, columns), cell_points)
-    else:
-        for patch in range(d.regions.count):
-            _credit_label(axes, relations, names, patch, labels)
+    for patch in range(d.regions.count):
+        shares = [(names[k], share) for k, share in relations.credit_of_patch(patch)]
+        if not shares or not bool((labels == patch).any()):
+            continue
+        name, share = shares[0]
+        row, column = divmod(patch, columns)
+        if not d.regions.is_grid:
+            told = f"{name}\n{numerals.percent(share)}"
+            _write(axes, _middle(labels == patch), told, ha="center", fontsize=8)
+        elif roomy:
+            _credit_cell(axes, shares, (row, column), cell_points)
+        elif cell_points >= _LEAST_CELL / 3:
+            size = min(8.0, cell_points / 3)
+            _write(axes, (column + 0.5, row + 0.5), name, ha="center", fontsize=size)
     return figure
-
-
-def _ground() -> dict[str, Any]:
-    """Keep lines that pass below a text off it."""
-    return {"facecolor": LIGHT.paper, "edgecolor": "none", "pad": 0.5}
 
 
 def _names(relations: Relations, numbers: Sequence[int] | None) -> list[str]:
@@ -216,101 +203,44 @@ def _names(relations: Relations, numbers: Sequence[int] | None) -> list[str]:
 
 
 def _credit_cell(
-    axes: Axes,
-    relations: Relations,
-    names: list[str],
-    patch: int,
-    cell: tuple[int, int],
-    points: float,
+    axes: Axes, shares: Sequence[tuple[str, float]], cell: tuple[int, int], points: float
 ) -> None:
     """Write the leading components of one cell of a grid, a bar for each one's share."""
     row, column = cell
-    shares = relations.credit_of_patch(patch)
-    if points < _LEAST_CELL:
-        if shares and points >= _LEAST_CELL / 3:
-            axes.text(
-                column + 0.5, row + 0.5, names[shares[0][0]], ha="center", va="center",
-                color=LIGHT.ink, fontsize=min(8.0, points / 3),
-            )  # fmt: skip
-        return
-    lines = min(3, int((points - 6) / 15))
-    look: dict[str, Any] = {"va": "center", "color": LIGHT.ink, "fontsize": min(8.0, points / 8)}
-    for place, (k, share) in enumerate(shares[:lines]):
+    lines, size = min(3, int((points - 6) / 15)), min(8.0, points / 8)
+    for place, (name, share) in enumerate(shares[:lines]):
         middle = row + (place + 0.5) / lines * 0.92
-        axes.text(column + 0.08, middle, names[k], ha="left", fontweight="bold", **look)
-        axes.text(column + 0.92, middle, numerals.percent(share), ha="right", **look)
-        below = middle + 0.13
-        axes.plot([column + 0.08, column + 0.92], [below] * 2, color=LIGHT.paper, linewidth=2.4,
-                  solid_capstyle="butt")  # fmt: skip
-        axes.plot([column + 0.08, column + 0.08 + 0.84 * share], [below] * 2,
-                  color=LIGHT.series[1], linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+        _write(axes, (column + 0.08, middle), name, ha="left", fontweight="bold", fontsize=size)
+        told = numerals.percent(share)
+        _write(axes, (column + 0.92, middle), told, ha="right", fontsize=size)
+        for length, colour in ((0.84, LIGHT.paper), (0.84 * share, LIGHT.series[1])):
+            axes.plot([column + 0.08, column + 0.08 + length], [middle + 0.13] * 2, color=colour,
+                      linewidth=2.4, solid_capstyle="butt")  # fmt: skip
 
 
-def _credit_label(
-    axes: Axes, relations: Relations, names: list[str], patch: int, labels: Tensor
-) -> None:
-    """Write the leading component of one region on the pixel next to its middle."""
-    inner = labels == patch
-    shares = relations.credit_of_patch(patch)
-    if not bool(inner.any()) or not shares:
-        return
+def _write(axes: Axes, place: tuple[float, float], text: str, **how: Any) -> None:
+    axes.text(*place, text, va="center", color=LIGHT.ink, **how)
+
+
+def _middle(region: Mask) -> tuple[float, float]:
+    """Return where a region has most room, the nearest pixel to the middle of such places."""
     # Peel the region until nothing is left: the last of it is where most room is.
-    while bool((peeled := _peeled(inner)).any()):
-        inner = peeled
-    pixels = inner.nonzero().double()
-    nearest = pixels[(pixels - pixels.mean(0)).norm(dim=1).argmin()] + 0.5
-    k, share = shares[0]
-    axes.text(
-        float(nearest[1]), float(nearest[0]), f"{names[k]}\n{numerals.percent(share)}", ha="center",
-        va="center", color=LIGHT.ink, fontsize=8,
-    )  # fmt: skip
+    while bool((peeled := _peeled(region)).any()):
+        region = peeled
+    pixels = region.nonzero().double()
+    y, x = (pixels[(pixels - pixels.mean(0)).norm(dim=1).argmin()] + 0.5).tolist()
+    return x, y
 
 
-def _peeled(mask: Bool[Tensor, "height width"]) -> Bool[Tensor, "height width"]:
+def _peeled(mask: Mask) -> Mask:
     """Take away the marked pixels next to unmarked ones or to the edge."""
     outside = torch.nn.functional.pad((~mask)[None].float(), (1, 1, 1, 1), value=1.0)
     return torch.nn.functional.max_pool2d(outside, 3, stride=1)[0] == 0
 
 
-def _draw_tree(relations: Relations, axes: Axes) -> list[float]:
-    """Draw the merges over the leaves; return their heights in percent."""
-    count = relations.strongest
-    place = {k: (float(x), 100.0) for x, k in enumerate(relations.order)}
-    for step, (one, other, distance, _) in enumerate(relations.merges.tolist()):
-        (x, y), (other_x, other_y) = place[int(one)], place[int(other)]
-        height = 100 * (1 - distance)
-        axes.plot([x, x, other_x, other_x], [y, height, height, other_y], color=LIGHT.series[0],
-                  linewidth=1.2, solid_joinstyle="miter", clip_on=False)  # fmt: skip
-        place[count + step] = ((x + other_x) / 2, height)
-    return [100 * (1 - distance) for distance in relations.merges[:, 2].tolist()]
-
-
-def _demands_in_words(relations: Relations) -> str:
-    return (
-        f"share of the random demands (mean {numerals.percent(relations.asked_share)} of the "
-        "patches) with both, of those with either"
-    )
-
-
-def _own_axes(
-    size: tuple[float, float],
-    *,
-    left: float = 0.15,
-    right: float = 0.15,
-    below: float = 0.15,
-    least: float = 0.0,
-) -> Axes:
-    """Make an axis of this size, with these margins, in a figure of its own; all in inches."""
-    above = 0.72
-    width = max(left + size[0] + right, least)
-    height = below + size[1] + above
-    place = (left / width, below / height, 1 - (left + right) / width, size[1] / height)
-    return new_figure((width, height)).add_axes(place)
-
-
-def _blank_axes(axes: Axes, title: str) -> tuple[Figure, Axes]:
-    """Dress an axis whose places are no numbers."""
-    figure, axes = begin_axes(axes, title, pad=_PAD)
+def _blank_axes(axes: Axes | None, title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Begin on an axis whose places are no numbers."""
+    figure, axes = begin_axes(axes, title, _PAD, size)
     axes.grid(visible=False)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -351,8 +281,11 @@ def shades(most: float = 1.0) -> Any:
 
 
 def _points(axes: Axes) -> Float[Tensor, " 2"]:
-    """Return the axis's width and height in points."""
+    """Return the axis's width and height in points, as the layout has it so far."""
     figure = axes.get_figure(root=True)
     assert figure is not None
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     box = axes.get_window_extent()
     return torch.tensor([box.width, box.height]) * 72 / figure.dpi

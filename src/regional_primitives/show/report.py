@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.decompose.stored import read_manifest
+from regional_primitives.decompose.purpose import QUESTIONS, varied_price
+from regional_primitives.decompose.stored import Manifest, read_manifest
+from regional_primitives.generators.feature import describe_shape
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.run_files import REPORT
+from regional_primitives.runtime.run_files import REPORT, figure_file
 from regional_primitives.runtime.staging import staged_file
-from regional_primitives.scores import Exhibits, Scores
+from regional_primitives.scores import Exhibits, Relations, Scores, relations
+from regional_primitives.scores.table import TABLE, headlines
+from regional_primitives.show import form, reproduce
 from regional_primitives.show.extras import require_report_extra
-from regional_primitives.show.figures import write_figures
+from regional_primitives.show.figures import draw_figures, write_figure
 from regional_primitives.show.page import fill_template
-from regional_primitives.show.view import ReportView, report_view
+from regional_primitives.show.pictures import PictureBook
+from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
+from regional_primitives.show.score_table import rival_rows, score_rows, write
+from regional_primitives.show.style import Figure
+from regional_primitives.show.switchboard import switchboard
 
 _BOARD = tuple(
     f"board/{name}.js"
@@ -38,15 +48,81 @@ def write_report(folder: AnyPath) -> Path:
     scores = Scores.read(folder)
     exhibits = Exhibits.read(folder, decomposition)
     comparison = Comparison.read(folder)
-    manifest = read_manifest(folder)
-    page = render(report_view(decomposition, scores, exhibits, manifest, comparison))
-    write_figures(folder, decomposition, scores, exhibits, comparison)
+    related = relations(form.apart(decomposition))
+    figures = draw_figures(decomposition, scores, exhibits, comparison, related)
+    page = render(
+        decomposition, scores, exhibits, read_manifest(folder), comparison, related, figures
+    )
+    for name, figure in figures.items():
+        write_figure(folder / figure_file(name), figure)
     report = folder / REPORT
     with staged_file(report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return report
 
 
-def render(view: ReportView) -> str:
-    """Fill the template; everything that a run brings along is escaped."""
-    return fill_template(REPORT, view, "report.css", "board/board.css", scripts=_BOARD)
+def render(
+    decomposition: Decomposition,
+    scores: Scores,
+    exhibits: Exhibits,
+    manifest: Manifest | None = None,
+    comparison: Comparison | None = None,
+    related: Relations | None = None,
+    figures: Mapping[str, Figure] | None = None,
+) -> str:
+    """Return the page; everything that a run brings along is escaped.
+
+    Args:
+        decomposition: the result that the report is about.
+        scores: its scores.
+        exhibits: its pictures.
+        manifest: what run.json tells beyond the decomposition, such as how scores were measured.
+        comparison: with baselines, where they were scored.
+        related: how the components relate; found here unless given.
+        figures: those that the page shows, by name.
+    """
+    d, origin = decomposition, decomposition.provenance
+    components, exact = form.apart(d), form.is_exact(d)
+    departure = magnitude(d.image - d.baseline_image, origin.image_range)
+    scale = ColourScale.over([departure, magnitude(exhibits.patterns, origin.image_range)])
+    book = PictureBook(d, scale)
+    places = {k: place for place, k in enumerate(exhibits.shown.tolist())}
+
+    def leading(order: Iterable[int]) -> list[int]:
+        """Of a ranking, the components up to the first without pictures."""
+        return list(takewhile(places.__contains__, order))
+
+    return fill_template(
+        REPORT,
+        book,
+        "report.css",
+        "board/board.css",
+        scripts=_BOARD,
+        d=d,
+        e=exhibits,
+        scores=scores,
+        manifest=manifest,
+        comparison=comparison,
+        related=relations(components) if related is None else related,
+        figures=figures or {},
+        components=components,
+        form=form,
+        book=book,
+        board=switchboard(book, exhibits),
+        places=places,
+        leading=leading,
+        by_strength=[k for k in range(d.count) if k != d.remainder],
+        by_sight=[k for k in exhibits.visible_order if k != d.remainder],
+        energy=float(components.strengths.double().square().sum()),
+        rows=score_rows(scores, exact=exact),
+        headlines=score_rows(scores, headlines(origin.purpose)),
+        rivals=rival_rows(comparison) if comparison else [],
+        told=lambda name: write(TABLE[name], getattr(scores, name)),
+        question=QUESTIONS[origin.purpose],
+        varied=varied_price(origin.settings),
+        channel_note=channel_note(len(d.image)),
+        feature_shape=describe_shape(d.feature_shape),
+        changed=reproduce.changed_settings(d),
+        command=reproduce.command(d),
+        python=reproduce.python_lines(d),
+    )

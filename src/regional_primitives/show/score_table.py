@@ -1,4 +1,4 @@
-"""The scores grouped into the tables of a report, each with what it means in the run's form."""
+"""Scores, and methods that one would use instead, as rows of tables, ready to print."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.rivals import Compared, Comparison
 from regional_primitives.scores.table import TABLE, Score, Scores
-from regional_primitives.show import form, numerals
-
-__all__ = ["ScoreGroup", "ScoreRow", "score_groups", "score_rows", "write", "write_mean"]
+from regional_primitives.show import numerals
 
 _WRITE = {
     "share": numerals.percent,
@@ -36,117 +34,69 @@ def write_mean(score: Score, mean: float) -> str:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of a table, ready to print."""
+    """One score of a decomposition, as its row of `TABLE` has it."""
 
     name: str
-    """The attribute of `Scores`."""
+    group: str
     label: str
     value: str
     spread: str
     good: str
     notion: str
-    """Whose idea it is to look at this: the paper's, or ours."""
     meaning: str
     measured: bool
 
 
-@dataclass(frozen=True)
-class ScoreGroup:
-    """Scores that answer one question."""
+def score_rows(
+    scores: Scores, names: Iterable[str] = TABLE, *, exact: bool = False
+) -> list[ScoreRow]:
+    """Return the rows of these scores, as they are meant in the structured or the exact form."""
+    rows = []
+    for score in (TABLE[name] for name in names):
+        value = getattr(scores, score.name)
+        spread = getattr(scores, score.spread) if score.spread else None
+        row = ScoreRow(
+            name=score.name,
+            group=score.group,
+            label=numerals.unbroken(score.label),
+            value=write(score, value),
+            spread="" if spread is None else f"± {numerals.percent(spread)}",
+            good=numerals.unbroken(score.good),
+            notion=score.notion,
+            meaning=numerals.unbroken((exact and score.exact) or score.meaning),
+            measured=value is not None,
+        )
+        if score.group:
+            rows.append(row)
+    return rows
 
-    question: str
-    note: str
-    rows: tuple[ScoreRow, ...]
+
+def rival_rows(comparison: Comparison) -> list[dict[str, str]]:
+    """Tell every method at the setting that serves it best, the decomposition first."""
+    return [_rival(method) for method in (comparison.own, *comparison.baselines)]
 
 
-def score_groups(scores: Scores, decomposition: Decomposition) -> tuple[ScoreGroup, ...]:
-    """Group all scores by the question that they answer.
-
-    Args:
-        scores: what is told.
-        decomposition: what was measured; its form decides what some of the scores mean.
-    """
-    exact = form.is_exact(decomposition)
-    questions = {
-        "demands": (
-            "Asked for some patches, does it generate these?",
-            form.demands_in_words(decomposition, scores.demands),
-        ),
-        "leak": ("What comes along that nobody asked for?", form.leak_in_words(decomposition)),
-        "bound": (
-            "How far from the best possible?",
-            _optimised(scores, "these" if exact else "the held-out"),
-        ),
-        "axioms": ("Do the paper's axioms hold?", _measured(scores, decomposition)),
-        "sparsity": ("How few components say most of it?", _strength(scores, decomposition)),
-        "refits": ("Would another fit say the same?", ""),
-        "effort": ("What did it take?", ""),
+def _rival(method: Compared) -> dict[str, str]:
+    best, none = method.best, "–"
+    spreads = {"inside": best.inside_error_spread, "leak": best.leak_spread}
+    means = {"inside": best.inside_error, "leak": best.leak}
+    of_components = {"boundedness": method.boundedness, "consistency": method.consistency}
+    return {
+        "name": method.name,
+        "about": method.about,
+        "source": method.source,
+        "setting": best.setting if len(method.points) > 1 else "",
+        **{
+            name: f"{numerals.percent(mean)} ± {numerals.percent(spreads[name])}"
+            for name, mean in means.items()
+        },
+        "objective": numerals.decimal(best.objective),
+        **{
+            name: none if value is None else numerals.decimal(value)
+            for name, value in of_components.items()
+        },
+        "n90": none
+        if method.n90 is None
+        else f"{numerals.count(method.n90)} of {numerals.count(method.components or 0)}",
+        "evaluations": numerals.count(method.evaluations),
     }
-    return tuple(
-        ScoreGroup(*words, tuple(_row(scores, one, exact) for one in TABLE.values()
-                                 if one.group == group))
-        for group, words in questions.items()
-    )  # fmt: skip
-
-
-def score_rows(scores: Scores, names: Iterable[str] | None = None) -> tuple[ScoreRow, ...]:
-    """Return the rows of these scores, or of all, in the words of the structured form."""
-    chosen = TABLE.values() if names is None else (TABLE[name] for name in names)
-    return tuple(_row(scores, one, exact=False) for one in chosen if one.group)
-
-
-def _optimised(scores: Scores, demands: str) -> str:
-    told = ""
-    if scores.free_demands:
-        told = (
-            f"{numerals.count(scores.free_demands)} of {demands} demands, each also optimised by "
-            "itself, without components"
-        )
-    if scores.bound_evaluations:
-        told += f", as far as {numerals.count(scores.bound_evaluations)} evaluations go"
-    return told and f"{told}."
-
-
-def _measured(scores: Scores, decomposition: Decomposition) -> str:
-    if scores.measured_components is None or scores.measured_share is None:
-        return ""
-    but = "" if decomposition.remainder is None else " but the remainder"
-    return (
-        f"Means are weighted by squared strength; boundedness is over all components{but}, what is "
-        f"measured in context over the {numerals.count(scores.measured_components)} strongest, "
-        f"which carry {numerals.percent(scores.measured_share)} of it."
-    )
-
-
-def _strength(scores: Scores, decomposition: Decomposition) -> str:
-    told = ["Strength is ‖Δf‖, the size of a component in the feature."]
-    if decomposition.remainder is not None:
-        told.append("The remainder is left out.")
-    if scores.remainder and len(decomposition.patches) == decomposition.regions.count:
-        left = write(TABLE["remainder"], scores.remainder)
-        told.append(f"{left} of the feature is not needed by this picture.")
-    above = form.above_floor(decomposition)
-    if above is not None:
-        told.append(
-            f"{numerals.count(above)} of {numerals.count(form.apart(decomposition).count)} "
-            "components are stronger than the noise of their order: by how much two fits from "
-            "different starts differ, divided by √2, in the noisiest set of as many chosen patches."
-        )
-    elif form.is_exact(decomposition):
-        told.append("Their noise was not measured: noise_floor was off.")
-    return " ".join(told)
-
-
-def _row(scores: Scores, score: Score, exact: bool) -> ScoreRow:
-    value = getattr(scores, score.name)
-    spread = getattr(scores, score.spread) if score.spread else None
-    return ScoreRow(
-        name=score.name,
-        label=numerals.unbroken(score.label),
-        value=write(score, value),
-        spread="" if spread is None else f"± {numerals.percent(spread)}",
-        good=numerals.unbroken(score.good),
-        notion=score.notion,
-        meaning=numerals.unbroken((exact and score.exact) or score.meaning),
-        measured=value is not None,
-    )

@@ -1,4 +1,7 @@
-"""How figures look: colours for light and dark pages, and figures that belong to no window."""
+"""How figures look: colours for light pages and dark ones, and where a figure is drawn.
+
+A figure of its own has the style of figures.mplstyle; the caller's axis or figure keeps its own.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from regional_primitives.show.extras import report_extra
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis as Axis
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.figure import SubFigure as SubFigure
 else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Axis = Figure = SubFigure = Any
 
@@ -30,6 +34,11 @@ class Theme:
     depth: tuple[str, ...]
     """Of layers, from the latent to the picture."""
 
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """All of them, in one order."""
+        return (self.ink, self.muted, self.grid, self.paper, *self.series, *self.depth)
+
 
 LIGHT = Theme(
     "#1c1c1a", "#5c5c57", "#e3e2dc", "#ffffff", ("#0068a8", "#c2500a", "#00805c"),
@@ -41,23 +50,13 @@ DARK = Theme(
 )  # fmt: skip
 
 
-def begin_axes(axes: Axes | None, title: str, pad: float = 10.0) -> tuple[Figure, Axes]:
-    """Take the caller's axis or make one, and dress it."""
+def begin_axes(
+    axes: Axes | None, title: str, pad: float = 10.0, size: tuple[float, float] = _SIZE
+) -> tuple[Figure, Axes]:
+    """Take the caller's axis, or make one in a figure of this size in inches, and entitle it."""
     if axes is None:
-        # Fixed margins, since fitting them takes longer than drawing the figure twice.
-        axes = new_figure(_SIZE).add_axes((0.135, 0.165, 0.84, 0.69))
+        axes = new_figure(size, "constrained").add_subplot()
     axes.set_title(title, loc="left", color=LIGHT.ink, fontsize=11, fontweight="bold", pad=pad)
-    axes.set_facecolor(LIGHT.paper)
-    axes.grid(axis="y", color=LIGHT.grid, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=LIGHT.muted, labelsize=9, length=3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(LIGHT.muted)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set_color(LIGHT.muted)
-        axis.label.set_fontsize(10)
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure, axes
@@ -82,11 +81,11 @@ def begin_figure(
     return whole, figure
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: tuple[float, float], layout: Any = None) -> Figure:
     """Make a figure that belongs to no window."""
     with report_extra():
         from regional_primitives.show.figure import OwnFigure
-    return OwnFigure(size, LIGHT.paper)
+    return OwnFigure(size, layout)
 
 
 def svg(figure: Figure) -> str:
@@ -100,10 +99,8 @@ def svg(figure: Figure) -> str:
 
 
 def darkened(drawing: str) -> str:
-    """Give the SVG of a figure colours for a dark page."""
-    for name in ("ink", "muted", "grid", "paper"):
-        drawing = drawing.replace(getattr(LIGHT, name), getattr(DARK, name))
-    for light, dark in zip(LIGHT.series + LIGHT.depth, DARK.series + DARK.depth, strict=True):
+    """Give the SVG of a figure colours for a dark page; it is drawn once for both."""
+    for light, dark in zip(LIGHT.colours, DARK.colours, strict=True):
         drawing = drawing.replace(light, dark)
     return drawing
 

@@ -1,0 +1,154 @@
+import re
+from dataclasses import replace
+
+import pytest
+from reading import Run, facts, part, score_row, section, summary, words
+
+import regional_primitives as rp
+from regional_primitives.decompose.stored import Grid, Manifest
+from regional_primitives.scores.table import TABLE, headlines
+from regional_primitives.show import numerals
+
+
+@pytest.fixture(scope="module")
+def run(run_folder):
+    return Run(run_folder)
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return run.page()
+
+
+@pytest.mark.parametrize("folder", ["run_folder", "exact_folder"])
+def test_every_score_is_told_once_with_its_meaning(folder, request):
+    page = Run(request.getfixturevalue(folder)).page()
+    names = re.findall(r'<tr id="score-(\w+)">', page)
+    assert len(names) == len(set(names))
+    assert set(names) == {score.name for score in TABLE.values() if score.group}
+    for name in names:
+        _, _, good, notion, meaning = score_row(page, name)
+        assert meaning.endswith(".")
+        assert good
+        assert notion in ("paper", "ours")
+
+
+def test_values_are_the_scores(run, page):
+    scores = run.scores
+    inside, leak = score_row(page, "inside_error")[1], score_row(page, "leak")[1]
+    spread = numerals.percent(scores.inside_error_spread)
+    assert inside == f"{numerals.percent(scores.inside_error)} ± {spread}"
+    assert leak.endswith(f"± {numerals.percent(scores.leak_spread)}")
+    assert score_row(page, "n90")[1] == str(scores.n90)
+    assert score_row(page, "psnr")[1] == f"{scores.psnr:.1f}\u00a0dB"
+    told = words(section(page, "scores"))
+    assert f"{scores.demands} random demands" in told
+    assert f"{scores.measured_components} strongest" in told
+    assert numerals.percent(scores.measured_share) in told
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("psnr", "scikit-image"),
+        ("ssim", "scikit-image"),
+        ("additivity_gap", "no demand was optimised by itself"),
+        ("free_leak", "no demand was optimised by itself"),
+        ("stability", "three more fits"),
+        ("frontier", "three more fits"),
+    ],
+)
+def test_what_was_not_measured_says_why(run, name, reason):
+    page = run.page(scores=replace(run.scores, **{name: None}))
+    value = score_row(page, name)[1]
+    assert f'<tr id="score-{name}">' in page
+    assert value.startswith("not measured")
+    assert reason in value
+
+
+PURPOSE_SETTINGS = {"isolate": {"outside_weight": 0.2}, "generate": {"purpose": "generate"}}
+
+
+@pytest.mark.parametrize("purpose", PURPOSE_SETTINGS)
+def test_a_report_says_which_question_it_answers_and_leads_with_its_scores(run, purpose):
+    d = run.decomposition
+    provenance = replace(d.provenance, settings=PURPOSE_SETTINGS[purpose])
+    page = run.page(replace(d, provenance=provenance))
+    question = {"generate": "What generates S?", "isolate": "What can be changed in S alone?"}
+    assert f"<b>{question[purpose]}</b>" in page
+    shown = re.findall(r'<dt><a href="#score-(\w+)">', page)
+    assert tuple(shown) == headlines(purpose)
+    text = summary(page)
+    key = re.search(r'<p class="summary">.*?</p>', page, re.S).group()
+    strong = " ".join(re.findall(r"<strong>(.*?)</strong>", key))
+    assert text.count(". ") == 0
+    assert text.endswith(".")
+    assert f"{d.count} components" in strong
+    for name in headlines(purpose)[:2]:
+        value = re.search(rf'<tr id="score-{name}">.*?<b>(.*?)</b>', page).group(1)
+        assert value in strong
+    assert ("property of the layer" in part(page, "group-leak")) == (purpose == "generate")
+
+
+def test_what_the_picture_does_not_need_is_told_where_there_is_a_remainder(run):
+    def notes(share):
+        return section(run.page(scores=replace(run.scores, remainder=share)), "scores")
+
+    assert "38\u00a0% of the feature is not needed by this picture." in notes(0.38)
+    assert "not needed" not in notes(0.0)
+    assert "not needed" not in notes(None)
+
+
+@pytest.mark.parametrize("folder", ["run_folder", "exact_folder"])
+def test_every_picture_exists_and_no_image_is_stored_for_nothing(folder, request):
+    page = Run(request.getfixturevalue(folder)).page()
+    stored = re.findall(r'<image id="image-([^"]+)"', page)
+    used = set(re.findall(r'<use href="#image-([^"]+)"', page))
+    # The board shows the rest: each picture by the name that it has in the board's data.
+    used |= set(re.findall(r'"source": "([^"]+)"', page))
+    assert len(stored) == len(set(stored))
+    assert used == set(stored)
+    assert all(re.findall(r'role="img" aria-label="([^"]*)"', page))
+
+
+def test_demands_end_with_the_worst_and_tell_their_errors(run, page):
+    shown = re.findall(r'<article class="demand">.*?</article>', page, re.S)
+    names = [re.search("<h3>(.*?)</h3>", one).group(1) for one in shown]
+    assert names[-2:] == [
+        "Held-out demand with the largest inside error",
+        "Held-out demand with the largest leak",
+    ]
+    for error, one in zip(run.exhibits.inside.tolist(), shown, strict=True):
+        assert f"error {numerals.percent(error)}" in words(one.replace("&nbsp;", " "))
+
+
+def test_small_pictures_are_enlarged_by_whole_numbers(page):
+    sizes = "--width: 32; --height: 32; --zoom: 4.0; --zoom-large: 12.0; --zoom-narrow: 10.0;"
+    assert sizes in page
+
+
+def test_settings_that_differ_are_marked(page):
+    marked = re.findall(r"<code>(\w+)</code></dt><dd>[^<]* <span class=\"changed\">", page)
+    assert set(marked) == {"purpose", "steps", "batch", "probes", "baseline_count"}
+    assert facts(section(page, "origin"))["steps"].startswith("12 ")
+
+
+def test_what_the_manifest_adds_is_told(run):
+    manifest = Manifest(
+        run.decomposition.provenance,
+        Grid(4, 4),
+        "Tensor",
+        "0" * 64,
+        {"demands": 16},
+        evaluation_seconds=2.5,
+    )
+    told = facts(section(run.page(manifest=manifest), "origin"))
+    assert told["Scores measured with"] == "demands 16"
+    assert told["Time of the scores"].startswith("2.5")
+
+
+def test_names_from_elsewhere_cannot_become_markup(run):
+    d = run.decomposition
+    origin = replace(d.provenance, generator="<b>bold</b>")
+    assert "<b>bold</b>" not in run.page(replace(d, provenance=origin))
+    assert isinstance(d, rp.Decomposition)
