@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,9 @@ def changed(run, **changes):
 
 
 def notes(run, **changes):
-    return words(section(changed(run, **changes), "scores"))
+    """What stands between the tables of scores."""
+    scores = section(changed(run, **changes), "scores")
+    return words(" ".join(re.findall(r'<p class="note prose">.*?</p>', scores, re.S)))
 
 
 def settled(decomposition, **settings):

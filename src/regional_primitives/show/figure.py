@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,18 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from regional_primitives.show.style import LIGHT
-
-_INK = ("text.color", "axes.titlecolor")
-_MUTED = ("axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-_PAPER = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
-_STYLE: dict[Any, Any] = {
-    **matplotlib.rc_params_from_file(
-        Path(__file__).with_name("figures.mplstyle"), use_default_template=False
-    ),
-    **dict.fromkeys(_INK, LIGHT.ink),
-    **dict.fromkeys(_MUTED, LIGHT.muted),
-    **dict.fromkeys(_PAPER, LIGHT.paper),
-    "grid.color": LIGHT.grid,
-}
+_STYLE = matplotlib.rc_params_from_file(
+    Path(__file__).with_name("figures.mplstyle"), use_default_template=False
+)
 
 
 def _in_style(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Let axes and ticks that are made within have the library's style."""
+    """Let axes and ticks that are made within have the figure's style."""
 
     @wraps(make)
-    def styled(*args: Any, **kwargs: Any) -> Any:
-        with matplotlib.rc_context(_STYLE):
-            return make(*args, **kwargs)
+    def styled(figure: OwnFigure, *args: Any, **kwargs: Any) -> Any:
+        with matplotlib.rc_context(figure.style):
+            return make(figure, *args, **kwargs)
 
     return styled
 
@@ -45,9 +34,13 @@ class OwnFigure(Figure):
     A notebook shows it without `%matplotlib inline` as well as with it.
     """
 
-    @_in_style
-    def __init__(self, size: tuple[float, float], layout: Any = None) -> None:
-        super().__init__(figsize=size, layout=layout)
+    def __init__(
+        self, size: tuple[float, float], colours: Mapping[str, str], layout: Any = None
+    ) -> None:
+        self.style: dict[Any, Any] = {**_STYLE, **colours}
+        """All that is made in the figure has these parameters of matplotlib."""
+        with matplotlib.rc_context(self.style):
+            super().__init__(figsize=size, layout=layout)
         FigureCanvasAgg(self)
 
     add_axes = _in_style(Figure.add_axes)

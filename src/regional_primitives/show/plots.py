@@ -231,9 +231,7 @@ def _percent(shares: Sequence[float]) -> list[float]:
     return [max(100 * share, _LEAST) for share in shares]
 
 
-def _say(
-    axes: Axes, text: str, place: tuple[float, float], apart: tuple[float, float], **how: Any
-) -> None:
+def _say(axes: Axes, text: str, place: tuple[Any, Any], apart: tuple[int, int], **how: Any) -> None:
     """Write beside a point, so many points apart."""
     axes.annotate(text, place, apart, textcoords="offset points", color=LIGHT.ink, **how)
 

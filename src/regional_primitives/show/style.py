@@ -39,6 +39,19 @@ class Theme:
         """All of them, in one order."""
         return (self.ink, self.muted, self.grid, self.paper, *self.series, *self.depth)
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What of it matplotlib gives to axes and figures by itself."""
+        return {
+            **dict.fromkeys(
+                ("figure.facecolor", "axes.facecolor", "savefig.facecolor"), self.paper
+            ),
+            **dict.fromkeys(("axes.labelcolor", "axes.edgecolor"), self.muted),
+            **dict.fromkeys(("xtick.color", "ytick.color"), self.muted),
+            "text.color": self.ink,
+            "grid.color": self.grid,
+        }
+
 
 LIGHT = Theme(
     "#1c1c1a", "#5c5c57", "#e3e2dc", "#ffffff", ("#0068a8", "#c2500a", "#00805c"),
@@ -85,7 +98,7 @@ def new_figure(size: tuple[float, float], layout: Any = None) -> Figure:
     """Make a figure that belongs to no window."""
     with report_extra():
         from regional_primitives.show.figure import OwnFigure
-    return OwnFigure(size, layout)
+    return OwnFigure(size, LIGHT.parameters, layout)
 
 
 def svg(figure: Figure) -> str:
