@@ -216,3 +216,15 @@ def test_planted_pictures_stay_in_range(planted):
 def test_bad_input_weights_of_what_has_none(tmp_path):
     with pytest.raises(rp.InputError, match="'planted' is analytic and takes no weights"):
         rp.load_generator("planted", weights=tmp_path)
+
+
+def test_the_planted_network_is_the_same_for_any_number_of_threads():
+    threads = torch.get_num_threads()
+    try:
+        digests = []
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            digests.append(rp.load_generator("planted").digest)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(set(digests)) == 1
