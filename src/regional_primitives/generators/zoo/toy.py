@@ -51,7 +51,7 @@ class PlantedNetwork(nn.Module):
         rng = stream(0, "planted network")
         with torch.no_grad():
             drawn = torch.randn(LATENT_SIZE, LATENT_SIZE, generator=rng)
-            # In double precision, so that rounding drops the bits that depend on how many threads run.
+            # In double precision: float32 drops the bits that depend on how many threads run.
             mix = torch.linalg.qr(drawn.double())[0]
             self.embed.weight.copy_(mix)
             self.embed.bias.copy_(0.1 * torch.randn(LATENT_SIZE, generator=rng))
