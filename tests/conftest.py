@@ -12,6 +12,7 @@ import sys
 
 import jaxtyping
 import pytest
+import torch
 
 assert "regional_primitives" not in sys.modules, "imported before its annotations could be checked"
 jaxtyping.install_import_hook("regional_primitives", "beartype.beartype")
@@ -52,6 +53,38 @@ def faces():
 @pytest.fixture(scope="session")
 def planted():
     return rp.load_generator("planted")
+
+
+@pytest.fixture(scope="session")
+def saturating():
+    """The planted network with an output that saturates, so that company matters."""
+    from regional_primitives.generators.zoo.toy import PlantedNetwork, sample_latents
+
+    class Saturating(PlantedNetwork):
+        def forward(self, latent):
+            return torch.tanh(30 * super().forward(latent))
+
+    return rp.cut(Saturating(), "express", sample_latents=sample_latents, image_range=(-1.0, 1.0))
+
+
+@pytest.fixture(scope="session")
+def saturated(saturating):
+    """A real fit: its components leak, and what they do depends on each other."""
+    # Few steps: what they decide is not to depend on the defaults, which are for many.
+    settings = rp.Structured(
+        purpose="isolate", steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2,
+        influence_sharpness=6.0,
+        consistency_weight=0.03,
+    )  # fmt: skip
+    latents = saturating.sample_latents(1, seed=3)
+    return rp.explain(saturating, latents, rp.Regions.grid(4, 4), settings)
+
+
+@pytest.fixture(scope="session")
+def saturated_scores(saturating, saturated):
+    return rp.evaluate(
+        saturated, saturating, rp.Evaluation(demands=4, components=6, contexts=4, free_demands=0)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import torch
 
 import regional_primitives as rp
 from planted_truth import planted_truth
-from regional_primitives.generators.zoo.toy import PlantedNetwork, sample_latents
 
 
 def planted_components(generator, seed):
@@ -39,33 +38,11 @@ def other_truth(planted):
     return planted_components(planted, 4)
 
 
-class Saturating(PlantedNetwork):
-    """The planted network with an output that saturates, so that company matters."""
-
-    def forward(self, latent):
-        return torch.tanh(30 * super().forward(latent))
+@pytest.fixture(scope="session")
+def result(saturated):
+    return saturated
 
 
 @pytest.fixture(scope="session")
-def saturating():
-    return rp.cut(Saturating(), "express", sample_latents=sample_latents, image_range=(-1.0, 1.0))
-
-
-@pytest.fixture(scope="session")
-def result(saturating):
-    """A real fit: its components leak, and what they do depends on each other."""
-    # Few steps: what they decide is not to depend on the defaults, which are for many.
-    settings = rp.Structured(
-        purpose="isolate", steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2,
-        influence_sharpness=6.0,
-        consistency_weight=0.03,
-    )  # fmt: skip
-    latents = saturating.sample_latents(1, seed=3)
-    return rp.explain(saturating, latents, rp.Regions.grid(4, 4), settings)
-
-
-@pytest.fixture(scope="session")
-def scores(saturating, result):
-    return rp.evaluate(
-        result, saturating, rp.Evaluation(demands=4, components=6, contexts=4, free_demands=0)
-    )
+def scores(saturated_scores):
+    return saturated_scores

@@ -5,7 +5,6 @@ import torch
 
 import regional_primitives as rp
 from planted_truth import planted_truth
-from regional_primitives.generators.zoo.toy import PlantedNetwork, sample_latents
 
 
 @pytest.fixture(scope="session")
@@ -50,35 +49,3 @@ def exact(planted):
     """The same picture in the exact form, whose remainder belongs to patches that nobody chose."""
     settings = rp.Exact(patches=(0, 1, 5, 6), steps=20, baseline_count=64)
     return rp.explain(planted, planted.sample_latents(1, seed=3), rp.Regions.grid(4, 4), settings)
-
-
-class Saturating(PlantedNetwork):
-    """The planted network with an output that saturates, so that company matters."""
-
-    def forward(self, latent):
-        return torch.tanh(30 * super().forward(latent))
-
-
-@pytest.fixture(scope="session")
-def saturating():
-    return rp.cut(Saturating(), "express", sample_latents=sample_latents, image_range=(-1.0, 1.0))
-
-
-@pytest.fixture(scope="session")
-def saturated(saturating):
-    """A real fit: its components leak, and what they do depends on each other."""
-    # Few steps: what they decide is not to depend on the defaults, which are for many.
-    settings = rp.Structured(
-        purpose="isolate", steps=15, batch=8, probes=2, baseline_count=64, learning_rate=0.2,
-        influence_sharpness=6.0,
-        consistency_weight=0.03,
-    )  # fmt: skip
-    latents = saturating.sample_latents(1, seed=3)
-    return rp.explain(saturating, latents, rp.Regions.grid(4, 4), settings)
-
-
-@pytest.fixture(scope="session")
-def saturated_scores(saturating, saturated):
-    return rp.evaluate(
-        saturated, saturating, rp.Evaluation(demands=4, components=6, contexts=4, free_demands=0)
-    )
