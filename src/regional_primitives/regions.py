@@ -1,13 +1,16 @@
-"""Image patches N: grids, label maps and masks, their pixels, neighbours and rectangles.
+"""Image patches N: grids, label maps and masks, their names, pixels, neighbours and rectangles.
 
-Patch i is bit i of a bitmask; in a grid patch 0 is top left and patches run row by row.
+Patch i is bit i of a bitmask; in a grid patch 0 is top left and patches run row by row. Where the
+patches are parts of what is shown, they have names, and demands may speak of these.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -16,9 +19,16 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from regional_primitives.axes import Image, Mask, Region
+from regional_primitives.axes import Image, Images, Mask, Region
 from regional_primitives.errors import InputError
-from regional_primitives.runtime.arguments import of_kind, real, refuse_too_large, whole, wholes
+from regional_primitives.region_maps import read_map, superpixels, write_map
+from regional_primitives.runtime.arguments import (
+    AnyPath,
+    of_kind,
+    real,
+    refuse_too_large,
+    whole,
+)
 from regional_primitives.runtime.modes import ordinary
 
 _MOST_PATCHES = 2**20
@@ -27,17 +37,23 @@ _MOST_PATCHES = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """The patches that an explanation speaks of. Make one with `grid`, `from_labels`, `from_masks`.
+    """The patches that an explanation speaks of.
 
-    A grid fits any picture that has at least as many pixels a side; a label map fits pictures of
-    its own size only.
+    Make them with `grid`, `from_labels`, `from_masks`, `segments` or `read`. A grid fits any
+    picture that has at least as many pixels a side; a label map fits pictures of its own size only,
+    see `resized`.
     """
 
     rows: int | None = None
     columns: int | None = None
     labels: Int[Tensor, "height width"] | None = None
+    """0 … n − 1, and −1 where no patch is; None of a grid."""
+    given_names: Sequence[str] | None = None
+    """One a patch; None: patches are known by their numbers."""
 
     def __post_init__(self) -> None:
+        if self.given_names is not None:
+            object.__setattr__(self, "given_names", _checked_names(self.given_names, self.count))
         if self.labels is not None:
             return
         if self.rows is None and self.columns is None:
@@ -48,7 +64,10 @@ class Regions:
             raise InputError(f"a {self.description} has more than {_MOST_PATCHES:,} patches")
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both divide a picture into the same patches, in the same order."""
+        """Tell whether both divide a picture into the same patches, in the same order.
+
+        What they are called does not matter.
+        """
         if not isinstance(other, Regions):
             return NotImplemented
         if self.labels is not None and other.labels is not None:
@@ -58,6 +77,9 @@ class Regions:
 
     def __hash__(self) -> int:
         return hash((self.rows, self.columns, self.count))
+
+    def __repr__(self) -> str:
+        return f"<Regions: {self.description}>"
 
     @staticmethod
     def of(given: Regions | None) -> Regions:
@@ -97,11 +119,26 @@ class Regions:
 
     @staticmethod
     @ordinary()
-    def from_labels(label_map: Int[Tensor, "height width"]) -> Regions:
-        """Take patches of any shape from a map that gives each pixel its patch, −1 for none.
+    def from_labels(
+        label_map: Int[Tensor, "height width"],
+        names: Mapping[Any, str | None] | Sequence[str] | None = None,
+        *,
+        ignore: int | None = -1,
+    ) -> Regions:
+        """Take patches of any shape from a map that gives each pixel its label.
+
+        Labels may be any whole numbers; patches are numbered in their ascending order.
+
+        Args:
+            label_map: whole numbers [height, width].
+            names: what the labels are called. A mapping from labels, where None leaves a label's
+                pixels without a patch and labels that the map lacks do not matter; or a list, one
+                a patch.
+            ignore: the label of pixels that belong to no patch; −1 unless given.
 
         Raises:
-            InputError: not a whole-numbered [height, width] tensor, or labels with gaps.
+            InputError: not a whole-numbered [height, width] tensor, no patch in it, or names that
+                do not fit.
         """
         labels = _tensor(label_map, "a label map")
         whole = not (labels.dtype.is_floating_point or labels.dtype.is_complex)
@@ -110,29 +147,46 @@ class Regions:
                 f"a label map is a whole-numbered tensor [height, width], not "
                 f"{labels.dtype} {list(labels.shape)}"
             )
-        labels = labels.detach().cpu().long().clone()
-        present = labels.unique()
-        if labels.numel() == 0 or int(present[-1]) < 0:
-            raise InputError("the label map marks no pixel; patches are labelled 0, 1, 2, …")
-        if int(present[0]) < -1:
-            raise InputError(f"label {int(present[0])} is below −1; −1 marks pixels of no patch")
-        present = present[present >= 0]
-        gaps = (present != torch.arange(len(present))).nonzero()  # no list up to the largest label
-        if len(gaps):
+        labels = labels.detach().cpu().long()
+        present, numbers = labels.unique(return_inverse=True)
+        called: dict[int, str | None] | None = None
+        if isinstance(names, Mapping):
+            called, names = {_label(label): name for label, name in names.items()}, None
+        kept = [
+            label
+            for label in present.tolist()
+            if label != ignore and (called is None or called.get(label, "") is not None)
+        ]
+        if not kept:
+            raise InputError("the label map marks no pixel of any patch")
+        nameless = [label for label in kept if called is not None and label not in called]
+        if nameless:
             raise InputError(
-                f"label {int(gaps[0])} marks no pixel; labels must run 0 … "
-                f"{int(present[-1])} without gaps"
+                f"label {nameless[0]} has no name; name it, or give it None to leave it out"
             )
-        return Regions(labels=labels)
+        patch_of = torch.full((len(present),), -1)
+        patch_of[torch.isin(present, torch.tensor(kept))] = torch.arange(len(kept))
+        if called is not None:
+            names = [called[label] for label in kept]  # type: ignore[misc]
+        return Regions(labels=patch_of[numbers], given_names=names)
 
     @staticmethod
     @ordinary()
-    def from_masks(masks: Bool[Tensor, "patches height width"]) -> Regions:
-        """Take one patch a mask; masks must not overlap, and each must hold a pixel.
+    def from_masks(
+        masks: Bool[Tensor, "patches height width"] | Mapping[str, Bool[Tensor, "height width"]],
+    ) -> Regions:
+        """Take one patch a mask; by name, where they are a dictionary.
 
         Raises:
-            InputError: wrong shape or type, overlap, an empty mask.
+            InputError: wrong shape or type, an overlap, an empty mask.
         """
+        names = None
+        if isinstance(masks, Mapping):
+            names, each = list(masks), [_tensor(mask, "a mask") for mask in masks.values()]
+            shapes = {(mask.dtype, mask.shape) for mask in each}
+            if len(shapes) > 1:
+                raise InputError("masks are bool tensors [height, width] of one size")
+            masks = torch.stack(each) if each else torch.zeros(0, 0, 0, dtype=torch.bool)
         masks = _tensor(masks, "a stack of masks")
         if masks.ndim != 3 or masks.dtype != torch.bool or len(masks) == 0:
             raise InputError(
@@ -140,13 +194,95 @@ class Regions:
                 f"{masks.dtype} {list(masks.shape)}"
             )
         masks = masks.detach().cpu()
+        called = [str(i) for i in range(len(masks))] if names is None else names
         empty = (~masks.flatten(1).any(1)).nonzero().flatten().tolist()
         if empty:
-            raise InputError(f"mask {empty[0]} holds no pixel")
-        if int(masks.sum(0).max()) > 1:
-            raise InputError("masks overlap; a pixel belongs to one patch at most")
+            raise InputError(f"mask {called[empty[0]]} holds no pixel")
+        twice = (masks.sum(0) > 1).nonzero()
+        if len(twice):
+            one, two = masks[:, twice[0, 0], twice[0, 1]].nonzero().flatten()[:2].tolist()
+            raise InputError(
+                f"masks {called[one]} and {called[two]} overlap; a pixel belongs to one patch"
+            )
         index = torch.arange(len(masks))[:, None, None]
-        return Regions(labels=torch.where(masks, index, -1).amax(0))
+        return Regions(labels=torch.where(masks, index, -1).amax(0), given_names=names)
+
+    @staticmethod
+    @ordinary()
+    def segments(image: Image | Images, count: int = 40) -> Regions:
+        """Divide one picture into about `count` superpixels, by SLIC (Achanta et al., 2012).
+
+        Raises:
+            InputError: not one picture, or a count that it cannot be divided into.
+            MissingExtraError: scikit-image is not installed.
+        """
+        return Regions(labels=superpixels(image, whole("count", count, 2)))
+
+    @staticmethod
+    def read(path: AnyPath, names: AnyPath | None = None) -> Regions:
+        """Read a label map from a PNG file (palette or greyscale) or a NumPy file (.npy).
+
+        Args:
+            path: the map, whose values are the labels.
+            names: a JSON file {"LABEL": "name" or null}, or a list of names, one a patch. Unless
+                given, the names that `write` left in the PNG file, if any.
+
+        Raises:
+            InputError: no such file, one that holds no label map, or names that do not fit.
+            MissingExtraError: Pillow is not installed.
+        """
+        return Regions.from_labels(*read_map(path, names))
+
+    def write(self, path: AnyPath, height: int | None = None, width: int | None = None) -> None:
+        """Write the patches and their names as a palette PNG, which `read` and --regions take.
+
+        Args:
+            path: the file.
+            height: of the picture, which a grid needs to be told.
+            width: likewise.
+
+        Raises:
+            InputError: a grid without a size, or more patches than a palette has colours.
+            StorageError: the file cannot be written.
+            MissingExtraError: Pillow is not installed.
+        """
+        write_map(self.label_map(*self._size(height, width)), self.given_names, path)
+
+    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        if self.labels is not None and height is None and width is None:
+            height, width = self.labels.shape
+        return whole("height", height, 1), whole("width", width, 1)
+
+    def named(self, names: Sequence[str]) -> Regions:
+        """Return the same patches under other names.
+
+        Raises:
+            InputError: not one name a patch, or names that cannot be.
+        """
+        return Regions(self.rows, self.columns, self.labels, names)
+
+    @ordinary()
+    def resized(self, height: int, width: int) -> Regions:
+        """Return the patches for pictures of another size; each pixel takes the nearest label.
+
+        Raises:
+            InputError: a patch would lose its last pixel.
+        """
+        height, width = whole("height", height, 1), whole("width", width, 1)
+        if self.labels is None:
+            self.label_map(height, width)  # refuses too few pixels
+            return self
+        y, x = (
+            ((torch.arange(new) + 0.5) * old / new).long()
+            for new, old in zip((height, width), self.labels.shape, strict=True)
+        )
+        labels = self.labels[y][:, x]
+        lost = set(range(self.count)) - set(labels.unique().tolist())
+        if lost:
+            raise InputError(
+                f"at {height} × {width} pixels nothing is left of patch {self.names[min(lost)]}"
+            )
+        return Regions(labels=labels, given_names=self.given_names)
 
     @property
     def is_grid(self) -> bool:
@@ -166,11 +302,26 @@ class Regions:
         return self.rows, self.columns
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What each patch is called; its number, where it has no name."""
+        return tuple(self.given_names or map(str, range(self.count)))
+
+    def in_words(self, patches: Iterable[int]) -> str:
+        """Name some patches: `mouth, nose`, or `patches 14, 15`."""
+        chosen = [self.names[patch] for patch in patches]
+        if self.given_names is not None:
+            return ", ".join(chosen)
+        return f"patch{'' if len(chosen) == 1 else 'es'} {', '.join(chosen)}"
+
+    @property
     def description(self) -> str:
         """The patches in a few words."""
         if self.is_grid:
             return f"{self.rows} × {self.columns} grid"
-        return f"label map of {self.count} regions"
+        if self.given_names is None:
+            return f"label map of {self.count} regions"
+        shown = ", ".join(self.given_names[:8])
+        return f"{self.count} regions: {shown}{', …' if self.count > 8 else ''}"
 
     @ordinary()
     def label_map(self, height: int, width: int) -> Int[Tensor, "height width"]:
@@ -183,7 +334,7 @@ class Regions:
             if tuple(self.labels.shape) != (height, width):
                 raise InputError(
                     f"the label map is {self.labels.shape[0]} × {self.labels.shape[1]} pixels, "
-                    f"the picture {height} × {width}"
+                    f"the picture {height} × {width}; resize it with regions.resized"
                 )
             return self.labels.clone()
         rows, columns = self._cells
@@ -310,24 +461,87 @@ class Regions:
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
     @ordinary()
-    def demand(self, patches: Iterable[int] | Tensor) -> Region:
-        """Turn patch indices into a demand.
+    def demand(self, patches: Iterable[int | str] | Tensor) -> Region:
+        """Turn patches, by number or by name, into a demand.
 
         Raises:
-            InputError: an index that is not a patch.
+            InputError: a number or a name that is no patch's.
         """
         row = torch.zeros(self.count, dtype=torch.bool)
-        for patch in wholes("a patch", patches):
-            if not 0 <= patch < self.count:
-                raise InputError(f"patch {patch} does not exist; patches run 0 … {self.count - 1}")
-            row[patch] = True
+        row[list(self.numbers(patches))] = True
         return row
+
+    def numbers(self, patches: Iterable[int | str] | Tensor | str) -> tuple[int, ...]:
+        """Return the numbers of patches that are told by number or by name, in the order given.
+
+        Raises:
+            InputError: a number or a name that is no patch's.
+        """
+        if isinstance(patches, str):
+            patches = [patches]
+        try:
+            told = list(patches)
+        except TypeError:
+            told = [patches]
+        return tuple(self._number(patch) for patch in told)
+
+    def _number(self, patch: int | str) -> int:
+        if isinstance(patch, str):
+            if patch in self.names:
+                return self.names.index(patch)
+            close = get_close_matches(patch, self.names, 1)
+            hint = f"did you mean {close[0]!r}? " if close and self.given_names else ""
+            raise InputError(f"there is no region {patch!r}; {hint}there are: {self._listed}")
+        number = whole("a patch", patch)
+        if not 0 <= number < self.count:
+            raise InputError(f"patch {number} does not exist; patches run 0 … {self.count - 1}")
+        return number
+
+    @property
+    def _listed(self) -> str:
+        if self.given_names is None:
+            return f"patches 0 … {self.count - 1}, without names"
+        return ", ".join(self.given_names)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the patches in JSON; a label map's pixels are stored as a tensor elsewhere."""
-        if self.is_grid:
-            return {"kind": "grid", "rows": self.rows, "columns": self.columns}
-        return {"kind": "labels", "count": self.count}
+        if self.labels is None:
+            told: dict[str, Any] = {"kind": "grid", "rows": self.rows, "columns": self.columns}
+        else:
+            digest = hashlib.sha256(self.labels.numpy().tobytes()).hexdigest()
+            told = {"kind": "labels", "count": self.count, "digest": digest}
+        return told | ({} if self.given_names is None else {"names": list(self.given_names)})
+
+
+_LONGEST_NAME = 60
+
+
+def _checked_names(names: Any, count: int) -> tuple[str, ...]:
+    """Check what patches are called; a name must not be taken for a number or for several names."""
+    told = "names of patches are a list of texts"
+    if isinstance(names, (str, bytes)) or not isinstance(names, Sequence):
+        raise InputError(f"{told}, not {type(names).__name__}")
+    for name in names:
+        of_kind(name, str, told)
+        plain = name.isprintable() and name == name.strip() and "," not in name
+        if not plain or not 0 < len(name) <= _LONGEST_NAME or name.lstrip("+-").isdecimal():
+            raise InputError(
+                f"a patch cannot be called {name[:_LONGEST_NAME]!r}: names are no numbers, without "
+                f"commas, and at most {_LONGEST_NAME} characters long"
+            )
+    if len(names) != count:
+        raise InputError(f"{len(names)} names for {count} patches; each needs one")
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise InputError(f"two patches are called {twice!r}")
+    return tuple(names)
+
+
+def _label(label: Any) -> int:
+    """Read the label that a name belongs to: a whole number, or the text of one, as in JSON."""
+    if isinstance(label, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", label):
+        return int(label)
+    return whole("the label of a name", label)
 
 
 @ordinary()
