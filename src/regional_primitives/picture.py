@@ -124,7 +124,7 @@ def ask(decomposition: Decomposition, generator: Generator, demand: Demand) -> I
     Args:
         decomposition: of the picture.
         generator: that it was made with.
-        demand: bool [n] or [B, n], or the indices of the patches in S.
+        demand: bool [n] or [B, n], or the numbers or names of the patches in S.
 
     Returns:
         G(u(S)), [B, C, H, W] in the generator's image range, on the CPU; B is 1 for one demand.

@@ -461,7 +461,7 @@ class Regions:
         return tuple(sorted(candidates[i] for i in order[:count].tolist()))
 
     @ordinary()
-    def demand(self, patches: Iterable[int | str] | Tensor) -> Region:
+    def demand(self, patches: Iterable[int | str] | Tensor | int | str) -> Region:
         """Turn patches, by number or by name, into a demand.
 
         Raises:
@@ -471,7 +471,7 @@ class Regions:
         row[list(self.numbers(patches))] = True
         return row
 
-    def numbers(self, patches: Iterable[int | str] | Tensor | str) -> tuple[int, ...]:
+    def numbers(self, patches: Iterable[int | str] | Tensor | int | str) -> tuple[int, ...]:
         """Return the numbers of patches that are told by number or by name, in the order given.
 
         Raises:
@@ -479,11 +479,8 @@ class Regions:
         """
         if isinstance(patches, str):
             patches = [patches]
-        try:
-            told = list(patches)
-        except TypeError:
-            told = [patches]
-        return tuple(self._number(patch) for patch in told)
+        several = patches if isinstance(patches, Iterable) else [patches]
+        return tuple(self._number(patch) for patch in several)
 
     def _number(self, patch: int | str) -> int:
         if isinstance(patch, str):

@@ -164,7 +164,7 @@ class Edit:
     def blend(
         one: Decomposition,
         other: Decomposition,
-        patches: Sequence[int],
+        patches: Sequence[int | str],
         *,
         rule: str = "shared",
     ) -> Edit:
@@ -187,6 +187,39 @@ class Edit:
         return Edit(
             {k: scale for k, scale in enumerate(gone.tolist()) if scale != 1},
             taken={j: scale for j, scale in enumerate(come.tolist()) if scale != 0},
+            patches=tuple(region.nonzero().flatten().tolist()),
+        )
+
+    @staticmethod
+    @ordinary()
+    def of_regions(
+        one: Decomposition,
+        patches: Sequence[int | str],
+        scale: float = 0.0,
+        *,
+        rule: str = "shared",
+    ) -> Edit:
+        """Scale what these patches are made of: 0 removes it, more than 1 amplifies it.
+
+        A component is scaled by as much as its field lies in the patches; one whose field straddles
+        the border goes by the rule, as in `blend`.
+
+        Args:
+            one: the picture that is edited.
+            patches: numbers or names.
+            scale: of what lies in them; all else stays as it is.
+            rule: `shared`, `mostly`, `touching` or `inside`.
+
+        Raises:
+            InputError: no patch, no such patch or rule, or a scale that is not finite.
+        """
+        region = the_decomposition(one).regions.demand(patches)
+        if not bool(region.any()):
+            raise InputError("an edit of regions names at least one patch")
+        scale = real("the scale of regions", scale)
+        share = taken_share(one, region, rule)
+        return Edit(
+            {k: 1 - part + scale * part for k, part in enumerate(share.tolist()) if part},
             patches=tuple(region.nonzero().flatten().tolist()),
         )
 
@@ -358,8 +391,10 @@ def _row(decomposition: Decomposition, named: Mapping[int, float], others: float
 def edit(
     decomposition: Decomposition,
     generator: Generator,
-    scales: Edit | Mapping[int, float],
+    scales: Edit | Mapping[int, float] | None = None,
     other: Decomposition | None = None,
+    *,
+    remove: Sequence[int | str] | str | None = None,
 ) -> Images:
     """Scale components and generate the picture: 0 removes one, 1 leaves it, others stay at 1.
 
@@ -370,6 +405,8 @@ def edit(
         generator: that it was made with.
         scales: an `rp.Edit`, or the scales of the components that are to change.
         other: of the picture from which the edit takes components, if it does.
+        remove: instead of scales, the patches whose content goes, by number or name, see
+            `Edit.of_regions`.
 
     Returns:
         The edited picture, [1, C, H, W] in the generator's image range, on the CPU.
@@ -379,6 +416,8 @@ def edit(
             another run, or another picture that is missing or does not go with this one.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
-    wanted = Edit.of(scales)
+    if (scales is None) == (remove is None):
+        raise InputError("an edit is told by scales or by what to remove; give one of them")
+    wanted = Edit.of(scales) if remove is None else Edit.of_regions(decomposition, remove)  # type: ignore[arg-type]
     picture = Picture.of(decomposition, generator)
     return picture.render(wanted.units(decomposition, other))

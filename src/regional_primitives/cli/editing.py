@@ -19,7 +19,7 @@ from regional_primitives.apply import (
     measured_ways,
 )
 from regional_primitives.cli.application import app, tell
-from regional_primitives.cli.options import Json, Run, patch_numbers
+from regional_primitives.cli.options import Json, Run, patches_of
 from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
@@ -131,7 +131,7 @@ def edit(
         raise InputError(f"--out and --save-edit are both {out}; choose two files")
     scaled = _scaled(scale or [], remove or [], keep_only or [])
     donor, components = _swapped(swap) if swap else (None, [])
-    numbers = None if patches is None else patch_numbers("--patches", patches, "14,15")
+    numbers = None if patches is None else patches_of("--patches", patches, "14,15")
     require_report_extra()
     one, other = Decomposition.load(folder), None
     if replay is not None:

@@ -13,16 +13,21 @@ import typer
 from regional_primitives.cli.application import app, tell
 from regional_primitives.cli.options import (
     Device,
-    Grid,
+    Division,
     Hold,
     Json,
     Model,
+    ModelOptions,
     Purpose,
     Quality,
+    RegionNames,
+    Resize,
     Size,
     Thorough,
     Weights,
-    patch_numbers,
+    division_of,
+    keywords,
+    patches_of,
 )
 from regional_primitives.cli.output import (
     open_report,
@@ -32,10 +37,10 @@ from regional_primitives.cli.output import (
     print_table,
 )
 from regional_primitives.decompose import Exact, Structured
+from regional_primitives.decompose.division import PARTS, division
 from regional_primitives.decompose.structured import preset
 from regional_primitives.errors import InputError
 from regional_primitives.generators import load_generator
-from regional_primitives.regions import Regions
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs import sweep as sweeps
@@ -64,7 +69,9 @@ def explain(
             help="Where to cut; the generator's own choice unless given. Several: A+B.",
         ),
     ] = None,
-    grid: Grid = "6x6",
+    regions: Division = None,
+    names: RegionNames = None,
+    resize: Resize = False,
     exact: Annotated[
         str | None,
         typer.Option(
@@ -91,6 +98,7 @@ def explain(
             f"With --exact: {settings_list(Exact, 'purpose')}.",
         ),
     ] = None,
+    options: ModelOptions = None,
     weights: Weights = None,
     size: Size = None,
     thorough: Thorough = False,
@@ -111,20 +119,36 @@ def explain(
     elif quality is not None:
         raise InputError("--quality belongs to the structured form; --exact has none")
     else:
-        patches = patch_numbers("--exact", exact, "7,8,13")
-        settings = changed(Exact, changes or [], patches=patches, purpose=purpose)
-    regions = Regions.parse(grid)
+        settings = changed(Exact, changes or [], purpose=purpose)
+    asked = division_of(regions, names)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
-    generator = load_generator(model, layer, weights=weights, size=size, device=device, hold=hold)
+    generator = load_generator(
+        model,
+        layer,
+        weights=weights,
+        size=size,
+        device=device,
+        hold=hold,
+        **keywords(options),
+    )
     picture = image if image is not None else seed or 0
+    if isinstance(settings, Exact) and exact is not None:
+        patches = patches_of("--exact", exact, "7,8,13 or mouth,nose")
+        if any(isinstance(patch, str) for patch in patches):
+            asked = division(PARTS if asked is None else asked, generator)
+            patches = asked.numbers(patches)
+        settings = replace(settings, patches=patches)  # type: ignore[arg-type]  # numbers
+    elif asked is None and generator.parts is not None:
+        asked = PARTS
     folder = out or runs.default_folder(model, generator.layer, picture, purpose, quality)
     with progress_bar() as progress:
         scores, stood = runs.explain_to_folder(
             generator,
             picture,
             folder,
-            regions=regions,
+            regions=asked,
+            resize=resize,
             settings=settings,
             evaluation=Evaluation(refits=thorough),
             overwrite=overwrite,
@@ -152,7 +176,9 @@ def sweep(
             "The generator's own choice unless given.",
         ),
     ] = None,
-    grid: Grid = "6x6",
+    regions: Division = None,
+    names: RegionNames = None,
+    resize: Resize = False,
     purpose: Purpose = "generate",
     quality: Quality = None,
     out: Annotated[
@@ -166,6 +192,7 @@ def sweep(
         list[str] | None,
         typer.Option("--measure", metavar="NAME=VALUE", help=settings_help(Evaluation)),
     ] = None,
+    options: ModelOptions = None,
     weights: Weights = None,
     size: Size = None,
     thorough: Thorough = False,
@@ -181,14 +208,15 @@ def sweep(
 ) -> None:
     """Explain the same pictures at several layers and compare; goes on where it was stopped."""
     evaluation = changed(Evaluation, measured or [])
-    folder = out or Path("runs") / f"sweep-{model}"
+    folder = out or sweeps.default_sweep(model)
     with _going_on("runs", folder), progress_bar(overall=sweeps.RUNS) as progress:
         result = sweeps.sweep(
             model,
             sweeps.parse_seeds(seeds),
             sweeps.parse_layers(chosen),
             folder,
-            regions=Regions.parse(grid),
+            regions=division_of(regions, names),
+            resize=resize,
             settings=_structured(changes, purpose, quality),
             evaluation=replace(evaluation, refits=True) if thorough else evaluation,
             workers=workers,
@@ -197,6 +225,7 @@ def sweep(
             size=size,
             device=device,
             hold=hold,
+            **keywords(options),
         )
     if as_json:
         print_json(result.to_dict())
@@ -215,7 +244,9 @@ def reproduce(
     layer: Annotated[
         str | None, typer.Option(help="Where to cut; the generator's own choice unless given.")
     ] = None,
-    grid: Grid = "6x6",
+    regions: Division = None,
+    names: RegionNames = None,
+    resize: Resize = False,
     protocol: Annotated[
         list[str] | None,
         typer.Option("--protocol", metavar="NAME=VALUE", help=settings_help(reproduction.Protocol)),
@@ -237,6 +268,7 @@ def reproduce(
             help=f"Of the structured form: {settings_list(Structured, 'purpose')}.",
         ),
     ] = None,
+    options: ModelOptions = None,
     weights: Weights = None,
     size: Size = None,
     device: Device = "cpu",
@@ -244,14 +276,15 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Run every experiment of the paper, with numbers; goes on where it was stopped."""
-    folder = out or Path("runs") / f"reproduce-{model}"
+    folder = out or reproduction.default_reproduction(model)
     with _going_on("pictures", folder), progress_bar(overall=reproduction.PICTURES) as progress:
         result = reproduction.reproduce(
             model,
             folder,
             layer=layer,
             protocol=changed(reproduction.Protocol, protocol or [], images=images),
-            regions=Regions.parse(grid),
+            regions=division_of(regions, names),
+            resize=resize,
             exact=changed(Exact, changes or [], purpose=purpose),
             structured=changed(Structured, structured or [], purpose=purpose),
             progress=progress,
@@ -259,6 +292,7 @@ def reproduce(
             size=size,
             device=device,
             hold=hold,
+            **keywords(options),
         )
     if as_json:
         print_json(result.to_dict())

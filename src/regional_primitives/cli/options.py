@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from regional_primitives.decompose.division import said
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.decompose.structured import QUALITIES
 from regional_primitives.errors import InputError
+from regional_primitives.regions import Regions
+from regional_primitives.runtime.settings import pair
 
-Model = Annotated[str, typer.Argument(help="A generator of the zoo; see `primitives models`.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A generator by name, see `primitives models`; or your own: a function that returns "
+        "what rp.cut returns, as package.module:function or path/file.py:function.",
+    ),
+]
+ModelOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="Passed on to your own function; repeatable."
+    ),
+]
+OwnModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE.py:FUNCTION",
+        help="The function that makes the generator, where it is your own: its code is only run "
+        "because you name it.",
+    ),
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Grid = Annotated[str, typer.Option(help="Patches, ROWSxCOLUMNS.")]
+Division = Annotated[
+    str | None,
+    typer.Option(
+        "--regions",
+        "--grid",
+        metavar="grid:6x6|parts|segments:40|FILE",
+        help="What is asked about: a grid of squares, 6x6; the parts of what the generator shows, "
+        "where it comes with a map of them; superpixels of the picture; or a label map, a palette "
+        "or greyscale PNG or a .npy file.",
+    ),
+]
+RegionNames = Annotated[
+    Path | None,
+    typer.Option(
+        "--names",
+        metavar="FILE",
+        help='With a label map: what its labels are called, {"LABEL": "name" or null}; the pixels '
+        "of null belong to no region.",
+    ),
+]
+Resize = Annotated[
+    bool,
+    typer.Option("--resize-regions", help="Fit a label map to the size of the pictures."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Weights = Annotated[
     Path | None,
@@ -54,9 +103,32 @@ Hold = Annotated[
 ]
 
 
-def patch_numbers(option: str, text: str, example: str) -> tuple[int, ...]:
-    """Read P,P,… ."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{option} takes patch numbers such as {example}, not {text!r}") from None
+def division_of(text: str | None, names: Path | None) -> Regions | str | None:
+    """Read what --regions and --names say, as far as it can be read without a picture."""
+    if text is None:
+        if names is not None:
+            raise InputError("--names belongs to --regions FILE")
+        return None
+    return said(text, names)
+
+
+def keywords(options: list[str] | None) -> dict[str, Any]:
+    """Read --option NAME=VALUE: numbers, true, false and null are what JSON takes them for."""
+    given: dict[str, Any] = {}
+    for text in options or []:
+        name, value = pair(text, str, str)
+        if not name.isidentifier():
+            raise InputError(f"--option takes NAME=VALUE; {name!r} is no name")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = value
+    return given
+
+
+def patches_of(option: str, text: str, example: str) -> tuple[int | str, ...]:
+    """Read P,P,… : the numbers of patches, or their names."""
+    told = [part.strip() for part in text.split(",")]
+    if not all(told):
+        raise InputError(f"{option} takes patches such as {example}, not {text!r}")
+    return tuple(int(part) if part.lstrip("+-").isdecimal() else part for part in told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,8 +46,10 @@ from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.runtime.staging import staged_folder
 from regional_primitives.runtime.storage import measurable
 
-Demand: TypeAlias = Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int] | int
-"""A set S of patches: bool rows, or the indices of its patches."""
+Demand: TypeAlias = (
+    Bool[Tensor, "*batch patches"] | Int[Tensor, " chosen"] | Sequence[int | str] | int | str
+)
+"""A set S of patches: bool rows, or the numbers or names of its patches."""
 _STRENGTH_GAP = 1e-3
 """Strengths were rounded once, and in early releases added up in single precision."""
 
@@ -145,6 +147,11 @@ class Decomposition(RichResult):
         origin = self.provenance
         chosen = origin.settings.get("patches") if origin.method == "exact" else ()
         return tuple(chosen) if chosen else tuple(range(self.regions.count))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the patches are called; their numbers, where they have no names."""
+        return self.regions.names
 
     @property
     def remainder(self) -> int | None:
@@ -261,7 +268,7 @@ class Decomposition(RichResult):
     def minimal_feature(self, demand: Demand) -> Feature:
         """Return u(S) = f0 + Σ {Δf_k : A_k ∩ S ≠ ∅}, with a batch axis even for one demand.
 
-        A demand is bool [n] or [B, n], or the indices of the patches in S.
+        A demand is bool [n] or [B, n], or the numbers or names of the patches in S.
 
         Raises:
             InputError: a demand of another shape, or a patch that does not exist.
@@ -287,8 +294,7 @@ class Decomposition(RichResult):
             return demand.reshape(-1, n).cpu()
         if isinstance(demand, Tensor):
             demand = demand.flatten()
-        patches = demand if isinstance(demand, Iterable) else [demand]
-        return self.regions.demand(patches)[None]
+        return self.regions.demand(demand)[None]
 
     @ordinary(gradients=False)
     def combine(self, scales: Scales) -> Feature:

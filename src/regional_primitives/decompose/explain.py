@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regional_primitives.axes import Dictionary
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.division import division
 from regional_primitives.decompose.exact.components import ExactComponents, fit_exact
 from regional_primitives.decompose.exact.lattice import all_demands
 from regional_primitives.decompose.exact.settings import Exact
@@ -35,7 +36,7 @@ from regional_primitives.runtime.storage import tensors_digest
 def explain(
     generator: Generator,
     latents: Latents,
-    regions: Regions | None = None,
+    regions: Regions | str | None = None,
     settings: Structured | Exact | None = None,
     *,
     picture_seed: int | None = None,
@@ -47,7 +48,9 @@ def explain(
     Args:
         generator: from `rp.cut` or `rp.load_generator`.
         latents: what the picture is generated from; a batch of one.
-        regions: the patches; a 6 × 6 grid unless given, as in the paper.
+        regions: the patches, or a text such as "parts" (of what the generator shows, where it
+            comes with a map of them), "segments:40" or a label map's file; a 6 × 6 grid unless
+            given, as in the paper.
         settings: `rp.Structured()` unless given; `rp.Exact(patches=…)` for the paper's own route.
         picture_seed: noted in the result, for the reader.
         picture_file: likewise, where the latents are those of a file.
@@ -60,13 +63,13 @@ def explain(
     of_kind(generator, Generator, "explain needs a generator from rp.cut")
     default: Structured | Exact = Structured()
     settings = settings_or(settings, (Structured, Exact), default).settled(generator)
-    regions = Regions.of(regions)
+    divided = division(regions, generator, latents)
     picture = (
         None if picture_seed is None else random_seed(picture_seed),
         None if picture_file is None else str(path_of(picture_file, "picture_file")),
     )
     with reporting(progress) as report:
-        return _explain(generator, latents, regions, settings, picture, report)
+        return _explain(generator, latents, divided, settings, picture, report)
 
 
 def _explain(

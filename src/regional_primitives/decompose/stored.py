@@ -50,17 +50,21 @@ _FORMS: dict[str, type[Structured | Exact]] = {"structured": Structured, "exact"
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
 
-class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid"):
+class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid", omit_defaults=True):
     """A grid as run.json and sweep.json have it."""
 
     rows: Side
     columns: Side
+    names: list[str] | None = None
 
 
-class LabelMap(msgspec.Struct, frozen=True, tag_field="kind", tag="labels"):
+class LabelMap(msgspec.Struct, frozen=True, tag_field="kind", tag="labels", omit_defaults=True):
     """A label map as run.json has it; its pixels are among the tensors."""
 
     count: Side
+    digest: str | None = None
+    """SHA-256 of the labels; older runs have none."""
+    names: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,11 +195,11 @@ def _regions(told: Grid | LabelMap, image: Tensor, left: dict[str, Tensor]) -> R
     if image.ndim != 3 or not image.numel():
         raise InputError(f"its picture has the shape {list(image.shape)}")
     if isinstance(told, Grid):
-        regions = Regions.grid(told.rows, told.columns)
+        regions = Regions(told.rows, told.columns, given_names=told.names)
     else:
         labels = left.pop("regions.labels")
         if labels.dtype != torch.int64 or labels.shape != image.shape[1:]:
             raise InputError("its label map is none of its picture")
-        regions = Regions.from_labels(labels)
+        regions = Regions.from_labels(labels, told.names)
     regions.label_map(*image.shape[1:])  # refuses a picture of another size
     return regions

@@ -41,6 +41,7 @@ from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.precision import ROUNDING, full_precision, relative_gap
 from regional_primitives.generators.recorded import RecordedTail, SideInput, Tail, tail_of
 from regional_primitives.generators.tail import WholeRunTail
+from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import (
     AnyPath,
     path_of,
@@ -92,6 +93,8 @@ class Generator:
     """How many latents the baseline feature is the mean of, where settings do not say."""
     latents_of: Callable[[Path], Latents] | None = None
     """Finds the latents of a picture file, for generators that can."""
+    parts: Regions | None = None
+    """The parts of what it shows, where its pictures are aligned and a map of them is known."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What `rp.cut` or `rp.load_generator` has to be asked for again, besides name and layer."""
     behind: Tail | None = None

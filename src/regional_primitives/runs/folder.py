@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.division import division
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.stored import read_manifest
-from regional_primitives.errors import GeneratorError, MissingExtraError, StorageError
-from regional_primitives.generators import ZOO, Generator, Latents, load_recorded
+from regional_primitives.errors import MissingExtraError, StorageError
+from regional_primitives.generators import Generator, Latents, load_recorded
 from regional_primitives.generators.latents import same_latents
 from regional_primitives.picture import Picture
 from regional_primitives.regions import Regions
@@ -47,7 +49,13 @@ def default_folder(
     named = picture if isinstance(picture, int) else Path(picture).stem
     asked = [quality] if quality not in (None, "balanced") else []
     asked += [purpose] if purpose != Structured().purpose else []
-    return Path("runs") / "-".join([generator, layer, str(named), *asked])
+    return Path("runs") / "-".join([plain_name(generator), layer, str(named), *asked])
+
+
+def plain_name(model: str) -> str:
+    """Return what a model is called in the name of a folder: `file.py:make` is `file-make`."""
+    place, _, function = model.rpartition(":")
+    return f"{Path(place).name.removesuffix('.py')}-{function}" if place else model
 
 
 @ordinary()
@@ -56,7 +64,8 @@ def explain_to_folder(
     picture: int | str | Path,
     folder: AnyPath,
     *,
-    regions: Regions | None = None,
+    regions: Regions | str | None = None,
+    resize: bool = False,
     settings: Structured | Exact | None = None,
     evaluation: Evaluation | None = None,
     overwrite: bool = False,
@@ -78,7 +87,6 @@ def explain_to_folder(
         StorageError: the folder holds something else, or the disk refuses.
     """
     of_kind(generator, Generator, "a run needs a generator from rp.cut")
-    regions = Regions.of(regions)
     default: Structured | Exact = Structured()
     settings = settings_or(settings, (Structured, Exact), default).settled(generator)
     evaluation = settings_or(evaluation, Evaluation, Evaluation())
@@ -90,11 +98,12 @@ def explain_to_folder(
             if seed is None
             else generator.sample_latents(1, seed=seed)
         )
+        divided = division(regions, generator, latents, resize=resize)
         if not overwrite and (folder / MANIFEST).is_file():
             found, manifest = Decomposition.load(folder), read_manifest(folder)
             # Of the picture the latents tell, whatever seed or file was noted.
-            asked = Work.asked(generator, manifest.provenance.picture_seed, regions, settings)
-            if asked == Work.done(manifest) and _same_picture(found, latents, regions):
+            asked = Work.asked(generator, manifest.provenance.picture_seed, divided, settings)
+            if asked == Work.done(manifest) and _same_picture(found, latents, divided):
                 if manifest.evaluation == asdict(evaluation) and (folder / REPORT).is_file():
                     return Scores.read(folder), True
                 return _renewed(found, generator, folder, evaluation, report), True
@@ -102,7 +111,7 @@ def explain_to_folder(
             decomposition = explain(
                 generator,
                 latents,
-                regions,
+                divided,
                 settings,
                 picture_seed=seed,
                 picture_file=str(picture) if seed is None else None,
@@ -153,14 +162,18 @@ def rescore(
     evaluation: Evaluation | None = None,
     progress: Progress | bool | None = False,
     baselines: Sequence[str] | str | None = None,
+    model: str | None = None,
+    **options: Any,
 ) -> tuple[Scores, Comparison | None]:
-    """Measure a run of a zoo generator anew, and renew its scores, figures and report.
+    """Measure a run anew, and renew its scores, figures and report.
 
     Whatever else lies in the folder stays, also if it comes there meanwhile, but for a comparison
     with other methods that was measured otherwise.
 
     `baselines` are other methods to compare it with, of `rp.baselines`, "all" or names; None leaves
-    a comparison as it is. Told are the scores, and the comparison that now stands in the folder.
+    a comparison as it is. `model` and `options` name the function that makes a generator of your
+    own, see `rp.load_generator`. Told are the scores, and the comparison that now stands in the
+    folder.
 
     Raises:
         InputError: an unknown method.
@@ -169,26 +182,23 @@ def rescore(
     """
     folder = _cleared(folder)
     decomposition = Decomposition.load(folder)
-    generator = generator_of(decomposition)
+    generator = generator_of(decomposition, model, **options)
     evaluation = settings_or(evaluation, Evaluation, Evaluation())
     with reporting(progress) as report:
         scores = _renewed(decomposition, generator, folder, evaluation, report, baselines)
     return scores, Comparison.read(folder)
 
 
-def generator_of(decomposition: Decomposition) -> Generator:
-    """Load the zoo generator that a run was made with.
+def generator_of(
+    decomposition: Decomposition, model: str | None = None, **options: Any
+) -> Generator:
+    """Load the generator that a run was made with: of the zoo, or by the function named.
 
     Raises:
-        GeneratorError: the zoo does not know it, or its weights are missing or have changed.
+        InputError, GeneratorError: what `load_recorded` raises, or weights that have changed.
     """
     origin = decomposition.provenance
-    if origin.generator not in ZOO:
-        raise GeneratorError(
-            f"this run was made with {origin.generator!r}, which is not in the zoo; "
-            "load the network in Python and pass it to rp.evaluate or rp.edit"
-        )
-    generator = load_recorded(origin.generator, origin.layer, origin.options)
+    generator = load_recorded(origin.generator, origin.layer, origin.options, model, **options)
     decomposition.check_generator(generator)
     return generator
 

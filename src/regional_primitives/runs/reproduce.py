@@ -22,6 +22,7 @@ from regional_primitives import scores
 from regional_primitives.compare import relatedness, transfer
 from regional_primitives.compare.across import EXACT, STRUCTURED, AcrossPictures, Reproduction
 from regional_primitives.decompose import Decomposition, Exact, Structured, explain
+from regional_primitives.decompose.division import division
 from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact
 from regional_primitives.decompose.explain import decomposition_of
 from regional_primitives.decompose.provenance import current_versions
@@ -29,7 +30,7 @@ from regional_primitives.decompose.subject import Subject, prepare
 from regional_primitives.errors import InputError, MissingExtraError, StorageError
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
-from regional_primitives.runs.folder import drawn, refuse_other_content
+from regional_primitives.runs.folder import drawn, plain_name, refuse_other_content
 from regional_primitives.runs.key import content_key
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
@@ -91,7 +92,8 @@ def reproduce(
     *,
     layer: str | None = None,
     protocol: Protocol | None = None,
-    regions: Regions | None = None,
+    regions: Regions | str | None = None,
+    resize: bool = False,
     exact: Exact | None = None,
     structured: Structured | None = None,
     progress: Progress | bool | None = False,
@@ -103,11 +105,12 @@ def reproduce(
     relate, is left out, and `progress` is told so.
 
     Args:
-        model: a generator of the zoo.
+        model: as for `rp.load_generator`.
         folder: where fits and results go; fits that stand there are not made again.
         layer: where to cut; the generator's default unless given.
         protocol: `Protocol()` unless given.
-        regions: a grid; 6 × 6 unless given.
+        regions: one division for all pictures, as for `rp.explain`; a 6 × 6 grid unless given.
+        resize: fit a label map to the size of the pictures.
         exact: settings of the exact form; its patches are drawn.
         structured: settings of the structured form.
         progress: told of `PICTURES`, and of every stage of each.
@@ -117,7 +120,8 @@ def reproduce(
         InputError: a malformed argument, or fewer foreground patches than asked for.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    protocol, regions = settings_or(protocol, Protocol, Protocol()), Regions.of(regions)
+    protocol = settings_or(protocol, Protocol, Protocol())
+    given = regions if isinstance(regions, str) else Regions.of(regions)
     exact = settings_or(exact, Exact, Exact())
     structured = settings_or(structured, Structured, Structured())
     if exact.patches:
@@ -131,10 +135,11 @@ def reproduce(
     )
     with reporting(progress) as report:
         generator = load_generator(model, layer, **options)
+        divided = division(given, generator, resize=resize)
         exact, structured = exact.settled(generator), structured.settled(generator)
-        seeds, skipped = _usable_seeds(generator, regions, protocol, exact)
+        seeds, skipped = _usable_seeds(generator, divided, protocol, exact)
         tasks = [
-            _Task(generator, regions, protocol, exact, structured, number, target / str(seed))
+            _Task(generator, divided, protocol, exact, structured, number, target / str(seed))
             for number, seed in enumerate(seeds)
         ]
         work_off(_Task.fit, tasks, _Task.stands, PICTURES, report)
@@ -143,7 +148,7 @@ def reproduce(
             "layer": generator.layer,
             "hold": generator.hold,
             "weights_digest": generator.digest,
-            "regions": regions.to_dict(),
+            "regions": divided.to_dict(),
             "protocol": asdict(protocol),
             "seeds": seeds,
             "skipped_seeds": skipped,
@@ -157,6 +162,11 @@ def reproduce(
         page = partial(write_reproduction_report, target, result)
         drawn(page, report, target / REPRODUCTION_REPORT)
     return result
+
+
+def default_reproduction(model: str) -> Path:
+    """Name the folder of a reproduction for which none is named."""
+    return Path("runs") / f"reproduce-{plain_name(model)}"
 
 
 def _usable_seeds(

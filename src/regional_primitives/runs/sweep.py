@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
@@ -25,7 +26,12 @@ from regional_primitives.errors import GeneratorError, InputError, StorageError
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
-from regional_primitives.runs.folder import drawn, explain_to_folder, refuse_other_content
+from regional_primitives.runs.folder import (
+    drawn,
+    explain_to_folder,
+    plain_name,
+    refuse_other_content,
+)
 from regional_primitives.runs.key import Work
 from regional_primitives.runtime.arguments import (
     AnyPath,
@@ -98,6 +104,11 @@ def layer_folder(layer: str) -> str:
     return f"{safe}-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
 
 
+def default_sweep(model: str) -> Path:
+    """Name the folder of a sweep for which none is named."""
+    return Path("runs") / f"sweep-{plain_name(model)}"
+
+
 @ordinary()
 def sweep(
     model: str,
@@ -105,7 +116,8 @@ def sweep(
     layers: str | Sequence[str] | None = None,
     folder: AnyPath | None = None,
     *,
-    regions: Regions | None = None,
+    regions: Regions | str | None = None,
+    resize: bool = False,
     settings: Structured | None = None,
     evaluation: Evaluation | None = None,
     workers: int = 1,
@@ -120,12 +132,13 @@ def sweep(
     With several workers a script needs the guard `if __name__ == "__main__"`.
 
     Args:
-        model: a generator of the zoo.
+        model: as for `rp.load_generator`.
         seeds: which pictures.
         layers: where to cut, one name or several, from the latent to the picture; "all" takes those
             that the zoo lists, None the generator's default.
         folder: runs/sweep-MODEL unless given.
-        regions: a grid; 6 × 6 unless given.
+        regions: one division for all pictures, as for `rp.explain`; a 6 × 6 grid unless given.
+        resize: fit a label map to the size of the pictures.
         settings: of every fit.
         evaluation: of every run. With refits=True the frontier and stability are measured too,
             which takes three more fits a run.
@@ -143,16 +156,15 @@ def sweep(
     chosen = tuple(dict.fromkeys(map(random_seed, wholes("a seed", seeds))))
     if not chosen:
         raise InputError("a sweep needs at least one seed")
-    regions = Regions.of(regions)
-    if not regions.is_grid:
-        raise InputError("a sweep takes a grid of patches; pictures differ, a label map does not")
-    of_kind(model, str, "a sweep takes a generator of the zoo by its name")
-    target = path_of(f"runs/sweep-{model}" if folder is None else folder, "the sweep's folder")
+    of_kind(model, str, "a sweep takes a generator by its name, as rp.load_generator does")
+    target = path_of(default_sweep(model) if folder is None else folder, "the sweep's folder")
     _refuse_other_sweep(target, model)
+    if isinstance(regions, str) or resize:  # the generator has to say what its parts or sizes are
+        regions = division(regions, load_generator(model, **options), resize=resize)
     asked = _Asked(
         model,
         tuple(sorted((name, value) for name, value in options.items() if value is not None)),
-        regions,
+        Regions.of(regions),
         settings_or(settings, Structured, Structured()),
         settings_or(evaluation, Evaluation, Evaluation()),
     )

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.axes import Demands
+from regional_primitives.decompose.division import division
 from regional_primitives.decompose.evaluations import Evaluations, Spent
 from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.decompose.exact.lattice import Lattice, all_demands
@@ -73,7 +74,7 @@ class MinimalFeatures(Spent):
 def minimal_features(
     generator: Generator,
     latents: Latents,
-    regions: Regions | None = None,
+    regions: Regions | str | None = None,
     subsets: Bool[Tensor, "demands patches"] | Sequence[Sequence[int]] | None = None,
     settings: Minimal | None = None,
     *,
@@ -101,7 +102,7 @@ def minimal_features(
     """
     of_kind(generator, Generator, "minimal_features needs a generator from rp.cut")
     settings = settings_or(settings, Minimal, Minimal()).settled(generator)
-    regions = Regions.of(regions)
+    regions = division(regions, generator, latents)
     demands = _demands(subsets, settings.chosen(regions), regions)
     folder = None if checkpoint is None else path_of(checkpoint, "the checkpoint")
     with reporting(progress) as report:

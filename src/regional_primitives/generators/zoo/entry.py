@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from regional_primitives.generators.latents import Latents
+from regional_primitives.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ZooEntry:
     installed: Callable[[], bool]
     how_to_get: str
     baseline_count: int = 4096
+    parts: Regions | None = None
+    """The parts of what it shows, drawn by us for its aligned pictures."""
 
     @property
     def resolution(self) -> int:

@@ -12,9 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.face_parts import face_parts
 from regional_primitives.generators.zoo.weights import in_package, published
 
 LATENT_CHANNELS = 100
+FACE_PARTS = face_parts(
+    size=64,
+    skin=(31.5, 38, 20.5, 24.5),
+    left_eye=(20, 27.5, 7.5, 5.5),
+    right_eye=(42.5, 27.5, 7.5, 5.5),
+    nose=(32, 39, 6.5, 7.5),
+    mouth=(31.5, 53.5, 11, 4.5),
+)
 _CHANNELS = (512, 256, 128, 64)
 _SHA256 = "0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f"
 
@@ -72,5 +81,6 @@ ENTRY = ZooEntry(
     image_range=(-1.0, 1.0),
     load=lambda weights, _: Loaded(load_faces(weights), sample_latents),
     installed=lambda: find_weights() is not None,
+    parts=FACE_PARTS,
     how_to_get="pip install --no-deps --ignore-requires-python gan-face-generate==1.1.1",
 )

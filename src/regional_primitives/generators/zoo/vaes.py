@@ -19,9 +19,18 @@ from torch import Tensor, nn
 
 from regional_primitives.errors import StorageError
 from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
+from regional_primitives.generators.zoo.face_parts import face_parts
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
 LATENT_SIZE = 10
+FACE_PARTS = face_parts(
+    size=64,
+    skin=(32, 36.5, 14.5, 18.5),
+    left_eye=(24.5, 31.5, 5.5, 4),
+    right_eye=(39.5, 31.5, 5.5, 4),
+    nose=(32, 39.5, 4.5, 5.5),
+    mouth=(32, 46.7, 7.5, 3.2),
+)
 _CHANNELS = 32
 _COLLECTION = "disvae"
 # The commit is named, so that the files cannot change behind the link.
@@ -121,6 +130,7 @@ def _entry(name: str, vae: Vae) -> ZooEntry:
         image_range=(0.0, 1.0),
         load=lambda weights, _: Loaded(load_vae(name, weights), sample_latents),
         installed=lambda: find_weights(name) is not None,
+        parts=FACE_PARTS if name == "vae-faces" else None,
         how_to_get=vae.how_to_get,
     )
 
