@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from regional_primitives.cli.application import app, tell
-from regional_primitives.cli.options import Json, Model, Size, Weights
+from regional_primitives.cli.options import Json, Model, ModelOptions, Size, Weights, keywords
 from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.generators import ZOO, load_generator
 from regional_primitives.generators import layers as cut_points
+from regional_primitives.generators.factory import registered
 from regional_primitives.generators.feature import describe_shape, unit_count
 
 
@@ -22,14 +23,15 @@ def layers(
     every: Annotated[
         bool, typer.Option("--all", help="Every layer, not only those worth using.")
     ] = False,
+    options: ModelOptions = None,
     weights: Weights = None,
     size: Size = None,
     as_json: Json = False,
 ) -> None:
     """List where a generator can be cut, and what lies behind each cut."""
-    generator = load_generator(model, weights=weights, size=size)
-    worth = ZOO[model].layers
-    points = [point for point in cut_points(generator) if every or point.name in worth]
+    generator = load_generator(model, weights=weights, size=size, **keywords(options))
+    worth = None if every or model not in ZOO else ZOO[model].layers
+    points = [point for point in cut_points(generator) if worth is None or point.name in worth]
     if as_json:
         print_json([asdict(point) for point in points])
         return
@@ -45,7 +47,7 @@ def layers(
             f"{len(point.flows_past)}: {past}" if past else "nothing",
         )
     print_table(table)
-    if not every:
+    if worth is not None:
         tell("these are the layers worth using; --all lists every one")
 
 
@@ -62,6 +64,16 @@ def models(as_json: Json = False) -> None:
             "installed": "yes" if entry.installed() else f"no; {entry.how_to_get}",
         }
         for entry in ZOO.values()
+    ] + [
+        {
+            "name": name,
+            "family": f"registered by {getattr(point.dist, 'name', 'a package')}",
+            "resolution": "",
+            "layers": "",
+            "licence": "",
+            "installed": "yes",
+        }
+        for name, point in registered().items()
     ]
     if as_json:
         print_json(rows)
@@ -72,7 +84,8 @@ def models(as_json: Json = False) -> None:
         table.add_row(*(value for name, value in told.items() if name != "layers"))
     print_table(table)
     for row in rows:  # in lines of their own, so that no name is broken
-        typer.echo(f"layers of {row['name']}: {row['layers']}")
+        if row["layers"]:
+            typer.echo(f"layers of {row['name']}: {row['layers']}")
     for entry in ZOO.values():
         if not entry.installed():
             typer.echo(f"{entry.name}: {entry.how_to_get}")

@@ -19,7 +19,14 @@ from regional_primitives.apply import (
     measured_ways,
 )
 from regional_primitives.cli.application import app, tell
-from regional_primitives.cli.options import Json, Run, patches_of
+from regional_primitives.cli.options import (
+    Json,
+    ModelOptions,
+    OwnModel,
+    Run,
+    keywords,
+    patches_of,
+)
 from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
@@ -41,8 +48,17 @@ def edit(
         ),
     ] = None,
     remove: Annotated[
-        list[int] | None,
-        typer.Option(metavar="K", help="Switch component K off; repeatable."),
+        list[str] | None,
+        typer.Option(
+            metavar="K|REGION",
+            help="Switch component K off, or what a region by that name is made of; repeatable.",
+        ),
+    ] = None,
+    amplify: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REGION=V", help="Scale what a region is made of by V, such as mouth=1.5."
+        ),
     ] = None,
     keep_only: Annotated[
         list[int] | None,
@@ -67,18 +83,23 @@ def edit(
     blend: Annotated[
         Path | None,
         typer.Option(
-            metavar="OTHER_RUN", help="Show another run's picture in --patches, through components."
+            metavar="OTHER_RUN", help="Show another run's picture in --regions, through components."
         ),
     ] = None,
     patches: Annotated[
         str | None,
-        typer.Option(metavar="P,P,…", help="With --blend: patch 0 is top left, row by row."),
+        typer.Option(
+            "--regions",
+            "--patches",
+            metavar="P,P,…",
+            help="With --blend: names, or numbers; patch 0 of a grid is top left, row by row.",
+        ),
     ] = None,
     rule: Annotated[
         str | None,
         typer.Option(
             metavar="|".join(RULES),
-            help="With --blend: whose a component is whose field straddles the border; by share of "
+            help="Of regions: whose a component is whose field straddles the border; by share of "
             "its pixels (shared) unless given.",
         ),
     ] = None,
@@ -96,6 +117,8 @@ def edit(
     save_edit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the edit as JSON, for --replay.")
     ] = None,
+    model: OwnModel = None,
+    options: ModelOptions = None,
     as_json: Json = False,
 ) -> None:
     """Edit a run's picture through its components, and tell what changes where.
@@ -105,8 +128,13 @@ def edit(
     its energy which falls outside the region; seam how far colours jump across the region's border.
     Of a blend, error inside is what is left of the difference to the other picture.
     """
+    removed = [text for text in remove or [] if not text.lstrip("+-").isdecimal()]
+    by_region = bool(removed or amplify)
+    if by_region and (scale or keep_only or len(removed) < len(remove or [])):
+        raise InputError("an edit names components or regions, not both")
     kinds = {
-        "--scale, --remove or --keep-only": bool(scale or remove or keep_only),
+        "--scale, --remove or --keep-only": bool(scale or remove or keep_only) and not by_region,
+        "--remove REGION or --amplify": by_region,
         "--swap": bool(swap),
         "--blend": blend is not None,
         "--replay": replay is not None,
@@ -116,12 +144,13 @@ def edit(
         raise InputError(f"{given}; give one of {', '.join(kinds)}")
     for option, value, owner in (
         ("--nearest", nearest, "--swap"),
-        ("--patches", patches, "--blend"),
-        ("--rule", rule, "--blend"),
+        ("--regions", patches, "--blend"),
         ("--from", source, "--replay"),
     ):
         if value and not kinds[owner]:
             raise InputError(f"{option} belongs to {owner}")
+    if rule and not (kinds["--blend"] or by_region):
+        raise InputError("--rule belongs to --blend, and to regions that are removed or amplified")
     if out.suffix.lower() not in ("", ".png"):
         raise InputError(f"--out is written as a PNG file; name it {out.stem}.png, not {out.name}")
     places = [check_picture_file(out)]
@@ -129,9 +158,9 @@ def edit(
         places.append(check_edit_file(save_edit))
     if len(set(places)) < len(places):
         raise InputError(f"--out and --save-edit are both {out}; choose two files")
-    scaled = _scaled(scale or [], remove or [], keep_only or [])
+    scaled = Edit() if by_region else _scaled(scale or [], remove or [], keep_only or [])
     donor, components = _swapped(swap) if swap else (None, [])
-    numbers = None if patches is None else patches_of("--patches", patches, "14,15")
+    numbers = None if patches is None else patches_of("--regions", patches, "mouth or 14,15")
     require_report_extra()
     one, other = Decomposition.load(folder), None
     if replay is not None:
@@ -144,12 +173,14 @@ def edit(
         wanted = Edit.swap(one, other, components, nearest=nearest)
     elif blend is not None:
         if numbers is None:
-            raise InputError("--blend needs --patches, such as --patches 14,15")
+            raise InputError("--blend needs --regions, such as --regions mouth or --regions 14,15")
         other = Decomposition.load(blend)
         wanted = Edit.blend(one, other, numbers, rule=rule or RULES[0])
+    elif by_region:
+        wanted = _of_regions(one, removed, amplify or [], rule or RULES[0])
     else:
         wanted = scaled
-    pictures = edit_ways(one, runs.generator_of(one), wanted, other)
+    pictures = edit_ways(one, runs.generator_of(one, model, **keywords(options)), wanted, other)
     if not as_json and one.provenance.purpose == "generate":
         tell(
             f"{folder} answers {QUESTIONS['generate']!r}: its components bring along what belongs "
@@ -177,13 +208,24 @@ def edit(
         tell(_verdict(replay, same))
 
 
-def _scaled(scale: list[str], remove: list[int], keep_only: list[int]) -> Edit:
+def _of_regions(one: Decomposition, removed: list[str], amplify: list[str], rule: str) -> Edit:
+    scales = [(name, 0.0) for name in removed] + [pair(text, str, float) for text in amplify]
+    edits = [Edit.of_regions(one, [name], value, rule=rule) for name, value in scales]
+    together: dict[int, float] = {}
+    for each in edits:
+        for k, value in each.scales.items():
+            together[k] = together.get(k, 1.0) + value - 1.0
+    patches = {patch for each in edits for patch in each.patches or ()}
+    return Edit(together, patches=tuple(sorted(patches)))
+
+
+def _scaled(scale: list[str], remove: list[str], keep_only: list[int]) -> Edit:
     if remove and keep_only:
         raise InputError("--keep-only removes all others already; leave --remove out")
     scales: dict[int, float] = {}
     named = [
         *(pair(text, int, float) for text in scale),
-        *((k, 0.0) for k in remove),
+        *((int(k), 0.0) for k in remove),
         *((k, 1.0) for k in keep_only),
     ]
     for k, value in named:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from regional_primitives.cli.application import app, tell
-from regional_primitives.cli.options import Json, Run
+from regional_primitives.cli.options import Json, ModelOptions, OwnModel, Run, keywords
 from regional_primitives.cli.output import (
     has_screen,
     print_json,
@@ -45,6 +45,8 @@ def evaluate(
             f"{', '.join(BASELINES)}.",
         ),
     ] = None,
+    model: OwnModel = None,
+    options: ModelOptions = None,
     as_json: Json = False,
 ) -> None:
     """Measure runs anew; their scores, figures and reports are renewed."""
@@ -54,7 +56,9 @@ def evaluate(
         names = [name.strip() for name in baselines.split(",")]
     for folder in folders:
         with progress_bar() as progress:
-            scores, compared = rescore(folder, settings, progress, names)
+            scores, compared = rescore(
+                folder, settings, progress, names, model, **keywords(options)
+            )
         print_run(folder, scores, as_json, compared if names else None)
 
 
