@@ -100,6 +100,7 @@ def calls(generator, d):
              "draws": 1, "seed": 0},
         ),
         "edit": (rp.edit, {**pair, "scales": {0: 0.0}, "other": d}),
+        "edit (remove)": (rp.edit, {**pair, "remove": [0]}),
         "edit_effects": (rp.edit_effects, {**pair, "edit": {0: 0.0}, "other": d}),
         "cut": (rp.cut, cutting),
         "layers": (
@@ -117,12 +118,23 @@ def calls(generator, d):
         "Regions": (rp.Regions, {"rows": 2, "columns": 2, "labels": None}),
         "Regions.grid": (rp.Regions.grid, {"rows": 2, "columns": 2}),
         "Regions.parse": (rp.Regions.parse, {"text": "2x2"}),
-        "Regions.from_labels": (rp.Regions.from_labels, {"label_map": torch.tensor([[0, 1]])}),
+        "Regions.from_labels": (
+            rp.Regions.from_labels,
+            {"label_map": torch.tensor([[0, 1]]), "names": {0: "a", 1: "b"}, "ignore": 7},
+        ),
+        "Regions.segments": (rp.Regions.segments, {"image": torch.zeros(3, 8, 8), "count": 4}),
+        "Regions.read": (rp.Regions.read, {"path": "x.png", "names": "y.json"}),
+        "Regions.write": (GRID.write, {"path": "x.png", "height": 8, "width": 8}),
+        "Regions.named": (GRID.named, {"names": ["a", "b", "c", "d"]}),
+        "Regions.resized": (GRID.resized, {"height": 8, "width": 8}),
         "Regions.from_masks": (rp.Regions.from_masks, {"masks": torch.ones(1, 2, 2) > 0}),
         "Regions.demand": (GRID.demand, {"patches": [0]}),
         "Edit": (rp.Edit, {"scales": {0: 1.0}, "others": 1.0, "taken": {}, "patches": (0,)}),
         "Edit.remove": (rp.Edit.remove, {"components": [0]}),
         "Edit.keep_only": (rp.Edit.keep_only, {"components": [0]}),
+        "Edit.of_regions": (
+            rp.Edit.of_regions, {"one": d, "patches": [0], "scale": 0.5, "rule": "shared"}
+        ),
         "Edit.swap": (
             rp.Edit.swap, {"one": d, "other": d, "components": [0], "fields": []}
         ),
@@ -158,9 +170,12 @@ def calls(generator, d):
     "name",
     [
         "explain", "minimal_features", "exact_components", "evaluate", "baselines", "relations",
-        "compare", "edit", "edit_effects", "cut", "layers", "load_generator", "or_harsanyi",
+        "compare", "edit", "edit (remove)", "edit_effects", "cut", "layers", "load_generator",
+        "or_harsanyi",
         "or_values", "and_harsanyi", "and_values", "Regions", "Regions.grid", "Regions.parse",
-        "Regions.from_labels", "Regions.from_masks", "Regions.demand", "Edit", "Edit.remove",
+        "Regions.from_labels", "Regions.from_masks", "Regions.segments", "Regions.read",
+        "Regions.write", "Regions.named",
+        "Regions.resized", "Regions.demand", "Edit", "Edit.remove", "Edit.of_regions",
         "Edit.keep_only", "Edit.swap", "Edit.blend", "sample_latents", "latents_of_image", "at",
         "head", "image", "tail", "component", "without", "minimal_feature", "combine", "scales",
         "load", "check_generator", "groups", "credit_of_patch", "merged_field", "merged_strength",
@@ -235,12 +250,6 @@ def test_bad_input_more_than_memory_holds_is_refused_before_the_work(generator, 
             call()
         told.append(str(why.value))
     assert len(set(told)) == len(told)
-
-
-def test_labels_without_gaps_are_told_by_those_that_occur():
-    for label in (2**28, 10**12):
-        with pytest.raises(rp.InputError, match="label 1 marks no pixel"):
-            rp.Regions.from_labels(torch.tensor([[0, label]]))
 
 
 def test_bad_input_is_not_what_numbers_of_numpy_and_torch_are_numbers(generator, tmp_path):

@@ -125,7 +125,8 @@ def test_label_map_keeps_pixels_of_no_patch_out():
     assert not regions.is_grid
     assert regions.count == 3
     assert regions.description == "label map of 3 regions"
-    assert regions.to_dict() == {"kind": "labels", "count": 3}
+    told = regions.to_dict()
+    assert (told["kind"], told["count"], len(told["digest"])) == ("labels", 3, 64)
     masks = regions.masks(3, 3)
     assert masks.flatten(1).sum(1).tolist() == [3, 2, 2]
     everything = regions.pixel_mask(torch.ones(3, dtype=torch.bool), 3, 3)
@@ -157,11 +158,8 @@ def test_label_map_from_numpy(unchecked):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (torch.tensor([[0, 2]]), "label 1 marks no pixel; labels must run 0 … 2 without gaps"),
-        (torch.tensor([[1, 2]]), "label 0 marks no pixel"),
-        (torch.tensor([[-1, -1]]), "marks no pixel; patches are labelled 0, 1, 2"),
+        (torch.tensor([[-1, -1]]), "marks no pixel of any patch"),
         (torch.zeros(0, 0, dtype=torch.long), "marks no pixel"),
-        (torch.tensor([[0, -2]]), "label -2 is below −1"),
         (torch.tensor([[0.0, 1.0]]), r"whole-numbered tensor \[height, width\], not torch.float32"),
         (torch.tensor([[True, False]]), "not torch.bool"),
         (torch.tensor([0, 1]), r"not torch.int64 \[2\]"),
@@ -175,6 +173,84 @@ def test_bad_input_label_maps(labels, message):
         Regions.from_labels(labels)
 
 
+# Names
+
+
+def test_labels_may_be_any_whole_numbers():
+    regions = Regions.from_labels(torch.tensor([[255, 7], [7, -40]]), ignore=255)
+    assert torch.equal(regions.labels, torch.tensor([[-1, 1], [1, 0]]))
+    assert Regions.from_labels(torch.tensor([[10**12, 5]])).count == 2
+
+
+def test_names_belong_to_labels_and_null_leaves_pixels_out():
+    labels = torch.tensor([[17, 4], [4, 255]])
+    regions = Regions.from_labels(labels, {17: "hair", "4": "skin", 255: None, 9: "hat"})
+    assert regions.names == ("skin", "hair")
+    assert torch.equal(regions.labels, torch.tensor([[1, 0], [0, -1]]))
+    assert regions.description == "2 regions: skin, hair"
+    assert repr(regions) == "<Regions: 2 regions: skin, hair>"
+    assert Regions.grid(1, 2).named(["left", "right"]).names == ("left", "right")
+    assert Regions.grid(1, 2).names == ("0", "1")
+
+
+def test_masks_have_the_names_of_their_dictionary():
+    one, two = _masks([1, 0, 0], [0, 1, 1])
+    regions = Regions.from_masks({"mouth": one, "nose": two})
+    assert regions.demand("nose").tolist() == [False, True]
+    assert regions.demand(["nose", 0]).tolist() == [True, True]
+    assert regions.in_words([1, 0]) == "nose, mouth"
+    assert Regions.grid().in_words([3]) == "patch 3"
+    assert Regions.grid().in_words([3, 4]) == "patches 3, 4"
+
+
+def test_what_patches_are_called_does_not_make_other_patches():
+    labels = torch.tensor([[0, 1]])
+    one, other = (Regions.from_labels(labels, names) for names in (["a", "b"], ["c", "d"]))
+    assert one == other
+    assert one.to_dict() != other.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], "1 names for 2 patches"),
+        (["a", "a"], "two patches are called 'a'"),
+        (["a", "7"], "cannot be called '7': names are no numbers"),
+        (["a", "b,c"], "without commas"),
+        (["a", " b"], "cannot be called ' b'"),
+        (["a", ""], "cannot be called ''"),
+        (["a", "x" * 61], "at most 60 characters"),
+        (["a", 3], "names of patches are a list of texts"),
+        ("ab", "a list of texts, not str"),
+        ({0: "a"}, "label 1 has no name; name it, or give it None"),
+        ({0: None, 1: None}, "marks no pixel of any patch"),
+        ({"zero": "a"}, "the label of a name must be a whole number"),
+    ],
+)
+def test_bad_input_names(names, message, unchecked):
+    with pytest.raises(InputError, match=message):
+        Regions.from_labels(torch.tensor([[0, 1]]), names)
+
+
+def test_bad_input_a_name_that_is_none_says_which_is_meant():
+    regions = Regions.from_labels(torch.tensor([[0, 1]]), ["mouth", "nose"])
+    with pytest.raises(InputError, match=r"no region 'mout'; did you mean 'mouth'.*mouth, nose"):
+        regions.demand(["mout"])
+    with pytest.raises(InputError, match="no region 'mouth'; there are: patches 0 … 35, without"):
+        Regions.grid().demand("mouth")
+
+
+def test_a_map_is_resized_when_asked():
+    regions = Regions.from_labels(torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]]), ["left", "right"])
+    larger = regions.resized(4, 8)
+    assert larger.names == ("left", "right")
+    assert torch.equal(larger.labels[:, :4], torch.zeros(4, 4).long())
+    assert larger.resized(2, 4) == regions
+    assert Regions.grid(2, 2).resized(9, 9) == Regions.grid(2, 2)
+    with pytest.raises(InputError, match="at 1 × 1 pixels nothing is left of patch left"):
+        regions.resized(1, 1)
+
+
 def _masks(*rows):
     return torch.tensor(rows, dtype=torch.bool)[:, None]
 
@@ -182,7 +258,7 @@ def _masks(*rows):
 @pytest.mark.parametrize(
     ("masks", "message"),
     [
-        (_masks([1, 1, 0], [0, 1, 1]), "masks overlap"),
+        (_masks([1, 1, 0], [0, 1, 1]), "masks 0 and 1 overlap"),
         (_masks([1, 1, 0], [0, 0, 0]), "mask 1 holds no pixel"),
         (torch.ones(2, 2, dtype=torch.bool), r"not torch.bool \[2, 2\]"),
         (torch.ones(1, 2, 2), "not torch.float32"),
@@ -256,7 +332,7 @@ def test_demand_marks_the_patches_named():
         (4, "patch 4 does not exist; patches run 0 … 3"),
         (-1, "patch -1 does not exist"),
         (1.0, "a patch must be a whole number, not 1.0"),
-        ("1", "a patch must be a whole number, not '1'"),
+        ("1", "no region '1'; there are: patches 0 … 3, without names"),
     ],
 )
 def test_bad_input_patches(patch, message):

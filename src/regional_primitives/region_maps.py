@@ -120,7 +120,7 @@ def write_map(
 
 def superpixels(image: Tensor, count: int) -> Int[Tensor, "height width"]:
     """Label about `count` superpixels of one picture; see `Regions.segments`."""
-    pixels = torch.as_tensor(image).detach().cpu().float()
+    pixels = image.detach().cpu().float()
     pixels = pixels[0] if pixels.ndim == 4 and len(pixels) == 1 else pixels
     if pixels.ndim != 3 or not pixels.numel() or not bool(pixels.isfinite().all()):
         raise InputError(

@@ -24,6 +24,7 @@ from regional_primitives.errors import InputError
 from regional_primitives.region_maps import read_map, superpixels, write_map
 from regional_primitives.runtime.arguments import (
     AnyPath,
+    listed,
     of_kind,
     real,
     refuse_too_large,
@@ -31,6 +32,7 @@ from regional_primitives.runtime.arguments import (
 )
 from regional_primitives.runtime.modes import ordinary
 
+_LONGEST_SIDE = 2**14
 _MOST_PATCHES = 2**20
 """More than any picture is divided into; far below what a list of them could not hold."""
 
@@ -141,12 +143,13 @@ class Regions:
                 do not fit.
         """
         labels = _tensor(label_map, "a label map")
-        whole = not (labels.dtype.is_floating_point or labels.dtype.is_complex)
-        if labels.ndim != 2 or not whole or labels.dtype == torch.bool:
+        fraction = labels.dtype.is_floating_point or labels.dtype.is_complex
+        if labels.ndim != 2 or fraction or labels.dtype == torch.bool:
             raise InputError(
                 f"a label map is a whole-numbered tensor [height, width], not "
                 f"{labels.dtype} {list(labels.shape)}"
             )
+        ignore = None if ignore is None else whole("the label that is ignored", ignore)
         labels = labels.detach().cpu().long()
         present, numbers = labels.unique(return_inverse=True)
         called: dict[int, str | None] | None = None
@@ -216,7 +219,7 @@ class Regions:
             InputError: not one picture, or a count that it cannot be divided into.
             MissingExtraError: scikit-image is not installed.
         """
-        return Regions(labels=superpixels(image, whole("count", count, 2)))
+        return Regions(labels=superpixels(_tensor(image, "a picture"), whole("count", count, 2)))
 
     @staticmethod
     def read(path: AnyPath, names: AnyPath | None = None) -> Regions:
@@ -251,7 +254,7 @@ class Regions:
     def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
         if self.labels is not None and height is None and width is None:
             height, width = self.labels.shape
-        return whole("height", height, 1), whole("width", width, 1)
+        return whole("height", height, 1, _LONGEST_SIDE), whole("width", width, 1, _LONGEST_SIDE)
 
     def named(self, names: Sequence[str]) -> Regions:
         """Return the same patches under other names.
@@ -268,7 +271,7 @@ class Regions:
         Raises:
             InputError: a patch would lose its last pixel.
         """
-        height, width = whole("height", height, 1), whole("width", width, 1)
+        height, width = self._size(height, width)
         if self.labels is None:
             self.label_map(height, width)  # refuses too few pixels
             return self
@@ -479,26 +482,21 @@ class Regions:
         """
         if isinstance(patches, str):
             patches = [patches]
-        several = patches if isinstance(patches, Iterable) else [patches]
-        return tuple(self._number(patch) for patch in several)
+        return tuple(self._number(patch) for patch in listed(patches))
 
-    def _number(self, patch: int | str) -> int:
+    def _number(self, patch: Any) -> int:
         if isinstance(patch, str):
-            if patch in self.names:
-                return self.names.index(patch)
-            close = get_close_matches(patch, self.names, 1)
-            hint = f"did you mean {close[0]!r}? " if close and self.given_names else ""
-            raise InputError(f"there is no region {patch!r}; {hint}there are: {self._listed}")
+            names = self.given_names or ()
+            if patch in names:
+                return names.index(patch)
+            close = get_close_matches(patch, names, 1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            known = ", ".join(names) or f"patches 0 … {self.count - 1}, without names"
+            raise InputError(f"there is no region {patch[:60]!r}; {hint}there are: {known}")
         number = whole("a patch", patch)
         if not 0 <= number < self.count:
             raise InputError(f"patch {number} does not exist; patches run 0 … {self.count - 1}")
         return number
-
-    @property
-    def _listed(self) -> str:
-        if self.given_names is None:
-            return f"patches 0 … {self.count - 1}, without names"
-        return ", ".join(self.given_names)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the patches in JSON; a label map's pixels are stored as a tensor elsewhere."""

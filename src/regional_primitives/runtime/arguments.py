@@ -44,11 +44,12 @@ def all_of_kind(values: Any, kind: type, wanted: str) -> tuple[Any, ...]:
     if isinstance(values, (str, bytes)):
         raise InputError(f"{wanted}, not a single {type(values).__name__}")
     return tuple(
-        of_kind(value, kind, wanted) for value in _listed(of_kind(values, Iterable, wanted))
+        of_kind(value, kind, wanted) for value in listed(of_kind(values, Iterable, wanted))
     )
 
 
-def _listed(values: Any) -> list[Any]:
+def listed(values: Any) -> list[Any]:
+    """Return what can be gone through as a list, and anything else as a list of one."""
     try:
         return list(values)
     except TypeError:  # an array without an axis says that it can be gone through
@@ -78,7 +79,7 @@ def wholes(
     """Return several whole numbers, each as `whole` does; messages call each one `name`."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InputError(f"{name} must be one of a list of whole numbers, not {_told(values)}")
-    return tuple(whole(name, value, least, most) for value in _listed(values))
+    return tuple(whole(name, value, least, most) for value in listed(values))
 
 
 def random_seed(value: Any) -> int:

@@ -41,7 +41,7 @@ class ZooEntry:
     installed: Callable[[], bool]
     how_to_get: str
     baseline_count: int = 4096
-    parts: Regions | None = None
+    parts: Callable[[], Regions] | None = None
     """The parts of what it shows, drawn by us for its aligned pictures."""
 
     @property

@@ -6,6 +6,7 @@ importing the package, checked by digest and read without unpickling code.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,8 @@ from regional_primitives.generators.zoo.face_parts import face_parts
 from regional_primitives.generators.zoo.weights import in_package, published
 
 LATENT_CHANNELS = 100
-FACE_PARTS = face_parts(
+FACE_PARTS = partial(
+    face_parts,
     size=64,
     skin=(31.5, 38, 20.5, 24.5),
     left_eye=(20, 27.5, 7.5, 5.5),

@@ -91,7 +91,12 @@ def load_generator(
     chosen = {"size": size, "weights": None if weights is None else str(weights)}
     options = {option: value for option, value in chosen.items() if value is not None}
     options |= generator.options
-    return replace(generator, latents_of=loaded.latents_of, parts=entry.parts, options=options)
+    return replace(
+        generator,
+        latents_of=loaded.latents_of,
+        parts=entry.parts and entry.parts(),
+        options=options,
+    )
 
 
 def _unknown(name: Any) -> str:

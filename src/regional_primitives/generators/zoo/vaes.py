@@ -23,7 +23,8 @@ from regional_primitives.generators.zoo.face_parts import face_parts
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 
 LATENT_SIZE = 10
-FACE_PARTS = face_parts(
+FACE_PARTS = partial(
+    face_parts,
     size=64,
     skin=(32, 36.5, 14.5, 18.5),
     left_eye=(24.5, 31.5, 5.5, 4),
