@@ -11,7 +11,7 @@ from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.cut import fixed_arguments
-from regional_primitives.generators.diffusion import Adaptation, adapt
+from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, items, repeated
@@ -20,7 +20,7 @@ from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, of_image, refuse_no_image
 from regional_primitives.generators.recorded.dependence import behind
 from regional_primitives.generators.recorded.recording import Operation, Recording, record
-from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
+from regional_primitives.generators.twin import frozen_twin, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
 
@@ -74,10 +74,7 @@ def layers(
         example = network.sample_latents(1) if example is None else example
         whole, own = network.network, nn.Module()
     else:
-        network = uncompiled(network)
-        known = adapt(network, steps) or Adaptation(network)
-        if not isinstance(known.module, nn.Module):
-            raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
+        known = adapt(network, steps)
         if example is None and known.sample_latents is not None:
             example = known.sample_latents(1, stream(0))
         chosen = known.image_of if image is None else of_image(image)

@@ -77,8 +77,7 @@ class _Part:
     ) -> _Part:
         """Start from measured influence; a = b."""
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        begin = _by_overlap if settings.purpose == "generate" else _by_holding
-        logits = begin(layout, influence, member, settings)
+        logits = _suiting(layout, influence, member, settings)
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         logits = logits.expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
@@ -123,42 +122,33 @@ class _Part:
         )
 
 
-def _by_holding(
+def _suiting(
     layout: Layout,
     influence: Float[Tensor, "patches sites channels"],
     member: Float[Tensor, "sites slots patches"],
     settings: Structured,
 ) -> Float[Tensor, "sites slots some"]:
-    """Favour a field that holds the influence and is small.
+    """Tell how well fields suit units, of which the start favours those that do.
 
-    All units of a place start alike: what few probes say of a single one is mostly noise. A vector
-    has no places, and each of its units starts from its own influence.
+    What generates asks how a field covers a unit's influence and is covered by it (a soft IoU):
+    with r the unit's amplitude on each patch over its largest, Σ_{T} r / (|T| + Σ_{not T} r), which
+    neither the number of patches nor the size of a field favours. What isolates asks for a field
+    that holds the influence and is small. There all units of a place start alike: what few probes
+    say of a single one is mostly noise. A vector has no places, and each of its units starts from
+    its own influence.
     """
+    size = member.sum(-1, keepdim=True)
+    if settings.purpose == "generate":
+        amplitude = (influence / influence.amax(0).clamp_min(_TINY)).sqrt().transpose(0, 1)
+        held = member @ amplitude
+        either = size + amplitude.sum(1, keepdim=True) - held
+        overlap = settings.influence_sharpness * held / either.clamp_min(_TINY)
+        return overlap.masked_fill(size == 0, _OF_NO_PATCH)
     if layout.sites > 1:
         influence = influence.sum(-1, keepdim=True)
     share = influence / influence.sum(0).clamp_min(_TINY)
     held = member @ share.transpose(0, 1)  # [sites, slots, channels or 1]
-    return settings.influence_sharpness * held - settings.size_penalty * member.sum(
-        -1, keepdim=True
-    )
-
-
-def _by_overlap(
-    layout: Layout,
-    influence: Float[Tensor, "patches sites channels"],
-    member: Float[Tensor, "sites slots patches"],
-    settings: Structured,
-) -> Float[Tensor, "sites slots channels"]:
-    """Favour a field that covers a unit's influence and is covered by it (a soft IoU).
-
-    With r the unit's amplitude on each patch over its largest: Σ_{T} r / (|T| + Σ_{not T} r), which
-    neither the number of patches nor the size of a field favours.
-    """
-    amplitude = (influence / influence.amax(0).clamp_min(_TINY)).sqrt().transpose(0, 1)
-    held = member @ amplitude
-    either = member.sum(-1, keepdim=True) + amplitude.sum(1, keepdim=True) - held
-    overlap = settings.influence_sharpness * held / either.clamp_min(_TINY)
-    return overlap.masked_fill(~member.any(-1, keepdim=True), _OF_NO_PATCH)
+    return settings.influence_sharpness * held - settings.size_penalty * size
 
 
 @dataclass(frozen=True, eq=False)
