@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact.components import ExactComponents, fit_exact
 from regional_primitives.decompose.exact.lattice import all_demands
+from regional_primitives.decompose.exact.minimal import work_of
 from regional_primitives.decompose.exact.settings import Exact
 from regional_primitives.decompose.provenance import Provenance, current_versions
 from regional_primitives.decompose.structured.fit import Fit, fit_structured
@@ -27,7 +27,6 @@ from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.storage import tensors_digest
 
 
 @ordinary()
@@ -64,7 +63,7 @@ def explain(
     picture_file = None if picture_file is None else str(path_of(picture_file, "picture_file"))
     # What memory does not hold is refused before anything is computed.
     if isinstance(settings, Exact):
-        all_demands(settings.chosen(regions), regions)
+        demands = all_demands(settings.chosen(regions), regions)
     else:
         regions.afford_rectangles()
     with reporting(progress) as report:
@@ -79,7 +78,9 @@ def explain(
         if isinstance(settings, Structured):
             fit = fit_structured(subject, settings, report)
             return _assembled(subject, settings, fit, picture_seed, picture_file)
-        folder = _checkpoint(subject, settings)
+        # In the cache, where an interrupted run's finished demands are found again.
+        name = hashlib.sha256(work_of(subject, demands, settings).encode()).hexdigest()
+        folder = cache_folder() / "exact" / name
         made = fit_exact(subject, settings, report, folder)
         shutil.rmtree(folder, ignore_errors=True)
         return decomposition_of(made, picture_seed, picture_file)
@@ -144,10 +145,3 @@ def _assembled(
             whole_network=generator.runs_whole_network,
         ),
     )
-
-
-def _checkpoint(subject: Subject, settings: Exact) -> Path:
-    """Name a folder in the cache where an interrupted run's finished demands are found again."""
-    told = f"{subject.generator.digest}{subject.generator.layer}{asdict(settings)}"
-    units = tensors_digest({"feature": subject.units, "labels": subject.errors.labels})
-    return cache_folder() / "exact" / hashlib.sha256(f"{told}{units}".encode()).hexdigest()

@@ -164,7 +164,7 @@ def find_minimal(
     units, figures = torch.zeros(count, size), torch.zeros(count, len(_FIGURES))
     done = torch.zeros(count, dtype=torch.bool)
     # What an earlier run has finished counts as done, and as spent.
-    kept = Checkpoint.of(checkpoint, _key(subject, demands, settings) if checkpoint else "")
+    kept = Checkpoint.of(checkpoint, work_of(subject, demands, settings) if checkpoint else "")
     shapes = {"units": (size,), "figures": (len(_FIGURES),), "evaluations": ()}
     for rows, saved in kept.saved(count, shapes):
         units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
@@ -222,7 +222,7 @@ def mean_features(fits: Sequence[MinimalFeatures]) -> MinimalFeatures:
     return replace(first, units=units, **columns, **evaluations.spent(*fits))
 
 
-def _key(subject: Subject, demands: Bool[Tensor, "demands patches"], settings: Minimal) -> str:
+def work_of(subject: Subject, demands: Demands, settings: Minimal) -> str:
     """Name all that minimal features depend on."""
     tensors = {
         "feature": subject.units,
