@@ -69,7 +69,10 @@ def _admm(
         # One copy of Δ comes close to what is asked, the other is sparse; the dual ties them.
         close = ridge.solve(aim + tie * (sparse - dual), tie)
         dual += 1.6 * close - 0.6 * sparse  # over-relaxed by 1.6, as Boyd et al. recommend
-        before, sparse = sparse, _shrunk(dual, entry / tie, group / tie)
+        # Every number shrinks by its price, then every row as a whole by its own.
+        inner = dual.sign() * (dual.abs() - entry / tie).clamp_min_(0)
+        size = inner.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        before, sparse = sparse, inner * (1 - group / tie / size).clamp_min_(0)
         dual -= sparse
         progress("sparse form", step, steps)
         # Tie them closer where they are apart, looser where neither moves.
@@ -80,15 +83,6 @@ def _admm(
             tie *= factor
             dual /= factor
     return sparse
-
-
-def _shrunk(
-    values: BySubset, entry: Float[Tensor, "subsets 1"], group: Float[Tensor, "subsets 1"]
-) -> BySubset:
-    """Shrink every number by `entry`, then every row as a whole by `group`."""
-    inner = values.sign() * (values.abs() - entry).clamp_min_(0)
-    size = inner.norm(dim=1, keepdim=True)
-    return inner * (1 - group / size.clamp_min(1e-30)).clamp_min_(0)
 
 
 def fit_jointly(

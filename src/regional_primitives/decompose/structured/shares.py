@@ -12,11 +12,10 @@ a bound, corrections grow that cancel each other (docs/research/structured-form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.axes import Demands, Dictionary, PerField, Switches, Units
@@ -173,12 +172,14 @@ class FieldShares:
         layouts = Layout.of(subject.feature_shape)
         by_site = [layout.by_site(influence) for layout in layouts]
         affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
+        sites = (site for part in by_site for site in part.unbind(1))
+        suggested = (level_sets(site, _MOST_LEVEL_SETS) for site in sites)
         candidates = candidate_fields(
             subject.regions,
             torch.cat([part.sum(-1) for part in by_site], 1),
             settings.reach_threshold,
             min(settings.most_candidates, affordable),
-            *([_suggested(by_site)] if settings.purpose == "generate" else []),
+            *([suggested] if settings.purpose == "generate" else []),
         )
         of_tensors = candidates.split([layout.sites for layout in layouts])
         parts = [
@@ -295,10 +296,3 @@ class FieldShares:
         units = sum(layout.units for layout in self.layouts)
         order = (field_of * units + unit_of).argsort()
         return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()
-
-
-def _suggested(by_site: list[Tensor]) -> Iterator[Bool[Tensor, "sets patches"]]:
-    """List each site's level sets; influence [patches, sites, channels], tensor by tensor."""
-    for influence in by_site:
-        for site in influence.unbind(1):
-            yield level_sets(site, _MOST_LEVEL_SETS)
