@@ -5,21 +5,16 @@ A new section is one more function in a page's list, such as `SECTIONS` of sweep
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.pixels import data_uri
-from regional_primitives.show.style import darkened, svg
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-else:  # only annotations need it; matplotlib is loaded when a figure is drawn
-    Figure = Any
+from regional_primitives.show.style import Figure, darkened, svg
 
 _PIXELS_PER_INCH = 110
 """CSS pixels of a figure that has room."""
@@ -160,6 +155,24 @@ def write_page(path: Path, page: Page) -> Path:
     with staged_file(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return path
+
+
+def for_terminal(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None
+) -> Any:
+    """Lay rows out as a table of rich, the first column its rows' heads."""
+    from rich.table import Column as RichColumn
+    from rich.table import Table as RichTable
+
+    head, *others = columns
+    numbers = [RichColumn(name, justify="right", no_wrap=name == others[0]) for name in others]
+    table = RichTable(
+        RichColumn(head, overflow="fold"), *numbers, title=title, title_justify="left",
+        caption=caption, caption_justify="left",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def listing(values: Mapping[str, Any]) -> str:
