@@ -229,7 +229,7 @@ def test_bad_input_only_none_means_the_default(generator, d, wrong):
         lambda: reproduce("planted", "x", protocol=wrong),
         lambda: explain_to_folder(generator, 0, "x", regions=wrong),
     ):
-        with pytest.raises(rp.InputError, match=r"(settings|regions) are rp\."):
+        with pytest.raises(rp.InputError, match=r"(settings|regions) are rp\.|regions '' are none"):
             call()
 
 

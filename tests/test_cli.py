@@ -179,7 +179,7 @@ def test_without_a_verb_the_help_is_printed(primitives):
             ["explain", "faces", "--layer", "main.99"],
             "not in this network; cut points: main, main.0",
         ),
-        (["explain", "faces", "--grid", "6"], "grid '6' is not of the form ROWSxCOLUMNS"),
+        (["explain", "faces", "--grid", "6"], "regions '6' are none of: grid:6x6"),
         (
             ["explain", "faces", "--grid", "65x6"],
             "65 rows needs as many pixels; the picture has 64",
@@ -208,7 +208,7 @@ def test_without_a_verb_the_help_is_printed(primitives):
         ),
         (["sweep", "planted", "--seeds", "0", "--layers", "express,"], "NAME,NAME,… or all"),
         (["sweep", "planted", "--seeds", "0", "--workers", "0"], "workers must be a whole number"),
-        (["sweep", "planted", "--seeds", "0", "--grid", "6"], "not of the form ROWSxCOLUMNS"),
+        (["sweep", "planted", "--seeds", "0", "--grid", "6"], "are none of: grid:6x6"),
         (["sweep", "planted", "--seeds", "0", "--out", "/dev/null"], "is a file; choose a folder"),
         (["sweep", "planted", "--seeds", "0", "--out", "/usr"], "is not a sweep's folder"),
         (["sweep", "planted", "--seeds", "0", "--measure", "demand=1"], "no setting 'demand'"),

@@ -11,12 +11,11 @@ from regional_primitives.errors import InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.arguments import AnyPath, of_kind
+from regional_primitives.runtime.arguments import AnyPath
 
 PARTS = "parts"
 """The map that a generator of the zoo comes with, of the parts of what it shows."""
-SYNTAX = "grid:6x6, parts, segments:40, FILE.png or FILE.npy"
-_WANTED = f"regions are rp.Regions, such as rp.Regions.grid(6, 6), or a text: {SYNTAX}"
+SYNTAX = "grid:6x6 (rows x columns), parts, segments:40, FILE.png, FILE.npy"
 _SEGMENTS = re.compile(r"segments:(\d{1,5})")
 _GRID = re.compile(r"(grid:)?\s*\d+\s*[x×X]\s*\d+\s*")
 
@@ -29,7 +28,7 @@ def said(text: str, names: AnyPath | None = None) -> Regions | str:
     Raises:
         InputError: none of `SYNTAX`, no such file, or names where no labels are.
     """
-    text = of_kind(text, str, _WANTED).strip()
+    text = text.strip()
     is_file = bool(Path(text).suffix)
     if names is not None and not is_file:
         raise InputError("names belong to a label map: give the file of one too")
@@ -39,7 +38,7 @@ def said(text: str, names: AnyPath | None = None) -> Regions | str:
         return Regions.read(text, names)
     if _GRID.fullmatch(text):
         return Regions.parse(text.removeprefix("grid:"))
-    raise InputError(f"{_WANTED}; not {text[:60]!r}")
+    raise InputError(f"regions {text[:60]!r} are none of: {SYNTAX}")
 
 
 @torch.no_grad()
