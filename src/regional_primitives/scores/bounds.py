@@ -49,7 +49,7 @@ def bound_scores(measurement: Measurement) -> dict[str, Any]:
 
     def optimum(stage: str, prices: Prices, start: Units, *, gated: bool) -> Units:
         return optimal_features(
-            components, evaluations, demands, prices, start, gated=gated,
+            picture.subject, evaluations, demands, prices, start, gated=gated,
             steps=settings.free_steps, stage=stage, progress=measurement.progress,
         )  # fmt: skip
 
