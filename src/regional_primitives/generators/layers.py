@@ -62,18 +62,13 @@ def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer,
     plain = (_COMPILED.sub("", name) for name in given)
     layers = tuple(layer for name in plain for layer in _split(name, known))
     for i, layer in enumerate(layers):
-        if any(_overlap(layer, other, known) for other in layers[:i]):
-            raise InputError(f"layer {str(layer)!r} is named twice")
+        for other in layers[:i]:
+            same_call = known[layer.module] is known[other.module] and (
+                (layer.call or 1) == (other.call or 1)
+            )
+            if same_call and (None in (layer.output, other.output) or layer.output == other.output):
+                raise InputError(f"layer {str(layer)!r} is named twice")
     return layers
-
-
-def _overlap(one: Layer, other: Layer, known: dict[str, nn.Module]) -> bool:
-    """Tell whether two names mean the same tensor."""
-    return (
-        known[one.module] is known[other.module]
-        and (one.call or 1) == (other.call or 1)
-        and (one.output is None or other.output is None or one.output == other.output)
-    )
 
 
 def _split(text: str, known: dict[str, nn.Module]) -> list[Layer]:
