@@ -26,7 +26,7 @@ from regional_primitives.scores.components import (
     field_masks,
     in_contexts,
 )
-from regional_primitives.scores.spread import listed
+from regional_primitives.scores.measured import Measured, listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,10 @@ class Agreement:
 
 
 @dataclass(frozen=True, eq=False)
-class Boundedness:
+class Boundedness(Measured):
     """Real action fields of one picture's components, strongest first."""
 
+    told = ("components", "energy", "field_sizes", "chance", "patch_shares")
     components: Int[Tensor, " components"]
     """Their numbers in the decomposition."""
     energy: PerComponent
@@ -90,14 +91,13 @@ class Boundedness:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON; pictures are left out."""
-        own = ("components", "energy", "field_sizes", "chance", "patch_shares")
-        return {
-            **self.numbers(),
-            **{name: listed(getattr(self, name)) for name in own},
-            **{f"{name}_alone": listed(value) for name, value in vars(self.alone).items()},
-            **{f"{name}_in_context_of_each": listed(value)
-               for name, value in vars(self.in_context).items()},
-        }  # fmt: skip
+        kinds = {"alone": self.alone, "in_context_of_each": self.in_context}
+        of_each = {
+            f"{name}_{kind}": listed(values)
+            for kind, agreement in kinds.items()
+            for name, values in vars(agreement).items()
+        }
+        return super().to_dict() | of_each
 
 
 def boundedness(

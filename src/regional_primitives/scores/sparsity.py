@@ -15,8 +15,8 @@ from regional_primitives.axes import PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.scores.components import counted_components
 from regional_primitives.scores.evaluation import Measurement
+from regional_primitives.scores.measured import Measured
 from regional_primitives.scores.relations import field_overlap, mean_field_overlap
-from regional_primitives.scores.spread import listed
 
 NEAR_ZERO = (0.01, 0.05)
 """Components below these shares of the strongest are called near zero."""
@@ -58,9 +58,10 @@ def sparsity_scores(measurement: Measurement) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Sparsity:
+class Sparsity(Measured):
     """How the strength divides among the components of one picture."""
 
+    told = ("patches", "orders", "noise", "strengths")
     strengths: PerComponent
     """‖Δf_k‖ over the largest, descending."""
     n50: int
@@ -97,16 +98,6 @@ class Sparsity:
             "low_orders": sum(s for size, s in self.orders.items() if size <= LOW_ORDER),
             **({"noise_floor": max(self.noise.values())} if self.noise else {}),
             **({} if self.above_noise is None else {"above_noise": float(self.above_noise)}),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return {
-            **self.numbers(),
-            "patches": self.patches,
-            "orders": self.orders,
-            "noise": self.noise,
-            "strengths": listed(self.strengths),
         }
 
 
