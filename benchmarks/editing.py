@@ -243,8 +243,8 @@ def draw(one: rp.Decomposition, other: rp.Decomposition, generator: rp.Generator
             drawn = draw_map(axes, changes[column], scales[place])
             draw_outline(axes, mask, 1.0)
         explain_colours(
-            drawn, figure.add_axes((0.92, top - 0.4, 0.011, 0.195)), scales[place],
-            "change, % of the range",
+            drawn, figure.add_axes((0.92, top - 0.4, 0.011, 0.195)),
+            "change, % of the range", scales[place],
         )  # fmt: skip
         figure.text(0.01, top + 0.058, title, fontsize=12, fontweight="bold", color=LIGHT.ink)
     write_figure(IMAGE, figure)

@@ -1,7 +1,12 @@
 """A page of a report as its reader has it: the words of a section, facts by name, cards."""
 
+import base64
 import re
+import zlib
 from html import unescape
+
+import numpy as np
+import torch
 
 import regional_primitives as rp
 from regional_primitives.scores import Exhibits
@@ -71,3 +76,10 @@ def score_row(page, name):
 
 def captions(page):
     return [words(one) for one in re.findall(r"<figcaption>(.*?)</figcaption>", page, re.S)]
+
+
+def unpack(text, shape, quantum):
+    """Undo `pack`, as the page's script does."""
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(2, -1)
+    steps = np.frombuffer(planes.T.tobytes(), "<i2").astype(np.float64)
+    return torch.from_numpy(steps * quantum).float().reshape(shape)

@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
+from reading import unpack
 
-from regional_primitives.show.packing import pack, quantum_of, unpack
+from regional_primitives.show.packing import pack, quantum_of
 
 
 @pytest.mark.parametrize("image_range", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)])

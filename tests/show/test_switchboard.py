@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from reading import unpack
 
 import regional_primitives as rp
 from regional_primitives.scores import Exhibits
-from regional_primitives.show.packing import unpack
 from regional_primitives.show.pictures import PictureBook
 from regional_primitives.show.pixels import ColourScale
 from regional_primitives.show.switchboard import switchboard

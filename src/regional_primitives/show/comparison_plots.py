@@ -5,8 +5,6 @@ Each function takes the result and an optional matplotlib axis, and returns the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,18 +12,20 @@ from torch import Tensor
 from regional_primitives.compare import PictureComparison
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.scores.spread import Spread
-from regional_primitives.show.relation_plots import colour_bar, shades
-from regional_primitives.show.style import LIGHT, begin_axes, begin_figure, legend_above, log_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
+from regional_primitives.show.relation_plots import draw_matrix
+from regional_primitives.show.style import (
+    LIGHT,
+    Axes,
+    Figure,
+    begin_axes,
+    begin_figure,
+    clear,
+    legend_above,
+    log_ticks,
+)
 
 _MOST_NUMBERS = 12
 """Pictures up to which every cell of the matrix has its number written in it."""
-_MOST_NAMES = 40
 
 Band = tuple[Float[Tensor, " counts"], Float[Tensor, " counts"], Float[Tensor, " counts"]]
 """A mean, and from where to where its band goes, in shares."""
@@ -86,24 +86,15 @@ def plot_transfer_matrix(comparison: PictureComparison, axes: Axes | None = None
         side = min(8.0, max(3.6, 0.62 * count + 1.8))
         axes = begin_figure(None, (side + 0.8, side), layout="constrained")[0].add_subplot()
     figure, axes = begin_axes(axes, f"t({comparison.a}, {comparison.b}) of every two pictures")
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    clear(axes)
     shown = 100 * comparison.transfer
-    drawn = axes.imshow(shown.numpy(), cmap=shades(0.8), vmin=0, vmax=100, interpolation="none")
-    colour_bar(axes, drawn, "found in the other (%)")
+    names = [name if len(name) <= 24 else f"…{name[-23:]}" for name in comparison.names]
+    draw_matrix(axes, shown, names, 0.8, "found in the other (%)")
     if count <= _MOST_NUMBERS:
         for i, j in (~torch.eye(count, dtype=torch.bool)).nonzero().tolist():
             axes.text(j, i, f"{float(shown[i, j]):.0f}", ha="center", va="center",
-                      color=LIGHT.ink, fontsize=8.5)  # fmt: skip
-    names = [name if len(name) <= 24 else f"…{name[-23:]}" for name in comparison.names]
-    names = names if count <= _MOST_NAMES else [""] * count
-    axes.set_xticks(range(count), names)
-    axes.set_yticks(range(count), names)
-    axes.tick_params(labelsize=8, length=0, pad=3)
-    axes.tick_params(axis="x", rotation=90)
-    axes.set_ylabel("from")
-    axes.set_xlabel("to")
+                      color=LIGHT.ink, fontsize=8.5, in_layout=False)  # fmt: skip
+    axes.set(xlabel="to", ylabel="from")
     return figure
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,12 +23,7 @@ from regional_primitives.scores.control import SCALES, SELECTIONS, Control
 from regional_primitives.scores.superposition import Superposition
 from regional_primitives.show.panels import draw_map, draw_outline, draw_picture, explain_colours
 from regional_primitives.show.pixels import ColourScale, magnitude
-from regional_primitives.show.style import LIGHT, begin_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Figure = SubFigure = Any
+from regional_primitives.show.style import LIGHT, Figure, SubFigure, begin_figure
 
 _MOST_REGIONS = 4
 
@@ -201,7 +196,7 @@ def _draw_sheet(
     if scale is not None:
         bar = (1 - (right - 0.15) / wide, inner["bottom"], 0.13 / wide,
                inner["top"] - inner["bottom"])  # fmt: skip
-        explain_colours(drawn, figure.add_axes(bar), scale, "change, % of the image range")
+        explain_colours(drawn, figure.add_axes(bar), "change, % of the image range", scale)
     place: Any = {"x": inner["left"], "ha": "left", "va": "top"}
     figure.text(y=1 - 0.1 / high, s=title, fontsize=12, fontweight="bold", color=LIGHT.ink, **place)
     figure.text(y=1 - 0.35 / high, s=note, fontsize=9, color=LIGHT.muted, **place)

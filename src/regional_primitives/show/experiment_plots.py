@@ -7,7 +7,7 @@ small dots are single pictures, bold ones their mean.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -22,13 +22,7 @@ from regional_primitives.scores.redraw import Redraw
 from regional_primitives.scores.sparsity import NEAR_ZERO, Sparsity
 from regional_primitives.scores.spread import Spread, spreads
 from regional_primitives.scores.superposition import Superposition
-from regional_primitives.show.style import LIGHT, begin_axes, legend_above, log_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = Any
+from regional_primitives.show.style import LIGHT, Axes, Figure, begin_axes, legend_above, log_ticks
 
 ResultT = TypeVar("ResultT", bound=Measured)
 _LEGEND_PAD = 21.0

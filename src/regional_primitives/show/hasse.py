@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from regional_primitives.show.extras import report_extra
+
 _Place = tuple[float, float]
 _SWEEPS = 8
 """Rounds up and down; orders and places settle in fewer."""
@@ -116,6 +118,8 @@ class _Layers:
 
     def straighten(self) -> dict[int, _Place]:
         """Move nodes towards the middle of their neighbours, in order and without touching."""
+        with report_extra():
+            from scipy.optimize import isotonic_regression  # type: ignore[import-untyped]
         x: dict[int, float] = {}
         for row in self._rows:
             x |= dict(zip(row, self._offsets(row), strict=True))
@@ -125,8 +129,8 @@ class _Layers:
                 offsets = self._offsets(row)
                 wanted = [_mean([x[other] for other in neighbours[k]], x[k]) for k in row]
                 slack = [want - offset for want, offset in zip(wanted, offsets, strict=True)]
-                settled = zip(row, offsets, _ascending(slack), strict=True)
-                x |= {k: offset + free for k, offset, free in settled}
+                settled = zip(row, offsets, isotonic_regression(slack).x, strict=True)
+                x |= {k: offset + float(free) for k, offset, free in settled}
         return {k: (x[k], float(self._lowest + y)) for y, row in enumerate(self._rows) for k in row}
 
     def _offsets(self, row: Sequence[int]) -> list[float]:
@@ -153,17 +157,6 @@ class _Layers:
 def _mean(values: Sequence[float], otherwise: float) -> float:
     """Return the mean, something else of nothing."""
     return sum(values) / len(values) if values else otherwise
-
-
-def _ascending(values: Sequence[float]) -> list[float]:
-    """Return the nearest values (least squares) that never fall: pool adjacent violators."""
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        pools.append((value, 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (one, many), (other, more) = pools.pop(-2), pools.pop()
-            pools.append(((one * many + other * more) / (many + more), many + more))
-    return [mean for mean, many in pools for _ in range(many)]
 
 
 def _families(pairs: Sequence[tuple[int, int]]) -> list[set[int]]:

@@ -45,7 +45,8 @@ def plot_overview(
 
     height, width = d.image.shape[-2:]
     whole, figure = begin_figure(figure, (11.2, 1.0 + 4.1 * height / width), "constrained")
-    layout = figure.add_gridspec(3, 2 + _COLUMNS, width_ratios=[1, 0.14] + [1] * _COLUMNS)
+    widths = [1, 0.14, *[1] * _COLUMNS, 0.09]
+    layout = figure.add_gridspec(3, len(widths), width_ratios=widths)
 
     def panel(row: int, column: int, title: str = "") -> Axes:
         axes = figure.add_subplot(layout[row, column])
@@ -72,7 +73,7 @@ def plot_overview(
             if column == 2:
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
     label = "change (% of the image range, square-root scale)"
-    explain_colours(drawn, figure.axes, scale, label)
+    explain_colours(drawn, figure.add_subplot(layout[:, -1]), label, scale)
     figure.suptitle(
         f"{origin.generator}, {origin.cut_and_picture}: the most visible of "
         f"{d.without(d.remainder).count} components",

@@ -46,10 +46,3 @@ def pack(change: Float[Tensor, "*shape"], quantum: float) -> str:
     whole = steps.to(torch.int16).numpy().astype("<i2").tobytes()
     planes = np.frombuffer(whole, np.uint8).reshape(-1, 2).T.tobytes()
     return base64.b64encode(zlib.compress(planes, 9)).decode("ascii")
-
-
-def unpack(text: str, shape: tuple[int, ...], quantum: float) -> Float[Tensor, "*shape"]:
-    """Undo `pack`, as the page's script does."""
-    planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(2, -1)
-    steps = np.frombuffer(planes.T.tobytes(), "<i2").astype(np.float64)
-    return torch.from_numpy(steps * quantum).float().reshape(shape)

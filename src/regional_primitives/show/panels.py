@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from jaxtyping import Float, UInt8
@@ -12,7 +11,7 @@ from regional_primitives.axes import Mask
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale
-from regional_primitives.show.style import LIGHT, Axes
+from regional_primitives.show.style import LIGHT, Axes, clear
 
 
 def draw_picture(axes: Axes, pixels: UInt8[Tensor, "height width bands"]) -> None:
@@ -43,25 +42,19 @@ def draw_lines(axes: Axes, lines: list[Any], width: float) -> None:
         axes.add_collection(drawn, autolim=False)
 
 
-def explain_colours(
-    drawn: Any, place: Axes | Sequence[Axes], scale: ColourScale, label: str
-) -> None:
-    """Draw the colour bar of maps that share a scale, on an axis of its own or beside several."""
-    figure = drawn.get_figure(root=False)
-    beside = {"ax": place, "aspect": 30} if isinstance(place, Sequence) else {"cax": place}
-    bar = figure.colorbar(drawn, **beside)
-    bar.set_ticks([value for value, _ in scale.ticks()])
-    bar.set_ticklabels([f"{100 * value:.3g}" for value, _ in scale.ticks()])
+def explain_colours(drawn: Any, place: Axes, label: str, scale: ColourScale | None = None) -> None:
+    """Draw the colour bar of a map on an axis of its own; of maps of change with their ticks."""
+    bar = drawn.get_figure(root=True).colorbar(drawn, cax=place)
+    if scale is not None:
+        values = [value for value, _ in scale.ticks()]
+        bar.set_ticks(values, labels=[f"{100 * value:.3g}" for value in values])
     bar.set_label(label, color=LIGHT.muted, fontsize=9)
-    bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
+    place.tick_params(colors=LIGHT.muted, labelsize=8)
     bar.outline.set_visible(False)
 
 
 def _exactly(axes: Axes, content: Any) -> dict[str, Any]:
     """Clear the axis, and let pixel [y, x] cover x … x + 1 and y … y + 1."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    clear(axes)
     height, width = content.shape[:2]
     return {"interpolation": "nearest", "extent": (0, width, height, 0)}

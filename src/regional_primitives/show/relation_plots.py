@@ -20,7 +20,16 @@ from regional_primitives.show.extras import report_extra
 from regional_primitives.show.glyphs import FieldGlyphs, coarse_labels
 from regional_primitives.show.hasse import lay_out
 from regional_primitives.show.outlines import segments
-from regional_primitives.show.style import LIGHT, Axes, Figure, begin_axes
+from regional_primitives.show.panels import explain_colours
+from regional_primitives.show.style import (
+    LIGHT,
+    NOTE_PAD,
+    Axes,
+    Figure,
+    begin_axes,
+    clear,
+    note_above,
+)
 
 _SLOT = (1.12, 1.02)
 """Width and height of a node's place in the diagram of containment, inches."""
@@ -28,8 +37,6 @@ _LEAST_CELL = 45.0
 """Points a cell of a grid needs for components with their shares; smaller ones get a number."""
 _SHADE = "#2288d2"
 """Of maps: stands out from light and from dark paper alike."""
-_PAD = 24.0
-"""Points between an axis and its title, with room for a line of explanation."""
 _HEAD = 0.87
 """Inches that the title, this line and the margins take."""
 
@@ -57,7 +64,7 @@ def plot_containment(
     title = f"Which action fields contain which: the {count} strongest of {d.count}"
     size = (max(columns * _SLOT[0], 6.4), rows * _SLOT[1] + _HEAD)
     figure, axes = _blank_axes(axes, title, size)
-    _note(
+    note_above(
         axes,
         "arrow: from a field to one inside it; numbers: component, strength ‖Δf‖"
         + ("; right: nested with none of these" if 0 < len(layout.alone) < count else ""),
@@ -68,18 +75,19 @@ def plot_containment(
     side = min(0.46 * float(slot[0]), 0.58 * float(slot[1]))
     glyphs = FieldGlyphs(d.regions, side)
     apart = 0.54 * (glyphs.size[1] + 6)
+    inside: dict[str, Any] = {"in_layout": False}  # there is room; measuring takes long
     for route in layout.routes.values():
         passed = route[:-1]
         axes.plot([x for x, _ in passed], [y for _, y in passed], color=LIGHT.muted, linewidth=1.0)
         arrow = {"arrowstyle": "-|>,head_width=0.18,head_length=0.34", "color": LIGHT.muted,
                  "linewidth": 1.0, "shrinkA": 0.0, "shrinkB": apart}  # fmt: skip
-        axes.annotate("", route[-1], route[-2], arrowprops=arrow)
+        axes.annotate("", route[-1], route[-2], arrowprops=arrow, **inside)
     # Keeps arrows that pass below a text off it.
     ground = {"facecolor": LIGHT.paper, "edgecolor": "none", "pad": 0.5}
     for k, place in layout.places.items():
-        glyphs.draw(axes, d.action_fields[k], place)
+        glyphs.draw(axes, d.action_fields[k], place, **inside)
         right = glyphs.size[0] / 2 + 4
-        beside: dict[str, Any] = {"xy": place, "textcoords": "offset points", "bbox": ground}
+        beside = {"xy": place, "textcoords": "offset points", "bbox": ground, **inside}
         axes.annotate(names[k], xytext=(right, 1), color=LIGHT.ink, fontweight="bold",
                       fontsize=9.5, **beside)  # fmt: skip
         axes.annotate(numerals.decimal(float(d.strengths[k])), xytext=(right, -11),
@@ -94,9 +102,9 @@ def plot_togetherness(
     d, count = relations.decomposition, relations.strongest
     names = _names(relations, numbers)
     title = f"Components that act together: the {count} strongest of {d.count}"
-    figure, axes = begin_axes(axes, title, _PAD, (max(0.28 * count + 0.8, 6.4), 4.6))
+    figure, axes = begin_axes(axes, title, NOTE_PAD, (max(0.28 * count + 0.8, 6.4), 4.6))
     asked = numerals.percent(relations.asked_share)
-    _note(
+    note_above(
         axes,
         f"share of the random demands (mean {asked} of the patches) with both, of those with "
         "either",
@@ -133,25 +141,20 @@ def plot_overlap(
     relations: Relations, axes: Axes | None = None, numbers: Sequence[int] | None = None
 ) -> Figure:
     """Draw the overlap of each pair of the strongest action fields, in the hierarchy's order."""
-    called = _names(relations, numbers)
+    names = _names(relations, numbers)
     order, count = relations.order, relations.strongest
     title = f"Overlap of action fields: the {count} strongest of {relations.decomposition.count}"
     figure, axes = _blank_axes(axes, title, (6.4, 6.1))
-    _note(axes, f"strength-weighted mean over all pairs {numerals.percent(relations.mean_overlap)}")
+    note_above(
+        axes, f"strength-weighted mean over all pairs {numerals.percent(relations.mean_overlap)}"
+    )
     shown = 100 * relations.overlap[order][:, order]
     # Each field overlaps itself wholly, which is not worth the darkest colour.
     shown.fill_diagonal_(float("nan"))
-    if count:
-        drawn = axes.imshow(shown.numpy(), cmap=shades(), vmin=0, vmax=100, interpolation="none")
-        colour_bar(axes, drawn, "overlap, IoU of the action fields (%)")
-    size = min(8.0, 0.85 * float(_points(axes)[1]) / max(count, 1))
-    names = [called[k] for k in order] if size >= 5 else [""] * count
-    axes.set_xticks(range(count), names)
-    axes.set_yticks(range(count), names)
-    axes.tick_params(labelsize=size, length=0, pad=2)
-    axes.tick_params(axis="x", rotation=90)
-    axes.set_xlabel("component")
-    axes.set_ylabel("component")
+    draw_matrix(
+        axes, shown, [names[k] for k in order], 1.0, "overlap, IoU of the action fields (%)"
+    )
+    axes.set(xlabel="component", ylabel="component")
     return figure
 
 
@@ -164,22 +167,23 @@ def plot_credit(
     labels = coarse_labels(d.regions)
     rows, columns = labels.shape
     cell = min(1.0, 9.0 / max(rows, columns)) if d.regions.is_grid else 6.5 / max(rows, columns)
-    inches = (max(columns * cell + 1.1, 5.6), rows * cell + _HEAD)
+    inches = (max(columns * cell + 1.1, 5.6), max(rows * cell, 2.2) + _HEAD)
     figure, axes = _blank_axes(axes, "Who generates each patch", inches)
     totals = relations.patch_totals
     shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
     drawn = axes.imshow(
-        shown.numpy(), cmap=shades(0.5), vmin=0, extent=(0, columns, rows, 0),
+        shown.numpy(), cmap=_shades(0.5), vmin=0, extent=(0, columns, rows, 0),
         interpolation="none",
     )  # fmt: skip
-    colour_bar(axes, drawn, "credit of the patch: its Shapley value in ‖Δf‖")
+    _bar_beside(axes, drawn, "credit of the patch:\nits Shapley value in ‖Δf‖")
     with report_extra():
         from matplotlib.collections import LineCollection
     axes.add_collection(LineCollection(segments(labels), colors=LIGHT.grid, linewidths=1.5))
     cell_points = float((_points(axes) / torch.tensor([columns, rows])).min())
     roomy = not d.regions.is_grid or cell_points >= _LEAST_CELL
     inside = "component, its share of that credit" if roomy else "the component that earns the most"
-    _note(axes, f"colour: the patch's credit; in it: {inside}")
+    note_above(axes, f"colour: the patch's credit; in it: {inside}")
+    bars: list[tuple[float, float, float]] = []
     for patch in range(d.regions.count):
         shares = [(names[k], share) for k, share in relations.credit_of_patch(patch)]
         if not shares or not bool((labels == patch).any()):
@@ -190,10 +194,13 @@ def plot_credit(
             told = f"{name}\n{numerals.percent(share)}"
             _write(axes, _middle(labels == patch), told, ha="center", fontsize=8)
         elif roomy:
-            _credit_cell(axes, shares, (row, column), cell_points)
+            bars += _credit_cell(axes, shares, (row, column), cell_points)
         elif cell_points >= _LEAST_CELL / 3:
             size = min(8.0, cell_points / 3)
             _write(axes, (column + 0.5, row + 0.5), name, ha="center", fontsize=size)
+    x, y, length = torch.tensor(bars, dtype=torch.float64).reshape(-1, 3).T.numpy()
+    for drawn_to, colour in ((x + 0.84, LIGHT.paper), (x + 0.84 * length, LIGHT.series[1])):
+        axes.hlines(y, x, drawn_to, color=colour, linewidth=2.4, in_layout=False)
     return figure
 
 
@@ -204,71 +211,70 @@ def _names(relations: Relations, numbers: Sequence[int] | None) -> list[str]:
 
 def _credit_cell(
     axes: Axes, shares: Sequence[tuple[str, float]], cell: tuple[int, int], points: float
-) -> None:
-    """Write the leading components of one cell of a grid, a bar for each one's share."""
+) -> list[tuple[float, float, float]]:
+    """Write the leading components of one cell of a grid; return a bar for each one's share."""
     row, column = cell
     lines, size = min(3, int((points - 6) / 15)), min(8.0, points / 8)
+    bars = []
     for place, (name, share) in enumerate(shares[:lines]):
         middle = row + (place + 0.5) / lines * 0.92
         _write(axes, (column + 0.08, middle), name, ha="left", fontweight="bold", fontsize=size)
         told = numerals.percent(share)
         _write(axes, (column + 0.92, middle), told, ha="right", fontsize=size)
-        for length, colour in ((0.84, LIGHT.paper), (0.84 * share, LIGHT.series[1])):
-            axes.plot([column + 0.08, column + 0.08 + length], [middle + 0.13] * 2, color=colour,
-                      linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+        bars.append((column + 0.08, middle + 0.13, share))
+    return bars
 
 
 def _write(axes: Axes, place: tuple[float, float], text: str, **how: Any) -> None:
-    axes.text(*place, text, va="center", color=LIGHT.ink, **how)
+    axes.text(*place, text, va="center", color=LIGHT.ink, in_layout=False, **how)
 
 
 def _middle(region: Mask) -> tuple[float, float]:
     """Return where a region has most room, the nearest pixel to the middle of such places."""
-    # Peel the region until nothing is left: the last of it is where most room is.
-    while bool((peeled := _peeled(region)).any()):
-        region = peeled
-    pixels = region.nonzero().double()
+    with report_extra():
+        from scipy.ndimage import distance_transform_cdt  # type: ignore[import-untyped]
+    inside = torch.nn.functional.pad(region, (1, 1, 1, 1)).numpy()
+    depth = torch.from_numpy(distance_transform_cdt(inside, "chessboard"))[1:-1, 1:-1]
+    pixels = (depth == depth.max()).nonzero().double()
     y, x = (pixels[(pixels - pixels.mean(0)).norm(dim=1).argmin()] + 0.5).tolist()
     return x, y
 
 
-def _peeled(mask: Mask) -> Mask:
-    """Take away the marked pixels next to unmarked ones or to the edge."""
-    outside = torch.nn.functional.pad((~mask)[None].float(), (1, 1, 1, 1), value=1.0)
-    return torch.nn.functional.max_pool2d(outside, 3, stride=1)[0] == 0
-
-
 def _blank_axes(axes: Axes | None, title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     """Begin on an axis whose places are no numbers."""
-    figure, axes = begin_axes(axes, title, _PAD, size)
-    axes.grid(visible=False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    figure, axes = begin_axes(axes, title, NOTE_PAD, size)
+    clear(axes)
     return figure, axes
 
 
-def _note(axes: Axes, text: str) -> None:
-    """Say below the title how to read the figure."""
-    axes.annotate(
-        text, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points",
-        color=LIGHT.muted, fontsize=8.5,
-    )  # fmt: skip
+def draw_matrix(
+    axes: Axes, percent: Float[Tensor, "n n"], names: Sequence[str], most: float, label: str
+) -> None:
+    """Fill a cleared axis with percentages of pairs, named where there is room.
+
+    Args:
+        axes: where to draw.
+        percent: NaN where a pair has no number.
+        names: of rows and columns.
+        most: how far 100 % covers the paper, 0 … 1.
+        label: of the colours.
+    """
+    if names:
+        drawn = axes.imshow(percent.numpy(), cmap=_shades(most), vmin=0, vmax=100, interpolation="none")
+        _bar_beside(axes, drawn, label)
+    size = min(8.0, 0.85 * float(_points(axes)[1]) / max(len(names), 1))
+    shown = names if size >= 5 else [""] * len(names)
+    axes.set_xticks(range(len(names)), shown, rotation=90)
+    axes.set_yticks(range(len(names)), shown)
+    axes.tick_params(labelsize=size, length=0, pad=2)
 
 
-def colour_bar(axes: Axes, drawn: Any, label: str) -> None:
+def _bar_beside(axes: Axes, drawn: Any, label: str) -> None:
     """Put the bar of a map's colours to the right of its axis."""
-    figure = axes.get_figure(root=True)
-    beside = axes.inset_axes((1.03, 0.1, 0.025, 0.8))
-    assert figure is not None
-    bar = figure.colorbar(drawn, cax=beside)
-    bar.set_label(label, color=LIGHT.muted, fontsize=9)
-    bar.ax.tick_params(colors=LIGHT.muted, labelsize=8)
-    bar.outline.set_visible(False)
+    explain_colours(drawn, axes.inset_axes((1.03, 0.1, 0.025, 0.8)), label)
 
 
-def shades(most: float = 1.0) -> Any:
+def _shades(most: float) -> Any:
     """Return a colour that covers the paper ever more, as far as text on it needs.
 
     It is transparent, not white, where values are small, so that it suits dark paper too.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regional_primitives.compare.across import EXACT, STRUCTURED, Reproduction
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
@@ -44,11 +44,7 @@ from regional_primitives.show.sections import (
     listing,
     write_page,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-else:  # only annotations need it; matplotlib is loaded when a figure is drawn
-    Figure = Any
+from regional_primitives.show.style import Figure
 
 REPRODUCTION_REPORT = "reproduction.html"
 _ROUTES = (STRUCTURED, EXACT)

@@ -9,17 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.pixels import data_uri
-from regional_primitives.show.style import darkened, svg
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-else:  # only annotations need it; matplotlib is loaded when a figure is drawn
-    Figure = Any
+from regional_primitives.show.style import Figure, darkened, svg
 
 _PIXELS_PER_INCH = 110
 """CSS pixels of a figure that has room."""

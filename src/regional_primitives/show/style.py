@@ -20,6 +20,8 @@ else:  # only annotations need them; matplotlib is loaded when a figure is drawn
     Axes = Axis = Figure = SubFigure = Any
 
 _SIZE = (4.8, 3.2)  # inches
+NOTE_PAD = 24.0
+"""Points between an axis and its title, with room for a line of explanation or a legend."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,21 @@ def darkened(drawing: str) -> str:
     for light, dark in zip(LIGHT.colours, DARK.colours, strict=True):
         drawing = drawing.replace(light, dark)
     return drawing
+
+
+def clear(axes: Axes) -> None:
+    """Take grid, ticks and frame off an axis whose places are no numbers."""
+    axes.grid(visible=False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def note_above(axes: Axes, text: str) -> None:
+    """Say below the title how to read the figure; the title needs a pad of `NOTE_PAD` points."""
+    axes.annotate(
+        text, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points",
+        color=LIGHT.muted, fontsize=8.5,
+    )  # fmt: skip
 
 
 def legend_above(axes: Axes) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.generators.feature import tensor_shapes
 from regional_primitives.generators.layers import JOIN
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.scores.table import Score
-from regional_primitives.show.style import LIGHT, begin_axes, begin_figure, legend_above, log_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-else:  # only annotations need them; matplotlib is loaded when a figure is drawn
-    Axes = Figure = SubFigure = Any
+from regional_primitives.show.style import (
+    LIGHT,
+    NOTE_PAD,
+    Axes,
+    Figure,
+    SubFigure,
+    begin_axes,
+    begin_figure,
+    legend_above,
+    log_ticks,
+    note_above,
+)
 
 NOT_MEASURED = "not measured; --thorough"
 """What stands for scores that take further fits."""
@@ -141,7 +146,8 @@ def _heading(sweep: SweepScores, frontiers: bool) -> str:
 
 
 def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
-    _begin(axes, panel.first.label, panel.note)
+    begin_axes(axes, panel.first.label, NOTE_PAD)
+    note_above(axes, panel.note)
     drawn: list[float] = []
     for number, (name, label) in enumerate(panel.legend.items()):
         shift = 0.2 * (number - (len(panel.legend) - 1) / 2)
@@ -158,14 +164,6 @@ def _draw_panel(axes: Axes, panel: _Panel, sweep: SweepScores) -> None:
         legend_above(axes)
     if "field_patches" in panel.legend:
         _share_axis(axes, sweep.patches)
-
-
-def _begin(axes: Axes, title: str, note: str) -> None:
-    begin_axes(axes, title, pad=24.0)
-    axes.annotate(
-        note, (0, 1), xytext=(0, 10), xycoords="axes fraction", textcoords="offset points",
-        va="center", fontsize=9, color=LIGHT.muted,
-    )  # fmt: skip
 
 
 def _draw_series(
@@ -214,7 +212,8 @@ def _share_axis(axes: Axes, patches: int) -> None:
 def _draw_frontier(axes: Axes, sweep: SweepScores) -> None:
     """Draw leak against inside error as a price varies, a line a layer."""
     priced = varied_price(sweep.settings)[1].removeprefix("the ")
-    _begin(axes, f"Frontier: what less {priced} costs", "each point another price")
+    begin_axes(axes, f"Frontier: what less {priced} costs", NOTE_PAD)
+    note_above(axes, "each point another price")
     axes.set_xlabel("inside error (%, log)")
     axes.set_ylabel("leak (%)")
     last = max(len(sweep.layers) - 1, 1)
