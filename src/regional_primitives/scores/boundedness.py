@@ -42,11 +42,8 @@ class Agreement:
 
     def means(self, energy: PerComponent) -> dict[str, float]:
         """Return the energy-weighted means that exist."""
-        found = {
-            "boundedness": energy_mean(self.share_inside, energy),
-            "auc": energy_mean(self.auc, energy),
-            "iou": energy_mean(self.iou, energy),
-        }
+        found = {name: energy_mean(values, energy) for name, values in vars(self).items()}
+        found["boundedness"] = found.pop("share_inside")
         return {name: value for name, value in found.items() if value is not None}
 
 

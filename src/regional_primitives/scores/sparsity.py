@@ -80,11 +80,6 @@ class Sparsity(Measured):
     above_noise: int | None = None
     """Components that are stronger than the noise of their order."""
 
-    @property
-    def mean_order(self) -> float:
-        """Energy-weighted mean number of patches in a field."""
-        return sum(size * share for size, share in self.orders.items())
-
     def numbers(self) -> dict[str, float]:
         """Return what can be averaged over pictures, by name."""
         return {
@@ -94,7 +89,7 @@ class Sparsity(Measured):
             "n95": float(self.n95),
             "n90_share": self.n90 / len(self.strengths),
             **{f"under_{100 * limit:g}_percent": share for limit, share in self.under.items()},
-            "mean_order": self.mean_order,
+            "mean_order": sum(size * share for size, share in self.orders.items()),
             "low_orders": sum(s for size, s in self.orders.items() if size <= LOW_ORDER),
             **({"noise_floor": max(self.noise.values())} if self.noise else {}),
             **({} if self.above_noise is None else {"above_noise": float(self.above_noise)}),
@@ -109,20 +104,18 @@ def sparsity(decomposition: Decomposition) -> Sparsity:
     """
     counted = decomposition.select(counted_components(decomposition))
     shares = counted.strengths / counted.strengths[0]
+    noise, above = None, None
+    if counted.noise is not None:
+        floor = (counted.noise / counted.strengths[0]).tolist()
+        sizes = counted.action_fields.sum(1).tolist()
+        noise = dict(sorted(zip(sizes, floor, strict=True)))
+        above = int(counted.significant.sum())
     return Sparsity(
         strengths=shares,
         **counts(counted),
         under={limit: float((shares < limit).float().mean()) for limit in NEAR_ZERO},
         orders=field_sizes(counted),
         patches=int(counted.action_fields.any(0).sum()),
-        noise=_noise(counted),
-        above_noise=None if counted.noise is None else int(counted.significant.sum()),
+        noise=noise,
+        above_noise=above,
     )
-
-
-def _noise(counted: Decomposition) -> dict[int, float] | None:
-    if counted.noise is None:
-        return None
-    sizes = counted.action_fields.sum(1).tolist()
-    floor = (counted.noise / counted.strengths[0]).tolist()
-    return dict(sorted(zip(sizes, floor, strict=True)))

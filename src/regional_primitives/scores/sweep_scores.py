@@ -157,10 +157,7 @@ class LayerScores:
         """Return the layer as JSON holds it: every picture, and what they come to."""
         pictures = [
             {
-                "seed": picture.seed,
-                "run": picture.run,
-                "report": picture.report,
-                "converged": picture.converged,
+                **{name: getattr(picture, name) for name in _OF_A_PICTURE},
                 **numbers,
                 **picture.scores.to_dict(),
             }
@@ -234,7 +231,7 @@ class SweepScores(_Sweep):
 
 _Dictionaries = Annotated[list[dict[str, Any]], Meta(min_length=1)]
 _Shape = Annotated[list[Side | list[Side]], Meta(min_length=1)]
-_OF_A_PICTURE = {field.name for field in fields(_Picture)}
+_OF_A_PICTURE = tuple(field.name for field in fields(_Picture))
 
 
 def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
@@ -253,5 +250,5 @@ def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
 
 
 def _picture(content: Mapping[str, Any]) -> PictureScores:
-    own = {name: content[name] for name in _OF_A_PICTURE & content.keys()}
+    own = {name: content[name] for name in _OF_A_PICTURE if name in content}
     return PictureScores(**vars(typed(own, _Picture)), scores=Scores.from_dict(content))
