@@ -219,7 +219,7 @@ def test_figures_of_relations_name_components_as_the_decomposition_does(made):
     exact = rp.Decomposition.load(folder / "0" / "exact-0")
     assert exact.remainder == 0  # so that the numbers differ from the places
     related = result.per_form["exact"]["relatedness"].results[0]
-    figure = reproduction_page._related("plot_containment")(related)
+    figure = reproduction_page._drawn("containment", related)
     told = {text.get_text() for text in figure.axes[0].texts}
     assert {str(k) for k in range(1, exact.count)} <= told
     assert "0" not in told
@@ -295,15 +295,7 @@ def copied(made, tmp_path):
 def blank_figures(monkeypatch):
     """Spare the drawing where only the page's text matters."""
     blank = new_figure((1.0, 1.0))
-    spared = [
-        replace(
-            experiment,
-            charts=dict.fromkeys(experiment.charts, lambda *_: blank),
-            sheets=dict.fromkeys(experiment.sheets, lambda *_: blank),
-        )
-        for experiment in EXPERIMENTS
-    ]
-    monkeypatch.setattr(reproduction_page, "EXPERIMENTS", spared)
+    monkeypatch.setattr(reproduction_page, "_drawn", lambda *_: blank)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
 from regional_primitives.rivals import Comparison, baselines
 from regional_primitives.runs.folder import report
-from regional_primitives.runtime.rich_display import draw_with
+from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
@@ -93,5 +93,4 @@ def _shown_in_notebooks(result: Any) -> str | None:
     return in_notebook(result)
 
 
-for _kind in (Comparison, Decomposition, PictureComparison, Scores):
-    draw_with(_kind, _shown_in_notebooks)
+RichResult.drawer = staticmethod(_shown_in_notebooks)

@@ -7,7 +7,10 @@ import torch
 
 import regional_primitives as rp
 from planted_truth import planted_truth
-from regional_primitives.decompose.exact import NoiseFloor, fit_exact
+from regional_primitives.decompose.evaluations import Evaluations
+from regional_primitives.decompose.exact import fit_exact
+from regional_primitives.decompose.exact.components import noise_floor
+from regional_primitives.decompose.exact.objective import DemandObjective
 from regional_primitives.decompose.exact.sparse_or import sparsest
 from regional_primitives.decompose.subject import prepare
 from regional_primitives.errors import InputError
@@ -67,8 +70,8 @@ def test_planted_components_come_back(subject, form):
     assert cosine.min() > 0.999
     others = made.strengths.masked_fill(real, 0.0)
     assert others.max() < 0.02 * made.strengths.max()
-    assert (others <= made.noise_of).all()
-    assert (made.strengths[real] > made.noise_of[real]).all()
+    assert (others <= made.noise).all()
+    assert (made.strengths[real] > made.noise[real]).all()
 
 
 def test_raw_transform_gives_every_feature_back(subject):
@@ -76,15 +79,20 @@ def test_raw_transform_gives_every_feature_back(subject):
     gap = (made.predicted[1:] - made.features.units).norm() / made.features.units.norm()
     assert gap < 1e-5
     assert made.noise is None
-    assert made.noise_of is None
 
 
 def test_sparse_form_keeps_the_pictures_and_lets_noise_go(subject):
     one = {"purpose": "isolate", "patches": PATCHES, "noise_floor": False}
     made = fit_exact(subject, rp.Exact(joint_steps=25, **one))
     raw = rp.exact_components(made.features, rp.Exact(patches=PATCHES, form="raw"))
-    assert made.joint.objective < made.joint.objective_before
-    assert made.joint.objective < 1.1 * float(made.features.objective.mean())
+    before = rp.exact_components(made.features, rp.Exact(patches=PATCHES, joint_steps=0))
+    judge = DemandObjective(subject, made.features.settings, Evaluations(subject.generator))
+    after, first = (
+        float(judge.gradient(made.features.demands, each.predicted[1:])[0].mean())
+        for each in (made, before)
+    )
+    assert after < first
+    assert after < 1.1 * float(made.features.objective.mean())
     share = [
         (c.strengths.square() * (orders(len(PATCHES)) > 3)).sum() / c.strengths.square().sum()
         for c in (made, raw)
@@ -101,7 +109,8 @@ def test_sparsest_finds_a_sparse_set_function_under_noise():
     clean = or_values(truth)
     noisy = clean + 0.05 * torch.randn(clean.shape, generator=rng)
     noisy[0] = 0
-    found = sparsest(noisy, entry_price=0.5, group_price=0.5, steps=150, smallest_strength=0.05)
+    prices = {"entry_price": 0.5, "group_price": 0.5}
+    found = sparsest(noisy, rp.Exact(sparse_steps=150, smallest_strength=0.05, **prices))
     assert found.any(1).nonzero().flatten().tolist() == [1, 6, 24, 96, 127]
     assert (found - truth).norm() / truth.norm() < 0.2
 
@@ -110,9 +119,8 @@ def test_sparsest_is_the_minimum_of_its_objective():
     rng = torch.Generator().manual_seed(1)
     noisy = torch.randn(2**4, 6, generator=rng)
     noisy[0] = 0
-    found = sparsest(
-        noisy, entry_price=0.3, group_price=0.2, steps=600, smallest_strength=0.0
-    ).double()
+    prices = {"entry_price": 0.3, "group_price": 0.2}
+    found = sparsest(noisy, rp.Exact(sparse_steps=600, smallest_strength=0.0, **prices)).double()
     plain = rp.or_harsanyi(noisy.double())[1:]
     order = orders(4)[1:, None].double()
     noise = (plain.square().mean(1, keepdim=True).sqrt() / 2 ** (order / 2)).median()
@@ -143,7 +151,7 @@ def test_several_searches_lower_the_noise(planted, subject, tmp_path):
         lambda stage, *_: told.add(stage),
         tmp_path / "kept",
     )
-    assert bool((often.noise.floor < 0.7 * once.noise.floor).all())
+    assert bool((often.noise < 0.7 * once.noise)[1:].all())
     assert often.evaluations > 3 * once.evaluations
     assert {path.name for path in (tmp_path / "kept").iterdir()} == set("01234567")
     assert {"minimal features 1 of 4", "minimal features, again 4 of 4"} <= told
@@ -158,10 +166,11 @@ def test_noise_floor_is_that_of_one_fit():
     rng = torch.Generator().manual_seed(0)
     truth = torch.full((2**5, 400), 3.0)
     one, other = (truth + torch.randn(2**5, 400, generator=rng) for _ in range(2))
-    noise = NoiseFloor.between((one + other) / 2, one, other)
+    noise = noise_floor(one, other)
     error = (one - truth).norm(dim=1).mean()
-    assert torch.allclose(noise.floor, error.expand(5), rtol=0.15)
-    assert torch.allclose(noise.strength, torch.full((5,), 60.0), rtol=0.05)
+    assert torch.allclose(noise[1:], error.expand(31), rtol=0.15)
+    order = orders(5)
+    assert all(noise[order == size].unique().numel() == 1 for size in range(1, 6))
 
 
 def test_explain_gives_a_decomposition_of_the_whole_picture(planted, tmp_path):

@@ -42,11 +42,10 @@ def by_scipy(evaluate, problem, bounds):
 
 @pytest.mark.parametrize("box", [None, (-0.2, 0.5)])
 def test_ends_where_scipy_ends(problems, box):
-    lower, upper = (None, None) if box is None else (torch.full((1, SIZE), b).double() for b in box)
+    ends = [] if box is None else [torch.full((1, SIZE), bound).double() for bound in box]
+    bounds = dict(zip(("lower", "upper"), ends, strict=False))
     start = torch.zeros(PROBLEMS, SIZE, dtype=torch.float64)
-    found = minimise(
-        problems, start, length=1.0, steps=300, tolerance=1e-6, lower=lower, upper=upper
-    )
+    found = minimise(problems, start, length=1.0, steps=300, tolerance=1e-6, **bounds)
     assert found.converged.all()
     assert (found.residual <= 1e-6).all()
     evaluations = sum(map(len, problems.asked))

@@ -13,7 +13,7 @@ from torch import nn
 
 import regional_primitives as rp
 from regional_primitives.errors import WholeRunWarning
-from regional_primitives.generators.diffusion import DiffusionSampler, adapt
+from regional_primitives.generators.diffusion import Adaptation, DiffusionSampler, adapt
 from regional_primitives.generators.feature import as_units, tensors_of
 from regional_primitives.generators.noise import FrozenNoise
 from regional_primitives.generators.recorded import RecordedTail
@@ -532,10 +532,11 @@ def test_labels_that_are_no_class_are_the_users_to_draw():
         rp.cut((unet, _ddim()), "unet.mid_block", steps=1)
 
 
-def test_plain_modules_are_none_of_its_business():
-    assert adapt(nn.Linear(2, 2)) is None
-    assert adapt(_unet()) is None
-    assert adapt("faces") is None
+def test_plain_modules_stay_as_they_are():
+    for module in (nn.Linear(2, 2), _unet()):
+        assert adapt(module) == Adaptation(module)
+    with pytest.raises(rp.InputError, match=r"a torch\.nn\.Module is cut, not str"):
+        adapt("faces")
 
 
 def test_diffusers_is_not_imported():

@@ -499,7 +499,7 @@ def test_in_place_change_whose_result_is_not_used():
 
 @pytest.mark.parametrize("module", [None, "faces", torch.relu, nn.ReLU])
 def test_bad_input_module(module):
-    with pytest.raises(rp.InputError, match=r"cut needs a torch\.nn\.Module, not "):
+    with pytest.raises(rp.InputError, match=r"a torch\.nn\.Module is cut, not "):
         _cut(module)
 
 

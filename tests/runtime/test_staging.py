@@ -155,10 +155,14 @@ def test_a_file_that_is_being_written_into_a_run_arrives(tmp_path, system):
 
 
 def test_an_exchange_that_the_system_refuses_keeps_old_and_new(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    real = staging._renamed
 
-    monkeypatch.setattr(staging, "_exchange", refuse)
+    def refuse(one, other, flag):
+        if flag == staging._EXCHANGE:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return real(one, other, flag)
+
+    monkeypatch.setattr(staging, "_renamed", refuse)
     run = _run(tmp_path / "run")
     with pytest.raises(StorageError, match=r"busy.*the finished result lies in .*run-2"):
         _write(run, overwrite=True)

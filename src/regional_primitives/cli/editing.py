@@ -26,7 +26,7 @@ from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
 from regional_primitives.runs import folder as runs
 from regional_primitives.runtime.settings import pair
-from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.extras import require_extra
 from regional_primitives.show.pixels import check_picture_file, write_picture
 
 
@@ -132,7 +132,7 @@ def edit(
     scaled = _scaled(scale or [], remove or [], keep_only or [])
     donor, components = _swapped(swap) if swap else (None, [])
     numbers = None if patches is None else patch_numbers("--patches", patches, "14,15")
-    require_report_extra()
+    require_extra()
     one, other = Decomposition.load(folder), None
     if replay is not None:
         wanted = Edit.read(replay)

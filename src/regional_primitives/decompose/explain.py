@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from regional_primitives.axes import Dictionary
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact.components import ExactComponents, fit_exact
 from regional_primitives.decompose.exact.lattice import all_demands
+from regional_primitives.decompose.exact.minimal import work_of
 from regional_primitives.decompose.exact.settings import Exact
 from regional_primitives.decompose.provenance import Provenance, current_versions
 from regional_primitives.decompose.structured.fit import Fit, fit_structured
@@ -28,7 +27,6 @@ from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.storage import tensors_digest
 
 
 @ordinary()
@@ -61,41 +59,31 @@ def explain(
     default: Structured | Exact = Structured()
     settings = settings_or(settings, (Structured, Exact), default).settled(generator)
     regions = Regions.of(regions)
-    picture = (
-        None if picture_seed is None else random_seed(picture_seed),
-        None if picture_file is None else str(path_of(picture_file, "picture_file")),
-    )
-    with reporting(progress) as report:
-        return _explain(generator, latents, regions, settings, picture, report)
-
-
-def _explain(
-    generator: Generator,
-    latents: Latents,
-    regions: Regions,
-    settings: Structured | Exact,
-    picture: tuple[int | None, str | None],
-    progress: Progress,
-) -> Decomposition:
+    picture_seed = None if picture_seed is None else random_seed(picture_seed)
+    picture_file = None if picture_file is None else str(path_of(picture_file, "picture_file"))
+    # What memory does not hold is refused before anything is computed.
     if isinstance(settings, Exact):
-        all_demands(settings.chosen(regions), regions)  # refused before anything is computed
+        demands = all_demands(settings.chosen(regions), regions)
     else:
-        regions.afford_rectangles()  # likewise
-    subject: Subject = prepare(
-        generator,
-        latents,
-        regions,
-        baseline_count=settings.baseline_count,
-        baseline_seed=settings.baseline_seed,
-        progress=progress,
-    )
-    if isinstance(settings, Structured):
-        fit = fit_structured(subject, settings, progress)
-        return _assembled(subject, settings, fit, picture, fit.fields, fit.entries, fit.history)
-    folder = _checkpoint(subject, settings)
-    made = fit_exact(subject, settings, progress, folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    return decomposition_of(made, *picture)
+        regions.afford_rectangles()
+    with reporting(progress) as report:
+        subject = prepare(
+            generator,
+            latents,
+            regions,
+            baseline_count=settings.baseline_count,
+            baseline_seed=settings.baseline_seed,
+            progress=report,
+        )
+        if isinstance(settings, Structured):
+            fit = fit_structured(subject, settings, report)
+            return _assembled(subject, settings, fit, picture_seed, picture_file)
+        # In the cache, where an interrupted run's finished demands are found again.
+        name = hashlib.sha256(work_of(subject, demands, settings).encode()).hexdigest()
+        folder = cache_folder() / "exact" / name
+        made = fit_exact(subject, settings, report, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return decomposition_of(made, picture_seed, picture_file)
 
 
 @ordinary()
@@ -113,29 +101,27 @@ def decomposition_of(
     fields[0] = ~subject.regions.demand(made.features.patches)
     field_of, unit_of = values.nonzero(as_tuple=True)
     entries = (field_of, unit_of, values[field_of, unit_of])
-    picture = (picture_seed, picture_file)
-    return _assembled(
-        subject, made.settings, made, picture, fields, entries, torch.zeros(0, 3), made.noise_of
-    )
+    fit = Fit(fields, *entries, torch.zeros(0, 3), made.converged, **made.spent)
+    return _assembled(subject, made.settings, fit, picture_seed, picture_file, made.noise)
 
 
 def _assembled(
     subject: Subject,
     settings: Structured | Exact,
-    fit: Fit | ExactComponents,
-    picture: tuple[int | None, str | None],
-    fields: Dictionary,
-    entries: tuple[Tensor, Tensor, Tensor],
-    history: Tensor,
+    fit: Fit,
+    picture_seed: int | None,
+    picture_file: str | None,
     noise: Tensor | None = None,
 ) -> Decomposition:
     """Put a fit's components together with the picture and where they come from."""
-    generator, (picture_seed, picture_file) = subject.generator, picture
+    generator = subject.generator
     return Decomposition.assemble(
-        fields,
-        *entries,
+        fit.fields,
+        fit.field_of,
+        fit.unit_of,
+        fit.values,
         noise,
-        history=history,
+        history=fit.history,
         feature=map_feature(Tensor.cpu, subject.feature),
         baseline=map_feature(Tensor.cpu, subject.baseline),
         image=subject.image.cpu(),
@@ -159,10 +145,3 @@ def _assembled(
             whole_network=generator.runs_whole_network,
         ),
     )
-
-
-def _checkpoint(subject: Subject, settings: Exact) -> Path:
-    """Name a folder in the cache where an interrupted run's finished demands are found again."""
-    told = f"{subject.generator.digest}{subject.generator.layer}{asdict(settings)}"
-    units = tensors_digest({"feature": subject.units, "labels": subject.errors.labels})
-    return cache_folder() / "exact" / hashlib.sha256(f"{told}{units}".encode()).hexdigest()

@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from regional_primitives.axes import Demands, Image, Images, PerDemand
-from regional_primitives.errors import GeneratorError, InputError
+from regional_primitives.errors import GeneratorError
 from regional_primitives.generators.baseline import baseline_feature
 from regional_primitives.generators.feature import Feature, FeatureShape, as_units, shape_of
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, copied
+from regional_primitives.generators.latents import Latents, copied
 from regional_primitives.generators.precision import full_precision
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.progress import Progress, silent
@@ -193,8 +193,6 @@ def prepare(
         InputError: not exactly one latent, latents or patches that do not fit.
         GeneratorError: randomness, no image, or a picture that does not depart from the baseline.
     """
-    if batch_size(latents) != 1:
-        raise InputError(f"explain takes one picture at a time; got {batch_size(latents)} latents")
     latents = copied(latents)  # the result holds them; the caller's may change
     generator.verify_network(latents)
     generator = generator.at(latents)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from queue import Empty, PriorityQueue
 from typing import Any
+from weakref import WeakValueDictionary
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS, Purpose
@@ -28,9 +31,11 @@ class Renderer:
     """Runs pieces of work one at a time, so that a click never waits for more than one of them."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Hashable, tuple[Callable[[], Any], Future[Any]]] = OrderedDict()
-        self._later: OrderedDict[Hashable, tuple[Callable[[], Any], Future[Any]]] = OrderedDict()
-        self._changed = threading.Condition()
+        self._queue: PriorityQueue[tuple[bool, int, Callable[[], Any] | None, Future[Any]]]
+        self._queue, self._number = PriorityQueue(), itertools.count()
+        # Only what waits, or is waited for, is still there.
+        self._newest: WeakValueDictionary[Hashable, Future[Any]] = WeakValueDictionary()
+        self._lock = threading.Lock()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="renderer", daemon=True)
         self._thread.start()
@@ -46,35 +51,31 @@ class Renderer:
             later: only when nothing else waits.
         """
         future: Future[Any] = Future()
-        queue = self._later if later else self._waiting
-        with self._changed:
+        with self._lock:
             if not self._open:
                 future.cancel()
                 return future
-            _, stale = queue.pop(lane, (None, None))
-            queue[lane] = (work, future)
-            self._changed.notify()
+            stale, self._newest[lane] = self._newest.get(lane), future
+            self._queue.put((later, next(self._number), work, future))
         if stale is not None:
             stale.cancel()
         return future
 
     def close(self) -> None:
         """Cancel what waits and end the thread after the work at hand."""
-        with self._changed:
+        with self._lock:
             self._open = False
-            for queue in (self._waiting, self._later):
-                while queue:
-                    queue.popitem()[1][1].cancel()
-            self._changed.notify()
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()[-1].cancel()
+        self._queue.put((False, next(self._number), None, Future()))
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._later or not self._open)
-                if not self._open:
-                    return
-                _, (work, future) = (self._waiting or self._later).popitem(last=False)
+            *_, work, future = self._queue.get()
+            if work is None:
+                return
             if not future.set_running_or_notify_cancel():
                 continue
             try:
@@ -167,8 +168,10 @@ class Explorer:
         offered = _choices(session.run)
         if not offered["can"]:
             raise InputError(offered["why"])
-        for what, value in (("layer", layer), ("quality", quality)):
-            allowed = offered["layers" if what == "layer" else "qualities"]
+        for what, value, allowed in (
+            ("layer", layer, offered["layers"]),
+            ("quality", quality, offered["qualities"]),
+        ):
             if value not in allowed:
                 raise InputError(f"{what} {value[:60]!r} is none of: {', '.join(allowed)}")
         like, origin = session.run, session.run.provenance
@@ -234,10 +237,13 @@ class Explorer:
 def _choices(run: Decomposition) -> dict[str, Any]:
     """Tell what a new explanation may be asked for, or why there can be none."""
     name, layer = run.provenance.generator, run.provenance.layer
-    can, why, layers = name in ZOO, "", [layer]
-    if can:
-        layers = list(dict.fromkeys([*ZOO[name].layers, layer]))
-    else:
-        why = f"{name!r} is not in the zoo; explain another picture with rp.explain"
-    qualities = list(QUALITIES)
-    return {"can": can, "why": why, "layers": layers, "qualities": qualities, "purposes": QUESTIONS}
+    known = name in ZOO
+    return {
+        "can": known,
+        "why": ""
+        if known
+        else f"{name!r} is not in the zoo; explain another picture with rp.explain",
+        "layers": list(dict.fromkeys([*(ZOO[name].layers if known else ()), layer])),
+        "qualities": list(QUALITIES),
+        "purposes": QUESTIONS,
+    }

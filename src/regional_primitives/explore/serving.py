@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import socket
 import sys
 import threading
@@ -13,15 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError, MissingExtraError
+from regional_primitives.errors import InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.arguments import AnyPath, whole
 from regional_primitives.runtime.progress import Progress
+from regional_primitives.show.extras import REPORT, require_extra
 
 _ADDRESS = "127.0.0.1"
 _GRACE_SECONDS = 3
-_PACKAGES = ("fastapi", "uvicorn", "pydantic", "PIL", "jinja2", "matplotlib", "scipy", "skimage")
-"""What only the explorer needs."""
 
 
 def explore(
@@ -72,13 +70,7 @@ def serving(
     progress: Progress | bool | None = False,
 ) -> Iterator[str]:
     """Serve from a thread within this context; yields the page's address, raises as `explore`."""
-    for package in _PACKAGES:
-        try:
-            importlib.import_module(package)
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in _PACKAGES:
-                raise
-            raise MissingExtraError("the explorer", "explore") from error
+    require_extra((*REPORT, "fastapi", "uvicorn", "pydantic", "skimage"), "the explorer", "explore")
     import uvicorn
 
     from regional_primitives.explore.explorer import Explorer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
-from PIL import Image as Pixels
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -29,7 +27,7 @@ from regional_primitives.runtime.run_files import EXHIBITS
 from regional_primitives.scores.components import bounded_share, field_masks
 from regional_primitives.scores.exhibits import Exhibits
 from regional_primitives.scores.quality import structural_change
-from regional_primitives.show.pixels import ColourScale, channel_note, data_uri, magnitude
+from regional_primitives.show.pixels import ColourScale, channel_note, data_uri, magnitude, png
 from regional_primitives.show.switchboard import finite, listing
 
 _log = logging.getLogger(__name__)
@@ -184,10 +182,11 @@ class Session:
         units = self.run.combine_units(row)
         image = picture.render(units)
         spent = (units - self.run.baseline_units).abs().sum()
+        size = self._size(image[0] - picture.image)
         distance = (image[0] - picture.image).square().sum() / picture.change.square().sum()
         answer = {
             "picture": self._drawn(image[0]),
-            "difference": _mapped(self._size(image[0] - picture.image), self.scale),
+            "difference": data_uri(self.scale.png(size, quickly=True)),
             "digest": picture_digest(image[0], self.run.provenance.image_range),
             "cost": finite(spent / picture.difference.abs().sum().clamp_min(1e-20)),
             "on": int((row != 0).sum()),
@@ -224,7 +223,7 @@ class Session:
         for k, change, share in zip(components, changes, bounded, strict=True):
             size = self._size(change)
             peak = max(float(size.nan_to_num(0.0).max()), 1e-9)
-            image = _mapped(size, ColourScale(peak))
+            image = data_uri(ColourScale(peak).png(size, quickly=True))
             found.append({"component": k, "image": image, "bounded": finite(share)})
         return found
 
@@ -272,21 +271,7 @@ class Session:
 
     def _drawn(self, image: Image) -> str:
         """Encode a picture; its pixels are those that `primitives edit` writes."""
-        pixels = bytes_of(image, self.run.provenance.image_range).numpy()
-        return _encoded(Pixels.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]))
-
-
-def _mapped(values: Float[Tensor, "height width"], scale: ColourScale) -> str:
-    """Encode a map of change."""
-    pixels = Pixels.fromarray(scale.place(values).byte().numpy())
-    pixels.putpalette(scale.palette())
-    return _encoded(pixels)
-
-
-def _encoded(pixels: Pixels.Image) -> str:
-    buffer = io.BytesIO()
-    pixels.save(buffer, format="PNG", compress_level=1)  # quickly rather than tightly
-    return data_uri(buffer.getvalue())
+        return data_uri(png(bytes_of(image, self.run.provenance.image_range), quickly=True))
 
 
 def _visible_change(picture: Picture, folder: Path | None, progress: Progress) -> PerComponent:

@@ -45,8 +45,12 @@ def baseline_feature(
     count = generator.baseline_count if count is None else count
     count = whole("the number of latents for the baseline", count, 1)
     shape = generator.feature_shape
+
+    def here(feature: Feature) -> Feature:
+        return map_feature(lambda tensor: tensor.float().to(generator.device), feature)
+
     if generator.baseline is not None:
-        return _on(generator, fit_baseline(generator.baseline, shape))
+        return here(fit_baseline(generator.baseline, shape))
     batch = min(max(1, min(_BATCH, _BYTES // (8 * max(1, unit_count(shape))))), generator.chunk)
     if generator.baseline_latents is not None:
         latents, size = generator.baseline_latents, batch_size(generator.baseline_latents)
@@ -65,7 +69,7 @@ def baseline_feature(
 
     shapes = {f"baseline.{i}": (1, *one) for i, one in enumerate(tensor_shapes(shape))}
     found = cached_tensors("baseline", key, shapes, compute)
-    return _on(generator, feature_of(found[name] for name in shapes))
+    return here(feature_of(found[name] for name in shapes))
 
 
 def _mean(
@@ -97,7 +101,3 @@ def fit_baseline(baseline: Feature | None, shape: FeatureShape) -> Feature:
         expected = ", ".join(str([1, *one]) for one in shapes)
         raise InputError(f"baseline has shape {found}; expected {expected}")
     return feature_of(tensor.reshape(1, *one) for tensor, one in zip(tensors, shapes, strict=True))
-
-
-def _on(generator: Generator, feature: Feature) -> Feature:
-    return map_feature(lambda tensor: tensor.float().to(generator.device), feature)

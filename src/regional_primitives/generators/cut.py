@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from regional_primitives.errors import GeneratorError, ImageRangeWarning, InputError
 from regional_primitives.generators.baseline import fit_baseline
-from regional_primitives.generators.diffusion import Adaptation, adapt
+from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, copied, items, same_latents
@@ -23,7 +23,7 @@ from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, held, of_image
 from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
 from regional_primitives.generators.recorded import RecordedTail
-from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
+from regional_primitives.generators.twin import frozen_twin, untouched
 from regional_primitives.runtime.arguments import of_kind, random_seed, whole
 from regional_primitives.runtime.eight_bit import black_and_white
 from regional_primitives.runtime.modes import ordinary
@@ -86,11 +86,8 @@ def cut(
             numbers which cannot be frozen, or gives no image; with `hold`, none of these behind
             the cut, or a part behind it that cannot be recorded.
     """
-    module = uncompiled(module)
-    known = adapt(module, steps) or Adaptation(module)
+    known = adapt(module, steps)
     module, call = known.module, known.call if call is None else call
-    if not isinstance(module, nn.Module):
-        raise InputError(f"cut needs a torch.nn.Module, not {type(module).__name__}")
     if isinstance(module, torch.jit.ScriptModule):
         raise GeneratorError(
             "a ScriptModule hides its layers; cut the module that it was made from"

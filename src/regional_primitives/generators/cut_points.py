@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.cut import fixed_arguments
-from regional_primitives.generators.diffusion import Adaptation, adapt
+from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, items, repeated
@@ -19,8 +19,8 @@ from regional_primitives.generators.layers import Layer
 from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, of_image, refuse_no_image
 from regional_primitives.generators.recorded.dependence import behind
-from regional_primitives.generators.recorded.recording import Operation, Recording, record
-from regional_primitives.generators.twin import frozen_twin, uncompiled, untouched
+from regional_primitives.generators.recorded.recording import Recording, record
+from regional_primitives.generators.twin import frozen_twin, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
 
@@ -74,10 +74,7 @@ def layers(
         example = network.sample_latents(1) if example is None else example
         whole, own = network.network, nn.Module()
     else:
-        network = uncompiled(network)
-        known = adapt(network, steps) or Adaptation(network)
-        if not isinstance(known.module, nn.Module):
-            raise InputError(f"layers needs a torch.nn.Module, not {type(network).__name__}")
+        known = adapt(network, steps)
         if example is None and known.sample_latents is not None:
             example = known.sample_latents(1, stream(0))
         chosen = known.image_of if image is None else of_image(image)
@@ -92,22 +89,17 @@ def layers(
         refuse_no_image(whole.run(latents).detach(), 1)
     runs = [record(whole, repeated(latents, 2)) for _ in range(_TIMED)]
     three = record(whole, repeated(latents, 3))
-    return _cut_points(whole.module, runs[0], _timed(runs), three)
+    return _cut_points(whole.module, runs, three)
 
 
-def _timed(runs: Sequence[Recording]) -> list[Operation]:
-    """Give each operation its median time."""
+def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> list[CutPoint]:
+    """List the layers of several runs of two items, whose median times count, and one of three."""
     if len({len(run.operations) for run in runs}) > 1:
         raise GeneratorError("the network takes another path each time it runs")
-    return [
-        replace(same[0], seconds=statistics.median(one.seconds for one in same))
-        for same in zip(*(run.operations for run in runs), strict=True)
+    two, times = runs[0], zip(*(run.operations for run in runs), strict=True)
+    operations = [
+        replace(same[0], seconds=statistics.median(one.seconds for one in same)) for same in times
     ]
-
-
-def _cut_points(
-    module: nn.Module, two: Recording, operations: list[Operation], three: Recording
-) -> list[CutPoint]:
     calls = {name: call for name, call, _, _ in two.returned}  # the last call counts them
     parameters = {id(weight): weight.numel() for weight in module.parameters()}
 

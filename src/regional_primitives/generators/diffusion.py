@@ -21,6 +21,7 @@ from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf
+from regional_primitives.generators.twin import uncompiled
 from regional_primitives.runtime.arguments import whole
 
 _SUPPORTED = (
@@ -110,11 +111,12 @@ class DiffusionSampler(nn.Module):
         }
 
 
-def adapt(subject: Any, steps: int | None = None) -> Adaptation | None:
-    """Turn an object of diffusers into a generator's parts; None for what is none of its objects.
+def adapt(subject: Any, steps: int | None = None) -> Adaptation:
+    """Turn a module, or an object of diffusers, into a generator's parts.
 
-    Raises InputError and GeneratorError for those that are, and cannot be cut.
+    Raises InputError and GeneratorError for what cannot be cut.
     """
+    subject = uncompiled(subject)
     if _is(subject, "DiffusionPipeline"):
         return _of_sampler(DiffusionSampler(*_parts(subject), steps), _kind(subject))
     if isinstance(subject, (tuple, list)):
@@ -131,7 +133,9 @@ def adapt(subject: Any, steps: int | None = None) -> Adaptation | None:
         return _of_sampler(subject, _kind(subject))
     if _is(subject, "AutoencoderKL", "AutoencoderTiny"):
         return _of_autoencoder(subject)
-    return None
+    if not isinstance(subject, nn.Module):
+        raise InputError(f"a torch.nn.Module is cut, not {_kind(subject)}")
+    return Adaptation(subject)
 
 
 def _of_sampler(sampler: DiffusionSampler, name: str) -> Adaptation:

@@ -59,20 +59,6 @@ with more memory than most takes more (docs/research/overhead.md)."""
 _SHARE_OF_GPU = 1 / 16
 
 
-class _LastTail:
-    """The tail of the picture that was asked for last: side inputs of one are kept, not of many."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[str, Tail] | None = None
-
-    def of(self, key: str, make: Callable[[], Tail]) -> Tail:
-        """Return the tail of that key, made anew unless it is the last one."""
-        kept = self._kept
-        if kept is None or kept[0] != key:
-            kept = self._kept = (key, make())
-        return kept[1]
-
-
 @dataclass(frozen=True, eq=False)
 class Generator:
     """A network cut at a layer. Make one with `rp.cut` or `rp.load_generator`."""
@@ -98,7 +84,8 @@ class Generator:
     """What lies behind the cut: of `picture`, or of all where nothing of them flows past it."""
     picture: Latents | None = None
     """The picture whose side inputs are held, after `at`."""
-    last: _LastTail = field(default_factory=_LastTail, repr=False)
+    last: dict[str, Tail] = field(default_factory=dict, repr=False)
+    """The tail of the picture that was asked for last: side inputs of one are kept, not of many."""
 
     def __repr__(self) -> str:
         return f"<Generator {self.name} cut at {self.layer}>"
@@ -124,7 +111,7 @@ class Generator:
     def as_it_is(self) -> Generator:
         """The same cut of the network as it is, with nothing held, and bound to no picture."""
         options = {name: value for name, value in self.options.items() if name != "hold"}
-        return replace(self, options=options, picture=None, behind=None, last=_LastTail())
+        return replace(self, options=options, picture=None, behind=None, last={})
 
     @property
     def device(self) -> torch.device:
@@ -219,19 +206,19 @@ class Generator:
             return self
         latents = copied(latents)
         key = f"{self.layer}/{self.hold}/{tensors_digest(parts(latents))}"
-        tail = self.last.of(key, lambda: self._tail_of(latents))
+        tail = self.last.get(key)
+        if tail is None:
+            tail = tail_of(self.network, self.layers, latents, hold=self.hold is not None)
+            if isinstance(tail, WholeRunTail):
+                warnings.warn(
+                    f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
+                    "network runs instead, which is slower and gives the same images",
+                    WholeRunWarning,
+                    stacklevel=3,
+                )
+            self.last.clear()
+            self.last[key] = tail
         return replace(self, behind=tail, picture=latents)
-
-    def _tail_of(self, latents: Latents) -> Tail:
-        tail = tail_of(self.network, self.layers, latents, hold=self.hold is not None)
-        if isinstance(tail, WholeRunTail):
-            warnings.warn(
-                f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
-                "network runs instead, which is slower and gives the same images",
-                WholeRunWarning,
-                stacklevel=6,
-            )
-        return tail
 
     @property
     def side_inputs(self) -> tuple[SideInput, ...]:

@@ -351,7 +351,7 @@ def _replace(staging: Path, folder: Path) -> None:
     old = _sibling(folder, _OLD)
     staging.rename(old)
     try:
-        exchanged = _exchange(old, folder)
+        exchanged = _renamed(old, folder, _EXCHANGE)
     except OSError:
         old.rename(staging)
         raise
@@ -447,11 +447,6 @@ _AT_FDCWD = -100
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system or the file system cannot."""
-    return _renamed(one, other, _EXCHANGE)
-
-
 def _rename_to_free(path: Path, target: Path) -> None:
     """Rename to a name that nothing stands under; raises FileExistsError where something does."""
     if _renamed(path, target, _FREE):
@@ -474,6 +469,7 @@ def _renamed_free(path: Path, target: Path, stem: str, suffix: str) -> Path:
 
 
 def _renamed(one: Path, other: Path, flag: int) -> bool:
+    """Rename in one step as `flag` says; False where the system or the file system cannot."""
     call = _system_call()
     if call is None:
         return False

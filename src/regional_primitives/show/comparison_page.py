@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regional_primitives.compare import PictureComparison
 from regional_primitives.compare.comparison import CommonField, Span
@@ -15,7 +15,7 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.scores.exhibits import Patterns
 from regional_primitives.show import form, numerals
 from regional_primitives.show.comparison_plots import plot_shared_fields, plot_transfer_matrix
-from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.extras import require_extra
 from regional_primitives.show.pictures import PictureBook
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
 from regional_primitives.show.sections import (
@@ -27,13 +27,9 @@ from regional_primitives.show.sections import (
     Row,
     Section,
     Table,
+    for_terminal,
     write_page,
 )
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-else:  # only annotations need it; rich is loaded when a table is printed
-    RichTable = Any
 
 COMPARISON_REPORT = "compare.html"
 _MOST_ROWS = 24
@@ -60,7 +56,7 @@ def write_comparison_report(
         MissingExtraError: packages that only the report needs are not installed.
         StorageError: the disk refuses.
     """
-    require_report_extra()
+    require_extra()
     place = path_of(folder, "the comparison's folder") / COMPARISON_REPORT
     several = comparison.decompositions
     origin, (height, width) = several[0].provenance, several[0].image.shape[-2:]
@@ -69,11 +65,8 @@ def write_comparison_report(
              for own in patterns for change in own.changes.values()]  # fmt: skip
     images: dict[str, str] = {}
     scale = ColourScale.over(maps)
-    shown = _Shown(
-        comparison,
-        patterns,
-        [PictureBook(decomposition, scale, images) for decomposition in several],
-    )
+    books = [PictureBook(decomposition, scale, images) for decomposition in several]
+    shown = _Shown(comparison, patterns, books)
     page = Page(
         kicker="Regional primitives that pictures share",
         title=f"{len(several)} pictures of {origin.generator}, layer {origin.layer}",
@@ -83,9 +76,9 @@ def write_comparison_report(
         sizes={
             "width": width,
             "height": height,
-            "zoom": _zoom(width, 128),
-            "zoom-large": _zoom(width, 256 if len(several) <= 4 else 128),
-            "zoom-narrow": _zoom(width, 128),
+            "zoom": books[0].zoom(128),
+            "zoom-large": books[0].zoom(256 if len(several) <= 4 else 128),
+            "zoom-narrow": books[0].zoom(128),
         },
     )
     return write_page(place, page)
@@ -159,54 +152,31 @@ def number_rows(comparison: PictureComparison) -> list[Row]:
     ]  # fmt: skip
 
 
-def terminal_table(comparison: PictureComparison) -> RichTable:
+def terminal_table(comparison: PictureComparison) -> Any:
     """Lay the numbers out for a terminal."""
-    from rich.table import Table as RichTable
-
     pictures = ", ".join(comparison.names[:4]) + (" …" if len(comparison.names) > 4 else "")
-    table = RichTable(
-        title=f"{len(comparison.names)} pictures: {pictures}",
-        title_justify="left",
-        caption=f"random: fields of the same sizes, mean and range over {comparison.draws} draws",
-        caption_justify="left",
+    return for_terminal(
+        f"{len(comparison.names)} pictures: {pictures}",
+        ("number", "pictures", "random connected", "random subsets"),
+        [(row.head, *map(str, row.cells[:3])) for row in number_rows(comparison)],
+        f"random: fields of the same sizes, mean and range over {comparison.draws} draws",
     )
-    table.add_column("number")
-    for name in ("pictures", "random connected", "random subsets"):
-        table.add_column(name, justify="right", no_wrap=name == "pictures")
-    for row in number_rows(comparison):
-        table.add_row(row.head, *map(str, row.cells[:3]))
-    return table
 
 
-def terminal_fields(comparison: PictureComparison, most: int = 10) -> RichTable:
+def terminal_fields(comparison: PictureComparison, most: int = 10) -> Any:
     """Lay the strongest shared fields out for a terminal."""
-    from rich.table import Table as RichTable
-
-    table = RichTable(
-        title=f"shared action fields, {min(most, len(comparison.common))} of "
-        f"{len(comparison.common)}",
-        title_justify="left",
-    )
-    table.add_column("patches")
     several = len(comparison.names) > 2
-    names = ("in pictures",) if several else comparison.names
-    for name in (*names, "share of strength"):
-        table.add_column(name, justify="right")
+    rows = []
     for field in comparison.common[:most]:
-        if several:
-            cells = [f"{field.pictures} of {len(comparison.names)}"]
-        else:
-            cells = [
-                f"{k}: {strength:.3g}"
-                for k, strength in zip(field.components, field.strengths, strict=True)
-            ]
         patches = ",".join(map(str, field.patches))
-        table.add_row(
-            patches if len(patches) < 40 else f"{len(field.patches)} patches, from {patches[:20]}…",
-            *cells,
-            f"{field.strength_share:.1%}",
-        )
-    return table
+        head = f"{len(field.patches)} patches, from {patches[:20]}…"
+        own = zip(field.components, field.strengths, strict=True)
+        of_each = [f"{k}: {strength:.3g}" for k, strength in own if not several]
+        told = of_each or [f"{field.pictures} of {len(comparison.names)}"]
+        rows.append((patches if len(patches) < 40 else head, *told, f"{field.strength_share:.1%}"))
+    title = f"shared action fields, {len(rows)} of {len(comparison.common)}"
+    names = ("in pictures",) if several else comparison.names
+    return for_terminal(title, ("patches", *names, "share of strength"), rows)
 
 
 @dataclass(frozen=True)
@@ -347,7 +317,7 @@ def _primitives(shown: _Shown) -> Section:
         values={
             "pictures": [],
             "shared": rows,
-            "scale": shown.books[0].scale_bar() if rows and not shown.several else None,
+            "maps": shown.books[0] if rows and not shown.several else None,
         },
     )
 
@@ -516,8 +486,3 @@ def _ends(least: float, most: float) -> str:
 
 def _two_digits(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
-
-
-def _zoom(width: int, wanted: int) -> float:
-    """Enlarge small pictures by whole numbers, shrink large ones to fit."""
-    return float(wanted // width) if width <= wanted else wanted / width

@@ -1,4 +1,4 @@
-"""The packages that only a report needs, and the one error that says how to get them."""
+"""The packages of an extra, and the one error that says how to get them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from contextlib import contextmanager
 
 from regional_primitives.errors import MissingExtraError
 
-_PACKAGES = ("PIL", "jinja2", "matplotlib", "scipy")
+REPORT = ("PIL", "jinja2", "matplotlib", "scipy")
+"""What only a report needs."""
 
 
 @contextmanager
-def report_extra() -> Iterator[None]:
-    """Wrap imports of the report's packages.
+def report_extra(
+    packages: tuple[str, ...] = REPORT, what: str = "the report", extra: str = "report"
+) -> Iterator[None]:
+    """Wrap imports of the report's packages, or of what else has an extra.
 
     Raises:
         MissingExtraError: one of them is not installed; the message has the pip line.
@@ -21,13 +24,15 @@ def report_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in _PACKAGES:
+        if (error.name or "").split(".")[0] not in packages:
             raise
-        raise MissingExtraError("the report", "report") from error
+        raise MissingExtraError(what, extra) from error
 
 
-def require_report_extra() -> None:
+def require_extra(
+    packages: tuple[str, ...] = REPORT, what: str = "the report", extra: str = "report"
+) -> None:
     """Fail before any work is done if a package is missing; raises what `report_extra` raises."""
-    with report_extra():
-        for package in _PACKAGES:
+    with report_extra(packages, what, extra):
+        for package in packages:
             importlib.import_module(package)

@@ -11,12 +11,7 @@ from regional_primitives.axes import Image, Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.show.outlines import borders, outline, surroundings
-from regional_primitives.show.pixels import (
-    ColourScale,
-    data_uri,
-    magnitude,
-    png,
-)
+from regional_primitives.show.pixels import ColourScale, data_uri, magnitude, png
 
 
 @dataclass(frozen=True)
@@ -34,16 +29,6 @@ class Picture:
     """Path over everything else."""
     lines: str = ""
     """Path along patch borders."""
-
-
-@dataclass(frozen=True)
-class ScaleBar:
-    """The one colour scale of all maps on the page."""
-
-    source: str
-    """The colours from 0 to the limit, as a data URI."""
-    ticks: tuple[tuple[str, str], ...]
-    """Label, and place from the left in percent."""
 
 
 @dataclass
@@ -133,10 +118,3 @@ class PictureBook:
     def bar(self) -> str:
         """The colours from 0 to the scale's limit."""
         return data_uri(self.scale.bar())
-
-    def scale_bar(self) -> ScaleBar:
-        """Describe the colour scale."""
-        ticks = (
-            (f"{100 * value:.3g}", f"{100 * place:.2f}") for value, place in self.scale.ticks()
-        )
-        return ScaleBar(self.bar, tuple(ticks))

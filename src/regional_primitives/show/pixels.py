@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -33,13 +32,24 @@ def channel_note(channels: int) -> str:
     return f"The pictures have {channels} channels; shown is the mean over them."
 
 
-def png(pixels: UInt8[Tensor, "height width bands"]) -> bytes:
-    """Encode grey (1 band) or colour (3 bands) as PNG; the same pixels give the same bytes."""
+def png(
+    pixels: UInt8[Tensor, "height width bands"], palette: bytes = b"", *, quickly: bool = False
+) -> bytes:
+    """Encode grey (1 band) or colour (3 bands) as PNG; the same pixels give the same bytes.
+
+    Args:
+        pixels: what is shown; with a palette, places on it.
+        palette: colours, three bytes each.
+        quickly: rather than tightly.
+    """
     with report_extra():
         from PIL import Image
-    bands = pixels.shape[2]
-    array = pixels.numpy() if bands == 3 else pixels[..., 0].numpy()
-    return _encode(Image.fromarray(array))
+    picture = Image.fromarray((pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy())
+    if palette:
+        picture.putpalette(palette)  # a grey picture becomes one of mode P
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **({"compress_level": 1} if quickly else {"optimize": True}))
+    return buffer.getvalue()
 
 
 def write_picture(
@@ -109,39 +119,24 @@ class ColourScale:
         unit = (values / self.limit).nan_to_num(0.0).clamp(0.0, 1.0).sqrt()
         return (unit * (_LEVELS - 1)).round().long()
 
-    def png(self, values: Float[Tensor, "height width"]) -> bytes:
+    def png(self, values: Float[Tensor, "height width"], *, quickly: bool = False) -> bytes:
         """Encode a map as PNG with a palette."""
-        return self._encode(self.place(values))
+        return png(self.place(values).byte()[..., None], self.palette(), quickly=quickly)
 
     def bar(self) -> bytes:
         """Encode the colours from 0 to the limit as a PNG one pixel high."""
-        return self._encode(torch.arange(_LEVELS)[None])
+        return png(torch.arange(_LEVELS).byte()[None, :, None], self.palette())
 
     def palette(self) -> bytes:
         """Return the colours from 0 to the limit, three bytes each."""
         with report_extra():
             import matplotlib
-        colours: bytes = matplotlib.colormaps[COLOUR_MAP](range(_LEVELS), bytes=True)[
-            :, :3
-        ].tobytes()
-        return colours
+        colours = matplotlib.colormaps[COLOUR_MAP](range(_LEVELS), bytes=True)
+        return colours[:, :3].tobytes()
 
     def ticks(self) -> list[tuple[float, float]]:
         """Return values worth labelling, and where they stand on the bar (0 … 1)."""
         return [(share * self.limit, math.sqrt(share)) for share in (0.0, 0.01, 0.1, 0.2, 0.5, 1.0)]
-
-    def _encode(self, places: Int[Tensor, "height width"]) -> bytes:
-        with report_extra():
-            from PIL import Image
-        picture = Image.fromarray(places.to(torch.uint8).numpy())
-        picture.putpalette(self.palette())  # a grey picture becomes one of mode P
-        return _encode(picture)
-
-
-def _encode(picture: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _round_up(value: float) -> float:
@@ -149,7 +144,5 @@ def _round_up(value: float) -> float:
     if not value > 0 or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10):
-        if value <= step * power * (1 + 1e-9):
-            return step * power
-    return 10 * power
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+    return power * next((step for step in steps if value <= step * power * (1 + 1e-9)), 10)

@@ -260,9 +260,8 @@ def draw_matrix(
         label: of the colours.
     """
     if names:
-        drawn = axes.imshow(
-            percent.numpy(), cmap=_shades(most), vmin=0, vmax=100, interpolation="none"
-        )
+        colours = {"cmap": _shades(most), "vmin": 0, "vmax": 100}
+        drawn = axes.imshow(percent.numpy(), interpolation="none", **colours)
         _bar_beside(axes, drawn, label)
     size = min(8.0, 0.85 * float(_points(axes)[1]) / max(len(names), 1))
     shown = names if size >= 5 else [""] * len(names)

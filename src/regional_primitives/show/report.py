@@ -18,7 +18,7 @@ from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores import Exhibits, Relations, Scores, relations
 from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, reproduce
-from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.extras import require_extra
 from regional_primitives.show.figures import draw_figures, write_figure
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.pictures import PictureBook
@@ -43,7 +43,7 @@ def write_report(folder: AnyPath) -> Path:
         MissingExtraError: packages that only the report needs are not installed.
     """
     folder = path_of(folder, "the run folder")
-    require_report_extra()
+    require_extra()
     decomposition = Decomposition.load(folder)
     scores = Scores.read(folder)
     exhibits = Exhibits.read(folder, decomposition)

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from regional_primitives.compare.across import EXACT, STRUCTURED, Reproduction
+from regional_primitives.compare.relatedness import Relatedness
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.scores.table import TABLE
-from regional_primitives.show import form, relation_plots
-from regional_primitives.show.comparison_plots import plot_transfer
-from regional_primitives.show.experiment_pictures import (
-    plot_build_up,
-    plot_contexts,
-    plot_edits,
-    plot_real_fields,
+from regional_primitives.show import (
+    comparison_plots,
+    experiment_pictures,
+    experiment_plots,
+    form,
+    relation_plots,
 )
-from regional_primitives.show.experiment_plots import (
-    plot_boundedness,
-    plot_consistency,
-    plot_control,
-    plot_orders,
-    plot_redraw,
-    plot_strengths,
-    plot_superposition,
-)
-from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.extras import require_extra
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.numerals import with_interval
 from regional_primitives.show.sections import (
@@ -48,6 +40,7 @@ from regional_primitives.show.style import Figure
 
 REPRODUCTION_REPORT = "reproduction.html"
 _ROUTES = (STRUCTURED, EXACT)
+_FIRST = "the first picture (seed {})"
 _ADDITIVITY = {
     "free": "each demand optimised by itself",
     "raw": "raw transform, all components",
@@ -84,18 +77,16 @@ class Experiment:
     """Key, label and form of each; a score of a run has the last two from its row."""
     further: Callable[[Reproduction], list[Cells]] | None = None
     """Numbers that no key gives."""
-    charts: Mapping[str, Callable[..., Figure]] = field(default_factory=dict)
-    """Of all pictures, by the figure's name."""
-    sheets: Mapping[str, Callable[..., Figure]] = field(default_factory=dict)
+    charts: tuple[str, ...] = ()
+    """Of all pictures: the names of `plot_…`."""
+    sheets: tuple[str, ...] = ()
     """Of the first picture."""
 
     def found(self, result: Reproduction) -> dict[str, Any]:
         """Return its results by route, where it has any."""
-        if len(self.routes) == 1:
-            all_of_it = {self.routes[0]: getattr(result, self.name)}
-        else:
-            all_of_it = {route: result.per_form[route].get(self.name) for route in self.routes}
-        return {route: found for route, found in all_of_it.items() if found is not None}
+        of_both = {route: result.per_form[route].get(self.name) for route in _ROUTES}
+        found = of_both if self.routes == _ROUTES else {self.routes[0]: getattr(result, self.name)}
+        return {route: one for route, one in found.items() if one is not None}
 
     def lines(self, result: Reproduction) -> list[Line]:
         """List the numbers, mean ± half the 95 % interval over pictures."""
@@ -114,19 +105,20 @@ class Experiment:
 
     def figures(self, result: Reproduction) -> Iterator[tuple[str, str, str, Figure]]:
         """Yield each figure with its name, its file's name and its caption."""
-        first = f"the first picture (seed {result.about['seeds'][0]})"
-        for plots in (self.charts, self.sheets):
-            for name, plot in plots.items():
-                for route, found in self.found(result).items():
-                    several = _pictures(
-                        found.pictures if isinstance(found, Transfer) else len(found.results)
+        for name in (*self.charts, *self.sheets):
+            for route, found in self.found(result).items():
+                if name in self.sheets:
+                    shown, of = found.results[0], _FIRST.format(result.about["seeds"][0])
+                else:
+                    shown, of = (
+                        found,
+                        _pictures(
+                            found.pictures if isinstance(found, Transfer) else len(found.results)
+                        ),
                     )
-                    yield (
-                        name.replace("_", " "),
-                        f"{name}_{route}" if len(self.routes) > 1 else name,
-                        f"{route.capitalize()} form, {several if plots is self.charts else first}",
-                        plot(found if plots is self.charts else found.results[0]),
-                    )
+                file = f"{name}_{route}" if len(self.routes) > 1 else name
+                caption = f"{route.capitalize()} form, {of}"
+                yield name.replace("_", " "), file, caption, _drawn(name, shown)
 
 
 @ordinary()
@@ -138,7 +130,7 @@ def write_reproduction_report(folder: AnyPath, result: Reproduction) -> Path:
         MissingExtraError: packages that only the report needs are not installed.
     """
     folder = path_of(folder, "the reproduction's folder")
-    require_report_extra()
+    require_extra()
     about, protocol = result.about, result.about["protocol"]
     sections = (_section(experiment, result, folder / FIGURES) for experiment in EXPERIMENTS)
     page = Page(
@@ -167,11 +159,9 @@ def reproduction_table(result: Reproduction) -> Any:
         skipped = ", ".join(map(str, about["skipped_seeds"]))
         title += f" (too little foreground: seeds {skipped})"
     table = RichTable("experiment", "number", "structured", "exact", title=title)
-    before = ""
-    for line in reproduction_lines(result):
-        name = line.experiment if line.experiment != before else ""
-        table.add_row(name, line.score, line.structured, line.exact)
-        before = line.experiment
+    for name, lines in groupby(reproduction_lines(result), lambda line: line.experiment):
+        for place, line in enumerate(lines):
+            table.add_row("" if place else name, line.score, line.structured, line.exact)
     return table
 
 
@@ -241,10 +231,14 @@ def _obvious(result: Reproduction) -> list[Cells]:
     return [("… as many evaluations, one by one through the whole model", "", seconds)]
 
 
-def _related(name: str) -> Callable[..., Figure]:
-    """Draw relations with the components' numbers in the decomposition, as other figures do."""
-    return lambda result: getattr(relation_plots, name)(
-        result.relations, numbers=result.components.tolist()
+def _drawn(name: str, found: Any) -> Figure:
+    """Draw results by the name of their figure."""
+    if isinstance(found, Relatedness):  # numbered as in the decomposition, as other figures do
+        plot = getattr(relation_plots, f"plot_{name}")
+        return plot(found.relations, numbers=found.components.tolist())
+    modules = (experiment_plots, experiment_pictures, comparison_plots)
+    return next(getattr(one, f"plot_{name}") for one in modules if hasattr(one, f"plot_{name}"))(
+        found
     )
 
 
@@ -265,7 +259,7 @@ EXPERIMENTS = (
              "{:.0%}"),
             ("above_noise", "components above the noise of their order", "{:.0f}"),
         ),
-        charts={"strengths": plot_strengths, "orders": plot_orders},
+        charts=("strengths", "orders"),
     ),
     Experiment(
         "Linear additivity",
@@ -290,8 +284,8 @@ EXPERIMENTS = (
             ("boundedness_in_context", "", ""),
             ("boundedness_chance", "… by chance", "{:.2f}"),
         ),
-        charts={"boundedness": plot_boundedness},
-        sheets={"real_fields": plot_real_fields},
+        charts=("boundedness",),
+        sheets=("real_fields",),
     ),
     Experiment(
         "Consistency",
@@ -300,8 +294,8 @@ EXPERIMENTS = (
         "component's action field, in the strongest components, weighted by energy.",
         "consistency",
         numbers=(("consistency", "", ""),),
-        charts={"consistency": plot_consistency},
-        sheets={"contexts": plot_contexts},
+        charts=("consistency",),
+        sheets=("contexts",),
     ),
     Experiment(
         "Transfer",
@@ -313,7 +307,7 @@ EXPERIMENTS = (
         "transfer",
         routes=(STRUCTURED,),
         further=_transfer,
-        charts={"transfer": plot_transfer},
+        charts=("transfer",),
     ),
     Experiment(
         "Superposition",
@@ -326,8 +320,8 @@ EXPERIMENTS = (
             ("inside_error", "error of the picture of all components together", "{:.1%}"),
             ("superposition_error", "", ""),
         ),
-        charts={"superposition": plot_superposition},
-        sheets={"build_up": plot_build_up},
+        charts=("superposition",),
+        sheets=("build_up",),
     ),
     Experiment(
         "Regional control",
@@ -341,8 +335,8 @@ EXPERIMENTS = (
              "share of the change inside the region, its components removed", "{:.2f}"),
             ("random_share_inside_inside_x0", "… random components removed", "{:.2f}"),
         ),
-        charts={"control": plot_control},
-        sheets={"edits": plot_edits},
+        charts=("control",),
+        sheets=("edits",),
     ),
     Experiment(
         RELATIONS,
@@ -366,8 +360,7 @@ EXPERIMENTS = (
             ("leading_share", "share of a patch's credit that its largest contributor holds",
              "{:.0%}"),
         ),
-        sheets={name: _related(f"plot_{name}")
-                for name in ("containment", "togetherness", "overlap", "credit")},
+        sheets=("containment", "togetherness", "overlap", "credit"),
     ),
     Experiment(
         "Redrawn patches",
@@ -382,7 +375,7 @@ EXPERIMENTS = (
             ("cosine", "another draw of patches: cosine of components", "{:.2f}"),
             ("shuffled_cosine", "… with its patches permuted", "{:.2f}"),
         ),
-        charts={"redraw": plot_redraw},
+        charts=("redraw",),
     ),
     Experiment(
         "Cost",

@@ -5,7 +5,7 @@ A new section is one more function in a page's list, such as `SECTIONS` of sweep
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -155,6 +155,24 @@ def write_page(path: Path, page: Page) -> Path:
     with staged_file(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return path
+
+
+def for_terminal(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None
+) -> Any:
+    """Lay rows out as a table of rich, the first column its rows' heads."""
+    from rich.table import Column as RichColumn
+    from rich.table import Table as RichTable
+
+    head, *others = columns
+    numbers = [RichColumn(name, justify="right", no_wrap=name == others[0]) for name in others]
+    table = RichTable(
+        RichColumn(head, overflow="fold"), *numbers, title=title, title_justify="left",
+        caption=caption, caption_justify="left",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def listing(values: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from regional_primitives.scores import Evaluation
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.scores.table import TABLE, columns, headlines
 from regional_primitives.show import form, numerals
-from regional_primitives.show.extras import require_report_extra
+from regional_primitives.show.extras import require_extra
 from regional_primitives.show.figures import write_figure
 from regional_primitives.show.reproduce import changed_from, seeds_in_words, sweep_command
 from regional_primitives.show.score_table import write, write_mean
@@ -30,6 +30,7 @@ from regional_primitives.show.sections import (
     Row,
     Section,
     Table,
+    for_terminal,
     listing,
     write_page,
 )
@@ -58,7 +59,7 @@ def write_sweep_report(folder: AnyPath) -> Path:
         MissingExtraError: packages that only the report needs are not installed.
     """
     folder = path_of(folder, "the sweep's folder")
-    require_report_extra()
+    require_extra()
     sweep = SweepScores.read(folder)
     figure = plot_sweep(sweep)
     page = Page(
@@ -99,29 +100,24 @@ def cell(layer: LayerScores, name: str) -> Cell:
 
 def terminal_table(sweep: SweepScores) -> Any:
     """Return the main columns as a table of rich."""
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     interval = " ± half the 95 % interval" if len(sweep.seeds) > 1 else ""
     refitted = any(layer.frontier for layer in sweep.layers)
-    table = RichTable(
-        title=f"{sweep.generator}, mean over {_some(len(sweep.seeds), 'picture')}{interval}",
-        title_justify="left",
-        caption=None if refitted else f"frontier and stability: {NOT_MEASURED}",
-        caption_justify="left",
-    )
-    table.add_column("layer", overflow="fold")
     chosen = _IN_TERMINAL[sweep.purpose]
-    for name in chosen:
-        label = AVERAGED[name].column.lower().replace("\u00ad", "-\n")
-        table.add_column(label, justify="right", min_width=8)
+    rows = []
     for layer in sweep.layers:
         cells = [cell(layer, name) for name in chosen]
         # The unit stands behind the mean; twice it would not fit 80 letters.
         told = (f"{one.text}\n{one.spread.removesuffix(chr(160) + '%')}".strip() for one in cells)
         shape = describe_shape(layer.feature_shape).replace(" × ", "×")
-        table.add_row(Text(f"{layer.layer}\n{shape}"), *told)
-    return table
+        rows.append((Text(f"{layer.layer}\n{shape}"), *told))
+    return for_terminal(
+        f"{sweep.generator}, mean over {_some(len(sweep.seeds), 'picture')}{interval}",
+        ("layer", *(AVERAGED[name].column.lower().replace("\u00ad", "-\n") for name in chosen)),
+        rows,
+        None if refitted else f"frontier and stability: {NOT_MEASURED}",
+    )
 
 
 def _summary(sweep: SweepScores) -> str:

@@ -8,7 +8,6 @@ finds the sparsest of equally good representations.
 
 from regional_primitives.decompose.exact.components import (
     ExactComponents,
-    NoiseFloor,
     exact_components,
     fit_exact,
 )
@@ -20,7 +19,6 @@ __all__ = [
     "ExactComponents",
     "Minimal",
     "MinimalFeatures",
-    "NoiseFloor",
     "exact_components",
     "fit_exact",
     "minimal_features",

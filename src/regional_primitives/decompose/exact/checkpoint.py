@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -42,9 +42,10 @@ class Checkpoint:
         """
         if folder is None:
             return Checkpoint(None)
-        manifest = folder / _MANIFEST
+        manifest, found = folder / _MANIFEST, None
         recover(folder)
-        found = _key_of(manifest)
+        with suppress(StorageError):  # without a readable manifest nobody knows which work it was
+            found = read_json(manifest).get("key")
         if found == key:
             return Checkpoint(folder, key)
         if found is not None:
@@ -56,7 +57,7 @@ class Checkpoint:
         if not all(path == manifest or _BATCH.fullmatch(path.name) for path in kept):
             raise StorageError(f"{folder} holds something that is no checkpoint; choose another")
         try:
-            for path in kept:  # batches of nobody knows which work
+            for path in kept:
                 path.unlink()
             write_json(manifest, {"key": key})
         except (OSError, StorageError) as error:
@@ -93,14 +94,6 @@ class Checkpoint:
         except StorageError as error:
             _log.warning("nothing more is kept for a later run: %s", error)
             self.folder = None
-
-
-def _key_of(manifest: Path) -> Any:
-    """Return the work that a checkpoint is of; None where there is no readable manifest."""
-    try:
-        return read_json(manifest).get("key")
-    except StorageError:
-        return None
 
 
 def _fits(

@@ -22,7 +22,7 @@ from regional_primitives.decompose.exact.lattice import all_demands
 from regional_primitives.decompose.exact.minimal import MinimalFeatures, find_minimal, mean_features
 from regional_primitives.decompose.exact.objective import DemandObjective
 from regional_primitives.decompose.exact.settings import Exact
-from regional_primitives.decompose.exact.sparse_or import JointFit, fit_jointly, sparsest
+from regional_primitives.decompose.exact.sparse_or import fit_jointly, sparsest
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import of_kind
@@ -32,29 +32,15 @@ from regional_primitives.runtime.settings import settings_or
 from regional_primitives.setfunctions import membership, or_harsanyi, or_values, orders
 
 
-@dataclass(frozen=True, eq=False)
-class NoiseFloor:
-    """By order of the component: how strong it is, and how far two independent fits differ."""
+def noise_floor(one: BySubset, other: BySubset) -> Float[Tensor, " subsets"]:
+    """Tell the noise of a component from two independent fits, by bitmask.
 
-    strength: Float[Tensor, " orders"]
-    """Root mean square of ‖I(T)‖ over the T of each order 1 … n."""
-    floor: Float[Tensor, " orders"]
-    """Largest ‖I¹(T) − I²(T)‖ / √2 over the T of each order: the noise of one fit, of which the
-    result, the mean of both, has less."""
-
-    @staticmethod
-    def between(mean: BySubset, one: BySubset, other: BySubset) -> NoiseFloor:
-        """Compare the components of two fits, and of their mean."""
-        order = orders((len(one) - 1).bit_length())
-        together, sizes = order.argsort(stable=True), torch.bincount(order).tolist()
-        strength, apart = (
-            norms[together].split(sizes)[1:]
-            for norms in (mean.norm(dim=1), (one - other).norm(dim=1))
-        )
-        return NoiseFloor(
-            torch.stack([norms.square().mean().sqrt() for norms in strength]),
-            torch.stack([norms.max() / 2**0.5 for norms in apart]),
-        )
+    It is the largest ‖I¹(T) − I²(T)‖ / √2 over all T of its order: the noise of one fit, of which
+    the result, the mean of both, has less.
+    """
+    order, apart = orders((len(one) - 1).bit_length()), (one - other).norm(dim=1)
+    largest = [apart[order == size].max() for size in range(int(order.max()) + 1)]
+    return (torch.stack(largest) / 2**0.5)[order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +51,8 @@ class ExactComponents(Spent):
     settings: Exact
     components: BySubset
     """Δf_T indexed by the bitmask of T within the chosen patches; that of ∅ is zero."""
-    joint: JointFit | None
-    """How the fit to the pictures went, in the sparse form."""
-    noise: NoiseFloor | None = None
+    noise: Float[Tensor, " subsets"] | None = None
+    """The noise floor of each component's order, by bitmask."""
 
     @property
     def converged(self) -> bool:
@@ -83,14 +68,6 @@ class ExactComponents(Spent):
     def predicted(self) -> BySubset:
         """f0 + Σ_{T∩S≠∅} Δf_T by the bitmask of S: what additivity says of u(S)."""
         return self.features.subject.baseline_units.cpu() + or_values(self.components)
-
-    @property
-    def noise_of(self) -> Float[Tensor, " subsets"] | None:
-        """The noise floor of each component's order, by bitmask."""
-        if self.noise is None:
-            return None
-        padded = torch.nn.functional.pad(self.noise.floor, (1, 0))
-        return padded[orders(len(self.features.patches))]
 
     @property
     def fields(self) -> Bool[Tensor, "subsets patches"]:
@@ -123,11 +100,6 @@ def exact_components(
     of_kind(features, MinimalFeatures, "exact_components takes what rp.minimal_features gives")
     own = {**vars(features.settings), "noise_floor": False}
     settings = settings_or(settings, Exact, Exact(**own))
-    with reporting(progress) as report:
-        return _components(features, settings, report)
-
-
-def _components(features: MinimalFeatures, settings: Exact, progress: Progress) -> ExactComponents:
     evaluations = Evaluations(features.subject.generator)
     patches, regions = features.patches, features.subject.regions
     expected = all_demands(patches, regions)
@@ -138,48 +110,19 @@ def _components(features: MinimalFeatures, settings: Exact, progress: Progress) 
         )
     baseline = features.subject.baseline_units
     departures = torch.cat([torch.zeros(1, baseline.shape[1]), features.units - baseline.cpu()])
-    joint = None
-    if settings.form == "raw":
-        # In double precision: 2^|T| terms cancel, and rounding must not look like a component.
-        components = or_harsanyi(departures.double()).float()
-        components[0] = 0
-    else:
-        # First the sparsest components of these features, then the best of as few for the pictures.
-        components = sparsest(
-            departures.to(baseline.device),
-            entry_price=settings.entry_price,
-            group_price=settings.group_price,
-            steps=settings.sparse_steps,
-            smallest_strength=settings.smallest_strength,
-            report=lambda step: progress("sparse form", step, settings.sparse_steps),
-        )
-        if settings.joint_steps:
-            objective = DemandObjective(features.subject, features.settings, evaluations)
-            joint = _jointly(components, objective, features, settings, progress)
-            components = joint.components
+    with reporting(progress) as report:
+        if settings.form == "raw":
+            # In double precision: 2^|T| terms cancel, and rounding must not look like a component.
+            components = or_harsanyi(departures.double()).float()
+            components[0] = 0
+        else:
+            # The sparsest components of these features, then the best of as few for the pictures.
+            components = sparsest(departures.to(baseline.device), settings, report)
+            if settings.joint_steps:
+                objective = DemandObjective(features.subject, features.settings, evaluations)
+                components = fit_jointly(components, objective, features.demands, settings, report)
     spent = evaluations.spent(features)
-    return ExactComponents(features, settings, components.cpu(), joint, **spent)
-
-
-def _jointly(
-    components: BySubset,
-    objective: DemandObjective,
-    features: MinimalFeatures,
-    settings: Exact,
-    progress: Progress,
-) -> JointFit:
-    demands, last = features.demands.to(components.device), settings.joint_steps + 1
-    joint = fit_jointly(
-        components,
-        lambda masks, units: objective.gradient(demands[masks - 1], units),
-        features.subject.baseline_units,
-        length=objective.length,
-        steps=settings.joint_steps,
-        batch=settings.batch,
-        report=lambda times: progress("joint fit", min(times, last), last),
-    )
-    progress("joint fit", last, last)
-    return joint
+    return ExactComponents(features, settings, components.cpu(), **spent)
 
 
 @ordinary()
@@ -212,7 +155,7 @@ def fit_exact(
     halves = (first, fit(settings.independent(), ", again"))
     features = mean_features([half.features for half in halves])
     mean = exact_components(features, settings, progress=_renamed(progress, " of both"))
-    noise = NoiseFloor.between(mean.components, *(half.components for half in halves))
+    noise = noise_floor(*(half.components for half in halves))
     spent = mean.spent
     for half in halves:  # the mean has counted their features, not what was made of them
         for name, figure in half.features.spent.items():

@@ -164,7 +164,7 @@ def find_minimal(
     units, figures = torch.zeros(count, size), torch.zeros(count, len(_FIGURES))
     done = torch.zeros(count, dtype=torch.bool)
     # What an earlier run has finished counts as done, and as spent.
-    kept = Checkpoint.of(checkpoint, _key(subject, demands, settings) if checkpoint else "")
+    kept = Checkpoint.of(checkpoint, work_of(subject, demands, settings) if checkpoint else "")
     shapes = {"units": (size,), "figures": (len(_FIGURES),), "evaluations": ()}
     for rows, saved in kept.saved(count, shapes):
         units[rows], figures[rows], done[rows] = saved["units"], saved["figures"], True
@@ -180,9 +180,15 @@ def find_minimal(
         # Where few demands are of that size, begin from the mean end of several searches.
         repeats = lattice.repeats(rows[0], settings.starts)
         if repeats > 1:
-            start = _averaged(objective, asked, rows, start, repeats, batch)
+            starts = torch.cat([start + _noise(rows, objective, n) for n in range(repeats)])
+            searches = zip(asked.repeat(repeats, 1).split(batch), starts.split(batch), strict=True)
+            ends = [
+                _minimise(objective, some, begin.to(some.device)).units.cpu()
+                for some, begin in searches
+            ]
+            start = torch.cat(ends).unflatten(0, (repeats, len(rows))).mean(0)
         elif settings.start_noise:
-            start += _noise(rows, subject, settings)
+            start += _noise(rows, objective)
         found = _minimise(objective, asked, start.to(asked.device))
         if not bool(found.value.isfinite().all()):
             raise GeneratorError("the minimal features diverged: an objective is not finite")
@@ -216,7 +222,7 @@ def mean_features(fits: Sequence[MinimalFeatures]) -> MinimalFeatures:
     return replace(first, units=units, **columns, **evaluations.spent(*fits))
 
 
-def _key(subject: Subject, demands: Bool[Tensor, "demands patches"], settings: Minimal) -> str:
+def work_of(subject: Subject, demands: Demands, settings: Minimal) -> str:
     """Name all that minimal features depend on."""
     tensors = {
         "feature": subject.units,
@@ -245,32 +251,14 @@ def _figures(subject: Subject, demands: Demands, found: Minimum) -> Float[Tensor
     return torch.stack([column.cpu() for column in columns], 1)
 
 
-def _averaged(
-    objective: DemandObjective,
-    asked: Bool[Tensor, "rows patches"],
-    rows: Int[Tensor, " rows"],
-    start: Float[Tensor, "rows units"],
-    repeats: int,
-    batch: int,
-) -> Float[Tensor, "rows units"]:
-    """Minimise each demand from several starts, `batch` at once; return the mean of the ends."""
-    subject, settings = objective.subject, objective.settings
-    starts = torch.cat([start + _noise(rows, subject, settings, n) for n in range(repeats)])
-    jobs = zip(asked.repeat(repeats, 1).split(batch), starts.split(batch), strict=True)
-    ends = [_minimise(objective, some, begin.to(some.device)).units.cpu() for some, begin in jobs]
-    return torch.cat(ends).unflatten(0, (repeats, len(rows))).mean(0)
-
-
 def _noise(
-    rows: Int[Tensor, " rows"], subject: Subject, settings: Minimal, again: int = 0
+    rows: Int[Tensor, " rows"], objective: DemandObjective, again: int = 0
 ) -> Float[Tensor, "rows units"]:
     """Draw a step in a random direction for each demand, from a stream of its own."""
-    size = settings.start_noise * subject.difference.norm().cpu()
-    units = subject.units.shape[1]
-    away = [
-        torch.randn(units, generator=stream(settings.seed, "start", int(r), again)) for r in rows
-    ]
-    return size * torch.nn.functional.normalize(torch.stack(away), dim=1)
+    settings, difference = objective.settings, objective.subject.difference
+    streams = [stream(settings.seed, "start", int(row), again) for row in rows]
+    away = torch.stack([torch.randn(len(difference), generator=rng) for rng in streams])
+    return settings.start_noise * difference.norm().cpu() * torch.nn.functional.normalize(away)
 
 
 _FIGURES = ("objective", "residual", "converged", "inside_error", "leak", "cost")
@@ -298,8 +286,10 @@ def _minimise(
     steps: int | None = None,
 ) -> Minimum:
     """Go through the stages of the objective's price, each from where the one before ended."""
-    settings, ends = objective.settings, (objective.subject.units, objective.subject.baseline_units)
-    gated = settings.parametrisation == "gated"
+    settings, bounds = objective.settings, {}
+    if settings.parametrisation == "gated":
+        ends = objective.subject.units, objective.subject.baseline_units
+        bounds = {"lower": torch.minimum(*ends), "upper": torch.maximum(*ends)}
     # Where no step is taken, features are measured at the price that they ended at.
     for stage in range(settings.stages) if steps is None else [-1]:
         priced = replace(objective, stage=stage)
@@ -309,8 +299,7 @@ def _minimise(
             length=objective.length,
             steps=settings.steps if steps is None else steps,
             tolerance=settings.tolerance,
-            lower=torch.minimum(*ends) if gated else None,
-            upper=torch.maximum(*ends) if gated else None,
+            **bounds,
         )
         start = found.units
     return found

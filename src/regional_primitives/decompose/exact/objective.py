@@ -78,13 +78,11 @@ class DemandObjective:
         price = self.settings.prices[self.stage]
         if self.settings.purpose == "generate":
             price /= float(self.subject.difference.abs().sum())
-            return price * departure.abs().sum(1), price * self._outward(departure)
+            # Which way leads away from f0; at f0 itself, that to f.
+            outward = torch.where(departure == 0, self.subject.difference, departure).sign()
+            return price * departure.abs().sum(1), price * outward
         price /= self.length**2
         return price * departure.square().sum(1), 2 * price * departure
-
-    def _outward(self, departure: Units) -> Units:
-        """Return which way leads away from f0; at f0 itself, that to f."""
-        return torch.where(departure == 0, self.subject.difference, departure).sign()
 
     def _picture(self, images: Tensor, demands: Demands) -> tuple[Float[Tensor, ""], PerDemand]:
         errors = self.subject.errors

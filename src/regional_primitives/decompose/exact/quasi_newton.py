@@ -9,7 +9,8 @@ step together, and those that are done leave the batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -54,8 +55,8 @@ def minimise(
     length: float,
     steps: int,
     tolerance: float,
-    lower: Float[Tensor, "1 units"] | None = None,
-    upper: Float[Tensor, "1 units"] | None = None,
+    lower: Float[Tensor, "1 units"] | float = -torch.inf,
+    upper: Float[Tensor, "1 units"] | float = torch.inf,
 ) -> Minimum:
     """Minimise every problem from its start, a row a problem.
 
@@ -63,8 +64,7 @@ def minimise(
     step. A problem is done after `steps`, or when its residual, the gradient times that length, is
     no larger than `tolerance`. No unit goes below `lower` or above `upper`.
     """
-    box = _Box(lower, upper)
-    state = _State.start(evaluate, box.clamp(start), box, length)
+    state = _State.start(evaluate, start, lower, upper, length)
     found = Minimum(
         state.units.clone(),
         state.value.clone(),
@@ -85,54 +85,47 @@ def minimise(
     return found
 
 
-@dataclass(frozen=True)
-class _Box:
-    lower: Tensor | None
-    upper: Tensor | None
-
-    def clamp(self, units: Tensor) -> Tensor:
-        unbounded = self.lower is None and self.upper is None
-        return units if unbounded else units.clamp(self.lower, self.upper)
-
-    def projected(self, units: Tensor, gradient: Tensor) -> Tensor:
-        """Zero the gradient where descent would leave the box."""
-        if self.lower is not None:
-            gradient = gradient.masked_fill((units <= self.lower) & (gradient > 0), 0.0)
-        if self.upper is not None:
-            gradient = gradient.masked_fill((units >= self.upper) & (gradient < 0), 0.0)
-        return gradient
-
-
 @dataclass(eq=False)
 class _State:
     """The problems that are still running, and what is remembered of their curvature."""
 
-    box: _Box
+    lower: Any
+    upper: Any
     length: float
     rows: Int[Tensor, " running"]
     units: Float[Tensor, "running units"]
     value: Float[Tensor, " running"]
     gradient: Float[Tensor, "running units"]
     projected: Float[Tensor, "running units"]
-    pairs: list[tuple[Tensor, Tensor, Tensor]]
-    """Steps, gradient changes, and 1 / their product (0: a problem's pair is void)."""
+    """The gradient, but nothing where descent would leave the box."""
     scale: Float[Tensor, " running"]
     """Of the inverse curvature, as the last valid pair tells."""
     failed: Bool[Tensor, " running"]
     """The last line search found nothing; the next starts from the gradient alone."""
     stuck: Bool[Tensor, " running"]
     """Two line searches in a row found nothing: that is as far as the numbers' precision goes."""
+    pairs: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    """Steps, gradient changes, and 1 / their product (0: a problem's pair is void)."""
 
     @staticmethod
-    def start(evaluate: Evaluate, units: Tensor, box: _Box, length: float) -> _State:
-        rows = torch.arange(len(units), device=units.device)
-        value, gradient = evaluate(rows, units)
-        projected = box.projected(units, gradient)
-        scale = _FIRST_STEP * length / projected.norm(dim=1).clamp_min(1e-30)
+    def start(evaluate: Evaluate, units: Tensor, lower: Any, upper: Any, length: float) -> _State:
+        rows, units = torch.arange(len(units), device=units.device), units.clamp(lower, upper)
         nothing = torch.zeros_like(rows, dtype=torch.bool)
-        return _State(
-            box, length, rows, units, value, gradient, projected, [], scale, nothing, nothing
+        value, slope = evaluate(rows, units)
+        state = _State(
+            lower, upper, length, rows, units, value, slope, slope, value, nothing, nothing
         )
+        state.project()
+        state.scale = state.first_step()
+        return state
+
+    def project(self) -> None:
+        inward = (self.units <= self.lower) & (self.gradient > 0)
+        outward = (self.units >= self.upper) & (self.gradient < 0)
+        self.projected = self.gradient.masked_fill(inward, 0.0).masked_fill(outward, 0.0)
+
+    def first_step(self) -> Float[Tensor, " running"]:
+        return _FIRST_STEP * self.length / self.projected.norm(dim=1).clamp_min(1e-30)
 
     def residual(self) -> Float[Tensor, " running"]:
         return self.projected.norm(dim=1) * self.length
@@ -162,7 +155,7 @@ class _State:
         # Where that leads uphill, or has just failed, go down the gradient itself.
         uphill = (self.projected * q).sum(1) <= 0
         steepest = uphill | self.failed
-        first = _FIRST_STEP * self.length / self.projected.norm(dim=1).clamp_min(1e-30)
+        first = self.first_step()
         # After a failure the step is tiny: what failed was too long for the objective's kinks.
         shrunk = torch.where(self.failed, 0.01 * first, first)
         return -torch.where(steepest[:, None], shrunk[:, None] * self.projected, q)
@@ -175,7 +168,8 @@ class _State:
         todo = torch.arange(len(self.rows), device=self.rows.device)
         for _ in range(_TRIES):
             # Try a step; a problem whose value falls as far as its slope promises keeps it.
-            tried = self.box.clamp(self.units[todo] + length[todo, None] * direction[todo])
+            tried = self.units[todo] + length[todo, None] * direction[todo]
+            tried = tried.clamp(self.lower, self.upper)
             moved = ((tried - self.units[todo]) * self.gradient[todo]).sum(1)
             found, slope = evaluate(self.rows[todo], tried)
             good = (found <= self.value[todo] + _SUFFICIENT * moved) & (moved < 0)
@@ -194,7 +188,7 @@ class _State:
         self.stuck, self.failed = missed & self.failed, missed
         self._remember(units - self.units, gradient - self.gradient)
         self.units, self.value, self.gradient = units, value, gradient
-        self.projected = self.box.projected(units, gradient)
+        self.project()
 
     def _remember(self, step: Tensor, change: Tensor) -> None:
         product, size = (step * change).sum(1), change.square().sum(1)

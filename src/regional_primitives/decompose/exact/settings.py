@@ -85,7 +85,10 @@ class Minimal:
 
     def __post_init__(self) -> None:
         decide(self, self.purpose, _PURPOSES)
-        object.__setattr__(self, "patches", _patches(self.patches))
+        patches = tuple(sorted(wholes("every patch", self.patches, 0)))
+        if len(set(patches)) < len(patches):
+            raise InputError(f"a patch is named twice in {list(patches)}")
+        object.__setattr__(self, "patches", patches)
         check_settings(self, _LEAST)
         for name in ("cost_weight", "tolerance"):
             if not getattr(self, name) > 0:
@@ -108,13 +111,6 @@ class Minimal:
         """Return P; refuses a patch that the regions do not have."""
         regions.demand(self.patches)
         return tuple(self.patches) or tuple(range(regions.count))
-
-
-def _patches(given: Sequence[int]) -> tuple[int, ...]:
-    patches = wholes("every patch", given, 0)
-    if len(set(patches)) < len(patches):
-        raise InputError(f"a patch is named twice in {list(patches)}")
-    return tuple(sorted(patches))
 
 
 @dataclass(frozen=True)

@@ -13,49 +13,43 @@ All of it is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.axes import BySubset
+from regional_primitives.axes import BySubset, Demands
+from regional_primitives.decompose.exact.objective import DemandObjective
 from regional_primitives.decompose.exact.quasi_newton import minimise
+from regional_primitives.decompose.exact.settings import Exact
+from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.setfunctions import OrRidge, or_harsanyi, or_values, orders
 
 _BALANCE_EVERY = 10
 """Steps of ADMM between two looks at whether its copies are tied too loosely or too tightly."""
 
 
-def sparsest(
-    departures: BySubset,
-    *,
-    entry_price: float,
-    group_price: float,
-    steps: int,
-    smallest_strength: float,
-    report: Callable[[int], None] = lambda step: None,
-) -> BySubset:
+def sparsest(departures: BySubset, settings: Exact, progress: Progress = silent) -> BySubset:
     """Return the components Δ_T, indexed by bitmask; that of ∅ is zero.
 
     Prices are in units of the noise: σ √2ⁿ, where σ is the noise of the u(S) as the plain transform
     tells it (the median over components of their root mean square, over √2 per order). So exact
     features are hardly shrunk, and noisy ones as much as they need.
 
-    `departures` are u(S) − f0 by bitmask, that of ∅ zero; `entry_price` is λ and `group_price` γ in
-    units of the noise. Components weaker than the share `smallest_strength` of the strongest are
-    dropped; `report` is told of every step of ADMM.
+    `departures` are u(S) − f0 by bitmask, that of ∅ zero; λ and γ are the settings' `entry_price`
+    and `group_price` in units of the noise.
     """
     n = (len(departures) - 1).bit_length()
     order = orders(n).to(departures)[:, None]
     plain = or_harsanyi(departures.double()).to(departures)
     noise = (plain.square().mean(1, keepdim=True).sqrt() / 2 ** (order / 2))[1:].median()
     unit = noise * len(departures) ** 0.5 * order.sqrt()
-    entry, group = entry_price * unit, group_price * unit * departures.shape[1] ** 0.5
-    sparse = _admm(departures, plain, entry, group, steps, report)
+    entry = settings.entry_price * unit
+    group = settings.group_price * unit * departures.shape[1] ** 0.5
+    sparse = _admm(departures, plain, entry, group, settings.sparse_steps, progress)
     strength = sparse.norm(dim=1, keepdim=True)
-    return sparse * (strength >= smallest_strength * strength.max())
+    return sparse * (strength >= settings.smallest_strength * strength.max())
 
 
 def _admm(
@@ -64,7 +58,7 @@ def _admm(
     entry: Float[Tensor, "subsets 1"],
     group: Float[Tensor, "subsets 1"],
     steps: int,
-    report: Callable[[int], None],
+    progress: Progress,
 ) -> BySubset:
     """Minimise ½ ‖asked − A Δ‖² + Σ entry ‖Δ_T‖₁ + Σ group ‖Δ_T‖₂, A the OR matrix."""
     ridge = OrRidge((len(asked) - 1).bit_length())
@@ -75,9 +69,12 @@ def _admm(
         # One copy of Δ comes close to what is asked, the other is sparse; the dual ties them.
         close = ridge.solve(aim + tie * (sparse - dual), tie)
         dual += 1.6 * close - 0.6 * sparse  # over-relaxed by 1.6, as Boyd et al. recommend
-        before, sparse = sparse, _shrunk(dual, entry / tie, group / tie)
+        # Every number shrinks by its price, then every row as a whole by its own.
+        inner = dual.sign() * (dual.abs() - entry / tie).clamp_min_(0)
+        size = inner.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        before, sparse = sparse, inner * (1 - group / tie / size).clamp_min_(0)
         dual -= sparse
-        report(step)
+        progress("sparse form", step, steps)
         # Tie them closer where they are apart, looser where neither moves.
         if step % _BALANCE_EVERY == 0 and step <= 0.8 * steps:
             apart = float((close - sparse).norm() / close.norm().clamp_min(1e-30))
@@ -88,72 +85,50 @@ def _admm(
     return sparse
 
 
-def _shrunk(
-    values: BySubset, entry: Float[Tensor, "subsets 1"], group: Float[Tensor, "subsets 1"]
-) -> BySubset:
-    """Shrink every number by `entry`, then every row as a whole by `group`."""
-    inner = values.sign() * (values.abs() - entry).clamp_min_(0)
-    size = inner.norm(dim=1, keepdim=True)
-    return inner * (1 - group / size.clamp_min(1e-30)).clamp_min_(0)
-
-
-@dataclass(frozen=True, eq=False)
-class JointFit:
-    """Components fitted to the pictures."""
-
-    components: BySubset
-    objective: float
-    """The mean of E_S over the demands."""
-    objective_before: float
-    residual: float
-    """‖its gradient‖ · ‖f − f0‖ in the fit's own scaling."""
-
-
 def fit_jointly(
     components: BySubset,
-    gradient: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    baseline: Float[Tensor, "1 units"],
-    *,
-    length: float,
-    steps: int,
-    batch: int,
-    report: Callable[[int], None] = lambda step: None,
-) -> JointFit:
-    """Fit the entries that are not zero so that the demands are generated best.
+    objective: DemandObjective,
+    demands: Demands,
+    settings: Exact,
+    progress: Progress = silent,
+) -> BySubset:
+    """Fit the entries that are not zero so that the demands, in bitmask order, are generated best.
 
-    `gradient` maps bitmasks of demands and flat features to E_S and ∇E_S, `length` is ‖f − f0‖.
-    Each quasi-Newton step takes every demand about once, `batch` features at a time; `report` is
-    told of every evaluation of all demands.
+    Each quasi-Newton step takes every demand about once, a batch of features at a time.
     """
-    count = len(components)
+    last = settings.joint_steps + 1
     alive = components.any(1).nonzero().flatten()
     if not len(alive):
-        return JointFit(components, float("nan"), float("nan"), float("nan"))
-    held = components[alive] != 0
-    masks = torch.arange(1, count, device=components.device)
+        progress("joint fit", last, last)
+        return components
+    held, demands = components[alive] != 0, demands.to(components.device)
+    masks = torch.arange(1, len(components), device=components.device)
     asks = ((masks[:, None] & alive) > 0).to(components)
     # A component that many demands ask for is steeper; this evens the curvatures out.
     scale = asks.sum(0).rsqrt()[:, None]
-    first: list[float] = []
+    baseline = objective.subject.baseline_units
+    times = itertools.count(1)
 
     def evaluate(rows: Tensor, entries: Tensor) -> tuple[Tensor, Tensor]:
         dense = torch.zeros_like(components[alive])
         dense[held] = entries[0]
         dense *= scale
         total, slope = 0.0, torch.zeros_like(dense)
-        for chunk in (masks - 1).split(batch):
-            values, gradients = gradient(masks[chunk], baseline + asks[chunk] @ dense)
+        for chunk in (masks - 1).split(settings.batch):
+            values, gradients = objective.gradient(demands[chunk], baseline + asks[chunk] @ dense)
             total += float(values.double().sum())
             slope.addmm_(asks[chunk].T, gradients)
-        first.append(total / len(masks))
-        report(len(first))
+        progress("joint fit", min(next(times), last), last)
         slope *= scale / len(masks)
-        return torch.tensor([first[-1]], device=dense.device), slope[held][None]
+        return torch.tensor([total / len(masks)], device=dense.device), slope[held][None]
 
     start = (components[alive] / scale)[held][None]
-    found = minimise(evaluate, start, length=length, steps=steps, tolerance=0.0)
+    found = minimise(
+        evaluate, start, length=objective.length, steps=settings.joint_steps, tolerance=0.0
+    )
+    progress("joint fit", last, last)
     fitted = torch.zeros_like(components)
     dense = torch.zeros_like(components[alive])
     dense[held] = found.units[0]
     fitted[alive] = dense * scale
-    return JointFit(fitted, float(found.value), first[0], float(found.residual))
+    return fitted

@@ -39,7 +39,7 @@ _SMALLEST_ENERGY = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Fit(Spent):
-    """What the structured fit found, and what it cost."""
+    """What a fit found, and what it cost."""
 
     fields: Dictionary
     field_of: Tensor
@@ -52,11 +52,6 @@ class Fit(Spent):
     """Mean inside error, leak and cost of each step's own demands."""
     converged: bool
     """Whether the components stopped moving before the last step."""
-
-    @property
-    def entries(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Each entry's field, unit and value."""
-        return self.field_of, self.unit_of, self.values
 
 
 def fit_structured(subject: Subject, settings: Structured, progress: Progress = silent) -> Fit:

@@ -42,34 +42,28 @@ def measure_influence(
         "labels": errors.labels,
         **{f"latents.{name}": part for name, part in parts(subject.latents).items()},
     }
-    origin = f"{generator.digest}/{generator.layer}/{generator.device}/{probes}/{seed}"
-    before = evaluations.count
-    influence = _RECENT.get(
-        f"{origin}/{tensors_digest(content)}",
-        lambda: _measured(subject, evaluations, probes, seed, batch),
-    )
-    evaluations.count = before + probes * errors.count
+    key = f"{generator.digest}/{generator.layer}/{generator.device}/{probes}/{seed}"
+    jobs = [(probe, patch) for probe in range(probes) for patch in range(errors.count)]
+    batch, before = min(batch, generator.chunk), evaluations.count
+
+    def measured() -> Tensor:
+        device = subject.units.device
+        influence = torch.zeros(errors.count, subject.units.shape[1], device=device)
+        for chunk in (jobs[start : start + batch] for start in range(0, len(jobs), batch)):
+            noise = [_noise_on(subject, i, stream(seed, "influence", p, i)) for p, i in chunk]
+            cotangents = torch.stack(noise)
+            along = torch.tensor([(probe + 0.5) / probes for probe, _ in chunk], device=device)
+            gradient, _ = evaluations.gradient(
+                torch.lerp(subject.baseline_units, subject.units, along[:, None]),
+                lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
+            )
+            patches = torch.tensor([patch for _, patch in chunk], device=device)
+            influence.index_add_(0, patches, (gradient * subject.difference).square())
+        return influence / probes
+
+    influence = _RECENT.get(f"{key}/{tensors_digest(content)}", measured)
+    evaluations.count = before + len(jobs)
     return influence
-
-
-def _measured(
-    subject: Subject, evaluations: Evaluations, probes: int, seed: int, batch: int
-) -> Float[Tensor, "patches units"]:
-    count, device = subject.errors.count, subject.units.device
-    influence = torch.zeros(count, subject.units.shape[1], device=device)
-    jobs = [(probe, patch) for probe in range(probes) for patch in range(count)]
-    batch = min(batch, subject.generator.chunk)
-    for chunk in (jobs[start : start + batch] for start in range(0, len(jobs), batch)):
-        noise = [_noise_on(subject, i, stream(seed, "influence", p, i)) for p, i in chunk]
-        cotangents = torch.stack(noise)
-        along = torch.tensor([(probe + 0.5) / probes for probe, _ in chunk], device=device)
-        gradient, _ = evaluations.gradient(
-            torch.lerp(subject.baseline_units, subject.units, along[:, None]),
-            lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
-        )
-        squared = (gradient * subject.difference).square()
-        influence.index_add_(0, torch.tensor([patch for _, patch in chunk], device=device), squared)
-    return influence / probes
 
 
 def _noise_on(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:

@@ -12,11 +12,10 @@ a bound, corrections grow that cancel each other (docs/research/structured-form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.axes import Demands, Dictionary, PerField, Switches, Units
@@ -77,8 +76,7 @@ class _Part:
     ) -> _Part:
         """Start from measured influence; a = b."""
         member = candidates.fields.float()[candidates.index]  # [sites, slots, n]
-        begin = _by_overlap if settings.purpose == "generate" else _by_holding
-        logits = begin(layout, influence, member, settings)
+        logits = _suiting(layout, influence, member, settings)
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         logits = logits.expand(-1, -1, layout.channels)
         difference = layout.by_site(units)[places].contiguous()
@@ -123,42 +121,33 @@ class _Part:
         )
 
 
-def _by_holding(
+def _suiting(
     layout: Layout,
     influence: Float[Tensor, "patches sites channels"],
     member: Float[Tensor, "sites slots patches"],
     settings: Structured,
 ) -> Float[Tensor, "sites slots some"]:
-    """Favour a field that holds the influence and is small.
+    """Tell how well fields suit units, of which the start favours those that do.
 
-    All units of a place start alike: what few probes say of a single one is mostly noise. A vector
-    has no places, and each of its units starts from its own influence.
+    What generates asks how a field covers a unit's influence and is covered by it (a soft IoU):
+    with r the unit's amplitude on each patch over its largest, Σ_{T} r / (|T| + Σ_{not T} r), which
+    neither the number of patches nor the size of a field favours. What isolates asks for a field
+    that holds the influence and is small. There all units of a place start alike: what few probes
+    say of a single one is mostly noise. A vector has no places, and each of its units starts from
+    its own influence.
     """
+    size = member.sum(-1, keepdim=True)
+    if settings.purpose == "generate":
+        amplitude = (influence / influence.amax(0).clamp_min(_TINY)).sqrt().transpose(0, 1)
+        held = member @ amplitude
+        either = size + amplitude.sum(1, keepdim=True) - held
+        overlap = settings.influence_sharpness * held / either.clamp_min(_TINY)
+        return overlap.masked_fill(size == 0, _OF_NO_PATCH)
     if layout.sites > 1:
         influence = influence.sum(-1, keepdim=True)
     share = influence / influence.sum(0).clamp_min(_TINY)
     held = member @ share.transpose(0, 1)  # [sites, slots, channels or 1]
-    return settings.influence_sharpness * held - settings.size_penalty * member.sum(
-        -1, keepdim=True
-    )
-
-
-def _by_overlap(
-    layout: Layout,
-    influence: Float[Tensor, "patches sites channels"],
-    member: Float[Tensor, "sites slots patches"],
-    settings: Structured,
-) -> Float[Tensor, "sites slots channels"]:
-    """Favour a field that covers a unit's influence and is covered by it (a soft IoU).
-
-    With r the unit's amplitude on each patch over its largest: Σ_{T} r / (|T| + Σ_{not T} r), which
-    neither the number of patches nor the size of a field favours.
-    """
-    amplitude = (influence / influence.amax(0).clamp_min(_TINY)).sqrt().transpose(0, 1)
-    held = member @ amplitude
-    either = member.sum(-1, keepdim=True) + amplitude.sum(1, keepdim=True) - held
-    overlap = settings.influence_sharpness * held / either.clamp_min(_TINY)
-    return overlap.masked_fill(~member.any(-1, keepdim=True), _OF_NO_PATCH)
+    return settings.influence_sharpness * held - settings.size_penalty * size
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +172,14 @@ class FieldShares:
         layouts = Layout.of(subject.feature_shape)
         by_site = [layout.by_site(influence) for layout in layouts]
         affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
+        sites = (site for part in by_site for site in part.unbind(1))
+        suggested = (level_sets(site, _MOST_LEVEL_SETS) for site in sites)
         candidates = candidate_fields(
             subject.regions,
             torch.cat([part.sum(-1) for part in by_site], 1),
             settings.reach_threshold,
             min(settings.most_candidates, affordable),
-            *([_suggested(by_site)] if settings.purpose == "generate" else []),
+            *([suggested] if settings.purpose == "generate" else []),
         )
         of_tensors = candidates.split([layout.sites for layout in layouts])
         parts = [
@@ -305,10 +296,3 @@ class FieldShares:
         units = sum(layout.units for layout in self.layouts)
         order = (field_of * units + unit_of).argsort()
         return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()
-
-
-def _suggested(by_site: list[Tensor]) -> Iterator[Bool[Tensor, "sets patches"]]:
-    """List each site's level sets; influence [patches, sites, channels], tensor by tensor."""
-    for influence in by_site:
-        for site in influence.unbind(1):
-            yield level_sets(site, _MOST_LEVEL_SETS)

@@ -124,7 +124,7 @@ def tail_program(
         writes_into_feature=any(two.storage(number) in rewritten for number in features),
         reads_latents=any(number in varying for number, _ in two.reads),
         unused_layers=tuple(i for i, own in enumerate(two.features) if read.isdisjoint(own)),
-        extrapolates=any(_has_offset(operations[place]) for place in kept),
+        extrapolates=text.extrapolates,
         bytes_per_item=two.bytes_of(kept) // 2,
     )
 
@@ -160,11 +160,6 @@ def _leaves(structure: Any) -> list[Any]:
     return found
 
 
-def _has_offset(operation: Operation) -> bool:
-    given = _leaves((operation.arguments, operation.keywords))
-    return any(isinstance(leaf, Scaled) and leaf.offset != 0 for leaf in given)
-
-
 class _Text:
     """The program's text: a line an operation."""
 
@@ -176,6 +171,7 @@ class _Text:
         self.lines: list[str] = []
         self.last: dict[int, int] = {}
         """In which line each value is met last."""
+        self.extrapolates = False
 
     def add(self, operation: Operation, *, followed: bool) -> None:
         """Write one operation as a line of Python."""
@@ -240,6 +236,7 @@ class _Text:
         if isinstance(value, Value):
             return self._name(value.number)
         if isinstance(value, Scaled):
+            self.extrapolates |= value.offset != 0
             return f"({value.slope} * batch + {value.offset})"
         if value is None or value is Ellipsis or isinstance(value, (bool, str)):
             return repr(value)

@@ -134,7 +134,9 @@ class TerrainNetwork(nn.Module):
         c_in = 1 / deviation
         c_noise = 1000 * 0.25 * sigma.log()
 
-        embedding = self._embed(c_noise, difficulty)
+        angles = c_noise[:, None] * self.frequencies
+        time: Tensor = self.time_embed(torch.cat([angles.cos(), angles.sin()], dim=-1))
+        embedding = time + self.label_emb(difficulty[:, None])
         x = _per_pixel(c_in) * noise
         skips = []
         for stage in self.input_blocks:
@@ -145,11 +147,6 @@ class TerrainNetwork(nn.Module):
             x = stage(torch.cat([x, skips.pop()], dim=1), embedding)
         image: Tensor = _per_pixel(c_out) * self.out(x) + _per_pixel(c_skip) * noise
         return image.clamp(-1, 1)
-
-    def _embed(self, c_noise: _Numbers, difficulty: _Numbers) -> _Embeddings:
-        angles = c_noise[:, None] * self.frequencies
-        time: Tensor = self.time_embed(torch.cat([angles.cos(), angles.sin()], dim=-1))
-        return time + self.label_emb(difficulty[:, None])
 
 
 def _convolution(incoming: int, outgoing: int) -> tuple[nn.Module, nn.Module, nn.Module]:
