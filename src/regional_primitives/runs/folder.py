@@ -180,7 +180,7 @@ def generator_of(decomposition: Decomposition) -> Generator:
     """Load the zoo generator that a run was made with.
 
     Raises:
-        GeneratorError: the zoo does not know it, or its weights are missing or have changed.
+        GeneratorError: the zoo does not know it, or its weights are missing.
     """
     origin = decomposition.provenance
     if origin.generator not in ZOO:
@@ -188,9 +188,7 @@ def generator_of(decomposition: Decomposition) -> Generator:
             f"this run was made with {origin.generator!r}, which is not in the zoo; "
             "load the network in Python and pass it to rp.evaluate or rp.edit"
         )
-    generator = load_recorded(origin.generator, origin.layer, origin.options)
-    decomposition.check_generator(generator)
-    return generator
+    return load_recorded(origin.generator, origin.layer, origin.options)
 
 
 def drawn(draw: Callable[[], object], progress: Progress, *older: Path) -> None:
