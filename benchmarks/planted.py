@@ -11,9 +11,9 @@ import argparse
 import record
 import torch
 from planting import Planted, planted_networks
+from recovery import Recovery, recovery, within
 
 import regional_primitives as rp
-from regional_primitives.scores.recovery import Recovery, recovery, within
 
 ROUTES = ("generate", "isolate", "exact")
 """The structured form of both purposes, and the exact form of what generates S."""

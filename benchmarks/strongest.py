@@ -1,24 +1,23 @@
 """What the components of a generator's pictures look like, how large they are, and who shares them.
 
     .venv/bin/python benchmarks/strongest.py faces [--layers main.2,main.5,main.8] [--pictures 20]
-        [--runs FOLDER] [--weights PATH]
+        [--runs runs/purposes] [--weights PATH]
 
 Draws the strongest twelve of the picture of seed 22 at every layer, each alone on the baseline
 picture, into docs/images/strongest_GENERATOR.png. Explains pictures 0 on at the generator's own
-layer (or takes the fits that `benchmarks/purposes.py --runs` has left), and prints how the energy
-is spread over sizes of fields and how many of the strongest fields two pictures share, beside
-random fields of the same sizes; all of it stands in benchmarks/results/strongest_GENERATOR.json.
+layer in the sweeps of `benchmarks/purposes.py`, and prints how the energy is spread over sizes of
+fields and how many of the strongest fields two pictures share, beside random fields of the same
+sizes; all of it stands in benchmarks/results/strongest_GENERATOR.json.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
 import record
 import torch
-from purposes import fitted
+from purposes import options, swept
 
 import regional_primitives as rp
 from regional_primitives.compare import transfer
@@ -79,24 +78,18 @@ def sizes(d: rp.Decomposition) -> dict[str, float]:
 
 def main() -> None:
     """Draw, count, compare."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("generator")
-    parser.add_argument("--layers", help="comma-separated; the generator's own choice unless given")
-    parser.add_argument("--pictures", type=int, default=20)
-    parser.add_argument("--runs", type=Path, help="take and keep the fits in this folder")
-    parser.add_argument("--weights", type=Path)
-    asked = parser.parse_args()
+    asked = options().parse_args()
     torch.set_num_threads(1)
     settings = rp.Structured()
     own = ZOO[asked.generator].default_layer
     layers = asked.layers.split(",") if asked.layers else [own]
-    cuts = [rp.load_generator(asked.generator, name, weights=asked.weights) for name in layers]
-    shown = [fitted(cut, SEED, settings, asked.runs) for cut in cuts]
+    given = {"weights": asked.weights, "size": asked.size}
+    cuts = [rp.load_generator(asked.generator, name, **given) for name in layers]
+    shown = [swept(asked, name, [SEED], settings)[0][1] for name in layers]
     figure = strongest(shown, cuts)
     figure.savefig(HERE.parent / "docs" / "images" / f"strongest_{asked.generator}.png", dpi=110)
 
-    generator = rp.load_generator(asked.generator, own, weights=asked.weights)
-    runs = [fitted(generator, seed, settings, asked.runs) for seed in range(asked.pictures)]
+    runs = [d for _, d in swept(asked, own, range(asked.pictures), settings)]
     by_size = [sizes(d) for d in runs]
     shared = []
     for a, b in COUNTS:

@@ -156,8 +156,6 @@ def calls(generator, d):
         "check_generator": (d.check_generator, {"generator": generator}),
         "groups": (relations.groups, {"togetherness": 0.5}),
         "credit_of_patch": (relations.credit_of_patch, {"patch": 0}),
-        "merged_field": (relations.merged_field, {"group": [0]}),
-        "merged_strength": (relations.merged_strength, {"group": [0]}),
         "compare_runs": (compare_runs, {"folders": ["x", "y"]}),
         "sweep": (sweep, {"model": "nothing", "seeds": [0], "workers": 1, "regions": GRID,
                           "settings": FAST, "evaluation": MEASURE}),
@@ -178,8 +176,8 @@ def calls(generator, d):
         "Regions.resized", "Regions.demand", "Edit", "Edit.remove", "Edit.of_regions",
         "Edit.keep_only", "Edit.swap", "Edit.blend", "sample_latents", "latents_of_image", "at",
         "head", "image", "tail", "component", "without", "minimal_feature", "combine", "scales",
-        "load", "check_generator", "groups", "credit_of_patch", "merged_field", "merged_strength",
-        "compare_runs", "sweep", "reproduce",
+        "load", "check_generator", "groups", "credit_of_patch", "compare_runs", "sweep",
+        "reproduce",
     ],
 )  # fmt: skip
 def test_bad_input_of_every_entry_point_is_one_line(

@@ -140,7 +140,7 @@ def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
     assert 'id="baselines"' not in (folder / "report.html").read_text()
     status, _, err = primitives(*words, "--baselines", "crop")
     assert status == 2
-    assert "'crop' is no baseline; there are: all, spatial crop" in err
+    assert "'crop' is no method to compare with; there are: all, spatial crop" in err
 
 
 def test_edit_writes_the_picture_that_python_gives(run_folder, primitives, planted, tmp_path):

@@ -105,7 +105,7 @@ def test_two_pictures_also_show_the_change_and_no_matrix(runs, tmp_path):
     assert "says nothing about others" in page
 
 
-def test_patterns_are_read_where_they_are_kept_and_generated_elsewhere(runs, planted):
+def test_patterns_are_read_where_they_are_kept_and_generated_elsewhere(runs, planted, tmp_path):
     d = rp.Decomposition.load(runs[0])
     exhibits = Exhibits.read(runs[0])
     shown = exhibits.shown.tolist()
@@ -120,7 +120,7 @@ def test_patterns_are_read_where_they_are_kept_and_generated_elsewhere(runs, pla
         raise AssertionError("loaded in vain")
 
     assert patterns_of(d, [shown[0]], runs[0], never).kept == {shown[0]}
-    anew = patterns_of(d, [shown[0]], None, lambda: planted)
+    anew = patterns_of(d, [shown[0]], tmp_path, lambda: planted)
     assert anew.kept == frozenset()
     torch.testing.assert_close(anew.changes[shown[0]], exhibits.patterns[0], atol=1e-5, rtol=0)
 

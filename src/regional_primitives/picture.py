@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.axes import Image, Images, Scales, Units
-from regional_primitives.decompose.decomposition import Decomposition, Demand, the_decomposition
+from regional_primitives.decompose.decomposition import Decomposition, Demand
 from regional_primitives.decompose.subject import PatchErrors, Subject
 from regional_primitives.generators.feature import map_feature
 from regional_primitives.generators.generator import Generator
+from regional_primitives.runtime.arguments import of_kind
 from regional_primitives.runtime.modes import ordinary
 
 _CHUNK = 64
@@ -41,7 +42,8 @@ class Picture:
             InputError: something else than a decomposition and a generator.
             GeneratorError: the generator is not the one that the decomposition was made with.
         """
-        the_decomposition(decomposition).check_generator(generator)
+        of_kind(decomposition, Decomposition, "a rp.Decomposition from rp.explain is needed")
+        decomposition.check_generator(generator)
         return Picture(decomposition, generator.at(decomposition.latents))
 
     def showing(self, decomposition: Decomposition) -> Picture:

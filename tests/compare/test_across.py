@@ -5,10 +5,11 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.compare.across import AcrossPictures, spreads
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.scores import sparsity
 from regional_primitives.scores.components import counted_components, energy_mean
-from regional_primitives.scores.spread import Spread, listed
+from regional_primitives.scores.measured import listed
+from regional_primitives.scores.spread import Spread, spreads
 
 
 def test_the_summary_is_the_spread_over_pictures(truth, other_truth):

@@ -190,7 +190,7 @@ def elsewhere(decomposition, **changes):
     [
         (lambda d: [d], "at least two pictures; got 1"),
         (lambda d: [], "at least two pictures; got 0"),
-        (lambda d: [d, "runs/face"], "compare takes decompositions.*not str"),
+        (lambda d: [d, "runs/face"], "decompositions are needed.*not str"),
         (lambda d: [d, elsewhere(d, generator="faces")], "generators differ: .* and faces"),
         (lambda d: [d, elsewhere(d, weights_digest="f" * 64)], "weights differ: planted"),
         (lambda d: [d, elsewhere(d, layer="other")], "layers differ: express and other"),

@@ -47,7 +47,7 @@ def test_another_fit_of_the_picture_measures_nothing_again_and_counts_the_same(s
     ran = []
     evaluations = Evaluations(subject.generator)
     once = measure_influence(subject, evaluations, probes=3, seed=5)
-    evaluations.gradient = lambda *_: ran.append(1)
+    evaluations.pulled_back = lambda *_: ran.append(1)
     assert torch.equal(measure_influence(subject, evaluations, probes=3, seed=5), once)
     assert evaluations.count == 2 * 3 * 4
     assert not ran

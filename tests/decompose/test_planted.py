@@ -3,12 +3,12 @@
 import pytest
 import torch
 from planting import planted_networks
+from recovery import recovery, within
 
 import regional_primitives as rp
 from regional_primitives.decompose.demands import single_patches
 from regional_primitives.decompose.structured import preset
 from regional_primitives.decompose.structured.candidates import level_sets
-from regional_primitives.scores.recovery import recovery, within
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # thousands of small steps
 NETWORKS = {network.name: network for network in planted_networks()}

@@ -10,6 +10,7 @@ from regional_primitives.decompose.bound import Prices, optimal_features
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.structured import PURPOSES
+from regional_primitives.picture import Picture
 
 PLAIN = Prices.of(PURPOSES["generate"])
 
@@ -59,8 +60,9 @@ def test_the_gated_optimum_is_the_one_that_is_known(shown, told):
     demands = held_out_demands(told.regions, 12)
     evaluations = Evaluations(shown.at(told.latents))
     found = optimal_features(
-        told, evaluations, demands, prices, told.minimal_units(demands), gated=True, steps=300
-    )
+        Picture.of(told, shown).subject, evaluations, demands, prices,
+        told.minimal_units(demands), gated=True, steps=300,
+    )  # fmt: skip
     for feature, demand in zip(found, demands, strict=True):
         assert feature == pytest.approx(known_optimum(told, demand, prices), abs=0.02)
     assert evaluations.count == 300 * len(demands)
@@ -72,7 +74,8 @@ def test_units_stay_within_the_box_that_the_prices_allow(planted, result):
     change = result.feature_units - result.baseline_units
     for give_back in (0.0, 0.6):
         features = optimal_features(
-            result, Evaluations(generator), demands, Prices(1.0, 0.0, give_back),
+            Picture.of(result, planted).subject, Evaluations(generator), demands,
+            Prices(1.0, 0.0, give_back),
             result.minimal_units(demands), gated=True, steps=30,
         )  # fmt: skip
         gates = ((features - result.baseline_units) / change)[:, change[0].abs() > 1e-3]
@@ -92,8 +95,8 @@ def test_a_larger_set_of_features_holds_a_better_one(planted, result):
         return sum(i + prices.outside * o + prices.cost * c for i, o, c in found)
 
     def optimum(start, *, gated):
-        evaluations = Evaluations(generator)
-        return optimal_features(result, evaluations, demands, prices, start, gated=gated)
+        subject, evaluations = Picture.of(result, planted).subject, Evaluations(generator)
+        return optimal_features(subject, evaluations, demands, prices, start, gated=gated)
 
     gated = optimum(own, gated=True)
     assert objective(gated) < objective(own)

@@ -228,25 +228,6 @@ def test_the_order_is_one_of_the_tree_with_like_beside_like(random_relations):
     assert alike(order) > alike(hierarchy.leaves_list(hierarchy.average(distances)))
 
 
-def test_a_merged_component_is_the_sum():
-    rng = torch.Generator().manual_seed(1)
-    changes = torch.randn(4, 7, generator=rng)
-    changes[3] = -changes[2]
-    found = rp.relations(made([{0}, {1, 2}, {2}, {5}], changes=changes))
-    assert found.merged_strength([0, 2]) == pytest.approx(float((changes[0] + changes[2]).norm()))
-    assert found.merged_strength([1]) == pytest.approx(float(changes[1].norm()))
-    assert found.merged_strength([2, 3]) == 0.0
-    assert found.merged_field([0, 1, 3]).nonzero().flatten().tolist() == [0, 1, 2, 5]
-    assert found.merged_strength([]) == 0.0
-    assert not found.merged_field([]).any()
-
-
-def test_all_components_together_are_the_whole_departure(truth):
-    found = rp.relations(truth)
-    departure = float((truth.feature - truth.baseline).norm())
-    assert found.merged_strength(range(truth.count)) == pytest.approx(departure, rel=1e-5)
-
-
 def shapley_by_permutations(value, patches):
     """Each patch's mean contribution over all orders of arrival."""
     total = [0.0] * patches
@@ -333,9 +314,8 @@ def test_the_dictionary_implies_containment(random_relations):
     for _ in range(14):
         reach |= reach.float() @ reach.float() > 0
     assert reach.equal(random_relations.contains)
-    assert (
-        told["action_fields"][0] == random_relations.merged_field([0]).nonzero().flatten().tolist()
-    )
+    field = random_relations.decomposition.action_fields[0]
+    assert told["action_fields"][0] == field.nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize(
@@ -363,10 +343,6 @@ def test_bad_input_questions():
     for share in (1.5, -0.1, float("nan")):
         with pytest.raises(rp.InputError, match=r"togetherness must be a number from 0 to 1, not"):
             found.groups(share)
-    with pytest.raises(rp.InputError, match="component 2 does not exist; components run 0 … 1"):
-        found.merged_field([0, 2])
-    with pytest.raises(rp.InputError, match="component -1 does not exist"):
-        found.merged_strength([-1])
 
 
 def test_without_scipy_the_error_says_what_to_install(monkeypatch):

@@ -1,4 +1,4 @@
-"""Baselines: each answers demands as it says, and all are scored on the same ones."""
+"""Rivals: each answers demands as it says, and all are scored on the same ones."""
 
 import itertools
 import sys
@@ -154,7 +154,9 @@ def test_it_is_written_and_read_back(comparison, tmp_path):
 
 @pytest.mark.parametrize("names", ["crop", ["spatial crop", "none"], []])
 def test_bad_input_names(result, planted, names):
-    with pytest.raises(InputError, match=r"is no baseline; there are: all, spatial crop"):
+    with pytest.raises(
+        InputError, match=r"is no method to compare with; there are: all, spatial crop"
+    ):
         rp.baselines(result, planted, names)
 
 
@@ -168,7 +170,7 @@ def test_bad_input_a_missing_package(result, planted, monkeypatch):
     assert len(left.baselines) == len(BASELINES) - 2
 
 
-def test_no_baseline_takes_more_at_once_than_the_tail_can(result, planted, monkeypatch):
+def test_no_rival_takes_more_at_once_than_the_tail_can(result, planted, monkeypatch):
     monkeypatch.setattr(type(planted), "chunk", property(lambda self: 5))
     taken = []
     tail = type(planted).tail

@@ -25,7 +25,7 @@ def test_the_mean_order_by_hand(truth):
     energy = (truth.strengths.double() ** 2).tolist()
     sizes = truth.action_fields.sum(1).tolist()
     expected = sum(e * s for e, s in zip(energy, sizes, strict=True)) / sum(energy)
-    assert sparsity(truth).mean_order == pytest.approx(expected)
+    assert sparsity(truth).numbers()["mean_order"] == pytest.approx(expected)
 
 
 def test_the_remainder_does_not_count(exact):

@@ -16,7 +16,7 @@ import torch
 
 from regional_primitives.apply.pairs import check_pair, partners, taken_share
 from regional_primitives.axes import Images, Region, Scales, Units
-from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
@@ -26,6 +26,8 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.staging import check_file
 from regional_primitives.runtime.storage import (
     Digest,
+    check_version,
+    read_as,
     read_json,
     tensors_digest,
     typed,
@@ -230,7 +232,6 @@ class Edit:
         Raises:
             InputError: the decomposition lacks a component that is named, or is not the edit's own.
         """
-        the_decomposition(decomposition)
         if self.run is not None:
             self.run.check(decomposition, "belongs to")
         return _row(decomposition, self.scales, self.others)
@@ -333,24 +334,19 @@ class Edit:
                 that cannot be.
         """
         path = path_of(path, "the edit's file")
-        content = read_json(path)
-        if content.get("kind") != _KIND:
-            raise StorageError(f"{path} is no edit; --save-edit and rp.Edit.write make such files")
-        version = content.get("schema_version")
-        if version != _SCHEMA_VERSION:
-            raise StorageError(
-                f"{path} has schema version {repr(version)[:20]}; this release reads "
-                f"{_SCHEMA_VERSION}"
-            )
-        known = {one.name: content[one.name] for one in fields(Edit) if one.name in content}
-        for name in _ALWAYS:
-            if name not in known:
-                raise StorageError(f"{path} is corrupt: missing required field `{name}`")
-        try:
-            edit: Edit = typed(known, Edit)
-        except ValueError as error:
-            raise StorageError(f"{path} is corrupt: {error}") from error
-        return edit
+
+        def made(content: Mapping[str, Any]) -> Edit:
+            if content.get("kind") != _KIND:
+                made_by = "--save-edit and rp.Edit.write make such files"
+                raise StorageError(f"{path} is no edit; {made_by}")
+            check_version(path, content, _SCHEMA_VERSION)
+            for name in _ALWAYS:
+                if name not in content:
+                    raise InputError(f"missing required field `{name}`")
+            known = {one.name: content[one.name] for one in fields(Edit) if one.name in content}
+            return typed(known, Edit)
+
+        return read_as(path, made)
 
 
 def check_edit_file(path: Path) -> Path:

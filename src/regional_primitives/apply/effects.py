@@ -150,41 +150,31 @@ def measured_ways(
     image_range = decomposition.provenance.image_range
     aimed = other.image if other is not None and edit.taken and edit.patches is not None else None
     before = decomposition.image
+
+    def measured(way: str, after: Image) -> WayEffect:
+        energy = (after - before).double().square()  # [channels, height, width]
+        inside, outside = energy[:, mask], energy[:, ~mask]
+        total = float(inside.sum() + outside.sum())
+        span = image_range[1] - image_range[0]
+        error = None
+        if aimed is not None:
+            left = float((after - aimed).double()[:, mask].square().sum())
+            due = float((before - aimed).double()[:, mask].square().sum())
+            error = left / due if due > 0 else None
+        return WayEffect(
+            way=way,
+            inside=_root_mean(inside) / span,
+            outside=_root_mean(outside) / span,
+            outside_share=float(outside.sum()) / total if total > 0 else None,
+            seam=seam(after, mask, image_range),
+            target_error=error,
+        )
+
     return EditEffects(
         patches=tuple(region.nonzero().flatten().tolist()),
         pixels=float(mask.double().mean()),
         seam_before=seam(before, mask, image_range),
-        ways=tuple(
-            _measured(way, before, picture[0], mask, image_range, aimed)
-            for way, picture in pictures.items()
-        ),
-    )
-
-
-def _measured(
-    way: str,
-    before: Image,
-    after: Image,
-    mask: Mask,
-    image_range: tuple[float, float],
-    aimed: Image | None,
-) -> WayEffect:
-    energy = (after - before).double().square()  # [channels, height, width]
-    inside, outside = energy[:, mask], energy[:, ~mask]
-    total = float(inside.sum() + outside.sum())
-    span = image_range[1] - image_range[0]
-    error = None
-    if aimed is not None:
-        left = float((after - aimed).double()[:, mask].square().sum())
-        due = float((before - aimed).double()[:, mask].square().sum())
-        error = left / due if due > 0 else None
-    return WayEffect(
-        way=way,
-        inside=_root_mean(inside) / span,
-        outside=_root_mean(outside) / span,
-        outside_share=float(outside.sum()) / total if total > 0 else None,
-        seam=seam(after, mask, image_range),
-        target_error=error,
+        ways=tuple(measured(way, picture[0]) for way, picture in pictures.items()),
     )
 
 

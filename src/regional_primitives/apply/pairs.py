@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from regional_primitives.axes import PerComponent, Region
-from regional_primitives.decompose.decomposition import Decomposition, the_decomposition
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import UNITS, check_together
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import all_of_kind, wholes
@@ -27,9 +27,7 @@ def check_pair(one: Decomposition, other: Decomposition) -> None:
     Raises:
         InputError: other weights, another hold, layer, regions, picture size or baseline.
     """
-    check_together(
-        [the_decomposition(each) for each in (one, other)], *UNITS, "patches", "picture sizes"
-    )
+    check_together((one, other), *UNITS, "patches", "picture sizes")
     gap = float((one.baseline_units - other.baseline_units).norm())
     size = float((one.feature_units - one.baseline_units).norm())
     if gap > _SAME * size:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 from regional_primitives.compare.transfer import Transfer
 from regional_primitives.errors import InputError
 from regional_primitives.scores.bounds import Additivity
 from regional_primitives.scores.effort import ObviousCost
+from regional_primitives.scores.measured import Measured
 from regional_primitives.scores.redraw import Redraw
-from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.spread import Spread, spreads
 
 EXACT, STRUCTURED = "exact", "structured"
 """The paper's route to components, and ours."""
-
-
-@runtime_checkable
-class Measured(Protocol):
-    """What every experiment on one picture gives."""
-
-    def numbers(self) -> dict[str, float]:
-        """Return what can be averaged over pictures, by name; what was not measured is absent."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON; pictures are left out."""
 
 
 ResultT = TypeVar("ResultT", bound=Measured)
@@ -61,12 +51,6 @@ class AcrossPictures(Generic[ResultT]):
             "summary": {name: asdict(spread) for name, spread in self.summary.items()},
             "pictures": [result.to_dict() for result in self.results],
         }
-
-
-def spreads(numbers: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
-    """Summarise each name over the pictures that have it, in order of first appearance."""
-    names = dict.fromkeys(name for row in numbers for name in row)
-    return {name: Spread.over([row[name] for row in numbers if name in row]) for name in names}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import msgspec
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.compare.across import spreads
 from regional_primitives.compare.likeness import Entries, Likeness, likeness
 from regional_primitives.compare.transfer import Shares, Transfer, transfer
 from regional_primitives.decompose.decomposition import Decomposition
@@ -26,7 +24,8 @@ from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import all_of_kind, random_seed
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.scores.spread import Spread, listed
+from regional_primitives.scores.measured import plain
+from regional_primitives.scores.spread import Spread, spreads
 
 
 @dataclass(frozen=True)
@@ -131,17 +130,7 @@ class Pair:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON."""
-        return {
-            "first": self.first,
-            "second": self.second,
-            **self.numbers(),
-            "transfer_there": self.transfer_there,
-            "transfer_back": self.transfer_back,
-            "curve": _plain(self.curve),
-            "connected": _plain(self.connected),
-            "subsets": _plain(self.subsets),
-            "shared": _plain(self.shared),
-        }
+        return plain(self) | self.numbers()
 
     def _mean(self, values: Sequence[float | None]) -> float | None:
         known = [
@@ -172,24 +161,21 @@ class CommonField:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureComparison(RichResult):
+class PictureComparison(RichResult, Transfer):
     """What several pictures of one generator share; `rp.compare` makes it."""
 
-    decompositions: tuple[Decomposition, ...]
     names: tuple[str, ...]
     """What each picture is called."""
-    counted: tuple[tuple[int, ...], ...]
-    """The components of each picture that count, strongest first."""
-    a: int
-    b: int
-    draws: int
     seed: int
-    transfer: Float[Tensor, "pictures pictures"]
-    """t(a, b) from picture i (row) to picture j (column); NaN on the diagonal."""
     pairs: tuple[Pair, ...]
     """Every two pictures once, the earlier first."""
     common: tuple[CommonField, ...]
     """Fields of at least two pictures: those of most pictures first, then by strength."""
+
+    @property
+    def transfer(self) -> Float[Tensor, "pictures pictures"]:
+        """t(a, b) from picture i (row) to picture j (column); NaN on the diagonal."""
+        return self.found.strongest
 
     def __repr__(self) -> str:
         found, drawn = (
@@ -250,10 +236,10 @@ class PictureComparison(RichResult):
                     self.names, self.decompositions, self.counted, strict=True
                 )
             ],
-            "summary": _plain(self.summary),
-            "transfer": _plain(self.transfer),
+            "summary": plain(self.summary),
+            "transfer": plain(self.transfer),
             "pairs": [pair.to_dict() for pair in self.pairs],
-            "common": [{"pictures": field.pictures, **_plain(field)} for field in self.common],
+            "common": [{"pictures": field.pictures, **plain(field)} for field in self.common],
         }
 
 
@@ -292,25 +278,15 @@ def compare(
     common = _common(beside, shares)
     entries = [Entries.of(d) for d in several]
     return PictureComparison(
-        decompositions=several,
+        **vars(beside),
         names=called,
-        counted=beside.counted,
-        a=beside.a,
-        b=beside.b,
-        draws=beside.draws,
         seed=random_seed(seed),
-        transfer=beside.found.strongest,
         pairs=tuple(
             _pair(beside, _shared(common, beside, shares, entries, i, j), i, j)
             for i, j in itertools.combinations(range(len(several)), 2)
         ),
         common=common,
     )
-
-
-def _plain(result: Any) -> Any:
-    """Return a result as JSON holds it."""
-    return msgspec.to_builtins(result, enc_hook=listed)
 
 
 def _called(several: Sequence[Decomposition], names: Sequence[str] | None) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ ours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,32 +17,22 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.measured import Measured, listed
 from regional_primitives.scores.relations import Relations, relations
-from regional_primitives.scores.spread import listed
 
 TOGETHER = 0.5
 """Components that act together at least this often, on the mean, are one group."""
 
 
 @dataclass(frozen=True, eq=False)
-class Relatedness:
+class Relatedness(Measured):
     """How the components of one picture relate, in numbers."""
 
+    told = ("components",)
     components: Int[Tensor, " components"]
     """Their numbers in the decomposition."""
     relations: Relations
     """Of the counted components, numbered in their own order, strongest first."""
-
-    @property
-    def contained_pairs(self) -> float | None:
-        """Of all pairs, the share in which one field strictly contains the other, if any pairs."""
-        pairs = len(self.components) * (len(self.components) - 1) // 2
-        return int(self.relations.contains.sum()) / pairs if pairs else None
-
-    @property
-    def longest_chain(self) -> int:
-        """How many fields the longest chain holds, each strictly inside the one before."""
-        return int(self.relations.levels.max()) + 1
 
     @property
     def groups(self) -> list[list[int]]:
@@ -54,17 +45,23 @@ class Relatedness:
         return self.relations.credit.amax(0) / self.relations.patch_totals
 
     def numbers(self) -> dict[str, float]:
-        """Return what can be averaged over pictures, by name."""
-        groups, pairs = self.groups, self.contained_pairs
+        """Return what can be averaged over pictures, by name.
+
+        Of all pairs, `contained_pairs` is the share in which one field strictly contains the other;
+        `longest_chain` is how many fields lie each strictly inside the one before.
+        """
+        related, groups = self.relations, self.groups
         found = {
-            "longest_chain": float(self.longest_chain),
-            "grouped": float(self.relations.strongest),
+            "longest_chain": float(related.levels.max() + 1),
+            "grouped": float(related.strongest),
             "groups": float(len(groups)),
             "largest_group": float(max(map(len, groups))),
         }
-        if pairs is not None:
-            found |= {"contained_pairs": pairs, "mean_overlap": self.relations.mean_overlap}
-        if bool((self.relations.patch_totals > 0).any()):
+        pairs = math.comb(len(self.components), 2)
+        if pairs:
+            found["contained_pairs"] = int(related.contains.sum()) / pairs
+            found["mean_overlap"] = related.mean_overlap
+        if bool((related.patch_totals > 0).any()):
             found["leading_share"] = float(self.leading_share.nanmean())
         return found
 
@@ -74,10 +71,9 @@ class Relatedness:
         Groups name components by their numbers in the decomposition.
         """
         return {
-            **self.numbers(),
+            **super().to_dict(),
             "asked_share": self.relations.asked_share,
             "togetherness": TOGETHER,
-            "components": listed(self.components),
             "levels": listed(self.relations.levels),
             "members": [listed(self.components[group]) for group in self.groups],
             "leading_share_of_each_patch": listed(self.leading_share),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,14 +24,16 @@ from regional_primitives.runtime.arguments import random_seed, refuse_too_large,
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.agreement import numbered, side_by_side
 from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.measured import plain
 from regional_primitives.scores.random_fields import random_connected, random_subsets
-from regional_primitives.scores.spread import Spread, listed
+from regional_primitives.scores.spread import Spread
 
 PAPER_COUNTS = (20, 100)
 """The a and b of the paper."""
 PAPER_SHARE = (0.76, 0.88)
 """What the paper reports for t(a, b) with these counts."""
 
+_TOLD = ("strongest", "curves")
 _FieldsOfEach = Sequence[Bool[Tensor, "_ patches"]]
 """Action fields of several pictures, strongest first."""
 
@@ -134,17 +136,16 @@ class Transfer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON."""
-        shares = {"found": self.found, "connected": self.connected, "subsets": self.subsets}
         return {
-            "summary": {name: asdict(spread) for name, spread in self.summary.items()},
+            "summary": plain(self.summary),
             "pictures": self.pictures,
             "a": self.a,
             "b": self.b,
             "draws": self.draws,
             "paper_share": PAPER_SHARE,
             **{
-                name: {"strongest": listed(each.strongest), "curves": listed(each.curves)}
-                for name, each in shares.items()
+                name: {curve: plain(getattr(getattr(self, name), curve)) for curve in _TOLD}
+                for name in ("found", "connected", "subsets")
             },
         }
 

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from regional_primitives.axes import Demands, PerDemand, Units
-from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.structured.descent import Descent
-from regional_primitives.decompose.subject import PatchErrors
+from regional_primitives.decompose.subject import Subject
 from regional_primitives.runtime.progress import Progress, silent
 
 _EARLY_PRICE = 9.0
@@ -52,7 +51,7 @@ class Prices:
 
 
 def optimal_features(
-    decomposition: Decomposition,
+    subject: Subject,
     evaluations: Evaluations,
     demands: Demands,
     prices: Prices,
@@ -69,31 +68,23 @@ def optimal_features(
     Steps are relative to f − f0, unit by unit if gated, else to its root mean square. Costs `steps`
     evaluations a demand.
 
-    `evaluations` are of the generator at its picture; it starts from flat features, and `gated`
-    keeps units within the prices' box.
+    It starts from flat features, and `gated` keeps units within the prices' box.
     """
-    generator = evaluations.generator
-    device = generator.device
-    errors = PatchErrors.of(
-        decomposition.image.to(device), decomposition.baseline_image.to(device),
-        decomposition.regions,
-    )  # fmt: skip
-    demands = demands.to(device)
-    baseline = decomposition.baseline_units.to(device)
-    difference = decomposition.feature_units.to(device) - baseline
+    device = subject.units.device
+    demands, baseline, difference = demands.to(device), subject.baseline_units, subject.difference
     scale = difference if gated else difference.square().mean().sqrt().expand_as(difference)
     box = (-prices.give_back, 1 + prices.give_back) if gated else (-torch.inf, torch.inf)
     # Units of which f says nothing have no gate and stay at f0.
     gates = torch.where(scale == 0, 0.0, (start.to(device) - baseline) / scale)
     descent = Descent([gates], 0.1 if gated else 0.05, steps)
-    places = torch.arange(len(demands), device=device).split(generator.chunk)
+    places = torch.arange(len(demands), device=device).split(subject.generator.chunk)
     for step in range(steps):
         units = baseline + scale * gates.clamp_(*box)
         slopes = []
         for chunk in places:
 
             def slope(images: Tensor, asked: Tensor = demands[chunk]) -> tuple[Tensor, None]:
-                return errors.slope_of_demands(images, asked, prices.outside)[0], None
+                return subject.errors.slope_of_demands(images, asked, prices.outside)[0], None
 
             slopes.append(evaluations.pulled_back(units[chunk], slope)[0])
         price = prices.cost * (1 + _EARLY_PRICE * (1 - step / steps) ** 2)

@@ -465,12 +465,3 @@ def _faults(d: Decomposition, manifest: stored.Manifest) -> Iterator[tuple[bool,
         manifest.feature_shape not in (None, json.loads(json.dumps(d.feature_shape))),
         f"its feature has another shape than {MANIFEST} tells",
     )
-
-
-def the_decomposition(given: Any) -> Decomposition:
-    """Return what a caller gave as a decomposition.
-
-    Raises:
-        InputError: it is none.
-    """
-    return of_kind(given, Decomposition, "a rp.Decomposition from rp.explain is needed")

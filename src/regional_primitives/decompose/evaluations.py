@@ -56,27 +56,13 @@ class Evaluations:
         own = Spent(evaluations=self.count, wall_seconds=wall, tail_seconds=self.seconds).spent
         return {name: own[name] + sum(one.spent[name] for one in before) for name in own}
 
-    def gradient(
-        self, units: Units, loss: Callable[[Tensor], tuple[Tensor, _Figures]]
-    ) -> tuple[Units, _Figures]:
-        """Return the gradient of a loss at flat features, and whatever figures it gives.
-
-        `loss` maps images to a scalar and figures; the features' own graph is left alone.
-        """
-
-        def slope(images: Tensor) -> tuple[Tensor, _Figures]:
-            free = images.requires_grad_(True)
-            value, figures = loss(free)
-            return torch.autograd.grad(value, free)[0], figures
-
-        return self.pulled_back(units, slope)
-
     def pulled_back(
         self, units: Units, slope: Callable[[Tensor], tuple[Tensor, _Figures]]
     ) -> tuple[Units, _Figures]:
         """Return a loss's slope along flat features, given that along images, and its figures.
 
-        `slope` maps images to the loss's slope along them and figures.
+        `slope` maps images to the loss's slope along them and figures; the features' own graph is
+        left alone.
         """
         leaf = units.detach().requires_grad_(True)
         began = _now(leaf.device)

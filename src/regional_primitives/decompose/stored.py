@@ -25,6 +25,7 @@ from regional_primitives.runtime.storage import (
     AtLeastZero,
     Count,
     Digest,
+    check_version,
     read_json,
     read_tensors,
     typed,
@@ -112,12 +113,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not (folder / MANIFEST).is_file():
         raise StorageError(f"{folder} is not a run folder: it has no {MANIFEST}")
     content = read_json(folder / MANIFEST)
-    version = content.get("schema_version")
-    if version not in _READABLE or isinstance(version, bool):
-        raise StorageError(
-            f"{folder} has schema version {repr(version)[:20]}; this release reads "
-            f"{' and '.join(map(str, _READABLE))}"
-        )
+    check_version(folder, content, *_READABLE)
     own = {field.name for field in fields(Manifest)}
     try:
         # The file is flat; what tells where the run comes from lies beside all else.

@@ -66,10 +66,10 @@ def check_together(given: Sequence[Decomposition], *aspects: str) -> tuple[Decom
     several = all_of_kind(
         given,
         Decomposition,
-        "compare takes decompositions, as rp.explain and rp.Decomposition.load give them",
+        "decompositions are needed, as rp.explain and rp.Decomposition.load give them",
     )
     if len(several) < 2:
-        raise InputError(f"compare takes at least two pictures; got {len(several)}")
+        raise InputError(f"a comparison takes at least two pictures; got {len(several)}")
     first = several[0]
     for other in several[1:]:
         for what in aspects:

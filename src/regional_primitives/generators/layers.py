@@ -62,45 +62,40 @@ def parse_layers(names: str | Sequence[str], network: nn.Module) -> tuple[Layer,
     plain = (_COMPILED.sub("", name) for name in given)
     layers = tuple(layer for name in plain for layer in _split(name, known))
     for i, layer in enumerate(layers):
-        if any(_overlap(layer, other, known) for other in layers[:i]):
-            raise InputError(f"layer {str(layer)!r} is named twice")
+        for other in layers[:i]:
+            same_call = known[layer.module] is known[other.module] and (
+                (layer.call or 1) == (other.call or 1)
+            )
+            if same_call and (None in (layer.output, other.output) or layer.output == other.output):
+                raise InputError(f"layer {str(layer)!r} is named twice")
     return layers
-
-
-def _overlap(one: Layer, other: Layer, known: dict[str, nn.Module]) -> bool:
-    """Tell whether two names mean the same tensor."""
-    return (
-        known[one.module] is known[other.module]
-        and (one.call or 1) == (other.call or 1)
-        and (one.output is None or other.output is None or one.output == other.output)
-    )
 
 
 def _split(text: str, known: dict[str, nn.Module]) -> list[Layer]:
     """Take joined names apart; a name may hold plus signs of its own, and the longest counts."""
     parts = text.split(JOIN)
     for count in range(len(parts), 0, -1):
-        for head in (JOIN.join(parts[:count]), JOIN.join(parts[:count]).strip()):
-            match = _SUFFIX.match(head)
-            if head in known or (match and match["module"] in known):
-                rest = _split(JOIN.join(parts[count:]), known) if parts[count:] else []
-                return [_parse(head, known), *rest]
-    return [_parse(parts[0].strip(), known)]
-
-
-def _parse(text: str, known: dict[str, nn.Module]) -> Layer:
-    if text in known and text:
-        return Layer(text)
-    match = _SUFFIX.match(text)
-    if match and match["module"] in known:
-        call, output = (int(match[part]) if match[part] else None for part in ("call", "output"))
-        if call == 0:
-            raise InputError(f"layer {text!r}: calls are counted from 1")
-        return Layer(match["module"], call, output)
-    name = match["module"] if match else text
+        head = JOIN.join(parts[:count])
+        layer = _found(head, known) or _found(head.strip(), known)
+        if layer is not None:
+            return [layer, *(_split(JOIN.join(parts[count:]), known) if parts[count:] else [])]
+    match = _SUFFIX.match(parts[0].strip())
+    name = match["module"] if match else parts[0].strip()
     raise GeneratorError(
         f"layer {name!r} is not in this network; cut points: {_listing(name, known)}"
     )
+
+
+def _found(text: str, known: dict[str, nn.Module]) -> Layer | None:
+    match = _SUFFIX.match(text)
+    if match is None or text in known:
+        return Layer(text) if match else None
+    call, output = (int(match[part]) if match[part] else None for part in ("call", "output"))
+    if match["module"] not in known:
+        return None
+    if call == 0:
+        raise InputError(f"layer {text!r}: calls are counted from 1")
+    return Layer(match["module"], call, output)
 
 
 def _listing(name: str, known: dict[str, nn.Module], most: int = 24) -> str:

@@ -97,7 +97,7 @@ class Parts:
         two: list[list[Tensor]], three: list[list[Tensor]], layers: Sequence[Layer]
     ) -> Parts:
         """Compare what the layers give in a run of two items and in one of three."""
-        axes, shapes, dtypes, owners = [], [], [], []
+        rows = []
         for i, (mine, others) in enumerate(zip(two, three, strict=True)):
             for a, b in zip(mine, others, strict=True):
                 try:
@@ -109,11 +109,8 @@ class Parts:
                         f"layer {str(layers[i])!r} gives {list(a.shape)} for any number of "
                         "pictures: it has no batch axis"
                     )
-                axes.append(axis)
-                shapes.append(tuple(axis.items_first(a).shape[1:]))
-                dtypes.append(a.dtype)
-                owners.append(i)
-        return Parts(tuple(axes), tuple(shapes), tuple(dtypes), tuple(owners))
+                rows.append((axis, tuple(axis.items_first(a).shape[1:]), a.dtype, i))
+        return Parts(*zip(*rows, strict=True))
 
     @property
     def shape(self) -> FeatureShape:

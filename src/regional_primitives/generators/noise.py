@@ -26,24 +26,19 @@ _SIZED = {torch.randn, torch.rand, torch.randint}
 """Draw a tensor of a given size."""
 
 
-def _normal_like(one: Tensor, *, generator: torch.Generator, **kwargs: Any) -> Tensor:
-    return torch.empty_like(one, **kwargs).normal_(generator=generator)
-
-
-def _uniform_like(one: Tensor, *, generator: torch.Generator, **kwargs: Any) -> Tensor:
-    return torch.empty_like(one, **kwargs).uniform_(generator=generator)
-
-
-def _whole_like(one: Tensor, *ends: int, generator: torch.Generator, **kwargs: Any) -> Tensor:
-    low = kwargs.pop("low", ends[0] if len(ends) + ("high" in kwargs) > 1 else 0)
-    high = kwargs.pop("high", ends[-1] if ends else None)
-    return torch.empty_like(one, **kwargs).random_(low, high, generator=generator)
+def _filled_like(
+    fill: Any, one: Tensor, *ends: int, generator: torch.Generator, **kwargs: Any
+) -> Tensor:
+    if fill is Tensor.random_:
+        low = kwargs.pop("low", ends[0] if len(ends) + ("high" in kwargs) > 1 else 0)
+        ends = (low, kwargs.pop("high", ends[-1] if ends else None))
+    return fill(torch.empty_like(one, **kwargs), *ends, generator=generator)
 
 
 _LIKE = {
-    torch.randn_like: _normal_like,
-    torch.rand_like: _uniform_like,
-    torch.randint_like: _whole_like,
+    torch.randn_like: partial(_filled_like, Tensor.normal_),
+    torch.rand_like: partial(_filled_like, Tensor.uniform_),
+    torch.randint_like: partial(_filled_like, Tensor.random_),
 }
 """Draw a tensor of another one's size; and likewise from a stream, which not every torch can."""
 _DROPOUT = {F.dropout: None, torch.dropout: None, F.dropout1d: 3, F.dropout2d: 4, F.dropout3d: 5}

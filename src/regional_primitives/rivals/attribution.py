@@ -83,10 +83,10 @@ def _attribution(scene: Scene, demands: Demands) -> Units:
     pixels = subject.regions.masks(height, width).float()
     masks = torch.einsum("bn,nhw->bhw", demands.float(), pixels).to(subject.image)
 
-    def loss(images: Tensor) -> tuple[Tensor, None]:
-        return 0.5 * ((images - subject.baseline_image) * masks[:, None]).square().sum(), None
+    def slope(images: Tensor) -> tuple[Tensor, None]:
+        """Return that of ½ ‖M_S(G(u) − x0)‖²."""
+        return (images - subject.baseline_image) * masks[:, None], None
 
-    gradient, _ = scene.evaluations.gradient(
-        subject.units.expand(len(demands), -1).contiguous(), loss
-    )
+    units = subject.units.expand(len(demands), -1).contiguous()
+    gradient, _ = scene.evaluations.pulled_back(units, slope)
     return (gradient * subject.difference).cpu()

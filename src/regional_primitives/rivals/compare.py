@@ -1,7 +1,7 @@
 """What one would do instead, scored on the same demands and the same picture as a decomposition.
 
-Every baseline answers demands with features; inside error and leak of these are measured as for the
-decomposition itself. A baseline with a knob gives several points, its frontier.
+Every rival answers demands with features; inside error and leak of these are measured as for the
+decomposition itself. A rival with a knob gives several points, its frontier.
 """
 
 from __future__ import annotations
@@ -16,26 +16,21 @@ from regional_primitives.axes import Demands
 from regional_primitives.decompose.bound import Prices
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.evaluations import Evaluations
-from regional_primitives.errors import InputError, MissingExtraError, StorageError
+from regional_primitives.errors import InputError, MissingExtraError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
-from regional_primitives.rivals.rival import BASELINES, Baseline, Scene, Way
+from regional_primitives.rivals.rival import BASELINES, Rival, Scene, Way
 from regional_primitives.runtime.arguments import AnyPath, all_of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.run_files import RIVALS
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.storage import Count, Real, read_json, typed, write_json
-from regional_primitives.scores.components import (
-    bounded_share,
-    energy_mean,
-    field_masks,
-    measure_components,
-)
+from regional_primitives.runtime.storage import Count, Real, read_as, typed, write_json
+from regional_primitives.scores.components import component_scores
 from regional_primitives.scores.demands import demand_errors
-from regional_primitives.scores.evaluation import Evaluation
-from regional_primitives.scores.sparsity import counts
+from regional_primitives.scores.evaluation import Evaluation, Measurement
+from regional_primitives.scores.sparsity import sparsity_scores
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison(RichResult):
-    """A decomposition and the baselines, on the same demands of the same picture."""
+    """A decomposition and its rivals, on the same demands of the same picture."""
 
     own: Compared
     baselines: tuple[Compared, ...]
@@ -95,7 +90,7 @@ class Comparison(RichResult):
     free_demands: Count
     """Of these, how many the free optimum was computed for."""
     left_out: dict[str, str]
-    """Baselines that could not be run, and why."""
+    """Rivals that could not be run, and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
@@ -113,12 +108,7 @@ class Comparison(RichResult):
             StorageError: corrupt, or of another release.
         """
         path = path_of(folder, "the run folder") / RIVALS
-        if not path.is_file():
-            return None
-        try:
-            return Comparison.from_dict(read_json(path))
-        except InputError as error:
-            raise StorageError(f"{path} is corrupt: {error}") from error
+        return read_as(path, Comparison.from_dict) if path.is_file() else None
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> Comparison:
@@ -127,10 +117,7 @@ class Comparison(RichResult):
         Raises:
             InputError: it is not what `to_dict` gives.
         """
-        try:
-            return typed(content, Comparison)
-        except ValueError as error:
-            raise InputError(str(error)) from error
+        return typed(content, Comparison)
 
 
 @ordinary()
@@ -142,7 +129,7 @@ def baselines(
     *,
     progress: Progress | bool | None = False,
 ) -> Comparison:
-    """Score baselines on the demands that the decomposition itself is scored on.
+    """Score rivals, other methods, on the demands that the decomposition itself is scored on.
 
     Args:
         decomposition: a result, and the picture that it explains.
@@ -150,12 +137,12 @@ def baselines(
         names: of `BASELINES`; "all" takes every one whose packages are installed.
         settings: as for `rp.evaluate`. The free optimum is computed for `free_demands` of the
             demands, whatever `free_steps` say, at a hundred steps each.
-        progress: True draws a bar on stderr; or a callable, told of every baseline.
+        progress: True draws a bar on stderr; or a callable, told of every rival.
 
     Raises:
         InputError: an unknown name.
         GeneratorError: another generator.
-        MissingExtraError: a baseline was named whose packages are missing.
+        MissingExtraError: a method was named whose packages are missing.
     """
     wanted = _wanted(names)
     picture = Picture.of(decomposition, generator)
@@ -167,36 +154,36 @@ def baselines(
 
 
 def _compared(
-    given: Picture, wanted: Sequence[Baseline], named: bool, settings: Evaluation, tell: Progress
+    given: Picture, wanted: Sequence[Rival], named: bool, settings: Evaluation, tell: Progress
 ) -> Comparison:
     demands = settings.held_out(given.decomposition)
     few = settings.few(demands)
     found: list[Compared] = []
     left_out: dict[str, str] = {}
-    for number, baseline in enumerate(wanted):
-        asked = few if baseline.optimises else demands
+    for number, method in enumerate(wanted, start=1):
+        asked = few if method.optimises else demands
         if len(asked):
             try:
-                found.append(_measured(baseline, given, asked, settings))
+                found.append(_measured(method, given, asked, settings))
             except MissingExtraError as error:
                 if named:
                     raise
-                left_out[baseline.name] = str(error)
+                left_out[method.name] = str(error)
         else:
-            left_out[baseline.name] = "free_demands is 0"
-        tell("baselines", number + 1, len(wanted), baseline.name)
+            left_out[method.name] = "free_demands is 0"
+        tell("baselines", number, len(wanted), method.name)
     own = _measured(_OWN, given, demands, settings)
     return Comparison(own, tuple(found), len(demands), len(few), left_out)
 
 
-def _wanted(names: Sequence[str] | str) -> list[Baseline]:
+def _wanted(names: Sequence[str] | str) -> list[Rival]:
     if isinstance(names, str):
         names = list(BASELINES) if names == "all" else [names]
-    listed = all_of_kind(names, str, "baselines are named by texts")
+    listed = all_of_kind(names, str, "methods are named by texts")
     unknown = [name for name in listed if name not in BASELINES]
     if unknown or not listed:
         raise InputError(
-            f"{', '.join(map(repr, unknown)) or 'nothing'} is no baseline; "
+            f"{', '.join(map(repr, unknown)) or 'nothing'} is no method to compare with; "
             f"there are: all, {', '.join(BASELINES)}"
         )
     return [BASELINES[name] for name in dict.fromkeys(listed)]
@@ -207,42 +194,27 @@ def _as_fitted(scene: Scene) -> Iterator[Way]:
     yield Way("as fitted", scene.decomposition.minimal_units, scene.decomposition)
 
 
-_OWN = Baseline("this decomposition", "what this run found", "this library", "none", _as_fitted, 0)
+_OWN = Rival("this decomposition", "what this run found", "this library", "none", _as_fitted, 0)
 
 
-def _measured(
-    baseline: Baseline, given: Picture, demands: Demands, settings: Evaluation
-) -> Compared:
+def _measured(method: Rival, given: Picture, demands: Demands, settings: Evaluation) -> Compared:
     evaluations = Evaluations(given.generator)
     scene = Scene(given.decomposition, given.generator, evaluations, settings.seed)
-    tried = [(_point(scene, way, demands), way.components) for way in baseline.ways(scene)]
+    tried = [(_point(scene, way, demands), way.components) for way in method.ways(scene)]
     components = min(tried, key=lambda one: one[0].objective)[1]
+    axioms: dict[str, Any] = {}
+    if components is not None:
+        measurement = Measurement(given.showing(components), settings, silent)
+        axioms = component_scores(measurement) | sparsity_scores(measurement)
     return Compared(
-        baseline.name,
-        baseline.about,
-        baseline.source,
-        baseline.knob,
+        method.name,
+        method.about,
+        method.source,
+        method.knob,
         tuple(point for point, _ in tried),
         evaluations.count,
-        **_axioms(None if components is None else given.showing(components), settings),
+        *map(axioms.get, ("boundedness", "consistency", "components", "n90")),
     )
-
-
-def _axioms(picture: Picture | None, settings: Evaluation) -> dict[str, Any]:
-    """Measure components, if there are any, as `rp.evaluate` does."""
-    if picture is None:
-        return dict.fromkeys(("boundedness", "consistency", "components", "n90"))
-    components = picture.decomposition
-    bounded = bounded_share(picture.patterns(range(components.count)), field_masks(components))
-    measured = min(settings.components, components.count)
-    effects = measure_components(picture, measured, contexts=settings.contexts, seed=settings.seed)
-    weight = components.strengths.square()
-    return {
-        "boundedness": energy_mean(bounded, weight),
-        "consistency": energy_mean(effects.consistency, weight),
-        "components": components.count,
-        "n90": counts(components)["n90"],
-    }
 
 
 def _point(scene: Scene, way: Way, demands: Demands) -> Point:

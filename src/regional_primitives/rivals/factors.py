@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -30,52 +31,9 @@ _Factors: TypeAlias = tuple[Tensor, Tensor]
 _Factorise: TypeAlias = Callable[[Float[Tensor, "sites channels"], int, torch.Generator], _Factors]
 
 
-_KNOB = "terms, share of the change in the field"
-
-
-@rival(
-    "PCA",
-    "splits the feature into principal components, each with the patches that it changes",
-    "as GANSpace, of one picture",
-    _KNOB,
-    place=4,
-)
-def pca_terms(scene: Scene) -> Iterator[Way]:
-    """Yield PCA of the departure f − f0."""
-    yield from _ways(scene, "pca", _pca)
-
-
-@rival(
-    "NMF",
-    "splits the feature into non-negative factors, likewise",
-    "Lee and Seung 1999",
-    _KNOB,
-    place=5,
-)
-def nmf_terms(scene: Scene) -> Iterator[Way]:
-    """Yield NMF of the departure's positive and negative parts, by scikit-learn.
-
-    Raises:
-        MissingExtraError: scikit-learn is not installed.
-    """
-    if importlib.util.find_spec("sklearn") is None:
-        raise MissingExtraError("NMF", "baselines")
-    yield from _ways(scene, "nmf", _nmf)
-
-
-@rival(
-    "semi-NMF",
-    "splits the feature into parts and appearances, likewise",
-    "as PandA (Oldfield et al. 2022), of one picture",
-    _KNOB,
-    place=6,
-)
-def semi_nmf_terms(scene: Scene) -> Iterator[Way]:
-    """Yield parts and appearances, as in PandA."""
-    yield from _ways(scene, "semi-nmf", _semi_nmf)
-
-
-def _ways(scene: Scene, name: str, factorise: _Factorise) -> Iterator[Way]:
+def _ways(scene: Scene, factorise: _Factorise) -> Iterator[Way]:
+    """Yield fields of several sizes for each of two numbers of terms."""
+    name = factorise.__name__.strip("_").replace("_", "-")
     patches = scene.decomposition.regions.count
     for count in sorted({max(1, patches // 4), patches}):
         terms = _terms(scene, factorise, count)
@@ -112,6 +70,13 @@ def _pca(departure: Float[Tensor, "sites channels"], count: int, rng: torch.Gene
 
 
 def _nmf(departure: Float[Tensor, "sites channels"], count: int, rng: torch.Generator) -> _Factors:
+    """Factorise the positive and negative parts, by scikit-learn.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    if importlib.util.find_spec("sklearn") is None:
+        raise MissingExtraError("NMF", "baselines")
     import warnings
 
     from sklearn.decomposition import NMF
@@ -179,3 +144,24 @@ def _components(
         history=torch.zeros(0, 3),
         provenance=replace(given.provenance, method=name, settings={}, evaluations=0),
     )
+
+
+for _place, _name, _factorise, _about, _source in (
+    (
+        4, "PCA", _pca,
+        "splits the feature into principal components, each with the patches that it changes",
+        "as GANSpace, of one picture",
+    ),
+    (
+        5, "NMF", _nmf,
+        "splits the feature into non-negative factors, likewise",
+        "Lee and Seung 1999",
+    ),
+    (
+        6, "semi-NMF", _semi_nmf,
+        "splits the feature into parts and appearances, likewise",
+        "as PandA (Oldfield et al. 2022), of one picture",
+    ),
+):  # fmt: skip
+    _knob = "terms, share of the change in the field"
+    rival(_name, _about, _source, _knob, place=_place)(partial(_ways, factorise=_factorise))

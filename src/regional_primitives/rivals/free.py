@@ -34,7 +34,7 @@ def freely_optimised(scene: Scene) -> Iterator[Way]:
 
         def answer(demands: Tensor, prices: Prices = prices) -> Units:
             return optimal_features(
-                scene.decomposition, scene.evaluations, demands, prices,
+                scene.subject, scene.evaluations, demands, prices,
                 scene.decomposition.minimal_units(demands), gated=False, steps=_STEPS,
             )  # fmt: skip
 

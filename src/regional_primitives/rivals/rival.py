@@ -62,7 +62,7 @@ Ways: TypeAlias = Callable[[Scene], Iterator[Way]]
 
 
 @dataclass(frozen=True)
-class Baseline:
+class Rival:
     """Another explanation of the same picture."""
 
     name: str
@@ -79,26 +79,19 @@ class Baseline:
     """Whether each demand takes so much that only a few are asked."""
 
 
-BASELINES: dict[str, Baseline] = {}
+BASELINES: dict[str, Rival] = {}
 """Every rival by name, as they are told."""
 
 
 def rival(
-    name: str,
-    about: str,
-    source: str,
-    knob: str,
-    *,
-    place: int = 50,
-    optimises: bool = False,
+    name: str, about: str, source: str, knob: str, *, place: int = 50, optimises: bool = False
 ) -> Callable[[Ways], Ways]:
-    """Register a function as a rival; see `Baseline` for what is said of it."""
+    """Register a function as a rival; see `Rival` for what is said of it."""
 
     def register(ways: Ways) -> Ways:
-        BASELINES[name] = Baseline(name, about, source, knob, ways, place, optimises)
-        told = sorted(BASELINES.values(), key=lambda one: one.place)
+        told = {**BASELINES, name: Rival(name, about, source, knob, ways, place, optimises)}
         BASELINES.clear()
-        BASELINES.update({one.name: one for one in told})
+        BASELINES.update(sorted(told.items(), key=lambda one: one[1].place))
         return ways
 
     return register

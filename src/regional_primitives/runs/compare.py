@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 
 from regional_primitives.compare import PictureComparison, compare
@@ -88,13 +88,13 @@ def _patterns(
     result: PictureComparison, paths: Sequence[Path], progress: Progress
 ) -> list[Patterns]:
     # One generator made all pictures, so that it is loaded once, and only if it is needed.
-    @lru_cache(maxsize=1)
-    def generator(first: int) -> Generator:
-        return generator_of(result.decompositions[first])
+    @cache
+    def generator() -> Generator:
+        return generator_of(result.decompositions[0])
 
     found = []
     for number, components in enumerate(shown_components(result)):
         d = result.decompositions[number]
-        found.append(patterns_of(d, components, paths[number], partial(generator, 0)))
+        found.append(patterns_of(d, components, paths[number], generator))
         progress("patterns", number + 1, len(paths))
     return found

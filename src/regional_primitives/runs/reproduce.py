@@ -11,7 +11,7 @@ import datetime
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from regional_primitives.decompose.exact import ExactComponents, exact_component
 from regional_primitives.decompose.explain import decomposition_of
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.subject import Subject, prepare
-from regional_primitives.errors import InputError, MissingExtraError, StorageError
+from regional_primitives.errors import InputError, MissingExtraError
 from regional_primitives.generators import Generator, load_generator
 from regional_primitives.regions import Regions, visible_foreground
 from regional_primitives.runs.folder import drawn, plain_name, refuse_other_content
@@ -38,7 +38,7 @@ from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.runtime.settings import check_settings, settings_or
 from regional_primitives.runtime.staging import recover
-from regional_primitives.runtime.storage import read_json, typed, write_json
+from regional_primitives.runtime.storage import read_as, read_json, typed, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.runtime.workers import work_off
 from regional_primitives.scores import Additivity, ObviousCost, obvious_cost
@@ -157,7 +157,7 @@ def reproduce(
             "versions": current_versions(),
             "date": datetime.date.today().isoformat(),
         }
-        result = _experiments(generator, [task.read() for task in tasks], about, report)
+        result = _experiments(generator, tasks, about, report)
         write_json(target / REPRODUCTION, result.to_dict())
         page = partial(write_reproduction_report, target, result)
         drawn(page, report, target / REPRODUCTION_REPORT)
@@ -216,16 +216,6 @@ class _Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class _Fits:
-    """What a picture's folder holds."""
-
-    structured: Decomposition
-    exact: list[Decomposition]
-    """One a draw of patches."""
-    measured: _Measured
-
-
-@dataclass(frozen=True, eq=False)
 class _Task:
     """One picture of the reproduction; its folder is named after its seed."""
 
@@ -259,14 +249,20 @@ class _Task:
         manifest = self.folder / _MEASURED
         return manifest.is_file() and read_json(manifest).get("key") == self.key
 
-    def read(self) -> _Fits:
-        """Read what stands."""
-        try:
-            measured = typed(read_json(self.folder / _MEASURED), _Measured)
-        except ValueError as error:
-            raise StorageError(f"{self.folder / _MEASURED} is corrupt: {error}") from error
-        exact = [Decomposition.load(self.folder / f"{EXACT}-{draw}") for draw in range(self.draws)]
-        return _Fits(Decomposition.load(self.folder / STRUCTURED), exact, measured)
+    @cached_property
+    def whole(self) -> Decomposition:
+        """The structured form that stands."""
+        return Decomposition.load(self.folder / STRUCTURED)
+
+    @cached_property
+    def drawn(self) -> list[Decomposition]:
+        """The exact form that stands, one a draw of patches."""
+        return [Decomposition.load(self.folder / f"{EXACT}-{draw}") for draw in range(self.draws)]
+
+    @cached_property
+    def measured(self) -> _Measured:
+        """What stands beside them."""
+        return read_as(self.folder / _MEASURED, lambda content: typed(content, _Measured))
 
     def fit(self, progress: Progress) -> None:
         """Fit both forms and write them; picture.json comes last, and says that all is there."""
@@ -329,11 +325,11 @@ class _Task:
 
 
 def _experiments(
-    generator: Generator, pictures: list[_Fits], about: dict[str, Any], progress: Progress
+    generator: Generator, pictures: list[_Task], about: dict[str, Any], progress: Progress
 ) -> Reproduction:
     forms = {
-        STRUCTURED: [picture.structured for picture in pictures],
-        EXACT: [picture.exact[0] for picture in pictures],
+        STRUCTURED: [picture.whole for picture in pictures],
+        EXACT: [picture.drawn[0] for picture in pictures],
     }
     per_form: dict[str, dict[str, AcrossPictures[Any]]] = {form: {} for form in forms}
     for done, (name, run) in enumerate(_EXPERIMENTS.items(), start=1):
@@ -348,7 +344,7 @@ def _experiments(
     # Two draws of few patches out of many may have none in common, which leaves nothing to compare.
     redrawn = [
         scores.redraw(one, other)
-        for one, other in (picture.exact for picture in pictures if len(picture.exact) > 1)
+        for one, other in (picture.drawn for picture in pictures if picture.draws > 1)
         if set(one.patches) & set(other.patches)
     ]
     return Reproduction(

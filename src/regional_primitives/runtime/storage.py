@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 import torch
@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from regional_primitives.errors import StorageError
+from regional_primitives.errors import InputError, StorageError
 from regional_primitives.runtime.staging import staged_file
 
+_Made = TypeVar("_Made")
 Real: TypeAlias = Annotated[float, Meta(ge=-1e30, le=1e30)]
 """A number that a file may hold: none is ever NaN or infinite, nor are sums of squares of it."""
 AtLeastZero: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
@@ -54,21 +55,42 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_as(path: Path, make: Callable[[dict[str, Any]], _Made]) -> _Made:
+    """Make something of the JSON object in a file; what `make` cannot take is corrupt."""
+    content = read_json(path)
+    try:
+        return make(content)
+    except ValueError as error:
+        raise StorageError(f"{path} is corrupt: {error}") from error
+
+
+def check_version(path: Path, content: Mapping[str, Any], *readable: int) -> None:
+    """Refuse content whose `schema_version` is none of those that this release reads."""
+    version = content.get("schema_version")
+    if version not in readable or isinstance(version, bool):
+        raise StorageError(
+            f"{path} has schema version {repr(version)[:20]}; this release reads "
+            f"{' and '.join(map(str, readable))}"
+        )
+
+
 def typed(content: Any, kind: Any) -> Any:
     """Turn what JSON held into `kind`, a type of annotated fields, without guessing at types.
 
-    Names that a dataclass does not know are refused on the outside, and left aside within. What
-    does not fit is a ValueError.
+    Names that a dataclass does not know are refused on the outside, and left aside within.
+
+    Raises:
+        InputError: what does not fit.
     """
     if is_dataclass(kind) and isinstance(content, dict):
         unknown = content.keys() - {field.name for field in fields(kind)}
         if unknown:
             told = ", ".join(map(repr, sorted(unknown)))
-            raise ValueError(f"it has names that are not known: {told[:200]}")
+            raise InputError(f"it has names that are not known: {told[:200]}")
     try:
         return msgspec.convert(content, kind, str_keys=True)
     except msgspec.ValidationError as error:  # one line that names the place, and may hold a value
-        raise ValueError(str(error)[:300]) from error
+        raise InputError(str(error)[:300]) from error
 
 
 def write_tensors(

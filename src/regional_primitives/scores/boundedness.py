@@ -26,7 +26,7 @@ from regional_primitives.scores.components import (
     field_masks,
     in_contexts,
 )
-from regional_primitives.scores.spread import listed
+from regional_primitives.scores.measured import Measured, listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +42,16 @@ class Agreement:
 
     def means(self, energy: PerComponent) -> dict[str, float]:
         """Return the energy-weighted means that exist."""
-        found = {
-            "boundedness": energy_mean(self.share_inside, energy),
-            "auc": energy_mean(self.auc, energy),
-            "iou": energy_mean(self.iou, energy),
-        }
+        found = {name: energy_mean(values, energy) for name, values in vars(self).items()}
+        found["boundedness"] = found.pop("share_inside")
         return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)
-class Boundedness:
+class Boundedness(Measured):
     """Real action fields of one picture's components, strongest first."""
 
+    told = ("components", "energy", "field_sizes", "chance", "patch_shares")
     components: Int[Tensor, " components"]
     """Their numbers in the decomposition."""
     energy: PerComponent
@@ -90,14 +88,13 @@ class Boundedness:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON; pictures are left out."""
-        own = ("components", "energy", "field_sizes", "chance", "patch_shares")
-        return {
-            **self.numbers(),
-            **{name: listed(getattr(self, name)) for name in own},
-            **{f"{name}_alone": listed(value) for name, value in vars(self.alone).items()},
-            **{f"{name}_in_context_of_each": listed(value)
-               for name, value in vars(self.in_context).items()},
-        }  # fmt: skip
+        kinds = {"alone": self.alone, "in_context_of_each": self.in_context}
+        of_each = {
+            f"{name}_{kind}": listed(values)
+            for kind, agreement in kinds.items()
+            for name, values in vars(agreement).items()
+        }
+        return super().to_dict() | of_each
 
 
 def boundedness(

@@ -8,7 +8,7 @@ pictures, since features that differ may well generate the same picture.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.storage import Count, Real
 from regional_primitives.scores.demands import DemandErrors, demand_errors
 from regional_primitives.scores.evaluation import Measurement
+from regional_primitives.scores.measured import Measured
 from regional_primitives.setfunctions import or_values
 
 _BATCH = 64
@@ -49,7 +50,7 @@ def bound_scores(measurement: Measurement) -> dict[str, Any]:
 
     def optimum(stage: str, prices: Prices, start: Units, *, gated: bool) -> Units:
         return optimal_features(
-            components, evaluations, demands, prices, start, gated=gated,
+            picture.subject, evaluations, demands, prices, start, gated=gated,
             steps=settings.free_steps, stage=stage, progress=measurement.progress,
         )  # fmt: skip
 
@@ -104,9 +105,10 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Additivity:
+class Additivity(Measured):
     """Predicted and freely optimised minimal features of one picture, side by side."""
 
+    told = ("demands", "free", "predicted")
     demands: Count
     free: Prediction
     predicted: dict[str, Prediction]
@@ -125,10 +127,6 @@ class Additivity:
                 f"{key}_deviation": way.deviation,
             }
         return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return {**self.numbers(), **asdict(self)}
 
 
 def additivity(features: MinimalFeatures, predicted: Mapping[str, Units]) -> Additivity:

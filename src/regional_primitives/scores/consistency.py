@@ -7,7 +7,6 @@ in some of the contexts that were scored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from regional_primitives.axes import Images, Mask
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.arguments import whole
@@ -25,16 +23,17 @@ from regional_primitives.scores.components import (
     in_contexts,
     measure_components,
 )
-from regional_primitives.scores.spread import listed
+from regional_primitives.scores.measured import Measured
 
 _LOCAL_SHARE = 0.25
 """A typical component is sought among those whose field leaves most of the picture alone."""
 
 
 @dataclass(frozen=True, eq=False)
-class Consistency:
+class Consistency(Measured):
     """How alike the patterns of one picture's strongest components are over contexts."""
 
+    told = ("components", "energy", "cosine", "deviation", "contexts")
     components: Int[Tensor, " measured"]
     """Their numbers in the decomposition."""
     energy: Float[Tensor, " measured"]
@@ -65,15 +64,6 @@ class Consistency:
             "least_consistency": float(self.cosine.min()),
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON; pictures are left out."""
-        of_each = ("components", "energy", "cosine", "deviation")
-        return {
-            **self.numbers(),
-            "contexts": self.contexts,
-            **{name: listed(getattr(self, name)) for name in of_each},
-        }
-
 
 def consistency(
     decomposition: Decomposition,
@@ -81,24 +71,23 @@ def consistency(
     *,
     components: int = 40,
     contexts: int = 16,
-    shown: int | None = None,
     seed: int = 0,
 ) -> Consistency:
-    """Measure the strongest components in random contexts.
+    """Measure the strongest components in random contexts, and keep pictures of a typical one.
 
-    The exact form's remainder is not measured, but may be part of a context.
+    That is, of those whose field holds at most a quarter of all patches, the one with the cosine
+    nearest to the mean: the strongest or most visible ones are more consistent than most, and would
+    flatter. The exact form's remainder is not measured, but may be part of a context.
 
     Args:
         decomposition: one picture's.
         generator: the one that it was made with.
         components: how many of the strongest are measured.
         contexts: random sets of other components for each; at most 6 are kept as pictures.
-        shown: the component whose pictures are kept; unless given, a typical one: of those whose
-            field holds at most a quarter of all patches, the one with cosine nearest to the mean.
         seed: random stream of the contexts.
 
     Raises:
-        InputError: a component to show that is not measured, none to measure, bad counts.
+        InputError: no component to measure, bad counts.
         GeneratorError: the generator is not the one that the decomposition was made with.
     """
     whole("components", components, 1)
@@ -109,7 +98,10 @@ def consistency(
     energy = ordered.strengths[: len(measured)].square()
     effects = measure_components(picture, len(measured), contexts=contexts, seed=seed)
     mean = energy_mean(effects.consistency, energy) or 0.0
-    place = _place(ordered, effects.consistency - mean, measured, shown)
+    local = ordered.action_fields[: len(measured)].sum(1) <= _LOCAL_SHARE * ordered.regions.count
+    typical = local if bool(local.any()) else torch.ones_like(local)
+    off = (effects.consistency - mean).abs()
+    place = int(off.where(typical, torch.tensor(torch.inf)).argmin())
     pictures = in_contexts(picture, place, contexts=contexts, seed=seed)
     field = ordered.action_fields[place]
     return Consistency(
@@ -125,20 +117,3 @@ def consistency(
         without=pictures.without[:6],
         together=pictures.together[:6],
     )
-
-
-def _place(
-    ordered: Decomposition, off: Float[Tensor, " measured"], measured: list[int], shown: int | None
-) -> int:
-    """Return where the component to be shown stands among those measured, so far off the mean."""
-    if shown is not None:
-        if shown not in measured:
-            raise InputError(
-                f"component {shown} cannot be shown: it is not among the {len(measured)} measured"
-            )
-        return measured.index(shown)
-    sizes = ordered.action_fields[: len(measured)].sum(1)
-    local = sizes <= _LOCAL_SHARE * ordered.regions.count
-    candidates = local if bool(local.any()) else torch.ones_like(local)
-    # The strongest or most visible components are more consistent than most: they would flatter.
-    return int(off.abs().where(candidates, torch.tensor(torch.inf)).argmin())

@@ -8,6 +8,7 @@ gives u(N \\ R), which generates everything but R: all change should lie inside.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,8 +27,8 @@ from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.measured import Measured
 from regional_primitives.scores.random_fields import grow
-from regional_primitives.scores.spread import listed
 
 SCALES = (0.0, 1.5, 2.0)
 """What the components of a region are multiplied by; 0 removes them."""
@@ -67,9 +68,10 @@ class ScaledRegion:
 
 
 @dataclass(frozen=True, eq=False)
-class Control:
+class Control(Measured):
     """What scaling the components of regions does to one picture."""
 
+    told = ("regions", "draws", "edits")
     regions: tuple[tuple[int, ...], ...]
     """The patches of each region."""
     edits: tuple[ScaledRegion, ...]
@@ -97,27 +99,17 @@ class Control:
     def numbers(self) -> dict[str, float]:
         """Return means over regions, by name: `share_inside_inside_x0` and so on."""
         found = {"area": sum(self.area) / len(self.area)}
-        for selection in SELECTIONS:
-            for scale in SCALES:
-                edits = self.of(selection, scale)
-                for prefix, kind in (("", "effect"), ("random_", "random_effect")):
-                    effects = [getattr(edit, kind) for edit in edits]
-                    for name in ("share_inside", "inside_change", "outside_change"):
-                        if effects:
-                            values = [getattr(effect, name) for effect in effects]
-                            key = f"{prefix}{name}_{selection}_x{scale:g}"
-                            found[key] = sum(values) / len(values)
+        for selection, scale in itertools.product(SELECTIONS, SCALES):
+            edits = self.of(selection, scale)
+            for prefix, kind in (("", "effect"), ("random_", "random_effect")):
+                effects = [getattr(edit, kind) for edit in edits]
+                for name, value in asdict(_mean(effects)).items() if effects else ():
+                    found[f"{prefix}{name}_{selection}_x{scale:g}"] = value
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON; pictures are left out."""
-        return {
-            **self.numbers(),
-            "regions": [list(region) for region in self.regions],
-            "area_of_each": listed(self.area),
-            "draws": self.draws,
-            "edits": [asdict(edit) for edit in self.edits],
-        }
+        return {**super().to_dict(), "area_of_each": list(self.area)}
 
 
 def control(

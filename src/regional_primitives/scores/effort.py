@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.tail import WholeRunTail
 from regional_primitives.runtime.storage import AtLeastZero, Count
 from regional_primitives.scores.evaluation import Measurement
+from regional_primitives.scores.measured import Measured
 
 _ROUNDS = 10
 
@@ -31,7 +32,7 @@ def effort_scores(measurement: Measurement) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Spent:
+class Spent(Measured):
     """What the components of one picture took."""
 
     evaluations: int
@@ -43,10 +44,6 @@ class Spent:
         """Return both, by name."""
         return {"evaluations": float(self.evaluations), "seconds": self.seconds}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return both, ready for JSON."""
-        return asdict(self)
-
 
 def spent(decomposition: Decomposition) -> Spent:
     """Tell what a decomposition took, in either form, when it was made."""
@@ -55,9 +52,10 @@ def spent(decomposition: Decomposition) -> Spent:
 
 
 @dataclass(frozen=True)
-class ObviousCost:
+class ObviousCost(Measured):
     """Evaluations and seconds of one picture."""
 
+    told = ("evaluations", "seconds", "seconds_alone")
     evaluations: Count
     """Forward-and-backward evaluations that the exact form took."""
     seconds: AtLeastZero
@@ -65,23 +63,15 @@ class ObviousCost:
     seconds_alone: AtLeastZero
     """One demand forward and backward through the whole network, median of rounds."""
 
-    @property
-    def obvious_seconds(self) -> float:
-        """What as many evaluations would take, one demand at a time through the whole network."""
-        return self.evaluations * self.seconds_alone
-
     def numbers(self) -> dict[str, float]:
-        """Return the cost, and the obvious way's over it."""
+        """Return the cost, and the obvious way's: each demand alone through the whole network."""
+        obvious = self.evaluations * self.seconds_alone
         return {
             "evaluations": float(self.evaluations),
             "seconds": self.seconds,
-            "obvious_seconds": self.obvious_seconds,
-            "obvious_over_ours": self.obvious_seconds / max(self.seconds, 1e-9),
+            "obvious_seconds": obvious,
+            "obvious_over_ours": obvious / max(self.seconds, 1e-9),
         }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return {**self.numbers(), **asdict(self)}
 
 
 def obvious_cost(made: ExactComponents) -> ObviousCost:

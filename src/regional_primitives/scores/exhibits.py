@@ -22,7 +22,7 @@ from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
     Digest,
     measurable,
-    read_json,
+    read_as,
     read_tensors,
     typed,
     write_json,
@@ -95,10 +95,7 @@ class Exhibits:
             StorageError: missing or corrupt files, or the pictures of another run.
         """
         folder = path_of(folder, "the run folder")
-        try:
-            names = typed(read_json(folder / EXHIBIT_NAMES), _Names)
-        except ValueError as error:
-            raise StorageError(f"{folder / EXHIBIT_NAMES} is corrupt: {error}") from error
+        names = read_as(folder / EXHIBIT_NAMES, lambda content: typed(content, _Names))
         tensors = read_tensors(folder / EXHIBITS, names.exhibits_digest)
         known = {field.name for field in fields(Exhibits)} - {"demand_names", _OF_HELD}
         if tensors.keys() - {_OF_HELD} != known:
@@ -262,7 +259,7 @@ class Patterns:
 def patterns_of(
     decomposition: Decomposition,
     components: Sequence[int],
-    folder: Path | None,
+    folder: Path,
     generator: Callable[[], Generator],
 ) -> Patterns:
     """Get the patterns of these components.
@@ -270,25 +267,23 @@ def patterns_of(
     Args:
         decomposition: whose components they are.
         components: their numbers.
-        folder: the run folder that may hold some; None for none.
+        folder: the run folder, which may hold some.
         generator: loads the one that the decomposition was made with; only called if it is needed.
 
     Raises:
         StorageError: the folder's exhibits are corrupt, or those of another run.
     """
     changes: dict[int, Tensor] = {}
-    if folder is not None and (folder / EXHIBITS).is_file():
+    if (folder / EXHIBITS).is_file():
         exhibits = Exhibits.read(folder, decomposition)
         held = dict(zip(exhibits.shown.tolist(), exhibits.patterns, strict=True))
         changes = {k: held[k] for k in components if k in held}
-    kept = frozenset(changes)
+    kept, missing = frozenset(changes), ""
     wanted = [k for k in dict.fromkeys(components) if k not in changes]
-    missing = ""
     if wanted:
         try:
-            picture = Picture.of(decomposition, generator())
+            made = Picture.of(decomposition, generator()).patterns(wanted)
+            changes |= dict(zip(wanted, made, strict=True))
         except GeneratorError as error:
             missing = str(error)
-        else:
-            changes |= dict(zip(wanted, picture.patterns(wanted), strict=True))
     return Patterns(changes, kept, missing)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,7 @@ from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.streams import stream
 from regional_primitives.scores.components import counted_components
+from regional_primitives.scores.measured import Measured
 
 _Restricted: TypeAlias = tuple[Bool[Tensor, "_ chosen"], Float[Tensor, "_ units"]]
 
@@ -42,9 +43,10 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Redraw:
+class Redraw(Measured):
     """Two draws of patches of one picture, compared on the patches that both contain."""
 
+    told = ("common", "found", "shuffled", "draws")
     common: tuple[int, ...]
     """Q."""
     found: Agreement
@@ -60,10 +62,6 @@ class Redraw:
                 found[f"{prefix}overlap"] = likeness.overlap
                 found[f"{prefix}cosine"] = likeness.cosine
         return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return {**self.numbers(), **asdict(self)}
 
 
 def redraw(

@@ -8,7 +8,6 @@ Shapley value of each patch in the game of which components a demand wakes.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,10 +15,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.axes import Fields, PerComponent, Region
+from regional_primitives.axes import Fields, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError
-from regional_primitives.runtime.arguments import of_kind, real, whole, wholes
+from regional_primitives.runtime.arguments import of_kind, real, whole
 from regional_primitives.runtime.modes import ordinary
 
 _ASKED_SHARE = 0.1
@@ -112,26 +111,6 @@ class Relations:
         kept = [group for place, group in enumerate(members) if place not in joined and group]
         return sorted(kept)
 
-    def merged_field(self, group: Sequence[int]) -> Region:
-        """Return the union of the action fields of some components.
-
-        Raises:
-            InputError: no such component.
-        """
-        return self.decomposition.action_fields[self._chosen(group)].any(0)
-
-    def merged_strength(self, group: Sequence[int]) -> float:
-        """Return ‖Σ Δf_k‖ over some components, which is at most the sum of their strengths.
-
-        Raises:
-            InputError: no such component.
-        """
-        d = self.decomposition
-        own = self._chosen(group)[d.owners]
-        total = torch.zeros(d.unit_count, dtype=torch.float64)
-        total.index_add_(0, d.units[own].long(), d.values[own].double())
-        return float(total.norm())
-
     def to_dict(self) -> dict[str, Any]:
         """Return all relations, ready for JSON; `contains` is left out, since covers imply it."""
         fields = self.decomposition.action_fields
@@ -150,11 +129,6 @@ class Relations:
             "credit": self.credit.tolist(),
             "patch_totals": self.patch_totals.tolist(),
         }
-
-    def _chosen(self, group: Sequence[int]) -> Bool[Tensor, " components"]:
-        """Mark components; `scales` refuses those that do not exist."""
-        chosen = wholes("a component", group)
-        return self.decomposition.scales(dict.fromkeys(chosen, 0.0))[0] == 0
 
 
 @ordinary()

@@ -15,8 +15,8 @@ from regional_primitives.axes import PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.scores.components import counted_components
 from regional_primitives.scores.evaluation import Measurement
+from regional_primitives.scores.measured import Measured
 from regional_primitives.scores.relations import field_overlap, mean_field_overlap
-from regional_primitives.scores.spread import listed
 
 NEAR_ZERO = (0.01, 0.05)
 """Components below these shares of the strongest are called near zero."""
@@ -58,9 +58,10 @@ def sparsity_scores(measurement: Measurement) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Sparsity:
+class Sparsity(Measured):
     """How the strength divides among the components of one picture."""
 
+    told = ("patches", "orders", "noise", "strengths")
     strengths: PerComponent
     """‖Δf_k‖ over the largest, descending."""
     n50: int
@@ -79,11 +80,6 @@ class Sparsity:
     above_noise: int | None = None
     """Components that are stronger than the noise of their order."""
 
-    @property
-    def mean_order(self) -> float:
-        """Energy-weighted mean number of patches in a field."""
-        return sum(size * share for size, share in self.orders.items())
-
     def numbers(self) -> dict[str, float]:
         """Return what can be averaged over pictures, by name."""
         return {
@@ -93,20 +89,10 @@ class Sparsity:
             "n95": float(self.n95),
             "n90_share": self.n90 / len(self.strengths),
             **{f"under_{100 * limit:g}_percent": share for limit, share in self.under.items()},
-            "mean_order": self.mean_order,
+            "mean_order": sum(size * share for size, share in self.orders.items()),
             "low_orders": sum(s for size, s in self.orders.items() if size <= LOW_ORDER),
             **({"noise_floor": max(self.noise.values())} if self.noise else {}),
             **({} if self.above_noise is None else {"above_noise": float(self.above_noise)}),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all numbers, ready for JSON."""
-        return {
-            **self.numbers(),
-            "patches": self.patches,
-            "orders": self.orders,
-            "noise": self.noise,
-            "strengths": listed(self.strengths),
         }
 
 
@@ -118,20 +104,18 @@ def sparsity(decomposition: Decomposition) -> Sparsity:
     """
     counted = decomposition.select(counted_components(decomposition))
     shares = counted.strengths / counted.strengths[0]
+    noise, above = None, None
+    if counted.noise is not None:
+        floor = (counted.noise / counted.strengths[0]).tolist()
+        sizes = counted.action_fields.sum(1).tolist()
+        noise = dict(sorted(zip(sizes, floor, strict=True)))
+        above = int(counted.significant.sum())
     return Sparsity(
         strengths=shares,
         **counts(counted),
         under={limit: float((shares < limit).float().mean()) for limit in NEAR_ZERO},
         orders=field_sizes(counted),
         patches=int(counted.action_fields.any(0).sum()),
-        noise=_noise(counted),
-        above_noise=None if counted.noise is None else int(counted.significant.sum()),
+        noise=noise,
+        above_noise=above,
     )
-
-
-def _noise(counted: Decomposition) -> dict[int, float] | None:
-    if counted.noise is None:
-        return None
-    sizes = counted.action_fields.sum(1).tolist()
-    floor = (counted.noise / counted.strengths[0]).tolist()
-    return dict(sorted(zip(sizes, floor, strict=True)))

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
-
-from torch import Tensor
 
 from regional_primitives.errors import InputError
 
@@ -73,12 +70,7 @@ def _within(angle: float, freedom: int) -> float:
     return 2 / math.pi * (angle + math.sin(angle) * total)
 
 
-def listed(values: Tensor | Iterable[Any]) -> list[Any]:
-    """Return numbers as JSON holds them: what is not a number is null."""
-    found = values.tolist() if isinstance(values, Tensor) else values
-    return [
-        listed(value) if isinstance(value, list)
-        else None if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for value in found
-    ]  # fmt: skip
+def spreads(numbers: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Summarise each name over the pictures that have it, in order of first appearance."""
+    names = dict.fromkeys(name for row in numbers for name in row)
+    return {name: Spread.over([row[name] for row in numbers if name in row]) for name in names}

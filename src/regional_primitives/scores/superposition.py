@@ -21,8 +21,8 @@ from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.scores.components import counted_components
 from regional_primitives.scores.evaluation import Measurement
+from regional_primitives.scores.measured import Measured, plain
 from regional_primitives.scores.quality import visual_quality
-from regional_primitives.scores.spread import listed
 
 _GOOD_ERROR = 0.1
 """A picture whose inside error is no larger is called near."""
@@ -59,18 +59,12 @@ class BuildUp:
     sums: Float[Tensor, "steps channels height width"]
     """x0 + Σ_{k≤K} Δx_k."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the curves, ready for JSON."""
-        return {
-            name: None if getattr(self, name) is None else listed(getattr(self, name))
-            for name in ("inside_error", "psnr", "ssim", "superposition_error")
-        }
-
 
 @dataclass(frozen=True, eq=False)
-class Superposition:
+class Superposition(Measured):
     """The build-up of one picture in two orders."""
 
+    told = ("steps",)
     steps: tuple[int, ...]
     """K: 1, 2, 4, …, all."""
     strongest_first: BuildUp
@@ -103,13 +97,12 @@ class Superposition:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON; pictures are left out."""
-        return {
-            **self.numbers(),
-            "steps": list(self.steps),
-            "patches": self.patches.nonzero().flatten().tolist(),
-            "strongest_first": self.strongest_first.to_dict(),
-            "smallest_first": self.smallest_first.to_dict(),
+        curves = ("inside_error", "psnr", "ssim", "superposition_error")
+        orders = {
+            order: {name: plain(getattr(getattr(self, order), name)) for name in curves}
+            for order in ("strongest_first", "smallest_first")
         }
+        return super().to_dict() | orders | {"patches": self.patches.nonzero().flatten().tolist()}
 
 
 def superposition(decomposition: Decomposition, generator: Generator) -> Superposition:

@@ -12,11 +12,16 @@ from msgspec import Meta
 from regional_primitives.decompose.provenance import purpose_of
 from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.decompose.stored import Grid, Side
-from regional_primitives.errors import StorageError
 from regional_primitives.generators.feature import FeatureShape, unit_count
 from regional_primitives.runtime.arguments import AnyPath, path_of
-from regional_primitives.runtime.storage import AtLeastZero, read_json, typed, write_json
-from regional_primitives.scores.spread import Spread
+from regional_primitives.runtime.storage import (
+    AtLeastZero,
+    check_version,
+    read_as,
+    typed,
+    write_json,
+)
+from regional_primitives.scores.spread import Spread, spreads
 from regional_primitives.scores.table import TABLE, Score, Scores
 
 SWEEP = "sweep.json"
@@ -126,8 +131,7 @@ class LayerScores:
     @cached_property
     def summary(self) -> dict[str, Spread]:
         """Mean and interval of each, over the pictures for which it was measured."""
-        names = dict.fromkeys(name for numbers in self.numbers for name in numbers)
-        return {name: Spread.over(self.values(name)) for name in names}
+        return spreads(self.numbers)
 
     def values(self, name: str) -> list[float]:
         """Return one score of each picture for which it was measured."""
@@ -153,10 +157,7 @@ class LayerScores:
         """Return the layer as JSON holds it: every picture, and what they come to."""
         pictures = [
             {
-                "seed": picture.seed,
-                "run": picture.run,
-                "report": picture.report,
-                "converged": picture.converged,
+                **{name: getattr(picture, name) for name in _OF_A_PICTURE},
                 **numbers,
                 **picture.scores.to_dict(),
             }
@@ -215,26 +216,22 @@ class SweepScores(_Sweep):
     def read(folder: AnyPath) -> SweepScores:
         """Read what `write` wrote; means are worked out anew from the pictures."""
         folder = path_of(folder, "the sweep's folder")
-        content = read_json(folder / SWEEP)
-        version = content.pop("schema_version", None)
-        if version != SCHEMA_VERSION or isinstance(version, bool):
-            raise StorageError(
-                f"{folder / SWEEP} has schema version {repr(version)[:20]}; this release reads "
-                f"{SCHEMA_VERSION}"
-            )
-        try:
+
+        def made(content: dict[str, Any]) -> SweepScores:
+            check_version(folder / SWEEP, content, SCHEMA_VERSION)
             told = typed(content.pop("layers", None), _Dictionaries)
+            del content["schema_version"]
             asked = typed(content, _Sweep)
             typed(asked.regions, Grid)
             layers = tuple(_layer(layer, asked.patches) for layer in told)
             return SweepScores(**vars(asked), layers=layers)
-        except ValueError as error:
-            raise StorageError(f"{folder / SWEEP} is corrupt: {error}") from error
+
+        return read_as(folder / SWEEP, made)
 
 
 _Dictionaries = Annotated[list[dict[str, Any]], Meta(min_length=1)]
 _Shape = Annotated[list[Side | list[Side]], Meta(min_length=1)]
-_OF_A_PICTURE = {field.name for field in fields(_Picture)}
+_OF_A_PICTURE = tuple(field.name for field in fields(_Picture))
 
 
 def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
@@ -253,5 +250,5 @@ def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:
 
 
 def _picture(content: Mapping[str, Any]) -> PictureScores:
-    own = {name: content[name] for name in _OF_A_PICTURE & content.keys()}
+    own = {name: content[name] for name in _OF_A_PICTURE if name in content}
     return PictureScores(**vars(typed(own, _Picture)), scores=Scores.from_dict(content))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal
 
-from regional_primitives.errors import InputError, StorageError
+from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.run_files import SCORES
@@ -19,7 +19,7 @@ from regional_primitives.runtime.storage import (
     AtLeastZero,
     Count,
     Real,
-    read_json,
+    read_as,
     typed,
     write_json,
 )
@@ -445,12 +445,7 @@ class Scores(RichResult):
         Raises:
             StorageError: missing or corrupt.
         """
-        path = path_of(folder, "the run folder") / SCORES
-        content = read_json(path)
-        try:
-            return Scores.from_dict(content)
-        except InputError as error:
-            raise StorageError(f"{path} is corrupt: {error}") from error
+        return read_as(path_of(folder, "the run folder") / SCORES, Scores.from_dict)
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> Scores:
@@ -462,10 +457,7 @@ class Scores(RichResult):
         known = {name: content[name] for name in TABLE if name in content}
         if not known:
             raise InputError("none of its names is that of a score")
-        try:
-            scores = typed(known, Scores)
-        except ValueError as error:
-            raise InputError(str(error)) from error
+        scores: Scores = typed(known, Scores)
         if scores.field_sizes and not sum(scores.field_sizes.values()) > 0:
             raise InputError("field_sizes share out nothing")
         for point in scores.frontier or ():

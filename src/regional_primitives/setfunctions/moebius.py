@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +57,8 @@ _BLOCK_BYTES = 1 << 21
 # Passes over distant rows: 2⁵ rows at a time leave contiguous pieces of 64 KiB in a block.
 _GROUP_BITS = 5
 
-_Step = Callable[[Any, Any, Any], None]
+_Operation = Literal["add", "subtract"]
+_Changed = Literal["lower", "upper"]
 _Start = Literal["as given", "complement", "freed"]
 
 
@@ -155,7 +157,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _or_harsanyi(values: Tensor) -> Tensor:
-    result = _sweep(values, _difference, "freed")
+    result = _sweep(values, "subtract", "upper", "freed")
     result[0] = values[0]
     return result
 
@@ -163,7 +165,7 @@ def _or_harsanyi(values: Tensor) -> Tensor:
 def _or_harsanyi_transposed(grads: Tensor) -> Tensor:
     # S ↦ N∖S turns "subsets of" into "supersets of", hence the sum is symmetric in T and S:
     # both ask for N∖S ⊆ T. Only the ∅ row of the transform, a copy of v(∅), has no such twin.
-    result = _sweep(grads, _difference, "freed")
+    result = _sweep(grads, "subtract", "upper", "freed")
     if len(grads) > 1:
         result[-1] += grads[0]
         result[0] = grads[0] - grads[-1]
@@ -189,19 +191,24 @@ def _or_values_transposed(grads: Tensor) -> Tensor:
 
 def _missed(interactions: Tensor) -> Tensor:
     """Σ_{T⊆N∖S} I(T): what S asks for none of. For S = ∅ that is the sum of everything."""
-    return _sweep(interactions, _sum_into_lower, "complement")
+    return _sweep(interactions, "add", "lower", "complement")
 
 
-def _sweep(source: Tensor, step: _Step, start: _Start = "as given") -> Tensor:
+def _sweep(
+    source: Tensor, operation: _Operation, changed: _Changed, start: _Start = "as given"
+) -> Tensor:
     """Return a copy of the source, or of a game made from it, after one pass for each patch.
+
+    Each pass adds or subtracts, of every pair of rows that differ in the patch, one from the other:
+    the upper row, which holds the patch, changes, or the lower one.
 
     start: "complement" sweeps S ↦ v(N∖S), "freed" sweeps w(S) = v(N) − v(N∖S).
     """
     sweep = _sweep_blocks if source.device.type == "cpu" else _sweep_whole
-    return sweep(source, step, start)
+    return sweep(source, partial(_passes, operation, changed), start)
 
 
-def _sweep_blocks(source: Tensor, step: _Step, start: _Start) -> Tensor:
+def _sweep_blocks(source: Tensor, passes: Callable[..., None], start: _Start) -> Tensor:
     # NumPy and not torch, for three reasons: its calls cost a fifth of torch's, which is most of
     # the time of a small transform; it reads rows backwards without a copy; and its blocks can
     # be given to threads that never wait for each other. Torch's own threads meet after every
@@ -225,11 +232,11 @@ def _sweep_blocks(source: Tensor, step: _Step, start: _Start) -> Tensor:
                     np.subtract(given[-1], opposite, out=block)
                 else:
                     block[:] = opposite
-            _passes(np, block, step)
+            passes(np, block)
 
     def high_bits(block: NDArray[np.floating[Any]]) -> None:
         with np.errstate(all="ignore"):
-            _passes(np, block, step)
+            passes(np, block)
 
     if rows == count:
         low_bits(0)
@@ -249,7 +256,7 @@ def _sweep_blocks(source: Tensor, step: _Step, start: _Start) -> Tensor:
     return result
 
 
-def _sweep_whole(source: Tensor, step: _Step, start: _Start) -> Tensor:
+def _sweep_whole(source: Tensor, passes: Callable[..., None], start: _Start) -> Tensor:
     # An accelerator gains nothing from blocks, and each launch costs.
     if start == "as given":
         result = source.clone(memory_format=torch.contiguous_format)
@@ -257,42 +264,26 @@ def _sweep_whole(source: Tensor, step: _Step, start: _Start) -> Tensor:
         result = source.flip(0).contiguous()
         if start == "freed":
             torch.subtract(source[-1], result, out=result)
-    _passes(torch, result, step)
+    passes(torch, result)
     return result
 
 
-def _passes(library: Any, block: Any, step: _Step) -> None:
+def _passes(operation: _Operation, changed: _Changed, library: Any, block: Any) -> None:
     """One pass per bit of the row index, in place; an array and the library it belongs to."""
     count, width = block.shape
-    half = 1
+    run, one, half = getattr(library, operation), int(changed == "upper"), 1
     while half < count:
         pairs = block.reshape(count // (2 * half), 2, half, width)
-        step(library, pairs[:, 0], pairs[:, 1])
+        run(pairs[:, one], pairs[:, 1 - one], out=pairs[:, one])
         half *= 2
-
-
-def _difference(library: Any, lower: Any, upper: Any) -> None:
-    library.subtract(upper, lower, out=upper)
-
-
-def _difference_into_lower(library: Any, lower: Any, upper: Any) -> None:
-    library.subtract(lower, upper, out=lower)
-
-
-def _sum(library: Any, lower: Any, upper: Any) -> None:
-    library.add(upper, lower, out=upper)
-
-
-def _sum_into_lower(library: Any, lower: Any, upper: Any) -> None:
-    library.add(lower, upper, out=lower)
 
 
 _TRANSFORMS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     # name: (what it does, the name of its transpose)
-    "and_harsanyi": (lambda x: _sweep(x, _difference), "and_harsanyi transposed"),
-    "and_harsanyi transposed": (lambda x: _sweep(x, _difference_into_lower), "and_harsanyi"),
-    "and_values": (lambda x: _sweep(x, _sum), "and_values transposed"),
-    "and_values transposed": (lambda x: _sweep(x, _sum_into_lower), "and_values"),
+    "and_harsanyi": (lambda x: _sweep(x, "subtract", "upper"), "and_harsanyi transposed"),
+    "and_harsanyi transposed": (lambda x: _sweep(x, "subtract", "lower"), "and_harsanyi"),
+    "and_values": (lambda x: _sweep(x, "add", "upper"), "and_values transposed"),
+    "and_values transposed": (lambda x: _sweep(x, "add", "lower"), "and_values"),
     "or_harsanyi": (_or_harsanyi, "or_harsanyi transposed"),
     "or_harsanyi transposed": (_or_harsanyi_transposed, "or_harsanyi"),
     "or_values": (_or_values, "or_values transposed"),

@@ -454,25 +454,19 @@ def _chance(comparison: PictureComparison, name: str) -> tuple[str, str]:
     """Write what random connected fields give, and random subsets; nothing where not drawn."""
     if name not in ("transfer", "symmetric", "strength_overlap"):
         return "", ""
-    place, told = comparison.a - 1, []
-    for kind in ("connected", "subsets"):
+
+    def told(kind: str) -> str:
         drawn = [getattr(pair, kind) for pair in comparison.pairs]
-        spans = [
-            Span(*(float(curve[place]) for curve in (one.curve, one.least, one.most)))
-            if name == "symmetric"
-            else getattr(one, name)
-            for one in drawn
-        ]
-        told.append(
-            _range(
-                Span(
-                    sum(span.mean for span in spans) / len(spans),
-                    min(span.least for span in spans),
-                    max(span.most for span in spans),
-                )
-            )
-        )
-    return told[0], told[1]
+        if name == "symmetric":
+            own = [(one.curve, one.least, one.most) for one in drawn]
+            ends = [[float(curve[comparison.a - 1]) for curve in curves] for curves in own]
+        else:
+            spans = [getattr(one, name) for one in drawn]
+            ends = [[span.mean, span.least, span.most] for span in spans]
+        mean, least, most = zip(*ends, strict=True)
+        return _range(Span(sum(mean) / len(mean), min(least), max(most)))
+
+    return told("connected"), told("subsets")
 
 
 def _range(span: Span) -> str:

@@ -13,13 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.compare.across import AcrossPictures, Measured, spreads
+from regional_primitives.compare.across import AcrossPictures
 from regional_primitives.scores.boundedness import Boundedness
 from regional_primitives.scores.consistency import Consistency
 from regional_primitives.scores.control import SCALES, SELECTIONS, Control
+from regional_primitives.scores.measured import Measured
 from regional_primitives.scores.redraw import Redraw
 from regional_primitives.scores.sparsity import NEAR_ZERO, Sparsity
-from regional_primitives.scores.spread import Spread
+from regional_primitives.scores.spread import Spread, spreads
 from regional_primitives.scores.superposition import Superposition
 from regional_primitives.show.style import LIGHT, Axes, Figure, begin_axes, legend_above, log_ticks
 

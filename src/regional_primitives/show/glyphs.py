@@ -10,7 +10,6 @@ from torch import Tensor
 
 from regional_primitives.axes import Region
 from regional_primitives.regions import Regions
-from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.style import LIGHT, Axes
 
@@ -62,9 +61,9 @@ class FieldGlyphs:
             colour: of the filled patches.
             how: further options of matplotlib's AnnotationBbox.
         """
-        with report_extra():
-            from matplotlib.offsetbox import AnnotationBbox, DrawingArea
-            from matplotlib.patches import PathPatch
+        from matplotlib.offsetbox import AnnotationBbox, DrawingArea
+        from matplotlib.patches import PathPatch
+
         area = DrawingArea(*self.size)
         patches = self._labels >= 0
         ground = self._path([[*corners, corners[0]] for corners in loops(patches)])
@@ -82,8 +81,8 @@ class FieldGlyphs:
 
     def _path(self, lines: list[list[tuple[int, int]]]) -> Any:
         """Join lines of a label map's corners as a path in points, whose y runs upwards."""
-        with report_extra():
-            from matplotlib.path import Path
+        from matplotlib.path import Path
+
         height, scale = len(self._labels), self._scale
         each = [Path([(x * scale, (height - y) * scale) for x, y in line]) for line in lines]
         return Path.make_compound_path(*each) if each else Path([(0.0, 0.0)])

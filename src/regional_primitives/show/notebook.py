@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,18 @@ def in_notebook(result: Decomposition | Scores | Comparison | PictureComparison)
         None where packages of the report's extra are missing, so that the notebook shows the
         result's text instead.
     """
-    makers: dict[type, Callable[[Any], str]] = {
-        Decomposition: _decomposition,
-        Scores: _scores,
-        Comparison: _rivals,
-        PictureComparison: _comparison,
-    }
     try:
-        for kind, make in makers.items():
-            if isinstance(result, kind):
-                return make(result)
+        return _shown(result)
     except MissingExtraError:
         return None
+
+
+@singledispatch
+def _shown(result: Any) -> str | None:
     return None
 
 
+@_shown.register
 def _decomposition(d: Decomposition) -> str:
     scores, exhibits = _measured(d)
     shown: list[int] = [] if exhibits is None else exhibits.shown.tolist()
@@ -89,6 +86,7 @@ def _known(read: Callable[[Path], Any], folder: Path) -> Any:
         return None
 
 
+@_shown.register
 def _scores(scores: Scores) -> str:
     return _table(
         f"Scores of {write(TABLE['components'], scores.components)} components",
@@ -100,6 +98,7 @@ def _scores(scores: Scores) -> str:
     )
 
 
+@_shown.register
 def _rivals(comparison: Comparison) -> str:
     names = ("inside", "leak", "boundedness", "consistency", "evaluations")
     return _table(
@@ -112,6 +111,7 @@ def _rivals(comparison: Comparison) -> str:
     )
 
 
+@_shown.register
 def _comparison(comparison: PictureComparison) -> str:
     return _table(
         f"{len(comparison.names)} pictures: {', '.join(comparison.names)}",

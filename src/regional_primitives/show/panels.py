@@ -8,7 +8,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regional_primitives.axes import Mask
-from regional_primitives.show.extras import report_extra
 from regional_primitives.show.outlines import loops
 from regional_primitives.show.pixels import COLOUR_MAP, ColourScale
 from regional_primitives.show.style import LIGHT, Axes, clear
@@ -22,8 +21,8 @@ def draw_picture(axes: Axes, pixels: UInt8[Tensor, "height width bands"]) -> Non
 
 def draw_map(axes: Axes, values: Float[Tensor, "height width"], scale: ColourScale) -> Any:
     """Fill an axis with a map of change; returns what a colour bar explains."""
-    with report_extra():
-        from matplotlib.colors import PowerNorm
+    from matplotlib.colors import PowerNorm
+
     norm = PowerNorm(0.5, vmin=0.0, vmax=scale.limit, clip=True)
     return axes.imshow(values.numpy(), cmap=COLOUR_MAP, norm=norm, **_exactly(axes, values))
 
@@ -35,8 +34,8 @@ def draw_outline(axes: Axes, mask: Mask, width: float = 1.2) -> None:
 
 def draw_lines(axes: Axes, lines: list[Any], width: float) -> None:
     """Draw lines in white with a dark rim, so that they show on any picture."""
-    with report_extra():
-        from matplotlib.collections import LineCollection
+    from matplotlib.collections import LineCollection
+
     for colour, extra in (("#000000", 1.2), ("#ffffff", 0.0)):
         drawn = LineCollection(lines, colors=colour, linewidths=width + extra, clip_on=False)
         axes.add_collection(drawn, autolim=False)

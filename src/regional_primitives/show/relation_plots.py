@@ -176,8 +176,8 @@ def plot_credit(
         interpolation="none",
     )  # fmt: skip
     _bar_beside(axes, drawn, "credit of the patch:\nits Shapley value in ‖Δf‖")
-    with report_extra():
-        from matplotlib.collections import LineCollection
+    from matplotlib.collections import LineCollection
+
     axes.add_collection(LineCollection(segments(labels), colors=LIGHT.grid, linewidths=1.5))
     cell_points = float((_points(axes) / torch.tensor([columns, rows])).min())
     roomy = not d.regions.is_grid or cell_points >= _LEAST_CELL
@@ -280,8 +280,8 @@ def _shades(most: float) -> Any:
 
     It is transparent, not white, where values are small, so that it suits dark paper too.
     """
-    with report_extra():
-        from matplotlib.colors import ListedColormap, to_rgba
+    from matplotlib.colors import ListedColormap, to_rgba
+
     blue = to_rgba(_SHADE)[:3]
     colours = ListedColormap([(*blue, most * step / 255) for step in range(256)])
     return colours.with_extremes(bad=(0.5, 0.5, 0.5, 0.3))

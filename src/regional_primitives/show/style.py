@@ -105,8 +105,8 @@ def new_figure(size: tuple[float, float], layout: Any = None) -> Figure:
 
 def svg(figure: Figure) -> str:
     """Encode a figure as SVG; the same figure gives the same text."""
-    with report_extra():
-        import matplotlib
+    import matplotlib
+
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "regional_primitives"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

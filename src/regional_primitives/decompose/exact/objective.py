@@ -21,7 +21,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.axes import Demands, PerDemand, Units
@@ -64,14 +63,16 @@ class DemandObjective:
         values, gradients = [], []
         places = torch.arange(len(units), device=units.device)
         for chunk in places.split(self.subject.generator.chunk):
-            gradient, value = self.evaluations.gradient(
-                units[chunk],
-                lambda images, asked=demands[chunk]: self._picture(images, asked),  # type: ignore[misc]
-            )
+
+            def slope(images: Tensor, asked: Demands = demands[chunk]) -> tuple[Tensor, Tensor]:
+                value = self._picture(images.requires_grad_(True), asked)
+                return torch.autograd.grad(value.sum(), images)[0], value.detach()
+
+            gradient, value = self.evaluations.pulled_back(units[chunk], slope)
             values.append(value)
             gradients.append(gradient)
-        cost, slope = self._cost(units - self.subject.baseline_units)
-        return torch.cat(values) + cost, torch.cat(gradients).add_(slope)
+        cost, at_cost = self._cost(units - self.subject.baseline_units)
+        return torch.cat(values) + cost, torch.cat(gradients).add_(at_cost)
 
     def _cost(self, departure: Units) -> tuple[PerDemand, Units]:
         """Return the price of a departure from f0, and its slope."""
@@ -84,7 +85,7 @@ class DemandObjective:
         price /= self.length**2
         return price * departure.square().sum(1), 2 * price * departure
 
-    def _picture(self, images: Tensor, demands: Demands) -> tuple[Float[Tensor, ""], PerDemand]:
+    def _picture(self, images: Tensor, demands: Demands) -> PerDemand:
         errors = self.subject.errors
         asked = torch.nn.functional.pad(demands.to(images), (0, 1))
         spared = (1 - asked) * self._priced
@@ -93,5 +94,4 @@ class DemandObjective:
         unit = self._unit
         if self.settings.purpose == "generate":
             unit = (asked * errors.departure).sum(1).clamp_min(float(self._floor))
-        value = (wrong + self.settings.outside_weight * strayed) / unit
-        return value.sum(), value.detach()
+        return (wrong + self.settings.outside_weight * strayed) / unit

@@ -53,9 +53,9 @@ def measure_influence(
             noise = [_noise_on(subject, i, stream(seed, "influence", p, i)) for p, i in chunk]
             cotangents = torch.stack(noise)
             along = torch.tensor([(probe + 0.5) / probes for probe, _ in chunk], device=device)
-            gradient, _ = evaluations.gradient(
+            gradient, _ = evaluations.pulled_back(
                 torch.lerp(subject.baseline_units, subject.units, along[:, None]),
-                lambda images, cotangents=cotangents: ((images * cotangents).sum(), None),  # type: ignore[misc]
+                lambda _, cotangents=cotangents: (cotangents, None),  # type: ignore[misc]
             )
             patches = torch.tensor([patch for _, patch in chunk], device=device)
             influence.index_add_(0, patches, (gradient * subject.difference).square())
