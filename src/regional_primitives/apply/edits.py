@@ -215,7 +215,8 @@ class Edit:
         Raises:
             InputError: no patch, no such patch or rule, or a scale that is not finite.
         """
-        region = the_decomposition(one).regions.demand(patches)
+        of_kind(one, Decomposition, "a rp.Decomposition from rp.explain is needed")
+        region = one.regions.demand(patches)
         if not bool(region.any()):
             raise InputError("an edit of regions names at least one patch")
         scale = real("the scale of regions", scale)
@@ -414,6 +415,6 @@ def edit(
     """
     if (scales is None) == (remove is None):
         raise InputError("an edit is told by scales or by what to remove; give one of them")
-    wanted = Edit.of(scales) if remove is None else Edit.of_regions(decomposition, remove)  # type: ignore[arg-type]
     picture = Picture.of(decomposition, generator)
+    wanted = Edit.of(scales) if remove is None else Edit.of_regions(decomposition, remove)  # type: ignore[arg-type]
     return picture.render(wanted.units(decomposition, other))
