@@ -9,8 +9,8 @@ a picture takes 6, 25 and 35 minutes of one core with the defaults, a face 40 se
 are a sweep in the folder --runs, which goes on where it stood; beside each stand the other methods
 that need no fit, on the same demands. With --refits every picture is fitted three more times, with
 another random stream and at two further prices of leak, and stands beside all other methods. Writes
-benchmarks/results/zoo_CASE[_QUALITY].json, and the tables between the markers of docs/results.md and
-docs/generators.md (--table renews only these). `photos` needs its weights: see `primitives models`,
+benchmarks/results/zoo_CASE[_QUALITY].json, and the tables between the markers of docs/results.md
+and docs/generators.md (--table renews only these). `photos` needs its weights: see `primitives models`,
 and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
