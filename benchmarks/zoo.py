@@ -10,8 +10,8 @@ are a sweep in the folder --runs, which goes on where it stood; beside each stan
 that need no fit, on the same demands. With --refits every picture is fitted three more times, with
 another random stream and at two further prices of leak, and stands beside all other methods. Writes
 benchmarks/results/zoo_CASE[_QUALITY].json, and the tables between the markers of docs/results.md
-and docs/generators.md (--table renews only these). `photos` needs its weights: see `primitives models`,
-and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+and docs/generators.md (--table renews only these). `photos` needs its weights: see
+`primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
 from __future__ import annotations
