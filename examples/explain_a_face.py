@@ -57,9 +57,7 @@ other = rp.explain(
 )
 (pair,) = rp.compare([d, other]).pairs
 print(f"common action fields, t(20, 100): {pair.transfer:.0%}")  # all …
-print(
-    f"  of random connected fields {pair.connected.transfer.mean:.0%}"
-)  # … but most anyway: six parts have few fields
+print(f"  of random connected fields {pair.connected.transfer.mean:.0%}")  # … but most anyway
 print(f"strengths that overlap: {pair.strength_overlap:.0%}")  # about 74 %
 print(f"cosine of their components: {pair.cosine:.2f}")  # about 0.1, less than …
 print(f"  of the whole features {pair.departure_cosine:.2f}")  # … 0.18: the places are common, only
