@@ -28,7 +28,9 @@ def _written(folder, generator, regions, settings=FITTED, most=14):
     scores = rp.evaluate(
         result,
         generator,
-        rp.Evaluation(demands=16, components=6, contexts=4, free_demands=2, free_steps=5),
+        rp.Evaluation(
+            demands=16, components=6, contexts=4, free_demands=2, free_steps=5, free_bounds=True
+        ),
     )
     exhibits = exhibit(result, generator, most=most)
     folder.mkdir()
