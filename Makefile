@@ -13,7 +13,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup ## Explain a real generated face and name (or open) its report
-	$(BIN)/primitives explain faces --seed 22 --thorough --out $(OUT) --open
+	$(BIN)/primitives explain faces --seed 22 --out $(OUT) --open
 
 test: setup-dev lint types ## Linter, type checker and all tests
 	# Most tests are of tiny tensors, on which threads cost more than they give; files run side by side.
@@ -38,6 +38,7 @@ fuzz: setup-dev ## Spoil stored files, pictures, caches and questions, MUTANTS=2
 bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py
 	$(BIN)/python benchmarks/planted.py
+	$(BIN)/python benchmarks/parts.py --workers 2
 	$(BIN)/python benchmarks/zoo.py faces --refits --workers 2
 	$(BIN)/python benchmarks/zoo.py faces --quality fast --workers 2
 	$(BIN)/python benchmarks/patches.py

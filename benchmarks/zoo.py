@@ -1,4 +1,4 @@
-"""The tables of what can be changed alone, in README and docs/generators.md, by zoo generator.
+"""The tables of what can be changed alone, in docs: results.md and generators.md, by generator.
 
     .venv/bin/python benchmarks/zoo.py CASE [--pictures 20] [--quality balanced] [--refits]
                                             [--runs runs/zoo] [--device cpu] [--workers 1]
@@ -9,9 +9,9 @@ a picture takes 6, 25 and 35 minutes of one core with the defaults, a face 40 se
 are a sweep in the folder --runs, which goes on where it stood; beside each stand the other methods
 that need no fit, on the same demands. With --refits every picture is fitted three more times, with
 another random stream and at two further prices of leak, and stands beside all other methods. Writes
-benchmarks/results/zoo_CASE[_QUALITY].json, and the tables between the markers of README and of
-docs/generators.md (--table renews only these). `photos` needs its weights: see `primitives models`,
-and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
+benchmarks/results/zoo_CASE[_QUALITY].json, and the tables between the markers of docs/results.md
+and docs/generators.md (--table renews only these). `photos` needs its weights: see
+`primitives models`, and name their folder in $REGIONAL_PRIMITIVES_WEIGHTS.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from regional_primitives.scores.table import TABLE
 from regional_primitives.show.numerals import with_interval
 
 ROOT = Path(__file__).parents[1]
-README, PAGE = ROOT / "README.md", ROOT / "docs" / "generators.md"
+RESULTS, PAGE = ROOT / "docs" / "results.md", ROOT / "docs" / "generators.md"
 CASES: dict[str, tuple[str, int | None, str]] = {
     "faces": ("faces", None, "main.5"),
     "photos-64": ("photos", 64, "10"),
@@ -60,7 +60,7 @@ COLUMNS = [
 _LEAKY, _TIGHT, _FAST = (
     "at 0.4 times the price of leak: ", "at twice the price of leak: ", "`fast`: ",
 )  # fmt: skip
-README_ROWS = (
+FACES_ROWS = (
     *(("", name) for name in ("inside_error", "free_inside_error", "leak", "free_leak")),
     *((fit, name) for fit in (_LEAKY, _TIGHT) for name in ("inside_error", "leak")),
     *(
@@ -152,7 +152,7 @@ def renew_pages() -> None:
     renew(PAGE, "scores", scores_table(measured))
     renew(PAGE, "frontier", frontier_table(measured))
     renew(PAGE, "instead", instead_table(measured))
-    renew(README, "faces", readme_table(today("zoo_faces"), today("zoo_faces_fast")))
+    renew(RESULTS, "faces", faces_table(today("zoo_faces"), today("zoo_faces_fast")))
 
 
 def today(name: str) -> dict[str, Any]:
@@ -162,10 +162,10 @@ def today(name: str) -> dict[str, Any]:
     return stored if record.agree(stored.get("settings", {}), asdict(asked)) else {}
 
 
-def readme_table(faces: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
+def faces_table(faces: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
     """Lay out every score of faces: its mean with the interval, its range, and what is good."""
     if not (faces and fast):
-        raise SystemExit("README's table needs zoo_faces.json and zoo_faces_fast.json of today")
+        raise SystemExit("docs/results.md needs zoo_faces.json and zoo_faces_fast.json of today")
     pictures = faces["pictures"]
     fits = {
         "": pictures,
@@ -174,7 +174,7 @@ def readme_table(faces: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]
         _FAST: fast["pictures"],
     }
     rows = []
-    for fit, name in README_ROWS:
+    for fit, name in FACES_ROWS:
         score = TABLE[name]
         spread = Spread.over([float(one[name]) for one in fits[fit] if one[name] is not None])
         ends = (score.form.format(end) for end in (spread.least, spread.most))

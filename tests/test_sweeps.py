@@ -437,7 +437,7 @@ def nothing_runs(monkeypatch):
         ({"layers": []}, "at least one layer"),
         ({"seeds": []}, "at least one seed"),
         ({"workers": 0}, "workers must be a whole number of at least 1, not 0"),
-        ({"regions": rp.Regions.from_labels(torch.zeros(32, 32).long())}, "takes a grid"),
+        ({"regions": "segments:8"}, "superpixels are those of one picture"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),
     ],
 )
@@ -529,3 +529,19 @@ def test_the_default_folder_is_named_after_the_generator(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sweep(None, [0], None)
     assert (Path("runs") / "sweep-planted" / "sweep.json").is_file()
+
+
+def test_a_sweep_takes_named_regions_and_a_function_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(
+        "import regional_primitives as rp\n\n"
+        "def make(layer='express'):\n    return rp.load_generator('planted', layer)\n"
+    )
+    regions = rp.Regions.from_labels(torch.arange(32)[:, None].expand(32, 32) // 16, ["up", "down"])
+    found = sweeps.sweep(
+        "own.py:make", [0, 1], regions=regions, settings=rp.Structured(steps=2, baseline_count=4),
+        evaluation=rp.Evaluation(demands=2, components=1, contexts=2, free_demands=0),
+    )  # fmt: skip
+    assert found.to_dict()["regions"]["names"] == ["up", "down"]
+    runs = sorted((tmp_path / "runs" / "sweep-own-make" / "express").iterdir())
+    assert [rp.Decomposition.load(run).names for run in runs] == [("up", "down")] * 2
