@@ -53,6 +53,13 @@ def labelled_folder(planted, label_map, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def named_folder(planted, label_map, tmp_path_factory):
+    names = ["sky", "sea", "sand", "stones", "sun"]
+    regions = rp.Regions.from_labels(label_map, names)
+    return _written(tmp_path_factory.mktemp("runs") / "names", planted, regions)
+
+
+@pytest.fixture(scope="session")
 def exact_folder(planted, tmp_path_factory):
     """A run in the exact form, with a remainder and a noise floor that some components miss."""
     settings = rp.Exact(

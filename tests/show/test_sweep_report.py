@@ -384,7 +384,9 @@ def test_the_page_loads_nothing_and_leads_somewhere(page, outline):
             assert attributes["alt"]
     assert not re.search(r"https?://", re.sub(r"data:[^\"]+", "", page))
     policy = [a["content"] for t, a in outline.tags if a.get("http-equiv")]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert policy == [
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'none'"
+    ]
     assert len(page.encode()) < 5_000_000
 
 

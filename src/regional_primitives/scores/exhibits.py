@@ -219,14 +219,17 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
     departure = picture.errors.departure[:-1].masked_fill(~may, -1.0)
     rows: dict[str, Tensor] = {}
     if regions.given_names is not None:
-        for patch in _most_telling(picture, may):
+        for patch in _most_telling(picture, may, 3):
             rows[regions.names[patch]] = torch.arange(n) == patch
     else:
         peak = torch.zeros(n, dtype=torch.bool)
         peak[int(departure.argmax())] = True
         if regions.columns is not None:
             rows["left half"] = torch.arange(n) % regions.columns < (regions.columns + 1) // 2
-        rows["the patch that departs most"] = peak
+        rows["the quarter that differs most in structure"] = regions.demand(
+            _most_telling(picture, may, max(1, n // 4))
+        )
+        rows[f"{regions.in_words([int(peak.nonzero())])}, which departs most"] = peak
         rows["that patch and its neighbours"] = peak | regions.neighbours()[peak].any(0)
     if regions.rows is not None and regions.columns is not None:
         row = torch.arange(n) // regions.columns
@@ -246,7 +249,7 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
     return list(kept), torch.stack(list(kept.values()))
 
 
-def _most_telling(picture: Picture, may: Region, most: int = 3) -> list[int]:
+def _most_telling(picture: Picture, may: Region, most: int) -> list[int]:
     """Find the regions whose structure differs most from the baseline picture's, for their size."""
     d = picture.decomposition
     origin = d.provenance

@@ -14,8 +14,8 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError
 
 NOTICEABLE = 8 / 255
-"""Share of the image range by which pixels must change to be noticed: 8 grey levels of 255, amid
-the 3 to 17 that just-noticeable differences are (Chou and Li, 1995)."""
+"""Share of the values that a picture spans by which pixels must change to be noticed: 8 grey levels
+of 255, amid the 3 to 17 that just-noticeable differences are (Chou and Li, 1995)."""
 _WINDOW_PIXELS = 7
 
 
@@ -61,17 +61,17 @@ def structural_change(
         MissingExtraError: scikit-image is not installed.
     """
     picture, image_range = decomposition.image, decomposition.provenance.image_range
-    low, high = image_range
+    least = NOTICEABLE * float(picture.max() - picture.min())
     side = min(_WINDOW_PIXELS, *picture.shape[-2:])
     side -= 1 - side % 2
     lost = []
     for change in changes:
-        power = (change / (high - low)).square().mean(0, keepdim=True)
+        power = change.square().mean(0, keepdim=True)
         around = torch.nn.functional.avg_pool2d(
             power, side, stride=1, padding=side // 2, count_include_pad=False
         )
         structure = 1 - similarity_map(picture, picture - change, image_range)
-        lost.append((structure * (around > NOTICEABLE**2)).mean())
+        lost.append((structure * (around > least**2)).mean())
     return torch.stack(lost)
 
 

@@ -7,6 +7,9 @@ leave of the feature into one more component, the remainder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from regional_primitives.axes import Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.show import numerals
@@ -65,6 +68,14 @@ def remainder_in_words(decomposition: Decomposition) -> str:
     return f"the remainder of the {numerals.patches(others)} that {were} not chosen"
 
 
+def regions_in_words(told: Mapping[str, Any]) -> str:
+    """Describe regions as `Regions.description` does, from what JSON holds of them."""
+    if told["kind"] == "grid":
+        return f"{told['rows']} × {told['columns']} grid"
+    names = told.get("names")
+    return f"{told['count']} regions{': ' + ', '.join(names) if names else ''}"
+
+
 def held_in_words(hold: str) -> str:
     """Say what `hold` of a cut means."""
     return f"each {hold}, at the statistics that it has for the explained picture"
@@ -79,8 +90,6 @@ def demand_in_words(decomposition: Decomposition, name: str, patches: Region) ->
         name = name.replace("held-out demand", "random demand")
     regions, chosen = decomposition.regions, patches.nonzero().flatten().tolist()
     named = regions.in_words(chosen)
-    if regions.given_names is None and len(chosen) == 1:
-        return f"{named}: {name}"
     return name if regions.given_names is None or name == named else f"{name}: {named}"
 
 

@@ -16,6 +16,7 @@ from regional_primitives.scores import Evaluation
 from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.show import numerals
 
+_PARTS = ["--regions", "parts"]
 _FORMS: dict[str, type[Structured] | type[Exact]] = {"structured": Structured, "exact": Exact}
 
 
@@ -48,18 +49,19 @@ def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
 def command(decomposition: Decomposition) -> str | None:
     """Return the command line, or None where the command cannot make this run.
 
-    It knows the zoo's generators, pictures named by a seed or a file, grids, and both forms.
+    It knows the zoo's generators, pictures named by a seed or a file, grids and the parts that
+    generators come with, and both forms.
     """
-    origin, regions = decomposition.provenance, decomposition.regions
+    origin = decomposition.provenance
+    divided = _division(decomposition.regions.to_dict(), origin.generator)
     possible = (
         origin.generator in ZOO
         and (origin.picture_seed is not None or origin.picture_file is not None)
-        and regions.is_grid
         and origin.method in _FORMS
         # Settings of an earlier release may have gone since.
         and set(origin.settings) <= asdict(_FORMS[origin.method]()).keys()
     )
-    if not possible:
+    if not possible or divided is None:
         return None
     changed = changed_settings(decomposition)
     words = ["primitives", "explain", origin.generator]
@@ -69,7 +71,7 @@ def command(decomposition: Decomposition) -> str | None:
         else ["--image", origin.picture_file]
     )
     words += _options(origin.options)
-    words += ["--layer", origin.layer, "--grid", f"{regions.rows}x{regions.columns}"]
+    words += ["--layer", origin.layer, *divided]
     if origin.method == "exact":
         words += ["--exact", ",".join(map(str, decomposition.patches))]
         changed.pop("patches", None)
@@ -79,11 +81,14 @@ def command(decomposition: Decomposition) -> str | None:
 
 
 def sweep_command(sweep: SweepScores) -> str:
-    """Return the command line that makes a sweep again."""
+    """Return the command line that makes a sweep again; empty where it takes a map of one's own."""
+    divided = _division(sweep.regions, sweep.generator)
+    if divided is None:
+        return ""
     layers = ",".join(layer.layer for layer in sweep.layers)
     words = ["primitives", "sweep", sweep.generator, "--layers", layers]
     words += ["--seeds", seeds_in_words(sweep.seeds)]
-    words += ["--grid", f"{sweep.regions['rows']}x{sweep.regions['columns']}"]
+    words += divided
     words += _options(sweep.options)
     if sweep.purpose != Structured().purpose:
         words += ["--purpose", sweep.purpose]
@@ -118,8 +123,10 @@ def python_lines(decomposition: Decomposition) -> str:
             f"sample_latents=sample_latents{options})  # your own network"
         )
     seed = origin.picture_seed
-    if seed is None or not regions.is_grid:
+    parts = _division(regions.to_dict(), origin.generator) == _PARTS
+    if seed is None or not (regions.is_grid or parts):
         lines.append('run = rp.Decomposition.load("RUN")  # the folder of this report')
+    divided = "generator.parts" if parts else "run.regions"
     grid = f"rp.Regions.grid(rows={regions.rows}, columns={regions.columns})"
     noted = "" if seed is None else f", picture_seed={seed}"
     settings = ", ".join(
@@ -128,12 +135,20 @@ def python_lines(decomposition: Decomposition) -> str:
     sampled = "run.latents" if seed is None else f"generator.sample_latents(1, seed={seed})"
     lines += [
         f"latents = {sampled}",
-        f"regions = {grid if regions.is_grid else 'run.regions'}",
+        f"regions = {grid if regions.is_grid else divided}",
         f"settings = rp.{origin.method.capitalize()}({settings})",
         f"decomposition = rp.explain(generator, latents, regions, settings{noted})",
         "scores = rp.evaluate(decomposition, generator)",
     ]
     return "\n".join(lines)
+
+
+def _division(regions: Mapping[str, Any], generator: str) -> list[str] | None:
+    """Return the options that divide pictures so; None where only a file of one's own does."""
+    if regions["kind"] == "grid":
+        return ["--grid", f"{regions['rows']}x{regions['columns']}"]
+    parts = ZOO[generator].parts if generator in ZOO else None
+    return _PARTS if parts and parts().to_dict()["digest"] == regions["digest"] else None
 
 
 def _options(options: Mapping[str, Any]) -> list[str]:

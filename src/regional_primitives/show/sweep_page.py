@@ -234,7 +234,7 @@ def _origin(sweep: SweepScores) -> Section:
         ("Layers", ", ".join(layer.layer for layer in sweep.layers)),
         *([("Held behind the cut", form.held_in_words(hold))] if hold else []),
         ("Picture seeds", seeds_in_words(sweep.seeds)),
-        ("Patches", f"{sweep.regions['rows']} × {sweep.regions['columns']} grid"),
+        ("Patches", form.regions_in_words(sweep.regions)),
         ("Runs", f"{numerals.count(runs)}, {numerals.seconds(seconds)} of fitting in all"),
         ("Written", sweep.date),
         ("Machine", listing(machine)),
