@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 
 import regional_primitives as rp
+from regional_primitives.regions import described
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.storage import read_json
@@ -543,5 +544,7 @@ def test_a_sweep_takes_named_regions_and_a_function_of_ones_own(tmp_path, monkey
         evaluation=rp.Evaluation(demands=2, components=1, contexts=2, free_demands=0),
     )  # fmt: skip
     assert found.to_dict()["regions"]["names"] == ["up", "down"]
+    assert described(found.regions) == "2 regions: up, down"
+    assert SweepScores.read(tmp_path / "runs/sweep-own-make").regions == found.regions
     runs = sorted((tmp_path / "runs" / "sweep-own-make" / "express").iterdir())
     assert [rp.Decomposition.load(run).names for run in runs] == [("up", "down")] * 2

@@ -319,12 +319,7 @@ class Regions:
     @property
     def description(self) -> str:
         """The patches in a few words."""
-        if self.is_grid:
-            return f"{self.rows} × {self.columns} grid"
-        if self.given_names is None:
-            return f"label map of {self.count} regions"
-        shown = ", ".join(self.given_names[:8])
-        return f"{self.count} regions: {shown}{', …' if self.count > 8 else ''}"
+        return described(self.to_dict())
 
     @ordinary()
     def label_map(self, height: int, width: int) -> Int[Tensor, "height width"]:
@@ -506,6 +501,19 @@ class Regions:
             digest = hashlib.sha256(self.labels.numpy().tobytes()).hexdigest()
             told = {"kind": "labels", "count": self.count, "digest": digest}
         return told | ({} if self.given_names is None else {"names": list(self.given_names)})
+
+
+def described(regions: Mapping[str, Any]) -> str:
+    """Say in a few words what `Regions.to_dict` tells."""
+    names = regions.get("names") or []
+    if regions["kind"] == "grid":
+        form = f"{regions['rows']} × {regions['columns']} grid"
+    else:
+        form = (
+            f"{regions['count']} regions" if names else f"label map of {regions['count']} regions"
+        )
+    shown = ", ".join([*names[:8], *(["…"] if len(names) > 8 else [])])
+    return f"{form}: {shown}" if names else form
 
 
 _LONGEST_NAME = 60

@@ -10,7 +10,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.explore.conftest import QUICK
+from tests.explore.test_server import OWN
 
+import regional_primitives as rp
 from regional_primitives import cli
 
 COMMAND = [sys.executable, "-m", "regional_primitives", "explore"]
@@ -42,6 +45,28 @@ def test_it_tells_its_address_serves_the_run_and_ends_with_130(face_folder):
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert "until it is interrupted (Ctrl-C)" in err
+
+
+def test_a_generator_of_ones_own_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.py").write_text(OWN)
+    named = f"{tmp_path / 'own.py'}:make"
+    mine = rp.load_generator(named, seed=4)
+    rp.explain(mine, mine.sample_latents(1, seed=3), None, QUICK).save(tmp_path / "run")
+    monkeypatch.setattr(sys, "argv", ["primitives", "explore", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert f"--model {named}" in capsys.readouterr().err
+    process = _started(tmp_path / "run", "--no-open", "--model", named, "--option", "seed=4")
+    try:
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}api/runs") as answer:
+            assert b"mine" in answer.read()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("case", ["missing", "no run", "corrupt", "taken"])

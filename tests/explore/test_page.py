@@ -227,7 +227,7 @@ def test_the_list_is_sorted_and_filtered(page, face, address):
     assert listed() == [k for k in range(face.count) if 2 <= sizes[k] <= 4][:40]
     page.tab.locator("#size").select_option("0-")
     page.tab.locator("#which").select_option("meet")
-    assert "No patch is chosen" in page.tab.locator("#list").inner_text()
+    assert "Nothing is asked for" in page.tab.locator("#list").inner_text()
     page.click_patch(20)
     assert listed() == _asked(face, 20)[:40]
 
@@ -306,9 +306,10 @@ def test_nothing_keeps_anyone_out(browser, address, width, scheme):
     page = Page(browser, address, "#ask=14.15&mute=1", width, scheme)
     page.tab.locator(".part img[src]").first.wait_for()
     assert page.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    for shown in ("page", "dialog"):
-        if shown == "dialog":
-            page.tab.locator("#explain-open").click()
+    for shown in ("page", "explain", "draw"):
+        if shown != "page":
+            page.tab.keyboard.press("Escape")
+            page.tab.locator(f"#{shown}-open").click()
         found = Axe().run(page.tab).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found
                    if one["impact"] in ("serious", "critical")]  # fmt: skip
@@ -333,7 +334,7 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
         page.tab.locator("#job[data-state=cancelled]").wait_for(timeout=20_000)
         assert [path.name for path in tmp_path.iterdir()] == ["planted"]
         page.tab.get_by_role("button", name="Explain another picture").click()
-        page.tab.get_by_label("Quality").select_option("fast")
+        page.tab.locator("#explain-quality").select_option("fast")
         page.tab.get_by_role("spinbutton", name="Seed").fill("6")
         page.tab.get_by_role("button", name="Start").click()
         page.tab.locator("#job[data-state=done]").wait_for(timeout=120_000)
@@ -349,6 +350,119 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
         np.testing.assert_array_equal(
             page.pixels(), np.broadcast_to(expected, (*expected.shape[:2], 3))
         )
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def planted_folder(planted, tmp_path_factory):
+    """A run of four named quarters, whose fit takes no time."""
+    folder = tmp_path_factory.mktemp("drawn") / "planted"
+    regions = rp.Regions.from_labels(rp.Regions.grid(2, 2).label_map(32, 32), list(QUARTERS))
+    settings = rp.Structured(steps=4, batch=4, trials=0, probes=1, baseline_count=32)
+    latents = planted.sample_latents(1, seed=3)
+    rp.explain(planted, latents, regions, settings, picture_seed=3).save(folder)
+    return folder
+
+
+QUARTERS = ("north west", "north east", "<b>south & west</b>", "south east")
+
+
+def test_named_regions_are_told_by_name(browser, planted_folder):
+    run = rp.Decomposition.load(planted_folder)
+    with serving(planted_folder) as address:
+        page = Page(browser, address)
+        box = page.tab.locator("#patches").bounding_box()
+        page.tab.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
+        assert page.tab.locator("#under").inner_text() == QUARTERS[2]
+        for k in range(min(run.count, 8)):
+            field = run.action_fields[k].nonzero().flatten().tolist()
+            told = " + ".join(QUARTERS[patch] for patch in field)
+            assert page.row(k).locator(".name b").inner_text() == told
+            assert f"component {k}" in page.row(k).locator(".where").inner_text()
+        page.tab.mouse.down()
+        page.tab.mouse.up()
+        page.settle()
+        assert f"Asked for {QUARTERS[2]}:" in page.tab.locator("#sentence").inner_text()
+        page.close()
+
+
+def _drawing(page):
+    """Open the surface to draw on; tells where a place of the picture is on the screen."""
+    page.tab.locator("#draw-open").click()
+    box = page.tab.locator("#draw-surface").bounding_box()
+    return lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_two_regions_are_drawn_named_and_explained(browser, planted, planted_folder):
+    with serving(planted_folder) as address:
+        page = Page(browser, address)
+        at = _drawing(page)
+        page.tab.mouse.move(*at(0.2, 0.75))
+        page.tab.mouse.down()
+        page.tab.mouse.move(*at(0.8, 0.75), steps=6)
+        page.tab.mouse.up()
+        page.tab.locator("#draw-list input").fill("smile")
+        page.tab.get_by_role("button", name="Another region").click()
+        page.tab.keyboard.type("glasses")
+        page.tab.locator("#draw-tools").get_by_text("Polygon").click()
+        for corner in ((0.25, 0.25), (0.75, 0.25), (0.75, 0.5), (0.25, 0.5), (0.25, 0.25)):
+            page.tab.mouse.click(*at(*corner))
+        page.tab.get_by_role("button", name="Explain these").click()
+        page.tab.locator("#job[data-state=done]").wait_for(timeout=120_000)
+        told = page.tab.locator("#job-note").inner_text()
+        page.tab.get_by_role("button", name="Show it").click()
+        page.tab.locator(".part .name", has_text="glasses").first.wait_for()
+        page.settle()
+        page.close()
+    (made,) = (path for path in planted_folder.parent.iterdir() if path != planted_folder)
+    assert f"{made.name}/regions.png" in told
+    run, regions = rp.Decomposition.load(made), rp.Regions.read(made / "regions.png")
+    assert run.names == regions.names == ("smile", "glasses", "everything else")
+    assert run.regions == regions
+    assert run.provenance.picture_seed == 3
+    labels = regions.label_map(32, 32)
+    # The polygon's pixels are those whose middle it holds.
+    expected = np.zeros((32, 32), dtype=bool)
+    expected[8:16, 8:24] = True
+    np.testing.assert_array_equal((labels == 1).numpy(), expected)
+    assert set(labels[24, 7:25].tolist()) == {0}
+    assert labels[20, 16] == 2
+    assert (made / "report.html").is_file()
+
+
+def test_drawing_is_done_with_the_keyboard_and_undone(browser, planted_folder):
+    with serving(planted_folder) as address:
+        page = Page(browser, address)
+        page.tab.locator("#draw-open").click()
+
+        def shares():
+            return page.tab.locator("#draw-list .note").all_inner_texts()
+
+        surface = page.tab.locator("#draw-surface")
+        surface.focus()
+        for _ in range(9):
+            page.tab.keyboard.press("-")
+        assert page.tab.locator("#draw-size").input_value() == "1"
+        assert page.tab.locator("#draw-start").is_disabled()
+        page.tab.keyboard.press("Space")
+        assert shares() == ["0.098\u00a0%"]  # one pixel of 32 × 32
+        page.tab.keyboard.press("ArrowRight")
+        page.tab.keyboard.press("Shift+ArrowRight")
+        assert shares() == ["0.29\u00a0%"]
+        page.tab.keyboard.press("Control+z")
+        assert shares() == ["0.098\u00a0%"]
+        page.tab.get_by_role("button", name="Another region").click()
+        page.tab.get_by_role("button", name="Delete region 1").click()
+        assert shares() == ["0\u00a0%"]
+        page.tab.locator("#draw-undo").click()
+        assert shares() == ["0.098\u00a0%", "0\u00a0%"]
+        page.tab.get_by_role("button", name="Begin with this run's regions").click()
+        assert shares() == ["25\u00a0%"] * 4
+        page.tab.locator("#draw-list input").first.fill("south east")
+        page.tab.get_by_role("button", name="Explain these").click()
+        page.tab.locator("#draw-alert", has_text="two patches are called").wait_for()
+        assert [path.name for path in planted_folder.parent.iterdir() if "tmp" in path.name] == []
+        page.said.clear()  # the browser notes the refusal
         page.close()
 
 

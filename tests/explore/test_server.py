@@ -230,8 +230,36 @@ def test_bad_input_names_open_no_file(client, ask, trick):
     ],
 )  # fmt: skip
 def test_bad_input_wishes_begin_nothing(client, explorer, change):
-    wish = {"run": explorer.first, "seed": 1, "layer": "main.5", "quality": "fast", **change}
+    wish = {"run": explorer.first, "seed": 1, "layer": "main.5", "quality": "fast"}
+    wish |= {"purpose": "generate", **change}
     _refused(client.post("/api/explanation", json=wish), 422)
+    assert client.get("/api/explanation").json() is None
+
+
+WHOLE = 64 * 64
+BAD_DRAWINGS = {
+    "nothing": ([], [], "names"),
+    "no pixel": (["mouth"], [], "runs"),
+    "too few pixels": (["mouth"], [0, WHOLE - 1], "do not cover 64 × 64 pixels"),
+    "too many pixels": (["mouth"], [0, 10**9, -1, 10**9], "do not cover 64 × 64 pixels"),
+    "half a run": (["mouth"], [0, WHOLE, -1], "do not cover"),
+    "an empty run": (["mouth"], [0, WHOLE, -1, 0], "do not cover"),
+    "a region of no name": (["mouth"], [0, 9, 1, WHOLE - 9], "that has no name"),
+    "an empty region": (["mouth", "nose"], [0, WHOLE], "nothing was drawn of 'nose'"),
+    "one name twice": (["mouth", "mouth"], [0, 9, 1, WHOLE - 9], "two patches are called"),
+    "no name": (["", "nose"], [0, 9, 1, WHOLE - 9], "cannot be called ''"),
+    "a long name": (["a" * 9999, "nose"], [0, 9, 1, WHOLE - 9], "cannot be called"),
+    "a number": (["3", "nose"], [0, 9, 1, WHOLE - 9], "cannot be called '3'"),
+    "too many": ([f"region {i}" for i in range(101)], [0, WHOLE], "at most 100"),
+    "text": (["mouth"], ["0", WHOLE], "valid integer"),
+}
+
+
+@pytest.mark.parametrize(("names", "runs", "told"), BAD_DRAWINGS.values(), ids=BAD_DRAWINGS)
+def test_bad_input_drawings_begin_nothing(client, explorer, names, runs, told):
+    wish = {"run": explorer.first, "seed": None, "layer": "main.5", "quality": "fast"}
+    wish |= {"purpose": "generate", "regions": {"names": names, "runs": runs}}
+    assert told in _refused(client.post("/api/explanation", json=wish), 422)
     assert client.get("/api/explanation").json() is None
 
 
@@ -412,6 +440,52 @@ def test_label_maps_and_generators_of_ones_own(planted):
         session = opened.session(opened.first)
         found = opened.describe(session)
         assert (found["rows"], found["count"], found["labels"][0]) == (None, 2, -1)
+    finally:
+        opened.close()
+
+
+OWN = """
+import torch
+import regional_primitives as rp
+from regional_primitives.generators.zoo.toy import PlantedNetwork, sample_latents
+
+def make(seed=0):
+    return rp.cut(PlantedNetwork(), "express", name="mine", sample_latents=sample_latents,
+                  image_range=(-1.0, 1.0), baseline_count=32)
+"""
+
+
+def test_a_named_generator_of_ones_own_explains_another_picture(tmp_path, planted):
+    (tmp_path / "own.py").write_text(OWN)
+    mine = rp.load_generator(f"{tmp_path / 'own.py'}:make", seed=4)
+    settings = rp.Structured(steps=4, batch=4, trials=0, probes=1, baseline_count=32)
+    run = rp.explain(mine, mine.sample_latents(1, seed=3), rp.Regions.grid(2, 2), settings)
+    run.save(tmp_path / "run")
+    opened = Explorer.of(tmp_path / "run", mine)
+    try:
+        session = opened.session(opened.first)
+        offered = opened.describe(session)["explain"]
+        assert (offered["can"], offered["layers"]) == (True, ["express"])
+        opened.explain(session, 5, "express", "fast", "isolate")
+        opened._thread.join(timeout=120)
+        status = opened.status()
+        assert (status["state"], status["error"]) == ("done", "")
+        made = opened.session(status["run"])
+        assert made.run.provenance.picture_seed == 5
+        assert made.run.provenance.options == run.provenance.options
+    finally:
+        opened.close()
+    strange = Explorer.of(rp.explain(planted, planted.sample_latents(1, seed=3), None, settings))
+    strange.close()
+    unnamed = rp.cut(
+        planted.network.module, "express", name="theirs", image_range=(-1.0, 1.0),
+        sample_latents=lambda count, rng: torch.randn(count, 60, generator=rng),
+    )  # fmt: skip
+    found = rp.explain(unnamed, unnamed.sample_latents(1, seed=3), None, settings)
+    opened = Explorer.of(found, unnamed)
+    try:
+        with pytest.raises(rp.InputError, match="start the explorer with --model"):
+            opened.explain(opened.session(opened.first), 5, "express", "fast", "isolate")
     finally:
         opened.close()
 

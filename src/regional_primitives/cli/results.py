@@ -16,10 +16,11 @@ from regional_primitives.cli.output import (
     print_run,
     print_table,
 )
+from regional_primitives.decompose import Decomposition
 from regional_primitives.explore import explore as serve
 from regional_primitives.rivals import BASELINES
 from regional_primitives.runs.compare import compare_runs
-from regional_primitives.runs.folder import rescore
+from regional_primitives.runs.folder import generator_of, rescore
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
 from regional_primitives.scores import Evaluation
@@ -103,6 +104,8 @@ def explore(
         bool,
         typer.Option("--open/--no-open", help="Open the page in a browser, if there is a screen."),
     ] = True,
+    model: OwnModel = None,
+    options: ModelOptions = None,
 ) -> None:
     """Open a page on 127.0.0.1 to ask for patches and to scale, solo and play components.
 
@@ -114,4 +117,6 @@ def explore(
         tell("the explorer runs until it is interrupted (Ctrl-C)")
 
     with progress_bar() as progress:
-        serve(folder, port=port, show=show and has_screen(), progress=progress, tell=opened)
+        generator = generator_of(Decomposition.load(folder), model, **keywords(options))
+        show = show and has_screen()
+        serve(folder, generator, port=port, show=show, progress=progress, tell=opened)

@@ -15,16 +15,24 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.purpose import QUESTIONS, Purpose
 from regional_primitives.decompose.structured import QUALITIES, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
-from regional_primitives.explore.session import Session
-from regional_primitives.generators import ZOO, load_recorded
+from regional_primitives.explore.session import REGIONS, Session
+from regional_primitives.generators import ZOO, load_generator, load_recorded
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
-from regional_primitives.runs.folder import default_folder, explain_to_folder, generator_of
+from regional_primitives.regions import Regions
+from regional_primitives.runs.folder import (
+    default_folder,
+    explain_to_folder,
+    generator_of,
+    report,
+)
 from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of
 from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.storage import tensors_digest
 
 
 class Renderer:
@@ -116,6 +124,7 @@ class Explorer:
         self._thread: threading.Thread | None = None
         self.first = session.name
         self.renderer = Renderer()
+        self._make = _maker(session)
 
     @staticmethod
     def of(
@@ -151,22 +160,36 @@ class Explorer:
 
     def describe(self, session: Session) -> dict[str, Any]:
         """Return what the page shows of a run, and what may be explained beside it."""
-        return {**session.describe(), "explain": _choices(session.run)}
+        return {**session.describe(), "explain": self._choices(session.run)}
 
     def status(self) -> dict[str, Any] | None:
         """Return how far the last explanation is; None where none was begun."""
         return None if self._explanation is None else asdict(self._explanation)
 
     def explain(
-        self, session: Session, seed: int, layer: str, quality: str, purpose: Purpose
+        self,
+        session: Session,
+        seed: int | None,
+        layer: str,
+        quality: str,
+        purpose: Purpose,
+        drawn: Regions | None = None,
     ) -> None:
-        """Begin to explain another picture of a run's generator, in a thread of its own.
+        """Begin to explain another picture or other regions, in a thread of its own.
 
         The run folder appears whole or not at all, beside the run's own, named as the command
         names it. Raises an InputError where it cannot be had, or another one is at work.
+
+        Args:
+            session: whose generator explains.
+            seed: of the picture; None is the one that the run shows.
+            layer: where it is cut.
+            quality: of the fit.
+            purpose: which question it answers.
+            drawn: regions; None takes those of the run.
         """
-        offered = _choices(session.run)
-        if not offered["can"]:
+        offered, make = self._choices(session.run), self._make
+        if make is None:
             raise InputError(offered["why"])
         for what, value, allowed in (
             ("layer", layer, offered["layers"]),
@@ -176,26 +199,47 @@ class Explorer:
                 raise InputError(f"{what} {value[:60]!r} is none of: {', '.join(allowed)}")
         like, origin = session.run, session.run.provenance
         settings = Structured.of_quality(quality, purpose)
-        folder = default_folder(origin.generator, layer, seed, purpose, quality)
+        own = origin.picture_file if origin.picture_seed is None else origin.picture_seed
+        shown = (own or "picture") if seed is None else seed
+        folder = default_folder(origin.generator, layer, shown, purpose, quality)
+        title = f"{origin.generator}, layer {layer}, picture {shown}"
+        if drawn is not None:
+            told = tensors_digest({"labels": drawn.label_map(*like.image.shape[-2:])})
+            folder = folder.with_name(f"{folder.name}-drawn-{told[:6]}")
+            title = f"{title}, {drawn.description}"
         if session.folder is not None:
             folder = session.folder.absolute().parent / folder.name
+        regions = like.regions if drawn is None else drawn
 
         def work(progress: Progress) -> Session:
             progress("loading", 0, 1)
             # A network of its own: the page's pictures go on through the other one meanwhile.
-            generator = load_recorded(origin.generator, layer, origin.options)
-            explain_to_folder(
-                generator, seed, folder, regions=like.regions, settings=settings, progress=progress
-            )
+            generator = make(layer)
+            if seed is not None:
+                explain_to_folder(
+                    generator, seed, folder, regions=regions, settings=settings, progress=progress
+                )
+            else:
+                found = explain(
+                    generator,
+                    like.latents,
+                    regions,
+                    settings,
+                    picture_seed=origin.picture_seed,
+                    picture_file=origin.picture_file,
+                    progress=progress,
+                )
+                report(found, generator, folder, progress=progress)
+            if drawn is not None:
+                drawn.write(folder / REGIONS)
             progress("opening", 0, 1)
-            run = Decomposition.load(folder)
-            return Session.of(Picture.of(run, generator_of(run)), folder)
+            return Session.of(Picture.of(Decomposition.load(folder), generator), folder)
 
         with self._lock:
             last = self._explanation
             if last is not None and last.state == "running":
                 raise InputError("another explanation is at work; cancel it or wait for its end")
-            self._explanation = Explanation(f"{origin.generator}, layer {layer}, picture {seed}")
+            self._explanation = Explanation(title)
             self._cancelled.clear()
             given = (self._explanation, work)
             self._thread = threading.Thread(target=self._run, args=given, daemon=True)
@@ -212,6 +256,21 @@ class Explorer:
             self._thread.join(timeout=20)
         self.renderer.close()
 
+    def _choices(self, run: Decomposition) -> dict[str, Any]:
+        """Tell what a new explanation may be asked for, or why there can be none."""
+        name, layer = run.provenance.generator, run.provenance.layer
+        known = "factory" not in run.provenance.options and name in ZOO
+        return {
+            "can": self._make is not None,
+            "why": ""
+            if self._make is not None
+            else f"{name!r} is not in the zoo; start the explorer with --model file.py:function, "
+            "or use rp.explain",
+            "layers": list(dict.fromkeys([*(ZOO[name].layers if known else ()), layer])),
+            "qualities": list(QUALITIES),
+            "purposes": QUESTIONS,
+        }
+
     def _run(self, job: Explanation, work: Callable[[Progress], Session]) -> None:
         began = time.monotonic()
 
@@ -225,6 +284,7 @@ class Explorer:
             session = work(progress)
             with self._lock:
                 job.run = self._sessions.setdefault(session.name, session).name
+            job.note = session.place
             job.state = "done"
         except _CancelledError:
             job.state = "cancelled"
@@ -234,16 +294,13 @@ class Explorer:
             job.state, job.error = "failed", f"{type(error).__name__}: {error}"
 
 
-def _choices(run: Decomposition) -> dict[str, Any]:
-    """Tell what a new explanation may be asked for, or why there can be none."""
-    name, layer = run.provenance.generator, run.provenance.layer
-    known = name in ZOO
-    return {
-        "can": known,
-        "why": ""
-        if known
-        else f"{name!r} is not in the zoo; explain another picture with rp.explain",
-        "layers": list(dict.fromkeys([*(ZOO[name].layers if known else ()), layer])),
-        "qualities": list(QUALITIES),
-        "purposes": QUESTIONS,
-    }
+def _maker(session: Session) -> Callable[[str], Generator] | None:
+    """Return what makes the generator anew, cut at a layer; None where nobody has named it."""
+    origin = session.run.provenance
+    # What made the generator that is at work here, not what a file says of it.
+    own = session.picture.generator.options.get("factory")
+    if own is not None:
+        return lambda _: load_generator(own["model"], **own["options"])
+    if origin.generator in ZOO:
+        return lambda layer: load_recorded(origin.generator, layer, origin.options)
+    return None

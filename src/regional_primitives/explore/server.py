@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from fastapi import Body, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -17,14 +18,17 @@ from pydantic import Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from regional_primitives.decompose.purpose import Purpose
-from regional_primitives.errors import RegionalPrimitivesError
+from regional_primitives.errors import InputError, RegionalPrimitivesError
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.guard import Guard
-from regional_primitives.explore.session import Asked, Number, Session, State
+from regional_primitives.explore.session import Asked, Number, Run, Session, State
+from regional_primitives.regions import Regions
 from regional_primitives.show.page import TEMPLATES, fill_template
 
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MOST_PATTERNS = 64
+MOST_DRAWN = 100
+"""Regions that are drawn at once."""
 
 
 class PictureRequest(Asked):
@@ -35,12 +39,38 @@ class PictureRequest(Asked):
     """Names the asking page: its newer question drops an older one that still waits."""
 
 
+class Drawn(Asked):
+    """Regions that were drawn over a picture."""
+
+    names: Annotated[list[str], Field(min_length=1, max_length=MOST_DRAWN)]
+    runs: Annotated[
+        list[Annotated[int, Field(ge=-1, le=10**9)]], Field(min_length=2, max_length=200_000)
+    ]
+    """Region, how many pixels, region, how many pixels, …, row by row; −1 is no region."""
+
+    def over(self, height: int, width: int) -> Regions:
+        """Return the regions of a picture; raises an InputError where they do not fit it."""
+        numbers, counts = self.runs[::2], self.runs[1::2]
+        if len(numbers) != len(counts) or min(counts) < 1 or sum(counts) != height * width:
+            raise InputError(f"the regions drawn do not cover {height} × {width} pixels")
+        if max(numbers) >= len(self.names):
+            raise InputError("a region was drawn that has no name")
+        for number, name in enumerate(self.names):
+            if number not in numbers:
+                raise InputError(f"nothing was drawn of {name[:60]!r}")
+        labels = torch.tensor(numbers).repeat_interleave(torch.tensor(counts))
+        return Regions.from_labels(labels.view(height, width), self.names)
+
+
 class Explain(Asked):
     """A question for a new explanation by the same generator."""
 
-    run: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    """The run whose generator, patches and kind of settings it shares."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    run: Run
+    """The run whose generator and kind of settings it shares."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None
+    """None: the picture of the run."""
+    regions: Drawn | None = None
+    """None: those of the run."""
     layer: Annotated[str, Field(min_length=1, max_length=200)]
     quality: Annotated[str, Field(max_length=20)]
     purpose: Purpose
@@ -124,7 +154,11 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
 
     @app.post("/api/explanation")
     def explain(asked: Explain) -> Any:
-        explorer.explain(found(asked.run), asked.seed, asked.layer, asked.quality, asked.purpose)
+        session = found(asked.run)
+        height, width = session.run.image.shape[-2:]
+        drawn = None if asked.regions is None else asked.regions.over(height, width)
+        wanted = (asked.seed, asked.layer, asked.quality, asked.purpose, drawn)
+        explorer.explain(session, *wanted)
         return explorer.status()
 
     @app.get("/api/explanation")

@@ -32,6 +32,8 @@ from regional_primitives.show.switchboard import finite, listing
 
 _log = logging.getLogger(__name__)
 
+REGIONS = "regions.png"
+"""In the folder of a run whose regions were drawn: their map."""
 MOST_SCALE = 10.0
 """Scales run from −MOST_SCALE to MOST_SCALE; farther out a picture tells nothing more."""
 _STEPS = 14
@@ -41,6 +43,8 @@ _MOST_BYTES = 64 * 2**20
 
 Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,6})$")]
 """A component in text. It has one spelling, so that two keys are two components."""
+Run = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+"""The name of an open run."""
 _Scale = Annotated[float, Field(ge=-MOST_SCALE, le=MOST_SCALE, allow_inf_nan=False)]
 _Index = Annotated[int, Field(ge=0, le=9_999_999)]
 
@@ -129,6 +133,15 @@ class Session:
     def title(self) -> str:
         """The generator, the layer and the picture."""
         return f"{self.run.provenance.generator}, {self.run.provenance.cut_and_picture}"
+
+    @property
+    def place(self) -> str:
+        """Where the run is, and its map of regions; no more of the path than its last part."""
+        if self.folder is None:
+            return ""
+        name, has_map = self.folder.name, (self.folder / REGIONS).is_file()
+        told = f" Its regions are in {name}/{REGIONS}, which --regions takes." if has_map else ""
+        return f"Run folder: {name}.{told}"
 
     @cached_property
     def scale(self) -> ColourScale:
@@ -263,7 +276,7 @@ class Session:
             "channel_note": channel_note(len(self.picture.image)),
             "before": self._drawn(self.picture.image),
             "baseline": self._drawn(self.picture.baseline_image),
-            "folder": None if self.folder is None else self.folder.name,
+            "place": self.place,
         }
 
     def _size(self, change: Image) -> Float[Tensor, "height width"]:

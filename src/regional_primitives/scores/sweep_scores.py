@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from regional_primitives.decompose.provenance import purpose_of
 from regional_primitives.decompose.purpose import Purpose
-from regional_primitives.decompose.stored import Grid, Side
+from regional_primitives.decompose.stored import Grid, LabelMap, Side
 from regional_primitives.generators.feature import FeatureShape, unit_count
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.storage import (
@@ -222,7 +222,7 @@ class SweepScores(_Sweep):
             told = typed(content.pop("layers", None), _Dictionaries)
             del content["schema_version"]
             asked = typed(content, _Sweep)
-            typed(asked.regions, Grid)
+            typed(asked.regions, Grid | LabelMap)
             layers = tuple(_layer(layer, asked.patches) for layer in told)
             return SweepScores(**vars(asked), layers=layers)
 

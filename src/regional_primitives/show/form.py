@@ -7,9 +7,6 @@ leave of the feature into one more component, the remainder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from regional_primitives.axes import Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.show import numerals
@@ -66,14 +63,6 @@ def remainder_in_words(decomposition: Decomposition) -> str:
         left = [patch for patch in range(regions.count) if patch not in decomposition.patches]
         return f"the remainder of {regions.in_words(left)}, which {were} not chosen"
     return f"the remainder of the {numerals.patches(others)} that {were} not chosen"
-
-
-def regions_in_words(told: Mapping[str, Any]) -> str:
-    """Describe regions as `Regions.description` does, from what JSON holds of them."""
-    if told["kind"] == "grid":
-        return f"{told['rows']} × {told['columns']} grid"
-    names = told.get("names")
-    return f"{told['count']} regions{': ' + ', '.join(names) if names else ''}"
 
 
 def held_in_words(hold: str) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.feature import describe_shape
+from regional_primitives.regions import described
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import FIGURES
@@ -234,7 +235,7 @@ def _origin(sweep: SweepScores) -> Section:
         ("Layers", ", ".join(layer.layer for layer in sweep.layers)),
         *([("Held behind the cut", form.held_in_words(hold))] if hold else []),
         ("Picture seeds", seeds_in_words(sweep.seeds)),
-        ("Patches", form.regions_in_words(sweep.regions)),
+        ("Patches", described(sweep.regions)),
         ("Runs", f"{numerals.count(runs)}, {numerals.seconds(seconds)} of fitting in all"),
         ("Written", sweep.date),
         ("Machine", listing(machine)),

@@ -9,6 +9,7 @@ from typing import Any
 from regional_primitives.decompose.purpose import varied_price
 from regional_primitives.generators.feature import tensor_shapes
 from regional_primitives.generators.layers import JOIN
+from regional_primitives.regions import described
 from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
 from regional_primitives.scores.table import Score
 from regional_primitives.show.style import (
@@ -138,7 +139,7 @@ def _heading(sweep: SweepScores, frontiers: bool) -> str:
     count = len(sweep.seeds)
     told = [
         sweep.generator,
-        f"{sweep.regions['rows']} × {sweep.regions['columns']} grid",
+        described(sweep.regions),
         f"{count} pictures" if count > 1 else "one picture",
     ]
     rest = "; dots are pictures, marks their mean ± 95 % interval" if count > 1 else ""

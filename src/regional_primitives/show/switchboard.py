@@ -34,6 +34,7 @@ def listing(
         "rows": regions.rows,
         "columns": regions.columns,
         "count": regions.count,
+        "names": regions.given_names,
         "fields": [row.nonzero().flatten().tolist() for row in decomposition.action_fields],
         "strengths": [finite(value) for value in decomposition.strengths],
         "visible": [finite(value) for value in visible_change],

@@ -190,10 +190,10 @@ export class Board {
     if (state.first) return `The first ${plural(state.first.count, "component")}, ${state.first.order === "visible" ? "most visible" : "strongest"} first${edits}.`;
     if (state.asked.size) {
       const spent = cost === undefined ? "" : ` at ${percent(cost)} of the feature's cost`;
-      return `Asked for ${patches(state.asked.size)}: ${awake} ${on === 1 ? "wakes" : "wake"}${spent}${edits}.`;
+      return `Asked for ${patches(this.run, [...state.asked].sort((a, b) => a - b))}: ${awake} ${on === 1 ? "wakes" : "wake"}${spent}${edits}.`;
     }
     if (extra) return `The whole picture${edits}.`;
-    return "The whole picture, every component on. Click or brush patches to ask for these only, or switch components off in the list.";
+    return "The whole picture, every component on. Click or brush the picture to ask for a part of it only, or switch components off in the list.";
   }
 
   say(text) {
@@ -220,7 +220,9 @@ export class Board {
 
 // What a component is called.
 export function nameOf(run, k) {
-  return { title: `Component ${k}`, about: (k === run.remainder ? "remainder, " : "") + patches(run.fields[k].length) };
+  const field = patches(run, run.fields[k]);
+  const [title, about] = run.names ? [field, `component ${k}`] : [`Component ${k}`, field];
+  return { title, about: (k === run.remainder ? "remainder, " : "") + about };
 }
 
 // The place of each component in a ranking by these values, the largest first.

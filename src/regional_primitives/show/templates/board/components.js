@@ -2,7 +2,7 @@
 
 import { drawn, edges } from "./outline.js";
 import { MOST_SCALE } from "./state.js";
-import { $, make, percent } from "./words.js";
+import { $, escaped, make, percent } from "./words.js";
 
 const PATTERNS = 4; // asked for at once
 
@@ -44,7 +44,7 @@ export class Components {
 
   // Mark the components that serve a patch; none where no patch is given.
   serve(patch) {
-    for (const k of this.order) this.rows.get(k).classList.toggle("serves", this.run.fields[k].includes(Number(patch)));
+    for (const k of this.order) this.rows.get(k).classList.toggle("serves", this.run.fields[k].includes(patch));
   }
 
   // The patches asked for, as long as they decide what wakes; those that wake come first then.
@@ -83,7 +83,7 @@ export class Components {
     const rows = this.order.map((k) => this.row(k));
     if (!found.length) {
       const none = $("which").value === "meet" && !state.asked.size;
-      const textContent = none ? "No patch is chosen; click some in the picture." : "No component is of this kind.";
+      const textContent = none ? "Nothing is asked for; click in the picture." : "No component is of this kind.";
       this.list.replaceChildren(make("li", { className: "empty", textContent }));
     } else if (rows.length !== this.list.children.length || rows.some((row, i) => row !== this.list.children[i])) {
       this.list.replaceChildren(...rows);
@@ -95,8 +95,8 @@ export class Components {
   row(k) {
     if (this.rows.has(k)) return this.rows.get(k);
     const { run, board } = this;
-    const { title, about } = run.called(k);
-    const name = title.toLowerCase();
+    const [title, about] = Object.values(run.called(k)).map(escaped);
+    const name = title.replace("Component", "component");
     const mark = (word) => `<span>${word}</span><span class="gauge"><i></i></span><span>…</span>`;
     const row = make("li", { className: "part", k, innerHTML: `
       <button type="button" class="thumb" title="Switch on or off" aria-label="${title} on, ${about}"><img alt=""><svg viewBox="0 0 ${run.width} ${run.height}" preserveAspectRatio="none" aria-hidden="true"></svg></button>

@@ -32,18 +32,26 @@ export class Explain {
     const fill = (id, values, words, chosen) => $(id).replaceChildren(
       ...values.map((value) => new Option(words[value] ?? value, value, false, value === chosen)));
     fill("explain-layer", layers, {}, run.layer);
-    fill("explain-quality", qualities, COSTS, "fast");
-    fill("explain-purpose", Object.keys(purposes), purposes, run.purpose);
+    for (const form of ["explain", "draw"]) {
+      fill(`${form}-quality`, qualities, COSTS, "fast");
+      fill(`${form}-purpose`, Object.keys(purposes), purposes, run.purpose);
+    }
     $("explain-seed").value = (run.seed ?? -1) + 1;
     $("explain-start").disabled = !can;
     if (!can) $("explain-note").textContent = why;
   }
 
-  async begin() {
+  begin() {
     $("explain").close();
-    const wish = { run: this.run.name, seed: Number($("explain-seed").value) };
+    const wish = { seed: Number($("explain-seed").value) };
     for (const name of ["layer", "quality", "purpose"]) wish[name] = $(`explain-${name}`).value;
-    if (await this.ask("explanation", wish)) this.follow();
+    this.start(wish).catch((error) => this.board.failed(error.message));
+  }
+
+  // Begin one; throws what the server has against it.
+  async start(wish) {
+    this.display(await ask("explanation", { run: this.run.name, ...wish }));
+    this.follow();
   }
 
   // Show the answer to a question; none where it fails.
@@ -71,6 +79,7 @@ export class Explain {
 
   display(status) {
     if (!status) return;
+    this.ready = status.run;
     const running = status.state === "running";
     $("job").hidden = false;
     $("job").dataset.state = status.state;
@@ -80,10 +89,9 @@ export class Explain {
     Object.assign($("job-bar"), { hidden: !running, max: Math.max(status.total, 1), value: status.done });
     $("job-note").textContent = running
       ? `${status.stage} ${status.done.toLocaleString("en")} of ${status.total.toLocaleString("en")} ${status.note}, ${Math.round(status.seconds)} s`
-      : status.error;
+      : status.error || (this.ready ? status.note : "");
     $("job-cancel").hidden = !running;
     $("job-show").hidden = status.state !== "done";
     $("job-hide").hidden = running;
-    this.ready = status.run;
   }
 }

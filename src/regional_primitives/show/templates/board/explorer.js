@@ -1,6 +1,7 @@
 // The explorer: a board whose source is the server; runs, links and edits that are saved.
 
 import { Board } from "./board.js";
+import { Draw } from "./draw.js";
 import { Explain } from "./explain.js";
 import { ask, Server } from "./server.js";
 import { $ } from "./words.js";
@@ -10,6 +11,7 @@ const board = new Board((text) => {
 });
 const told = (error) => board.failed(error.message);
 const explain = new Explain(board, (name) => open(name, "").catch(told));
+const draw = new Draw(explain);
 
 async function open(name, text) {
   const source = await Server.open(name);
@@ -18,10 +20,10 @@ async function open(name, text) {
   $("title").textContent = run.title;
   $("question").textContent = `This run answers: ${run.question}`
     + (run.purpose === "generate" ? " For edits that leave the rest as it is, explain the picture again with the other question." : "");
-  const where = run.folder ? ` Run folder: ${run.folder}.` : "";
-  $("about").textContent = `${run.total.toLocaleString("en")} components, ${run.patches}, ${run.method} form.${where} ${run.channel_note}`;
+  $("about").textContent = `${run.total.toLocaleString("en")} components, ${run.patches}, ${run.method} form. ${run.place} ${run.channel_note}`;
   board.open(source, text);
   explain.open(run);
+  draw.open(run);
   const { runs, explanation } = await ask("runs");
   $("run").replaceChildren(...runs.map((one) => new Option(one.title, one.name, false, one.name === name)));
   $("run-choice").hidden = runs.length < 2;

@@ -1,7 +1,7 @@
 // The patches over the picture: click, brush, or the keyboard; and the field that is lit.
 
-import { borders, boxes, drawn, edges, surroundings } from "./outline.js";
-import { $, make } from "./words.js";
+import { borders, boxes, drawn, edges } from "./outline.js";
+import { $, make, patchName } from "./words.js";
 
 export class Grid {
   constructor(board) {
@@ -9,13 +9,17 @@ export class Grid {
     this.element = $("patches");
     const listen = (kind, act) => this.element.addEventListener(kind, (event) => act(event));
     listen("pointerdown", (event) => this.down(event));
-    listen("pointermove", (event) => this.brush && this.paint(this.under(event), event));
+    listen("pointermove", (event) => {
+      const patch = this.under(event);
+      if (this.brush) this.paint(patch, event);
+      this.point(patch);
+    });
     for (const end of ["pointerup", "pointercancel"]) listen(end, () => this.lift());
     listen("keydown", (event) => this.key(event));
     listen("keyup", (event) => { if (event.key.toLowerCase() === "b") board.compare(false); });
     listen("focusout", () => board.compare(false));
-    for (const kind of ["pointerover", "focusin"]) listen(kind, ({ target }) => board.components.serve(target.dataset.patch));
-    for (const kind of ["pointerleave", "focusout"]) listen(kind, () => board.components.serve());
+    listen("focusin", ({ target }) => target.dataset.patch && this.point(Number(target.dataset.patch)));
+    for (const kind of ["pointerleave", "focusout"]) listen(kind, () => this.point());
   }
 
   open(run) {
@@ -23,13 +27,14 @@ export class Grid {
     this.asked = new Set();
     this.lit = null;
     this.brush = null;
+    this.point();
+    this.element.classList.toggle("shapes", !run.columns);
     $("overlay").setAttribute("viewBox", `0 0 ${run.width} ${run.height}`);
     this.lines = borders(run);
     const columns = this.columns = run.columns ?? run.count;
     const share = (length, whole) => `${(100 * length) / whole}%`;
     this.cells = boxes(run).map(([left, top, right, bottom], patch) => {
-      const place = run.columns ? `, row ${Math.floor(patch / columns) + 1}, column ${(patch % columns) + 1}` : "";
-      const cell = make("div", { className: "patch", role: "gridcell", tabIndex: patch ? -1 : 0, ariaLabel: `Patch ${patch}${place}` });
+      const cell = make("div", { className: "patch", role: "gridcell", tabIndex: patch ? -1 : 0, ariaLabel: patchName(run, patch) });
       cell.dataset.patch = patch;
       Object.assign(cell.style, { left: share(left, run.width), top: share(top, run.height) });
       Object.assign(cell.style, { width: share(right - left, run.width), height: share(bottom - top, run.height) });
@@ -48,6 +53,17 @@ export class Grid {
     this.draw();
   }
 
+  // Tell what is at the pointer, and which components serve it; nothing for no patch.
+  point(patch) {
+    if (!(patch >= 0)) patch = undefined;
+    if (patch === this.pointed) return;
+    this.pointed = patch;
+    $("under").hidden = patch === undefined;
+    $("under").textContent = patch === undefined ? "" : patchName(this.run, patch);
+    this.board.components.serve(patch);
+    this.draw();
+  }
+
   light(field) {
     this.lit = field;
     this.draw();
@@ -59,8 +75,8 @@ export class Grid {
       const outline = edges(this.run, field);
       paths.push(...kinds.map((kind) => drawn(kind, outline)));
     };
-    if (this.lit) paths.push(drawn("dim", surroundings(this.run, this.lit)));
     if (this.asked.size) outlined(this.asked, "rim", "asked");
+    if (this.pointed !== undefined && !this.run.columns) outlined([this.pointed], "thin", "asked");
     if (this.lit) outlined(this.lit, "thin", "field");
     $("overlay").replaceChildren(...paths);
   }

@@ -12,16 +12,6 @@ export function borders(run) {
   return lines(run, (x, y) => run.labels[bounded(y, run.height) * run.width + bounded(x, run.width)]);
 }
 
-// All pixels outside of `field`, as path data to fill.
-export function surroundings(run, field) {
-  const inside = within(run, field);
-  let path = "";
-  for (let y = 0; y < run.height; y++) {
-    path += runs(run.width, (x) => !inside[y * run.width + x], (from, to) => `M${from} ${y}H${to}V${y + 1}H${from}Z`);
-  }
-  return path;
-}
-
 // The box around each patch, in pixels: [left, top, right, bottom].
 export function boxes(run) {
   const found = Array.from({ length: run.count }, () => [Infinity, Infinity, 0, 0]);

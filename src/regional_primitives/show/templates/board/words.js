@@ -26,4 +26,20 @@ export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
-export const patches = (count) => plural(count, "patch", "patches");
+// Some patches in words: by their names, where they have some, else how many there are.
+export function patches(run, field) {
+  const names = [...field].map((patch) => run.names?.[patch]);
+  if (!run.names || !names.length) return plural(names.length, run.names ? "region" : "patch", run.names ? "regions" : "patches");
+  const more = names.length - 4;
+  return more > 1 ? `${names.slice(0, 4).join(" + ")} + ${more} more` : names.join(" + ");
+}
+
+// What one patch is called.
+export function patchName(run, patch) {
+  if (run.names) return run.names[patch];
+  const place = run.columns ? `, row ${Math.floor(patch / run.columns) + 1}, column ${(patch % run.columns) + 1}` : "";
+  return `Patch ${patch}${place}`;
+}
+
+// A text as HTML: names are other people's words.
+export const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
