@@ -39,7 +39,7 @@ def test_the_remainder_is_in_no_ranking_and_has_a_card_of_its_own(run, page):
     for ranking in ("by-strength", "by-visible-change"):
         titles = [title for title, _, _ in cards(page, ranking)]
         assert f"Component {d.remainder}" not in titles
-        assert len(titles) > 5
+        assert len(titles) > (5 if ranking == "by-strength" else 0)
     left = part(page, "remainder")
     assert words(left).startswith("The remainder of the 4 patches that were not chosen")
     assert "no interaction of patches" in left

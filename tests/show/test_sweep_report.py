@@ -401,7 +401,7 @@ def test_the_page_says_what_was_asked_and_over_what_is_averaged(outline):
     assert "6 × 6 grid" in words
     assert "torch 2.13" in words
     assert "2025-01-31" in words
-    assert words.count("changed from the default") == 3  # steps, demands, refits
+    assert words.count("changed from the default") == 4  # steps, demands, refits, free_bounds
 
 
 def test_strange_names_are_escaped(tmp_path):

@@ -166,17 +166,19 @@ def terminal_table(comparison: PictureComparison) -> Any:
 def terminal_fields(comparison: PictureComparison, most: int = 10) -> Any:
     """Lay the strongest shared fields out for a terminal."""
     several = len(comparison.names) > 2
+    regions = comparison.decompositions[0].regions
+    what = "patches" if regions.given_names is None else "regions"
     rows = []
     for field in comparison.common[:most]:
-        patches = ",".join(map(str, field.patches))
-        head = f"{len(field.patches)} patches, from {patches[:20]}…"
+        patches = ",".join(regions.names[patch] for patch in field.patches)
+        head = f"{len(field.patches)} {what}, from {patches[:20]}…"
         own = zip(field.components, field.strengths, strict=True)
         of_each = [f"{k}: {strength:.3g}" for k, strength in own if not several]
         told = of_each or [f"{field.pictures} of {len(comparison.names)}"]
         rows.append((patches if len(patches) < 40 else head, *told, f"{field.strength_share:.1%}"))
     title = f"shared action fields, {len(rows)} of {len(comparison.common)}"
     names = ("in pictures",) if several else comparison.names
-    return for_terminal(title, ("patches", *names, "share of strength"), rows)
+    return for_terminal(title, (what, *names, "share of strength"), rows)
 
 
 @dataclass(frozen=True)
@@ -283,14 +285,14 @@ def _pairs(comparison: PictureComparison) -> Table:
 
 
 def _primitives(shown: _Shown) -> Section:
-    comparison = shown.comparison
+    comparison, regions = shown.comparison, shown.comparison.decompositions[0].regions
     alike: dict[tuple[int, ...], list[Likeness]] = {}
     for pair in comparison.pairs:
         for field in pair.shared:
             alike.setdefault(field.patches, []).append(field.likeness)
     rows = [
         {
-            "title": f"{number}. {numerals.patches(len(field.patches))}",
+            "title": f"{number}. {form.together_in_words(regions, field.patches)}",
             "facts": [
                 *(
                     [("pictures", f"{field.pictures} of {len(shown.books)}")]
