@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import said
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.decompose.structured import QUALITIES
 from regional_primitives.errors import InputError
 from regional_primitives.regions import Regions
+from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.runtime.settings import pair
 
 Model = Annotated[
@@ -44,10 +46,10 @@ Division = Annotated[
     typer.Option(
         "--regions",
         "--grid",
-        metavar="grid:6x6|parts|segments:40|FILE",
+        metavar="6x6|parts|segments:40|FILE|RUN",
         help="What is asked about: a grid of squares, 6x6; the parts of what the generator shows, "
-        "where it comes with a map of them; superpixels of the picture; or a label map, a palette "
-        "or greyscale PNG or a .npy file.",
+        "where it comes with a map of them; superpixels of the picture; a label map, a palette or "
+        "greyscale PNG or a .npy file; or a run folder, for what that run was asked about.",
     ),
 ]
 RegionNames = Annotated[
@@ -112,6 +114,8 @@ def division_of(text: str | None, names: Path | None) -> Regions | str | None:
         if names is not None:
             raise InputError("--names belongs to --regions FILE")
         return None
+    if names is None and (Path(text) / MANIFEST).is_file():
+        return Decomposition.load(text).regions
     return said(text, names)
 
 

@@ -9,14 +9,15 @@ from dataclasses import asdict
 from typing import Any
 
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.division import PARTS
 from regional_primitives.decompose.exact import Exact
+from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.zoo import ZOO
 from regional_primitives.scores import Evaluation
 from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.show import numerals
 
-_PARTS = ["--regions", "parts"]
 _FORMS: dict[str, type[Structured] | type[Exact]] = {"structured": Structured, "exact": Exact}
 
 
@@ -49,29 +50,28 @@ def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
 def command(decomposition: Decomposition) -> str | None:
     """Return the command line, or None where the command cannot make this run.
 
-    It knows the zoo's generators, pictures named by a seed or a file, grids and the parts that
-    generators come with, and both forms.
+    It knows generators by name, pictures named by a seed or a file, any regions, and both forms.
     """
     origin = decomposition.provenance
-    divided = _division(decomposition.regions.to_dict(), origin.generator)
+    model, options = _model(origin)
     possible = (
-        origin.generator in ZOO
+        model is not None
         and (origin.picture_seed is not None or origin.picture_file is not None)
         and origin.method in _FORMS
         # Settings of an earlier release may have gone since.
         and set(origin.settings) <= asdict(_FORMS[origin.method]()).keys()
     )
-    if not possible or divided is None:
+    if model is None or not possible:
         return None
     changed = changed_settings(decomposition)
-    words = ["primitives", "explain", origin.generator]
+    words = ["primitives", "explain", model]
     words += (
         ["--seed", str(origin.picture_seed)]
         if origin.picture_file is None
         else ["--image", origin.picture_file]
     )
-    words += _options(origin.options)
-    words += ["--layer", origin.layer, *divided]
+    words += options
+    words += ["--layer", origin.layer, *_division(decomposition.regions.to_dict(), model)]
     if origin.method == "exact":
         words += ["--exact", ",".join(map(str, decomposition.patches))]
         changed.pop("patches", None)
@@ -81,15 +81,12 @@ def command(decomposition: Decomposition) -> str | None:
 
 
 def sweep_command(sweep: SweepScores) -> str:
-    """Return the command line that makes a sweep again; empty where it takes a map of one's own."""
-    divided = _division(sweep.regions, sweep.generator)
-    if divided is None:
-        return ""
+    """Return the command line that makes a sweep again."""
     layers = ",".join(layer.layer for layer in sweep.layers)
     words = ["primitives", "sweep", sweep.generator, "--layers", layers]
     words += ["--seeds", seeds_in_words(sweep.seeds)]
-    words += divided
-    words += _options(sweep.options)
+    words += _division(sweep.regions, sweep.generator)
+    words += _options(sweep.options, None if sweep.generator in ZOO else "--option")
     if sweep.purpose != Structured().purpose:
         words += ["--purpose", sweep.purpose]
     measured = changed_from(Evaluation(), sweep.evaluation)
@@ -116,6 +113,10 @@ def python_lines(decomposition: Decomposition) -> str:
         lines.append(
             f"generator = rp.load_generator({origin.generator!r}, layer={origin.layer!r}{options})"
         )
+    elif "factory" in origin.options:
+        made = origin.options["factory"]
+        given = "".join(f", {name}={value!r}" for name, value in made["options"].items())
+        lines.append(f"generator = rp.load_generator({made['model']!r}{given})")
     else:
         low, high = origin.image_range
         lines.append(
@@ -123,11 +124,11 @@ def python_lines(decomposition: Decomposition) -> str:
             f"sample_latents=sample_latents{options})  # your own network"
         )
     seed = origin.picture_seed
-    parts = _division(regions.to_dict(), origin.generator) == _PARTS
+    parts = _division(regions.to_dict(), origin.generator) == ["--regions", PARTS]
     if seed is None or not (regions.is_grid or parts):
         lines.append('run = rp.Decomposition.load("RUN")  # the folder of this report')
-    divided = "generator.parts" if parts else "run.regions"
     grid = f"rp.Regions.grid(rows={regions.rows}, columns={regions.columns})"
+    divided = repr(PARTS) if parts else grid if regions.is_grid else "run.regions"
     noted = "" if seed is None else f", picture_seed={seed}"
     settings = ", ".join(
         f"{name}={value!r}" for name, value in changed_settings(decomposition).items()
@@ -135,7 +136,7 @@ def python_lines(decomposition: Decomposition) -> str:
     sampled = "run.latents" if seed is None else f"generator.sample_latents(1, seed={seed})"
     lines += [
         f"latents = {sampled}",
-        f"regions = {grid if regions.is_grid else divided}",
+        f"regions = {divided}",
         f"settings = rp.{origin.method.capitalize()}({settings})",
         f"decomposition = rp.explain(generator, latents, regions, settings{noted})",
         "scores = rp.evaluate(decomposition, generator)",
@@ -143,16 +144,34 @@ def python_lines(decomposition: Decomposition) -> str:
     return "\n".join(lines)
 
 
-def _division(regions: Mapping[str, Any], generator: str) -> list[str] | None:
-    """Return the options that divide pictures so; None where only a file of one's own does."""
-    if regions["kind"] == "grid":
+def _model(origin: Provenance) -> tuple[str | None, list[str]]:
+    """Return by what name the command knows the generator, and its options; None by none."""
+    made = origin.options.get("factory")
+    if made is not None:
+        # The layer has an option of its own.
+        given = {name: value for name, value in made["options"].items() if name != "layer"}
+        return made["model"], _options(given, "--option")
+    if origin.generator in ZOO:
+        return origin.generator, _options(origin.options)
+    return None, []
+
+
+def _division(regions: Mapping[str, Any], generator: str) -> list[str]:
+    """Say regions as the command takes them: RUN is a run folder, whose own are meant."""
+    if regions["kind"] == "grid" and "names" not in regions:
         return ["--grid", f"{regions['rows']}x{regions['columns']}"]
     parts = ZOO[generator].parts if generator in ZOO else None
-    return _PARTS if parts and parts().to_dict()["digest"] == regions["digest"] else None
+    known = parts is not None and parts().to_dict() == regions
+    return ["--regions", PARTS if known else "RUN"]
 
 
-def _options(options: Mapping[str, Any]) -> list[str]:
-    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+def _options(options: Mapping[str, Any], option: str | None = None) -> list[str]:
+    """Write options by their own names, or all by that of one which takes NAME=VALUE."""
+    return [
+        word
+        for name, value in options.items()
+        for word in ((f"--{name}", str(value)) if option is None else (option, f"{name}={value}"))
+    ]
 
 
 def _settings(option: str, changed: Mapping[str, Any]) -> list[str]:
