@@ -27,7 +27,7 @@ class Evaluation:
     """Strongest components measured in contexts, for boundedness there and consistency."""
     contexts: int = 8
     """Random sets of other components that each is measured in."""
-    free_demands: int = 8
+    free_demands: int = 4
     """Held-out demands that are optimised each by itself, for the bounds; 0 leaves it out."""
     free_steps: int = 100
     """Steps of each optimisation: one gated, and those of `free_bounds`."""
