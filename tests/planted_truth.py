@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.zoo.toy import UNITS_PER_COMPONENT, planted_fields
 
 
@@ -29,3 +30,22 @@ def planted_truth(feature, baseline):
     owner = torch.arange(feature.shape[1]) // UNITS_PER_COMPONENT
     mine = owner == torch.arange(len(fields))[:, None]
     return PlantedTruth(fields, mine * (feature - baseline))
+
+
+def exactly(result):
+    """The planted components themselves, in place of those that a short fit finds."""
+    truth = planted_truth(result.feature, result.baseline)
+    field, unit = truth.components.nonzero().T
+    return Decomposition.assemble(
+        fields=truth.action_fields,
+        field_of=field,
+        unit_of=unit,
+        values=truth.components[field, unit],
+        **{
+            name: getattr(result, name)
+            for name in (
+                "feature", "baseline", "image", "baseline_image", "regions", "history",
+                "latents", "provenance",
+            )
+        },
+    )  # fmt: skip

@@ -102,6 +102,10 @@ def calls(generator, d):
         "edit": (rp.edit, {**pair, "scales": {0: 0.0}, "other": d}),
         "edit (remove)": (rp.edit, {**pair, "remove": [0]}),
         "edit_effects": (rp.edit_effects, {**pair, "edit": {0: 0.0}, "other": d}),
+        "carry": (
+            rp.carry, {**pair, "edit": {0: 0.0}, "latents": latents, "by": "scale", "draws": 1,
+                       "seed": 0, "inside": 0.5, "outside": 0.5},
+        ),
         "cut": (rp.cut, cutting),
         "layers": (
             rp.layers,
@@ -168,7 +172,8 @@ def calls(generator, d):
     "name",
     [
         "explain", "minimal_features", "exact_components", "evaluate", "baselines", "relations",
-        "compare", "edit", "edit (remove)", "edit_effects", "cut", "layers", "load_generator",
+        "compare", "edit", "edit (remove)", "edit_effects", "carry", "cut", "layers",
+        "load_generator",
         "or_harsanyi",
         "or_values", "and_harsanyi", "and_values", "Regions", "Regions.grid", "Regions.parse",
         "Regions.from_labels", "Regions.from_masks", "Regions.segments", "Regions.read",

@@ -76,6 +76,11 @@ def test_edits(generator, explained, planted):
     here, there = (rp.edit_effects(explained, one, {0: 0.0}) for one in (generator, planted))
     for one, other in zip(here.ways, there.ways, strict=True):
         assert (one.way, one.inside) == (other.way, pytest.approx(other.inside, rel=1e-3))
+    latents = planted.sample_latents(2, seed=5)
+    here, there = (rp.carry({0: 0.0}, explained, one, latents.to(one.device), draws=1)
+                   for one in (generator, planted))  # fmt: skip
+    assert here.ways[0].inside == pytest.approx(there.ways[0].inside, rel=1e-3)
+    assert here.pictures(1).device.type == "cpu"
 
 
 def test_layers_are_listed(generator):

@@ -108,7 +108,7 @@ def test_swap_and_blend_take_from_another_run(edit, folders, planted, tmp_path):
     assert status == 0
     wanted = rp.Edit.blend(one, two, [0, 1, 4], rule="touching")
     assert abs(pixels(out) - expected(planted, folders, wanted, two)).max() <= 0.51
-    assert "meant to change: 3 patches" in text
+    assert "meant to change: patches 0, 1, 4 (19% of the picture)" in text
     assert "error" in text
 
 
@@ -208,13 +208,14 @@ def test_bad_input_names_a_file_of_another_kind(edit, folders, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "nothing is edited; give one of --scale, --remove or --keep-only, --swap, --blend"),
+        ([], "nothing is edited; give one of --scale, --remove or --keep-only, --remove REGION"),
         (["--remove", "0", "--blend", "TWO"], "several were given; give one of"),
         (["--scale", "0:1"], "'0:1' is not of the form NAME=VALUE"),
         (["--scale", "0=nan"], "the scale of component 0 must be a finite number, not nan"),
         (["--scale", "9999=1"], "component 9999 does not exist"),
         (["--remove", "-1"], "component -1 does not exist"),
-        (["--remove", "x"], "Invalid value for '--remove'"),
+        (["--remove", "x"], "there is no region 'x'; there are: patches 0 … 15, without names"),
+        (["--remove", "x", "--scale", "0=1"], "an edit names components or regions, not both"),
         (["--remove", "0", "--scale", "0=1"], "component 0 is named twice"),
         (["--remove", "0", "--keep-only", "1"], "leave --remove out"),
         (["--swap", "TWO"], "--swap takes OTHER_RUN:K, such as runs/other:3"),
@@ -223,17 +224,20 @@ def test_bad_input_names_a_file_of_another_kind(edit, folders, tmp_path):
         (["--swap", "TWO:9999"], "component 9999 does not exist"),
         (["--swap", "COARSE:0"], "patches differ: 4 × 4 grid and 2 × 2 grid"),
         (["--swap", "/nowhere:0"], "/nowhere is not a run folder"),
-        (["--blend", "TWO"], "--blend needs --patches"),
-        (["--blend", "TWO", "--patches", "0;1"], "--patches takes patch numbers such as 14,15"),
+        (["--blend", "TWO"], "--blend needs --regions"),
+        (["--blend", "TWO", "--patches", "0;1"], "there is no region '0;1'"),
         (["--blend", "TWO", "--patches", "16"], "patch 16 does not exist"),
         (["--blend", "TWO", "--patches", "1", "--rule", "no"], "no rule 'no' for blending"),
-        (["--remove", "0", "--patches", "1"], "--patches belongs to --blend"),
+        (["--remove", "0", "--patches", "1"], "--regions belongs to --blend"),
         (["--remove", "0", "--rule", "inside"], "--rule belongs to --blend"),
         (["--remove", "0", "--nearest"], "--nearest belongs to --swap"),
         (["--remove", "0", "--from", "TWO"], "--from belongs to --replay"),
         (["--replay", "/nowhere.json"], "/nowhere.json is missing"),
         (["--replay", "ONE/run.json"], "run.json is no edit"),
         (["--remove", "0", "--save-edit", "OUT"], "choose two files"),
+        (["--remove", "0", "--carry", "4:4"], "seeds '4:4' name no picture"),
+        (["--remove", "0", "--carry", "0:2", "--carry-by", "x"], "--carry-by is one of scale, add"),
+        (["--swap", "TWO:0", "--nearest", "--carry", "0:2"], "--carry takes edits that scale"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(edit, folders, tmp_path, words, message):
@@ -248,6 +252,28 @@ def test_bad_input_is_one_line_and_status_two(edit, folders, tmp_path, words, me
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert not out.exists()
+
+
+def test_regions_go_by_name_and_are_carried_to_other_pictures(edit, planted, tmp_path):
+    latents = planted.sample_latents(1, seed=3)
+    parts = rp.Regions.grid(1, 2).label_map(32, 32)
+    halves = rp.Regions.from_labels(parts, ["left half", "right half"])
+    rp.explain(planted, latents, halves, SETTINGS).save(tmp_path / "run")
+    words = [tmp_path / "run", "--remove", "left half", "--carry", "5:8", "--out"]
+    status, text, err = edit(*words, tmp_path / "x.png")
+    assert status == 0, err
+    assert "meant to change: left half (50% of the picture)" in text
+    assert "carried to 3 pictures" in text
+    assert "random units, as much energy" in text
+    assert str(tmp_path / "x-carried.png") in text
+    assert min(pixels(tmp_path / "x-carried.png").shape[:2]) > 200
+    status, text, _ = edit(*words, tmp_path / "x.png", "--carry-by", "add", "--json")
+    found = json.loads(text)["carried"]
+    assert (status, found["by"], found["pictures"], found["part"]) == (0, "add", 3, "left half")
+    one = rp.Decomposition.load(tmp_path / "run")
+    expected = rp.carry(rp.Edit.of_regions(one, ["left half"]), one, planted,
+                        planted.sample_latents(3, seed=5), by="add")  # fmt: skip
+    assert found["ways"][0]["inside"] == pytest.approx(expected.ways[0].inside, rel=1e-3)
 
 
 def test_a_picture_that_cannot_be_written_is_one_line(edit, folders, tmp_path):

@@ -83,6 +83,7 @@ ENTRIES: dict[str, Callable[[Given], object]] = {
     "blend": lambda g: rp.edit(g.explained, g.generator,
                                rp.Edit.blend(g.explained, g.other, [0]), g.other),
     "edit_effects": lambda g: rp.edit_effects(g.explained, g.generator, {0: 0.5}),
+    "carry": lambda g: rp.carry({0: 0.5}, g.explained, g.generator, g.latents).to_dict(),
     "component": lambda g: g.explained.component(0),
     "minimal_feature": lambda g: g.explained.minimal_feature([0, 1]),
     "combine": lambda g: g.explained.combine(torch.full((1, g.explained.count), 0.5,

@@ -9,7 +9,7 @@ network), regions (the patches), setfunctions (OR interactions), decompose (the 
 
 from typing import Any
 
-from regional_primitives.apply import Edit, EditEffects, edit, edit_effects
+from regional_primitives.apply import CarriedEdit, Edit, EditEffects, carry, edit, edit_effects
 from regional_primitives.compare import PictureComparison, compare
 from regional_primitives.decompose import (
     Decomposition,
@@ -41,6 +41,7 @@ from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, 
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
+    "CarriedEdit",
     "Comparison",
     "CutPoint",
     "Decomposition",
@@ -68,6 +69,7 @@ __all__ = [
     "and_values",
     "ask",
     "baselines",
+    "carry",
     "compare",
     "cut",
     "edit",

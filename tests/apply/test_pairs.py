@@ -6,29 +6,9 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from planted_truth import planted_truth
+from planted_truth import exactly
 from regional_primitives.apply.pairs import RULES, held_share
-from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.zoo.toy import UNITS_PER_COMPONENT
-
-
-def exactly(result):
-    """The planted components themselves, in place of those that a short fit finds."""
-    truth = planted_truth(result.feature, result.baseline)
-    field, unit = truth.components.nonzero().T
-    return Decomposition.assemble(
-        fields=truth.action_fields,
-        field_of=field,
-        unit_of=unit,
-        values=truth.components[field, unit],
-        **{
-            name: getattr(result, name)
-            for name in (
-                "feature", "baseline", "image", "baseline_image", "regions", "history",
-                "latents", "provenance",
-            )
-        },
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

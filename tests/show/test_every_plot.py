@@ -45,6 +45,7 @@ def arguments(planted, run_folder, exact_folder):
         "plot_baselines": (Comparison(method, (method,), 8, 2, {}),),
         "plot_boundedness": (bounded := measured.boundedness(d, planted, shown=2, **FEW),),
         "plot_build_up": (superposed := measured.superposition(d, planted),),
+        "plot_carried": (rp.carry({0: 0.0}, d, planted, planted.sample_latents(7), draws=1),),
         "plot_consistency": (consistent := measured.consistency(d, planted, **FEW),),
         "plot_containment": (related,),
         "plot_contexts": (consistent,),

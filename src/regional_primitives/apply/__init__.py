@@ -1,5 +1,6 @@
 """What a decomposition is good for: edits of a picture, and what they change where."""
 
+from regional_primitives.apply.carry import BY, CarriedEdit, carry
 from regional_primitives.apply.edits import Edit, EditedRun, check_edit_file, edit
 from regional_primitives.apply.effects import (
     WAYS,
@@ -12,12 +13,15 @@ from regional_primitives.apply.effects import (
 from regional_primitives.apply.pairs import RULES
 
 __all__ = [
+    "BY",
     "RULES",
     "WAYS",
+    "CarriedEdit",
     "Edit",
     "EditEffects",
     "EditedRun",
     "WayEffect",
+    "carry",
     "check_edit_file",
     "edit",
     "edit_effects",

@@ -93,7 +93,9 @@ def edit_ways(
       one, else from the edited picture; nothing else changes, but the border shows.
     - Crop: at the region's cells the whole feature comes from the other picture; of an edit that
       scales, a cell's departure from the baseline is multiplied by the scales of all named
-      components whose field covers it, or by that of the others where none does.
+      components whose field covers it, or by that of the others where none does. Of an edit that
+      names its patches, the cells of each patch are, by the scale farthest from 1 among the
+      components whose field covers the patch.
 
     Raises:
         InputError, GeneratorError: what `rp.edit` raises.
@@ -102,12 +104,15 @@ def edit_ways(
     donor = other if wanted.taken else None
     ways = {"components": picture.render(wanted.units(decomposition, other))}
     region = wanted.region(decomposition, other)
-    mask = _pixels(decomposition, region)
+    mask = pixels_of(decomposition, region)
     source = ways["components"] if donor is None else donor.image[None]
     ways["pixels"] = torch.where(mask, source, decomposition.image[None])
     for way, choose in _CROPS.items():
         if donor is None:
-            units = _scaled(decomposition, wanted, choose)
+            departure = decomposition.feature_units - decomposition.baseline_units
+            units = (
+                decomposition.baseline_units + cropped(decomposition, wanted, choose) * departure
+            )
         else:
             under = units_under(decomposition, choose)(region[None])
             units = torch.where(under, donor.feature_units, decomposition.feature_units)
@@ -146,26 +151,20 @@ def measured_ways(
 ) -> EditEffects:
     """Measure the pictures that `edit_ways` made; raises what `Edit.region` raises."""
     region = edit.region(decomposition, other)
-    mask = _pixels(decomposition, region)
+    mask = pixels_of(decomposition, region)
     image_range = decomposition.provenance.image_range
     aimed = other.image if other is not None and edit.taken and edit.patches is not None else None
     before = decomposition.image
 
     def measured(way: str, after: Image) -> WayEffect:
-        energy = (after - before).double().square()  # [channels, height, width]
-        inside, outside = energy[:, mask], energy[:, ~mask]
-        total = float(inside.sum() + outside.sum())
-        span = image_range[1] - image_range[0]
         error = None
         if aimed is not None:
             left = float((after - aimed).double()[:, mask].square().sum())
             due = float((before - aimed).double()[:, mask].square().sum())
             error = left / due if due > 0 else None
         return WayEffect(
-            way=way,
-            inside=_root_mean(inside) / span,
-            outside=_root_mean(outside) / span,
-            outside_share=float(outside.sum()) / total if total > 0 else None,
+            way,
+            *changes(before, after, mask, image_range),
             seam=seam(after, mask, image_range),
             target_error=error,
         )
@@ -176,6 +175,18 @@ def measured_ways(
         seam_before=seam(before, mask, image_range),
         ways=tuple(measured(way, picture[0]) for way, picture in pictures.items()),
     )
+
+
+def changes(
+    before: Image, after: Image, mask: Mask, image_range: tuple[float, float]
+) -> tuple[float, float, float | None]:
+    """Return how much changes inside and outside, and the share outside; see `WayEffect`."""
+    energy = (after - before).double().square()  # [channels, height, width]
+    inside, outside = energy[:, mask], energy[:, ~mask]
+    total = float(inside.sum() + outside.sum())
+    span = image_range[1] - image_range[0]
+    share = float(outside.sum()) / total if total > 0 else None
+    return _root_mean(inside) / span, _root_mean(outside) / span, share
 
 
 def _root_mean(energy: Tensor) -> float:
@@ -209,19 +220,30 @@ def seam(image: Image, mask: Mask, image_range: tuple[float, float]) -> float | 
     return float(every.square().mean().sqrt()) / (image_range[1] - image_range[0])
 
 
-def _pixels(decomposition: Decomposition, region: Region) -> Mask:
+def pixels_of(decomposition: Decomposition, region: Region) -> Mask:
+    """Mark the pixels of a region of a picture."""
     return decomposition.regions.pixel_mask(region, *decomposition.image.shape[-2:])
 
 
-def _scaled(decomposition: Decomposition, edit: Edit, choose: Choose) -> Units:
-    """Scale the feature's departure cell by cell, as the edit scales components."""
+def cropped(decomposition: Decomposition, edit: Edit, choose: Choose) -> Units:
+    """Return by how much an edit that scales would scale each unit, if cells were all it knew."""
     under = units_under(decomposition, choose)
     scale = torch.ones(1, decomposition.unit_count)
+    if edit.patches is not None:
+        # Of each patch that is meant to change, the scale of what is most its own.
+        scales = edit.row(decomposition)[0]
+        rows: dict[float, Region] = {}
+        for patch in edit.patches:
+            covering = scales[decomposition.action_fields[:, patch]].tolist()
+            value = max(covering, key=lambda each: abs(each - 1), default=1.0)
+            row = decomposition.regions.demand([patch])
+            rows[value] = rows.get(value, row) | row
+        for value, row in rows.items():
+            scale = torch.where(under(row[None]), torch.tensor(value), scale)
+        return scale
     named = torch.zeros(1, decomposition.unit_count, dtype=torch.bool)
     for k, value in edit.scales.items():
         covered = under(decomposition.action_fields[k : k + 1])
         scale = torch.where(covered, scale * value, scale)
         named |= covered
-    scale = torch.where(named, scale, torch.tensor(edit.others))
-    departure = decomposition.feature_units - decomposition.baseline_units
-    return decomposition.baseline_units + scale * departure
+    return torch.where(named, scale, torch.tensor(edit.others))

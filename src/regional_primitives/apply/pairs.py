@@ -52,7 +52,9 @@ def partners(
     for patches in all_of_kind(fields, Iterable, "fields are lists of patches"):
         row = one.regions.demand(patches)
         if not _having(one, row):
-            raise InputError(f"this picture has no component with the action field {_names(row)}")
+            raise InputError(
+                f"this picture has no component with the action field {_field(one, row)}"
+            )
         wanted.append((row, ""))
     if not wanted:
         raise InputError("a swap names at least one component or action field")
@@ -77,21 +79,21 @@ def _nearest(other: Decomposition, row: Region, name: str, allowed: bool) -> int
     if len(overlap) == 0 or float(overlap.max()) == 0:
         raise InputError(
             f"the other picture has no component whose action field meets that of {name}"
-            f"({_names(row)})"
+            f"({_field(other, row)})"
         )
     found = int(overlap.argmax())
     if not allowed:
         raise InputError(
-            f"the other picture has no component with the action field of {name}({_names(row)}); "
-            f"its nearest is component {found} ({_names(other.action_fields[found])}, overlap "
-            f"{float(overlap[found]):.2f}), which `nearest` takes"
+            f"the other picture has no component with the action field of {name}"
+            f"({_field(other, row)}); its nearest is component {found} "
+            f"({_field(other, other.action_fields[found])}, overlap {float(overlap[found]):.2f}), "
+            "which `nearest` takes"
         )
     return found
 
 
-def _names(row: Region) -> str:
-    patches = row.nonzero().flatten().tolist()
-    return f"patch{'' if len(patches) == 1 else 'es'} {', '.join(map(str, patches))}"
+def _field(decomposition: Decomposition, row: Region) -> str:
+    return decomposition.regions.in_words(row.nonzero().flatten().tolist())
 
 
 def held_share(decomposition: Decomposition, region: Region) -> PerComponent:

@@ -10,10 +10,13 @@ import typer
 from rich.table import Table
 
 from regional_primitives.apply import (
+    BY,
     RULES,
     WAYS,
+    CarriedEdit,
     Edit,
     EditEffects,
+    carry,
     check_edit_file,
     edit_ways,
     measured_ways,
@@ -31,10 +34,18 @@ from regional_primitives.cli.output import print_json, print_table
 from regional_primitives.decompose import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
 from regional_primitives.errors import InputError
+from regional_primitives.generators.latents import concatenate
 from regional_primitives.runs import folder as runs
+from regional_primitives.runs.sweep import parse_seeds
+from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import pair
+from regional_primitives.show.experiment_pictures import plot_carried
 from regional_primitives.show.extras import require_extra
+from regional_primitives.show.figures import write_figure
 from regional_primitives.show.pixels import check_picture_file, write_picture
+
+_MOST_NUMBERS = 12
+"""Patches without names up to which the table lists them."""
 
 
 @app.command()
@@ -117,6 +128,24 @@ def edit(
     save_edit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the edit as JSON, for --replay.")
     ] = None,
+    carried: Annotated[
+        str | None,
+        typer.Option(
+            "--carry",
+            metavar="SEEDS",
+            help="Make the edit in the pictures of these seeds too, such as 0:50: in how many it "
+            "changes the part and leaves the rest, beside random units. Before and after are drawn "
+            "beside --out, in …-carried.png.",
+        ),
+    ] = None,
+    carry_by: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(BY),
+            help="With --carry: scale the same units of the other pictures, or add the same "
+            "change to them.",
+        ),
+    ] = "scale",
     model: OwnModel = None,
     options: ModelOptions = None,
     as_json: Json = False,
@@ -153,11 +182,17 @@ def edit(
         raise InputError("--rule belongs to --blend, and to regions that are removed or amplified")
     if out.suffix.lower() not in ("", ".png"):
         raise InputError(f"--out is written as a PNG file; name it {out.stem}.png, not {out.name}")
+    seeds = None if carried is None else parse_seeds(carried)
+    if carry_by not in BY:
+        raise InputError(f"--carry-by is one of {', '.join(BY)}; not {carry_by!r}")
     places = [check_picture_file(out)]
+    sheet = out.with_name(f"{out.stem}-carried.png")
+    if seeds:
+        places.append(check_picture_file(sheet))
     if save_edit is not None:
         places.append(check_edit_file(save_edit))
     if len(set(places)) < len(places):
-        raise InputError(f"--out and --save-edit are both {out}; choose two files")
+        raise InputError(f"--out and --save-edit are both {places[-1]}; choose two files")
     scaled = Edit() if by_region else _scaled(scale or [], remove or [], keep_only or [])
     donor, components = _swapped(swap) if swap else (None, [])
     numbers = None if patches is None else patches_of("--regions", patches, "mouth or 14,15")
@@ -180,7 +215,10 @@ def edit(
         wanted = _of_regions(one, removed, amplify or [], rule or RULES[0])
     else:
         wanted = scaled
-    pictures = edit_ways(one, runs.generator_of(one, model, **keywords(options)), wanted, other)
+    if seeds and wanted.taken:
+        raise InputError("--carry takes edits that scale; this one takes from another picture")
+    generator = runs.generator_of(one, model, **keywords(options))
+    pictures = edit_ways(one, generator, wanted, other)
     if not as_json and one.provenance.purpose == "generate":
         tell(
             f"{folder} answers {QUESTIONS['generate']!r}: its components bring along what belongs "
@@ -189,7 +227,14 @@ def edit(
     picture = pictures["components"]
     effects = measured_ways(one, wanted, pictures, other)
     same = wanted.made(one, picture) if replay is not None else None
+    result = None
+    if seeds:
+        latents = concatenate([generator.sample_latents(1, seed=each) for each in seeds])
+        with progress_bar() as progress:
+            result = carry(wanted, one, generator, latents, by=carry_by, progress=progress)
     write_picture(out, picture[0], one.provenance.image_range)
+    if result is not None:
+        write_figure(sheet, plot_carried(result, [f"seed {each}" for each in seeds or ()]))
     recorded = wanted.recorded(one, picture, other)
     if save_edit is not None:
         recorded.write(save_edit)
@@ -199,11 +244,15 @@ def edit(
         "edit_file": None if save_edit is None else str(save_edit),
         "effects": effects.to_dict(),
         **({} if replay is None else {"same_picture": same}),
+        **({} if result is None else {"carried": result.to_dict(), "carried_pictures": str(sheet)}),
     }
     if as_json:
         print_json(content)
     else:
-        _print(out, save_edit, effects)
+        _print(out, save_edit, effects, one)
+        if result is not None:
+            _print_carried(result)
+            typer.echo(f"pictures before and after: {sheet}")
     if replay is not None:
         tell(_verdict(replay, same))
 
@@ -259,10 +308,12 @@ def _verdict(replay: Path, same: bool | None) -> str:
     )
 
 
-def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
-    count = len(effects.patches)
-    region = f"{count} {'patch' if count == 1 else 'patches'}, {effects.pixels:.0%} of the picture"
-    table = Table(title=f"meant to change: {region}", title_justify="left")
+def _print(out: Path, save_edit: Path | None, effects: EditEffects, one: Decomposition) -> None:
+    patches, regions = effects.patches, one.regions
+    few = regions.given_names is not None or len(patches) <= _MOST_NUMBERS
+    region = regions.in_words(patches) if few else f"{len(patches)} patches"
+    told = f"meant to change: {region} ({effects.pixels:.0%} of the picture)"
+    table = Table(title=told, title_justify="left")
     aims = any(way.target_error is not None for way in effects.ways)
     table.add_column("way")
     for name in ("change\ninside", "change\noutside", "share\noutside", "seam"):
@@ -281,6 +332,22 @@ def _print(out: Path, save_edit: Path | None, effects: EditEffects) -> None:
     typer.echo(f"picture: {out}")
     if save_edit is not None:
         typer.echo(f"edit: {save_edit}")
+
+
+def _print_carried(carried: CarriedEdit) -> None:
+    table = Table(title=f"carried to {carried.count} pictures", title_justify="left")
+    table.add_column("way")
+    for name in ("success", "change\ninside", "share\noutside"):
+        table.add_column(name, justify="right")
+    for way in carried.ways:
+        told = f"{way.success:.0%}", f"{way.median_inside:.1%}", _share(way.median_outside_share)
+        table.add_row(way.way, *told)
+    print_table(table)
+    typer.echo(
+        f"success: the part changes by at least {carried.least_inside:.1%} (in its own picture "
+        f"{carried.own_inside:.1%}), at most {carried.most_outside:.0%} of the change outside it; "
+        "changes are medians"
+    )
 
 
 def _share(value: float | None) -> str:

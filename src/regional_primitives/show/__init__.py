@@ -11,6 +11,7 @@ from regional_primitives.show.comparison_plots import (
 )
 from regional_primitives.show.experiment_pictures import (
     plot_build_up,
+    plot_carried,
     plot_contexts,
     plot_edits,
     plot_real_fields,
@@ -48,6 +49,7 @@ __all__ = [
     "plot_baselines",
     "plot_boundedness",
     "plot_build_up",
+    "plot_carried",
     "plot_consistency",
     "plot_containment",
     "plot_contexts",

@@ -9,23 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regional_primitives.apply import BY, CarriedEdit
 from regional_primitives.axes import Image, Mask
 from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores.boundedness import Boundedness
 from regional_primitives.scores.consistency import Consistency
 from regional_primitives.scores.control import SCALES, SELECTIONS, Control
 from regional_primitives.scores.superposition import Superposition
+from regional_primitives.show import numerals
 from regional_primitives.show.panels import draw_map, draw_outline, draw_picture, explain_colours
 from regional_primitives.show.pixels import ColourScale, magnitude
 from regional_primitives.show.style import LIGHT, Figure, SubFigure, begin_figure
 
 _MOST_REGIONS = 4
+_MOST_CARRIED, _PAIRS = 59, 5
+"""Pictures on a sheet of carried edits, and pairs abreast."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,52 @@ def plot_edits(result: Control, figure: Figure | SubFigure | None = None) -> Fig
         result.image_range,
         ColourScale.over(maps),
     )  # fmt: skip
+
+
+def plot_carried(
+    result: CarriedEdit,
+    names: Sequence[str] | None = None,
+    figure: Figure | SubFigure | None = None,
+) -> Figure:
+    """Draw pictures that an edit was carried to, before and after it, side by side.
+
+    Args:
+        result: of `rp.carry`; its own picture comes first, then up to 59 others.
+        names: what each of the other pictures is called; its number unless given.
+        figure: where to draw, since there are many axes; None for one of its own.
+    """
+    d, edited = result.decomposition, result.own
+    way = result.ways[0]
+    shown = min(result.count, _MOST_CARRIED)
+    called = [f"picture {i}" for i in range(result.count)] if names is None else list(names)
+    mask = d.regions.pixel_mask(d.regions.demand(result.patches), *d.image.shape[-2:])
+    share = "" if result.own_outside_share is None else f"{result.own_outside_share:.0%} outside"
+    pairs = [[_Panel(d.image, mask, "the edited picture"), _Panel(edited, note=share)]]
+    for i in range(shown):
+        before, after = result.pictures(i)
+        outside = way.outside_share[i]
+        told = "no change" if outside is None else f"{outside:.0%} outside"
+        mark = "✓ " if way.succeeded[i] else ""
+        pairs.append([_Panel(before, mask, called[i]), _Panel(after, note=f"{mark}{told}")])
+    abreast = min(len(pairs), _PAIRS)
+    blank = _Panel(torch.full_like(d.image, d.provenance.image_range[1]))
+    pairs += [[blank, blank]] * (-len(pairs) % abreast)
+    rows = {
+        " " * row: [*chain(*pairs[start : start + abreast])]  # names must differ, none is shown
+        for row, start in enumerate(range(0, len(pairs), abreast))
+    }
+    some = "" if shown == result.count else f"; the first {shown} are shown"
+    return _draw_sheet(
+        figure,
+        f"{result.part}: an edit carried to {numerals.count(result.count)} pictures: "
+        f"{BY[result.by]}",
+        f"✓ changed the part (outlined) and left the rest: {way.success:.0%}; random units: "
+        f"{result.chance:.0%}; below: share of the change outside{some}",
+        ["before", "after"] * abreast,
+        rows,
+        d.provenance.image_range,
+        side=0.98,
+    )
 
 
 def _draw_sheet(
