@@ -366,7 +366,8 @@ def test_the_build_up_plays_pauses_and_is_scrubbed(report):
     tab.clock.install()
     tab.goto(report.address)
     tab.clock.run_for(500)
-    tab.wait_for_selector("#switches", state="visible")
+    tab.wait_for_selector("details.folded:has(#switches)", state="visible")
+    unfold(tab)
     errors = [numerals.percent(float(one)) for one in report.exhibits.build_up_error]
     steps = report.exhibits.steps.tolist()
 
