@@ -138,3 +138,17 @@ def test_a_file_may_leave_out_what_only_swaps_and_blends_need(tmp_path):
     short = {name: GOOD[name] for name in GOOD if name not in ("taken", "other_run", "patches")}
     path.write_text(json.dumps(short))
     assert rp.Edit.read(path) == rp.Edit({0: 0.5})
+
+
+def test_edits_of_regions_go_together(result):
+    one, two = (rp.Edit.of_regions(result, [patch], scale) for patch, scale in ((0, 0.0), (5, 1.5)))
+    both = rp.Edit.together([one, two])
+    changes = [edit.row(result) - 1 for edit in (one, two, both)]
+    torch.testing.assert_close(changes[0] + changes[1], changes[2])
+    assert (both.patches, both.others, both.taken) == ((0, 5), 1.0, {})
+    assert rp.Edit.together([one]) == one
+    blend = rp.Edit.blend(result, result, [9])
+    assert rp.Edit.together([one, blend]).taken == blend.taken
+    for strange in (rp.Edit.remove([0]), rp.Edit.keep_only([0])):
+        with pytest.raises(rp.InputError, match="each names its patches"):
+            rp.Edit.together([one, strange])

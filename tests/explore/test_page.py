@@ -20,10 +20,10 @@ SCREENS = [(1440, "light"), (390, "dark")]
 class Page:
     """A tab on the explorer that notes whatever goes wrong in it."""
 
-    def __init__(self, browser, address, fragment="", width=1440, scheme="light"):
+    def __init__(self, browser, address, fragment="", width=1440, scheme="light", height=1000):
         self.address = address
         self.context = browser.new_context(
-            viewport={"width": width, "height": 1000}, color_scheme=scheme, accept_downloads=True
+            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
         )
         self.tab = self.context.new_page()
         self.tab.set_default_timeout(15_000)
@@ -39,10 +39,11 @@ class Page:
 
     def click_patch(self, patch):
         row, column = divmod(patch, 6)
+        self.click_place((column + 0.5) / 6, (row + 0.5) / 6)
+
+    def click_place(self, x, y):
         box = self.tab.locator("#patches").bounding_box()
-        self.tab.mouse.click(
-            box["x"] + (column + 0.5) * box["width"] / 6, box["y"] + (row + 0.5) * box["height"] / 6
-        )
+        self.tab.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
         self.settle()
 
     def row(self, k):
@@ -81,8 +82,8 @@ def page(browser, address):
     opened.close()
 
 
-def _same(page, face, faces, edit):
-    expected = bytes_of(rp.edit(face, faces, edit)[0], (-1.0, 1.0)).numpy()
+def _same(page, face, faces, edit, *others):
+    expected = bytes_of(rp.edit(face, faces, edit, *others)[0], (-1.0, 1.0)).numpy()
     np.testing.assert_array_equal(page.pixels(), expected)
 
 
@@ -258,6 +259,62 @@ def test_the_build_up_is_chosen_and_played(page, face, faces):
     _same(page, face, faces, rp.Edit.keep_only(range(reached)))
 
 
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_picture_stays_in_sight_while_a_slider_moves(browser, address, width, height):
+    page = Page(browser, address, width=width, height=height)
+    before = page.digest
+    slider = page.row(20).locator("input[type=range]")
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    page.tab.keyboard.press("Home")
+    page.settle()
+    assert page.digest != before
+    assert page.tab.evaluate("window.scrollY") > 0
+    knob = slider.bounding_box()
+    picture = page.tab.locator("#shown").bounding_box()
+    assert 0 <= knob["y"] <= height - knob["height"]
+    assert 0 <= picture["y"] <= height - picture["height"]
+    assert (
+        knob["x"] > picture["x"] + picture["width"] or knob["y"] > picture["y"] + picture["height"]
+    )
+    assert page.tab.locator("#overlay .dim").count() == 0
+    page.close()
+
+
+def test_before_is_compared_while_a_button_is_held_and_side_by_side(page):
+    page.row(0).locator(".thumb").click()
+    page.settle()
+    after = page.pixels()
+    before = page.pixels("#before")
+    assert (after != before).any()
+    page.tab.get_by_role("button", name="Hold: before").hover()
+    page.tab.mouse.down()
+    np.testing.assert_array_equal(page.pixels(), before)
+    page.tab.mouse.up()
+    np.testing.assert_array_equal(page.pixels(), after)
+    page.tab.get_by_role("button", name="Hold: before").focus()
+    page.tab.keyboard.down("Enter")
+    np.testing.assert_array_equal(page.pixels(), before)
+    page.tab.keyboard.up("Enter")
+    page.tab.locator("#view").get_by_text("Both").click()
+    np.testing.assert_array_equal(page.pixels(), after)
+    one, two = (page.tab.locator(name).bounding_box() for name in ("#shown", "#before"))
+    assert one["width"] == pytest.approx(two["width"], abs=1)
+    assert one["width"] > 300
+    assert one["y"] == pytest.approx(two["y"], abs=1)
+
+
+def test_thumbnails_are_what_a_component_alone_generates_or_maps(page, face, faces):
+    thumb = ".part[data-component='0'] .thumb img"
+    page.tab.locator(f"{thumb}[src]").wait_for()
+    alone = rp.edit(face, faces, rp.Edit.keep_only([0]))
+    expected = bytes_of(alone[0], (-1.0, 1.0)).numpy().astype(int)
+    # The pattern and the baseline were rounded before they were added up.
+    assert np.abs(page.pixels(thumb).astype(int) - expected).max() <= 1
+    page.tab.locator("#thumbs").select_option("map")
+    assert np.abs(page.pixels(thumb).astype(int) - expected).max() > 1
+
+
 def test_a_link_holds_the_state(page, browser, address, face, faces):
     page.click_patch(9)
     page.row(_asked(face, 9)[0]).locator("input[type=range]").fill("0.5")
@@ -275,8 +332,26 @@ def test_a_link_holds_the_state(page, browser, address, face, faces):
         spoilt.close()
 
 
+@pytest.fixture
+def replayed(monkeypatch, capsys, tmp_path, pixels_of):
+    """Make an edit's picture again, as the command does."""
+
+    def replay(folder, edit, *more):
+        out = tmp_path / "replayed.png"
+        words = ["edit", folder, "--replay", edit, "--out", out, *more]
+        monkeypatch.setattr(sys, "argv", ["primitives", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        told = capsys.readouterr().err
+        assert stop.value.code == 0, told
+        assert "the picture is the one that" in told
+        return pixels_of(out.read_bytes())
+
+    return replay
+
+
 def test_the_exported_edit_is_replayed_to_the_same_picture(
-    page, face_folder, monkeypatch, capsys, tmp_path, pixels_of
+    page, face_folder, replayed, tmp_path, pixels_of
 ):
     page.click_patch(15)
     page.row(0).locator("input[type=range]").fill("1.25")
@@ -291,13 +366,7 @@ def test_the_exported_edit_is_replayed_to_the_same_picture(
     assert edit["kind"] == "edit"
     assert edit["picture_digest"] == page.digest
     np.testing.assert_array_equal(pixels_of(saved["Save picture"].read_bytes()), page.pixels())
-    out = tmp_path / "replayed.png"
-    words = ["edit", face_folder, "--replay", saved["Save edit"], "--out", out]
-    monkeypatch.setattr(sys, "argv", ["primitives", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 0, capsys.readouterr().err
-    np.testing.assert_array_equal(pixels_of(out.read_bytes()), page.pixels())
+    np.testing.assert_array_equal(replayed(face_folder, saved["Save edit"]), page.pixels())
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
@@ -358,12 +427,12 @@ def planted_folder(planted, tmp_path_factory):
     """A run of four named quarters, whose fit takes no time."""
     folder = tmp_path_factory.mktemp("drawn") / "planted"
     regions = rp.Regions.from_labels(rp.Regions.grid(2, 2).label_map(32, 32), list(QUARTERS))
-    settings = rp.Structured(steps=4, batch=4, trials=0, probes=1, baseline_count=32)
     latents = planted.sample_latents(1, seed=3)
-    rp.explain(planted, latents, regions, settings, picture_seed=3).save(folder)
+    rp.explain(planted, latents, regions, QUICKLY, picture_seed=3).save(folder)
     return folder
 
 
+QUICKLY = rp.Structured(steps=4, batch=4, trials=0, probes=1, baseline_count=32)
 QUARTERS = ("north west", "north east", "<b>south & west</b>", "south east")
 
 
@@ -383,6 +452,59 @@ def test_named_regions_are_told_by_name(browser, planted_folder):
         page.tab.mouse.up()
         page.settle()
         assert f"Asked for {QUARTERS[2]}:" in page.tab.locator("#sentence").inner_text()
+        page.close()
+
+
+def test_regions_are_removed_amplified_and_taken_from_another_picture(
+    browser, planted, planted_folder, replayed, tmp_path
+):
+    run = rp.Decomposition.load(planted_folder)
+    latents = planted.sample_latents(1, seed=8)
+    rp.explain(planted, latents, run.regions, QUICKLY, picture_seed=8).save(tmp_path / "other")
+    other = rp.Decomposition.load(tmp_path / "other")
+    east, south = QUARTERS[1], QUARTERS[3]
+
+    def same(edit, *others):
+        _same(page, run, planted, edit, *others)
+
+    with serving(planted_folder, others=[tmp_path / "other"]) as address:
+        page = Page(browser, address)
+        assert page.tab.get_by_role("button", name="Remove").is_disabled()
+        page.click_place(0.75, 0.25)
+        page.tab.get_by_role("button", name="Remove").click()
+        page.settle()
+        same(rp.Edit.of_regions(run, [east]))
+        assert f"{east} removed" in page.tab.locator("#sentence").inner_text()
+        page.tab.locator("#effects tbody tr").nth(3).wait_for()
+        effect = rp.edit_effects(run, planted, rp.Edit.of_regions(run, [east]))
+        told = page.tab.locator("#effects tbody tr").first.inner_text()
+        assert f"{100 * effect.own.inside:.2g}" in told
+        scale = page.tab.locator("#edits input")
+        scale.fill("1.5")
+        scale.press("Enter")
+        page.settle()
+        same(rp.Edit.of_regions(run, [east], 1.5))
+        page.click_place(0.75, 0.75)
+        page.tab.get_by_label("As in another picture").select_option(index=1)
+        page.settle()
+        blend = rp.Edit.blend(run, other, [south])
+        both = rp.Edit.together([rp.Edit.of_regions(run, [east], 1.5), blend])
+        same(both, other)
+        link = page.tab.url
+        page.tab.get_by_role("button", name=f"Take back the edit of {east}").click()
+        page.settle()
+        same(blend, other)
+        page.tab.get_by_role("button", name="Undo").click()
+        page.settle()
+        same(both, other)
+        with page.tab.expect_download() as download:
+            page.tab.get_by_role("button", name="Save edit").click()
+        download.value.save_as(tmp_path / "edit.json")
+        again = Page(browser, address, "#" + link.split("#")[1])
+        assert again.digest == page.digest
+        again.close()
+        found = replayed(planted_folder, tmp_path / "edit.json", "--from", tmp_path / "other")
+        np.testing.assert_array_equal(found, page.pixels())
         page.close()
 
 

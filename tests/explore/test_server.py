@@ -110,6 +110,20 @@ def test_an_exported_edit_is_replayed_to_the_same_picture(
     assert content["picture_digest"] == ask(state).json()["digest"]
 
 
+def test_an_edit_of_regions_is_measured_beside_its_alternatives(client, explorer, face, faces):
+    state = {**ALL, "regions": [{"patches": [14, 15], "scale": 0.0}], "scales": {"2": 1.5}}
+    asked = {"state": state, "page": PAGE}
+    found = client.post(f"/api/runs/{explorer.first}/effects", json=asked).json()
+    edit = rp.Edit.of_regions(face, [14, 15])
+    edit = rp.Edit({**edit.scales, 2: 1.5}, patches=edit.patches)
+    effects = rp.edit_effects(face, faces, edit)
+    assert found["patches"] == [14, 15]
+    for told, way in zip(found["ways"], effects.ways, strict=True):
+        assert told["way"] == way.way
+        for name in ("inside", "outside", "outside_share", "seam"):
+            assert told[name] == pytest.approx(getattr(way, name), rel=1e-4, abs=1e-9)
+
+
 def test_what_the_page_lists_is_what_the_run_holds(client, explorer, face):
     found = client.get(f"/api/runs/{explorer.first}").json()
     assert found["strengths"] == pytest.approx(face.strengths.tolist())
@@ -161,6 +175,20 @@ BAD_STATES = {
     "half a patch": {"base": {"kind": "demand", "patches": [0.5]}, "scales": {}},
     "no patch": {"base": {"kind": "demand", "patches": []}, "scales": {}},
     "unknown order": {"base": {"kind": "first", "order": "name", "count": 1}, "scales": {}},
+    "region edit of no kind": {**ALL, "regions": [{"patches": [3]}]},
+    "region edit of two kinds": {
+        **ALL,
+        "regions": [{"patches": [3], "scale": 0.0, "other": "0" * 12}],
+    },
+    "region edit from nowhere": {**ALL, "regions": [{"patches": [3], "other": "0" * 12}]},
+    "region edit from two": {
+        **ALL,
+        "regions": [{"patches": [3], "other": "0" * 12}, {"patches": [3], "other": "1" * 12}],
+    },
+    "region edit from a path": {**ALL, "regions": [{"patches": [3], "other": "../../run"}]},
+    "region edit of no patch": {**ALL, "regions": [{"patches": [], "scale": 0.0}]},
+    "region edit of an unknown patch": {**ALL, "regions": [{"patches": [36], "scale": 0.0}]},
+    "region edit too large": {**ALL, "regions": [{"patches": [3], "scale": 11.0}]},
     "more than there are": {
         "base": {"kind": "first", "order": "strength", "count": 999_999},
         "scales": {},

@@ -226,6 +226,26 @@ class Edit:
             patches=tuple(region.nonzero().flatten().tolist()),
         )
 
+    @staticmethod
+    def together(edits: Sequence[Edit]) -> Edit:
+        """Make several edits of regions at once: what each changes of a component's scale adds up.
+
+        Raises:
+            InputError: an edit that names no patches, or that switches all others off.
+        """
+        scales: dict[int, float] = {}
+        taken: dict[int, float] = {}
+        patches: set[int] = set()
+        for each in edits:
+            if each.patches is None or each.others != 1:
+                raise InputError("edits go together where each names its patches, as of_regions")
+            for k, value in each.scales.items():
+                scales[k] = scales[k] + value - 1 if k in scales else value
+            for j, value in each.taken.items():
+                taken[j] = taken.get(j, 0.0) + value
+            patches |= set(each.patches)
+        return Edit(scales, taken=taken, patches=tuple(sorted(patches)))
+
     @ordinary()
     def row(self, decomposition: Decomposition) -> Scales:
         """Return the scale of each component.

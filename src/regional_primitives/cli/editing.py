@@ -259,13 +259,7 @@ def edit(
 
 def _of_regions(one: Decomposition, removed: list[str], amplify: list[str], rule: str) -> Edit:
     scales = [(name, 0.0) for name in removed] + [pair(text, str, float) for text in amplify]
-    edits = [Edit.of_regions(one, [name], value, rule=rule) for name, value in scales]
-    together: dict[int, float] = {}
-    for each in edits:
-        for k, value in each.scales.items():
-            together[k] = together.get(k, 1.0) + value - 1.0
-    patches = {patch for each in edits for patch in each.patches or ()}
-    return Edit(together, patches=tuple(sorted(patches)))
+    return Edit.together([Edit.of_regions(one, [name], v, rule=rule) for name, v in scales])
 
 
 def _scaled(scale: list[str], remove: list[str], keep_only: list[int]) -> Edit:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from regional_primitives.cli.application import app, tell
-from regional_primitives.cli.options import Json, ModelOptions, OwnModel, Run, keywords
+from regional_primitives.cli.options import Json, ModelOptions, OwnModel, keywords
 from regional_primitives.cli.output import (
     has_screen,
     print_json,
@@ -96,7 +96,14 @@ def compare(
 
 @app.command()
 def explore(
-    folder: Run,
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN…",
+            help="Run folders; the first is shown, the others are open beside it, also to take "
+            "parts of their pictures from.",
+        ),
+    ],
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the page's address; any free one for 0.")
     ] = 0,
@@ -117,6 +124,13 @@ def explore(
         tell("the explorer runs until it is interrupted (Ctrl-C)")
 
     with progress_bar() as progress:
-        generator = generator_of(Decomposition.load(folder), model, **keywords(options))
-        show = show and has_screen()
-        serve(folder, generator, port=port, show=show, progress=progress, tell=opened)
+        generator = generator_of(Decomposition.load(folders[0]), model, **keywords(options))
+        serve(
+            folders[0],
+            generator,
+            others=folders[1:],
+            port=port,
+            show=show and has_screen(),
+            progress=progress,
+            tell=opened,
+        )

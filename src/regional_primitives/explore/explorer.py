@@ -6,20 +6,22 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from queue import Empty, PriorityQueue
 from typing import Any
 from weakref import WeakValueDictionary
 
+from regional_primitives.apply.pairs import check_pair
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.purpose import QUESTIONS, Purpose
 from regional_primitives.decompose.structured import QUALITIES, Structured
 from regional_primitives.errors import InputError, RegionalPrimitivesError
-from regional_primitives.explore.session import REGIONS, Session
+from regional_primitives.explore.session import REGIONS, Session, State
 from regional_primitives.generators import ZOO, load_generator, load_recorded
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
@@ -131,17 +133,20 @@ class Explorer:
         run: Decomposition | AnyPath,
         generator: Generator | None = None,
         progress: Progress | bool | None = False,
+        others: Sequence[Decomposition | AnyPath] = (),
     ) -> Explorer:
-        """Open a run folder, or a decomposition in memory; raises what `explore` raises."""
-        folder = None
-        if isinstance(run, (str, bytes, os.PathLike)):
-            folder = path_of(run, "the run folder")
-            run = Decomposition.load(folder)
-        of_kind(run, Decomposition, "a run folder or a decomposition is explored")
+        """Open run folders, or decompositions in memory; raises what `explore` raises."""
+        (run, folder), *beside = map(_opened, (run, *others))
         if generator is None:
             generator = generator_of(run)
-        with reporting(progress) as report:
-            return Explorer(Session.of(Picture.of(run, generator), folder, report))
+        with reporting(progress) as told:
+            first, *more = (
+                Session.of(Picture.of(one, generator), place, told)
+                for one, place in ((run, folder), *beside)
+            )
+        explorer = Explorer(first)
+        explorer._sessions |= {session.name: session for session in more}
+        return explorer
 
     def session(self, name: str) -> Session | None:
         """Return the open run of that name, or None."""
@@ -160,7 +165,26 @@ class Explorer:
 
     def describe(self, session: Session) -> dict[str, Any]:
         """Return what the page shows of a run, and what may be explained beside it."""
-        return {**session.describe(), "explain": self._choices(session.run)}
+        with self._lock:
+            others = [one for one in self._sessions.values() if one is not session]
+        fitting = [one for one in others if _go_together(session.run, one.run)]
+        return {
+            **session.describe(),
+            "explain": self._choices(session.run),
+            "others": [{"name": one.name, "title": one.title} for one in fitting],
+        }
+
+    def other(self, state: State) -> Decomposition | None:
+        """Return the run from which a state takes components; None where there is none.
+
+        Raises:
+            InputError: it takes from several.
+        """
+        names = {one.other for one in state.regions if one.other is not None}
+        if len(names) > 1:
+            raise InputError(f"an edit takes components of one other run, not of {len(names)}")
+        session = self.session(names.pop()) if names else None
+        return None if session is None else session.run
 
     def status(self) -> dict[str, Any] | None:
         """Return how far the last explanation is; None where none was begun."""
@@ -292,6 +316,21 @@ class Explorer:
             job.state, job.error = "failed", str(error)
         except Exception as error:  # a bug ends this explanation, not the server
             job.state, job.error = "failed", f"{type(error).__name__}: {error}"
+
+
+def _opened(run: Decomposition | AnyPath) -> tuple[Decomposition, Path | None]:
+    if isinstance(run, (str, bytes, os.PathLike)):
+        folder = path_of(run, "the run folder")
+        return Decomposition.load(folder), folder
+    return of_kind(run, Decomposition, "a run folder or a decomposition is explored"), None
+
+
+def _go_together(one: Decomposition, other: Decomposition) -> bool:
+    try:
+        check_pair(one, other)
+    except InputError:
+        return False
+    return True
 
 
 def _maker(session: Session) -> Callable[[str], Generator] | None:

@@ -130,12 +130,19 @@ def _add_questions(app: FastAPI, explorer: Explorer) -> None:
     @app.post("/api/runs/{run}/picture")
     def picture(run: str, asked: PictureRequest) -> Response:
         session = found(run)
-        return rendered(lambda: session.show(asked.state), ("picture", asked.page))
+        other = explorer.other(asked.state)
+        return rendered(lambda: session.show(asked.state, other), ("picture", asked.page))
+
+    @app.post("/api/runs/{run}/effects")
+    def effects(run: str, asked: PictureRequest) -> Response:
+        session, other = found(run), explorer.other(asked.state)
+        lane = ("effects", asked.page)
+        return rendered(lambda: session.effects(asked.state, other), lane, later=True)
 
     @app.post("/api/runs/{run}/edit")
     def edit(run: str, state: Annotated[State, Body()]) -> Response:
-        session = found(run)
-        return rendered(lambda: session.edit_file(state), object())
+        session, other = found(run), explorer.other(state)
+        return rendered(lambda: session.edit_file(state, other), object())
 
     @app.get("/api/runs/{run}/patterns")
     def patterns(

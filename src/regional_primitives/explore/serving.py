@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -26,6 +26,7 @@ def explore(
     run: Decomposition | AnyPath,
     generator: Generator | None = None,
     *,
+    others: Sequence[Decomposition | AnyPath] = (),
     port: int = 0,
     show: bool = True,
     progress: Progress | bool | None = False,
@@ -38,6 +39,7 @@ def explore(
     Args:
         run: a run folder, or a decomposition in memory.
         generator: that it was made with; needed where the zoo does not know it.
+        others: further runs of that generator and layer, which are open beside it.
         port: of the address; any free one for 0.
         show: open the page in a browser.
         progress: told of what has to be measured first.
@@ -50,7 +52,7 @@ def explore(
         InputError: a port that is taken or is none, or something else than a run.
         KeyboardInterrupt: it was interrupted; all is closed by then.
     """
-    with serving(run, generator, port, progress) as address:
+    with serving(run, generator, port, progress, others) as address:
         if tell is not None:
             tell(address)
         else:
@@ -68,6 +70,7 @@ def serving(
     generator: Generator | None = None,
     port: int = 0,
     progress: Progress | bool | None = False,
+    others: Sequence[Decomposition | AnyPath] = (),
 ) -> Iterator[str]:
     """Serve from a thread within this context; yields the page's address, raises as `explore`."""
     require_extra((*REPORT, "fastapi", "uvicorn", "pydantic", "skimage"), "the explorer", "explore")
@@ -79,7 +82,7 @@ def serving(
 
     with _listening(port) as door:
         port = door.getsockname()[1]
-        explorer = Explorer.of(run, generator, progress)
+        explorer = Explorer.of(run, generator, progress, others)
         config = uvicorn.Config(
             application(explorer, frozenset({f"{_ADDRESS}:{port}", f"localhost:{port}"})),
             http=Connection,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from regional_primitives.apply.edits import Edit, EditedRun
+from regional_primitives.apply import WAYS, Edit, edit_ways, measured_ways
+from regional_primitives.apply.edits import EditedRun
 from regional_primitives.axes import Image, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.purpose import QUESTIONS
@@ -79,12 +80,22 @@ class First(Asked):
     count: _Index
 
 
+class RegionEdit(Asked):
+    """Patches whose content is scaled, or shown as in another open run."""
+
+    patches: Annotated[list[_Index], Field(min_length=1, max_length=100_000)]
+    scale: _Scale | None = None
+    other: Run | None = None
+
+
 class State(Asked):
     """What the page is set to: a base, and components that are scaled in spite of it."""
 
     base: Annotated[Alike | Demand | First, Field(discriminator="kind")]
     scales: Annotated[dict[Number, _Scale], Field(max_length=100_000)]
     """Scales by component number, as text, since JSON knows no other key."""
+    regions: Annotated[list[RegionEdit], Field(max_length=64)] = []
+    """Edits of regions; a component that `scales` names has the scale that is named."""
 
 
 def _kept(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,17 +172,24 @@ class Session:
             return list(range(self.run.count))
         return self.visible_change.argsort(descending=True, stable=True).tolist()
 
-    def edit(self, state: State) -> Edit:
+    def edit(self, state: State, other: Decomposition | None = None) -> Edit:
         """Turn a state into an edit: the scale of each component.
 
+        Args:
+            state: of the page.
+            other: the run from which its edits of regions take components, if any does.
+
         Raises:
-            InputError: a component or patch that does not exist, or more components than there are.
+            InputError: a component or patch that does not exist, more components than there are, or
+                another run that does not go with this one.
         """
         named = {int(k): scale for k, scale in state.scales.items()}
         self.run.scales(named)  # refuses components that do not exist
         base = state.base
+        regions = [self._region_edit(one, other) for one in state.regions]
+        edit = Edit.together(regions) if regions else Edit()
         if base.kind == "all":
-            return Edit(named)
+            return replace(edit, scales={**edit.scales, **named})
         on: list[int] = []
         if isinstance(base, Demand):
             rows = self.run.demand_rows(base.patches)
@@ -182,17 +200,27 @@ class Session:
                     f"the first {base.count} components were asked for; there are {there}"
                 )
             on = self.order(base.order)[: base.count]
-        return Edit({**dict.fromkeys(on, 1.0), **named}, others=0.0)
+        scales = {k: edit.scales.get(k, 1.0) for k in on}
+        return replace(edit, scales={**scales, **named}, others=0.0)
+
+    def _region_edit(self, asked: RegionEdit, other: Decomposition | None) -> Edit:
+        if (asked.scale is None) == (asked.other is None):
+            raise InputError("an edit of regions has a scale, or another run; give one of them")
+        if asked.scale is not None:
+            return Edit.of_regions(self.run, asked.patches, asked.scale)
+        if other is None:
+            raise InputError("no run of that name is open here to take components from")
+        return Edit.blend(self.run, other, asked.patches)
 
     @_kept
     @ordinary()
     @torch.no_grad()
-    def show(self, state: State) -> dict[str, Any]:
+    def show(self, state: State, other: Decomposition | None = None) -> dict[str, Any]:
         """Generate the picture of a state and measure it; raises what `edit` raises."""
-        picture = self.picture
-        row = self.edit(state).row(self.run)
+        picture, edit = self.picture, self.edit(state, other)
+        row = edit.row(self.run)
         # The same two calls as `rp.edit` makes, so that the pixels are the same.
-        units = self.run.combine_units(row)
+        units = edit.units(self.run, other)
         image = picture.render(units)
         spent = (units - self.run.baseline_units).abs().sum()
         size = self._size(image[0] - picture.image)
@@ -214,17 +242,32 @@ class Session:
 
     @ordinary()
     @torch.no_grad()
-    def edit_file(self, state: State) -> dict[str, Any]:
+    def edit_file(self, state: State, other: Decomposition | None = None) -> dict[str, Any]:
         """Return the state's edit as `primitives edit --replay` reads it."""
-        edit = self.edit(state)
-        image = self.picture.render(self.run.combine_units(edit.row(self.run)))
-        return edit.recorded(self.run, image).to_dict()
+        edit = self.edit(state, other)
+        image = self.picture.render(edit.units(self.run, other))
+        return edit.recorded(self.run, image, other).to_dict()
+
+    @_kept
+    @ordinary()
+    @torch.no_grad()
+    def effects(self, state: State, other: Decomposition | None = None) -> dict[str, Any]:
+        """Measure the state's edit beside pasted pixels and crops, each with its picture."""
+        edit = self.edit(state, other)
+        pictures = edit_ways(self.run, self.picture.generator, edit, other)
+        found = measured_ways(self.run, edit, pictures, other).to_dict()
+        for way in found["ways"]:
+            way["words"] = WAYS[way["way"]]
+            way["picture"] = self._drawn(pictures[way["way"]][0])
+        return found
 
     @_kept
     @ordinary()
     @torch.no_grad()
     def patterns(self, *components: int) -> list[dict[str, Any]]:
-        """Return each component's pattern |G(f0 + Δf_k) − x0| as a map, and its boundedness.
+        """Return what each component alone generates, and its pattern's map and boundedness.
+
+        G(f0 + Δf_k) as a picture, and |G(f0 + Δf_k) − x0| as a map on a scale of its own.
 
         Raises:
             InputError: a component that does not exist.
@@ -236,8 +279,11 @@ class Session:
         for k, change, share in zip(components, changes, bounded, strict=True):
             size = self._size(change)
             peak = max(float(size.nan_to_num(0.0).max()), 1e-9)
-            image = data_uri(ColourScale(peak).png(size, quickly=True))
-            found.append({"component": k, "image": image, "bounded": finite(share)})
+            drawn = {
+                "picture": self._drawn(self.picture.baseline_image + change),
+                "map": data_uri(ColourScale(peak).png(size, quickly=True)),
+            }
+            found.append({"component": k, "bounded": finite(share), **drawn})
         return found
 
     @_kept

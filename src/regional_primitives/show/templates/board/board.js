@@ -67,6 +67,12 @@ export class Board {
     });
     click("save-picture", () => this.savePicture());
     $("view").addEventListener("change", () => this.showPicture());
+    for (const kind of ["pointerdown", "pointerup", "pointercancel", "pointerleave", "keydown", "keyup", "blur"]) {
+      $("hold").addEventListener(kind, ({ type, key }) => {
+        if (!key || key === " " || key === "Enter") this.compare(type.endsWith("down"));
+      });
+    }
+    $("hold").addEventListener("contextmenu", (event) => event.preventDefault());
     document.addEventListener("keydown", (event) => {
       const typing = event.target.matches("input[type='number']");
       if (typing || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
@@ -78,6 +84,8 @@ export class Board {
   // Show a source's run, in the state of a text.
   open(source, text) {
     const { run } = source;
+    run.pixels = Array(run.count).fill(0);
+    for (const patch of run.labels) if (patch >= 0) run.pixels[patch]++;
     Object.assign(this, { source, run, state: State.parse(text, run), answer: null, comparing: false });
     document.body.dataset.settled = "false"; // what is shown is the run before's, until update()
     this.history.begin(this.state.text());
@@ -106,6 +114,7 @@ export class Board {
     this.components.show(state);
     this.buildUp.show(state.first);
     $("clear").disabled = !state.asked.size;
+    this.watch?.(state);
   }
 
   // One step of undo ends here; the link follows.
@@ -177,7 +186,8 @@ export class Board {
     if (!this.answer) return;
     const view = this.comparing ? "before" : $("view").querySelector("input:checked").value;
     const { picture: after, difference } = this.answer;
-    paint($("shown"), { after, difference, before: $("before"), beside: $("beside") }[view], VIEWS[view]);
+    $("board").classList.toggle("sided", view === "pair");
+    paint($("shown"), { difference, before: $("before"), beside: $("beside") }[view] ?? after, VIEWS[view] ?? VIEWS.after);
     paint($("difference"), difference, VIEWS.difference);
   }
 
@@ -185,14 +195,15 @@ export class Board {
     const { state } = this;
     const awake = plural(on, "component");
     const extra = state.scales.size + state.muted.size;
-    const edits = extra ? `, with ${plural(extra, "component")} set by hand` : "";
+    const done = this.source.edited?.(state.edits);
+    const edits = (done ? `; ${done}` : "") + (extra ? `, with ${plural(extra, "component")} set by hand` : "");
     if (state.solo.size) return `Solo: ${awake} on, all others off.`;
     if (state.first) return `The first ${plural(state.first.count, "component")}, ${state.first.order === "visible" ? "most visible" : "strongest"} first${edits}.`;
     if (state.asked.size) {
       const spent = cost === undefined ? "" : ` at ${percent(cost)} of the feature's cost`;
       return `Asked for ${patches(this.run, [...state.asked].sort((a, b) => a - b))}: ${awake} ${on === 1 ? "wakes" : "wake"}${spent}${edits}.`;
     }
-    if (extra) return `The whole picture${edits}.`;
+    if (edits) return `The whole picture${edits}.`;
     return "The whole picture, every component on. Click or brush the picture to ask for a part of it only, or switch components off in the list.";
   }
 

@@ -13,6 +13,7 @@ export class Components {
     for (const id of ["sort", "size", "which"]) {
       $(id).addEventListener("change", () => { this.shown = this.run.page; this.fill(); });
     }
+    $("thumbs").addEventListener("change", () => { for (const k of this.painted) this.drawThumb(this.row(k)); });
     $("more").addEventListener("click", () => {
       const before = this.shown;
       this.shown += this.run.page;
@@ -136,7 +137,7 @@ export class Components {
       const valid = target.value.trim() !== "" && Math.abs(target.value) <= MOST_SCALE;
       if (type === "change" && valid) scale();
       else if (type === "change") board.failed(`A scale is a number from −${MOST_SCALE} to ${MOST_SCALE}.`);
-      target.value = state.wanted(k);
+      target.value = state.wanted(k, run);
     }
   }
 
@@ -146,20 +147,20 @@ export class Components {
     const scale = state.scale(k, run);
     const [muted, solo] = [state.muted.has(k), state.solo.has(k)];
     const asking = state.asked.size && !state.first && !state.solo.size;
-    const now = [scale, state.wanted(k), asking, state.scales.has(k), muted, solo].join();
+    const now = [scale, state.wanted(k, run), asking, state.scales.has(k), muted, solo].join();
     if (row.now === now) return;
     row.now = now;
     row.classList.toggle("off", scale === 0);
     const tag = row.querySelector(".tag");
     const [on, off] = asking ? ["awake", "asleep"] : ["on", "off"];
     if (muted || solo) tag.textContent = muted ? "muted" : "solo";
-    else if (state.scales.has(k) && scale !== 1) tag.textContent = `× ${scale}`;
+    else if (scale !== 0 && scale !== 1) tag.textContent = `× ${scale}`;
     else tag.textContent = scale ? on : off;
     tag.classList.toggle("lit", scale !== 0);
     row.querySelector(".thumb").ariaPressed = scale !== 0;
     const [slider, number] = row.querySelectorAll("input");
-    if (document.activeElement !== slider || Number(slider.value) !== state.wanted(k)) slider.value = state.wanted(k);
-    if (document.activeElement !== number) number.value = state.wanted(k);
+    if (document.activeElement !== slider || Number(slider.value) !== state.wanted(k, run)) slider.value = state.wanted(k, run);
+    if (document.activeElement !== number) number.value = state.wanted(k, run);
     row.querySelector(".mute").ariaPressed = muted;
     row.querySelector(".solo").ariaPressed = solo;
   }
@@ -182,10 +183,11 @@ export class Components {
         if (!some.length) return;
         const found = await board.source.patterns(some);
         if (run !== this.run) return;
-        for (const { component, image, bounded } of found) {
+        for (const { component, bounded, ...images } of found) {
           this.painted.add(component);
-          this.row(component).querySelector("img").src = image;
-          this.mark(this.row(component), 2, bounded ?? 0, percent(bounded));
+          const row = Object.assign(this.row(component), { images });
+          this.drawThumb(row);
+          this.mark(row, 2, bounded ?? 0, percent(bounded));
         }
       }
     } catch (error) {
@@ -193,6 +195,11 @@ export class Components {
     } finally {
       if (this.loading === run) this.loading = null;
     }
+  }
+
+  // What the component alone generates, or the map of its pattern.
+  drawThumb(row) {
+    row.querySelector("img").src = row.images[$("thumbs").value];
   }
 
   key(event) {

@@ -2,6 +2,7 @@
 
 import { Board } from "./board.js";
 import { Draw } from "./draw.js";
+import { Edits } from "./edits.js";
 import { Explain } from "./explain.js";
 import { ask, Server } from "./server.js";
 import { $ } from "./words.js";
@@ -12,6 +13,7 @@ const board = new Board((text) => {
 const told = (error) => board.failed(error.message);
 const explain = new Explain(board, (name) => open(name, "").catch(told));
 const draw = new Draw(explain);
+const edits = new Edits(board);
 
 async function open(name, text) {
   const source = await Server.open(name);
@@ -21,6 +23,7 @@ async function open(name, text) {
   $("question").textContent = `This run answers: ${run.question}`
     + (run.purpose === "generate" ? " For edits that leave the rest as it is, explain the picture again with the other question." : "");
   $("about").textContent = `${run.total.toLocaleString("en")} components, ${run.patches}, ${run.method} form. ${run.place} ${run.channel_note}`;
+  edits.open(run);
   board.open(source, text);
   explain.open(run);
   draw.open(run);

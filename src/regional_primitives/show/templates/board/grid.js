@@ -76,7 +76,7 @@ export class Grid {
       paths.push(...kinds.map((kind) => drawn(kind, outline)));
     };
     if (this.asked.size) outlined(this.asked, "rim", "asked");
-    if (this.pointed !== undefined && !this.run.columns) outlined([this.pointed], "thin", "asked");
+    if (this.pointed !== undefined && !this.run.columns) outlined([this.pointed], "thin", "field");
     if (this.lit) outlined(this.lit, "thin", "field");
     $("overlay").replaceChildren(...paths);
   }

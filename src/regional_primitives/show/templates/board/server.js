@@ -1,9 +1,10 @@
 // The source of the explorer's board: the server, which generates each picture.
 
 import { nameOf, ranks } from "./board.js";
+import { inWords } from "./edits.js";
 import { percent } from "./words.js";
 
-const page = crypto.randomUUID();
+export const page = crypto.randomUUID();
 
 export async function ask(path, body) {
   const options = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
@@ -45,6 +46,10 @@ export class Server {
         ["distance", "Distance from before", percent(found.distance)],
       ],
     };
+  }
+
+  edited(edits) {
+    return inWords(this.run, edits);
   }
 
   patterns(components) {

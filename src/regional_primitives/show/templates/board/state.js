@@ -5,6 +5,7 @@ export const MOST_SCALE = 10;
 const numbers = (text) => (text ?? "").split(".").filter(Boolean).map(Number);
 const listed = (set) => [...set].sort((a, b) => a - b).join(".");
 const clamped = (scale) => Math.min(MOST_SCALE, Math.max(-MOST_SCALE, Math.round(scale * 1000) / 1000));
+const edited = ([text, patches, sign, how]) => ({ patches: numbers(patches), ...(sign === "@" ? { other: how } : { scale: clamped(Number(how)) }) });
 const flip = (set, one) => set.delete(one) || set.add(one);
 
 export class State {
@@ -19,6 +20,9 @@ export class State {
       scales: new Map(scales.filter(([k, scale]) => known(k) && Number.isFinite(scale)).map(([k, scale]) => [k, clamped(scale)])),
       muted: new Set(numbers(fields.get("mute")).filter(known)),
       solo: new Set(numbers(fields.get("solo")).filter(known)),
+      edits: [...(fields.get("edit") ?? "").matchAll(/([\d.]+)(?:(@)([0-9a-f]{12})|(?:\*)(-?[\d.]+))(?:,|$)/g)]
+        .map(([all, patches, sign, name, scale]) => edited([all, patches, sign, name ?? scale]))
+        .filter(({ patches, scale = 0 }) => patches.length && patches.every(below(run.count)) && Number.isFinite(scale)),
       first: Object.hasOwn(run.rank, order) && below(run.total + 1)(Number(count)) ? { order, count: Number(count) } : null,
     });
   }
@@ -30,6 +34,7 @@ export class State {
       scales.length && `scale=${scales.map((pair) => pair.join(":")).join(",")}`,
       this.muted.size && `mute=${listed(this.muted)}`,
       this.solo.size && `solo=${listed(this.solo)}`,
+      this.edits.length && `edit=${this.edits.map(({ patches, scale, other }) => patches.join(".") + (other ? `@${other}` : `*${scale}`)).join(",")}`,
       this.first && `first=${this.first.order}:${this.first.count}`,
     ].filter(Boolean).join("&");
   }
@@ -44,12 +49,19 @@ export class State {
 
   scale(k, run) {
     if (this.muted.has(k) || (this.solo.size && !this.solo.has(k))) return 0;
-    return this.scales.get(k) ?? (this.solo.size || this.based(k, run) ? 1 : 0);
+    return this.scales.get(k) ?? (this.solo.size ? 1 : this.based(k, run) ? this.share(k, run) : 0);
+  }
+
+  // What edits of regions leave of k: as much of it is scaled as its field lies in the region.
+  share(k, run) {
+    const pixels = (field) => field.reduce((sum, patch) => sum + run.pixels[patch], 0);
+    const left = this.edits.reduce((sum, { patches, scale = 0 }) => sum + ((scale - 1) * pixels(run.fields[k].filter((patch) => patches.includes(patch)))) / (pixels(run.fields[k]) || 1), 1);
+    return Math.round(left * 1000) / 1000;
   }
 
   // What the slider shows: the scale that k has, or would have when it is switched on.
-  wanted(k) {
-    return this.scales.get(k) ?? 1;
+  wanted(k, run) {
+    return this.scales.get(k) ?? (this.edits.length && !this.solo.size ? this.share(k, run) : 1);
   }
 
   setScale(k, scale) {
@@ -85,9 +97,10 @@ export class State {
     if (this.solo.size) {
       return { base: { kind: "none" }, scales: Object.fromEntries([...this.solo].map((k) => [k, scales[k] ?? 1])) };
     }
-    if (this.first) return { base: { kind: "first", ...this.first }, scales };
-    if (this.asked.size) return { base: { kind: "demand", patches: [...this.asked].sort((a, b) => a - b) }, scales };
-    return { base: { kind: "all" }, scales };
+    const regions = this.edits;
+    if (this.first) return { base: { kind: "first", ...this.first }, scales, regions };
+    if (this.asked.size) return { base: { kind: "demand", patches: [...this.asked].sort((a, b) => a - b) }, scales, regions };
+    return { base: { kind: "all" }, scales, regions };
   }
 }
 

@@ -68,7 +68,7 @@ class Stored {
 
   patterns(components) {
     const { bounded, shown } = this.data;
-    return components.map((k) => ({ component: k, image: image(`change-${k}`), bounded: bounded[shown.indexOf(k)] }));
+    return components.map((k) => ({ component: k, picture: image(`alone-${k}`), map: image(`change-${k}`), bounded: bounded[shown.indexOf(k)] }));
   }
 
   steps() {
