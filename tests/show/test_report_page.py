@@ -116,7 +116,7 @@ def test_demands_end_with_the_worst_and_tell_their_errors(run, page):
 
 
 def test_small_pictures_are_enlarged_by_whole_numbers(page):
-    sizes = "--width: 32; --height: 32; --zoom: 4.0; --zoom-large: 9.0; --zoom-narrow: 5.0;"
+    sizes = "--width: 32; --height: 32; --zoom: 4.0; --zoom-large: 9.0; --zoom-narrow: 10.0;"
     assert sizes in page
 
 
