@@ -239,3 +239,23 @@ def test_figures_show_the_numbers_on_the_callers_axis(compared):
     assert [label.get_text() for label in right.get_xticklabels()] == list(found.names)
     assert plot_transfer_matrix(found) is not figure
     assert pyplot.get_fignums() == []
+
+
+def test_parts_are_told_by_name_and_shown_alone(planted, primitives, tmp_path):
+    halves = rp.Regions.grid(1, 2).named(["left half", "right half"])
+    for seed in (3, 4):
+        d = rp.explain(planted, planted.sample_latents(1, seed=seed), halves, QUICK)
+        d.save(tmp_path / str(seed))
+    words = [tmp_path / "3", tmp_path / "4", "--out", tmp_path / "both", "--draws", 1]
+    status, text, _ = primitives("compare", *words)
+    assert status == 0
+    assert "what makes each part" in text
+    assert "left half, right half" in text
+    page = (tmp_path / "both" / "compare.html").read_text()
+    assert "The same part in each picture" in page
+    for name in ("part-0-0", "part-0-1", "part-1-0", "part-1-1"):
+        assert f'id="image-{name}"' in page
+    assert "What right half of 4 needs, alone" in page
+    assert [p["part"] for p in read_json(tmp_path / "both" / "compare.json")["parts"]] == [
+        "left half", "right half",
+    ]  # fmt: skip

@@ -78,7 +78,7 @@ def test_regions_of_a_label_map_transfer_if_they_are_the_same(truth):
     found = transfer([mapped, mapped], a=5, b=5, draws=2)
     assert found.summary["transfer"].mean == 1.0
     turned = replace(truth, regions=rp.Regions.from_labels(labels.T.contiguous()))
-    with pytest.raises(rp.InputError, match=r"of 16 regions and label map.*; label maps must be"):
+    with pytest.raises(rp.InputError, match=r"of 16 regions and label map.*label maps must be"):
         transfer([mapped, turned])
     with pytest.raises(rp.InputError, match="4 × 4 grid and label map of 16 regions"):
         transfer([truth, mapped])

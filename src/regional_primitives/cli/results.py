@@ -27,6 +27,7 @@ from regional_primitives.scores import Evaluation
 from regional_primitives.show.comparison_page import (
     COMPARISON_REPORT,
     terminal_fields,
+    terminal_parts,
     terminal_table,
 )
 
@@ -89,6 +90,8 @@ def compare(
     if result.remark:
         tell(result.remark)
     print_table(terminal_table(result))
+    if result.parts:
+        print_table(terminal_parts(result))
     print_table(terminal_fields(result))
     if out is not None:
         print_report(out / COMPARISON_REPORT)

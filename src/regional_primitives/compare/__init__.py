@@ -4,17 +4,19 @@ from regional_primitives.compare.comparison import (
     Chance,
     CommonField,
     PictureComparison,
-    Span,
     compare,
 )
 from regional_primitives.compare.likeness import Likeness
+from regional_primitives.compare.part_units import LeadingChannel, PartUnits
 from regional_primitives.compare.relatedness import Relatedness, relatedness
-from regional_primitives.compare.transfer import Transfer, transfer
+from regional_primitives.compare.transfer import Span, Transfer, transfer
 
 __all__ = [
     "Chance",
     "CommonField",
+    "LeadingChannel",
     "Likeness",
+    "PartUnits",
     "PictureComparison",
     "Relatedness",
     "Span",

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.compare.likeness import Entries, Likeness, likeness
-from regional_primitives.compare.transfer import Shares, Transfer, transfer
+from regional_primitives.compare.part_units import PartUnits, part_units
+from regional_primitives.compare.transfer import Shares, Span, Transfer, transfer
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.together import UNITS, check_together
 from regional_primitives.errors import InputError
@@ -26,20 +27,6 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.scores.measured import plain
 from regional_primitives.scores.spread import Spread, spreads
-
-
-@dataclass(frozen=True)
-class Span:
-    """One number over several random draws."""
-
-    mean: float
-    least: float
-    most: float
-
-    @staticmethod
-    def over(values: Sequence[float]) -> Span:
-        """Summarise one value a draw."""
-        return Span(sum(values) / len(values), min(values), max(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +158,8 @@ class PictureComparison(RichResult, Transfer):
     """Every two pictures once, the earlier first."""
     common: tuple[CommonField, ...]
     """Fields of at least two pictures: those of most pictures first, then by strength."""
+    parts: tuple[PartUnits, ...]
+    """Which channels make each part, where the patches have names; of grids nothing."""
 
     @property
     def transfer(self) -> Float[Tensor, "pictures pictures"]:
@@ -188,15 +177,21 @@ class PictureComparison(RichResult, Transfer):
 
     @property
     def remark(self) -> str:
-        """Say so where the decompositions answer different questions; else nothing."""
-        asked = dict.fromkeys(d.provenance.purpose for d in self.decompositions)
-        if len(asked) == 1:
-            return ""
-        told = ", ".join(
-            f"{name}: {d.provenance.purpose}"
-            for name, d in zip(self.names, self.decompositions, strict=True)
-        )
-        return f"these answer different questions, for which alone they would differ ({told})"
+        """Say so where the decompositions answer different questions, or name patches otherwise."""
+        remarks = []
+        if len({d.provenance.purpose for d in self.decompositions}) > 1:
+            told = ", ".join(
+                f"{name}: {d.provenance.purpose}"
+                for name, d in zip(self.names, self.decompositions, strict=True)
+            )
+            remarks.append(
+                f"these answer different questions, for which alone they would differ ({told})"
+            )
+        if len({d.names for d in self.decompositions}) > 1:
+            remarks.append(
+                f"they name the same patches otherwise; told are those of {self.names[0]}"
+            )
+        return "; ".join(remarks)
 
     @cached_property
     def summary(self) -> dict[str, Spread]:
@@ -240,6 +235,7 @@ class PictureComparison(RichResult, Transfer):
             "transfer": plain(self.transfer),
             "pairs": [pair.to_dict() for pair in self.pairs],
             "common": [{"pictures": field.pictures, **plain(field)} for field in self.common],
+            "parts": plain(self.parts),
         }
 
 
@@ -286,6 +282,7 @@ def compare(
             for i, j in itertools.combinations(range(len(several)), 2)
         ),
         common=common,
+        parts=part_units(beside, random_seed(seed)),
     )
 
 

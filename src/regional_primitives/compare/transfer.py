@@ -38,6 +38,20 @@ _FieldsOfEach = Sequence[Bool[Tensor, "_ patches"]]
 """Action fields of several pictures, strongest first."""
 
 
+@dataclass(frozen=True)
+class Span:
+    """One number over several random draws."""
+
+    mean: float
+    least: float
+    most: float
+
+    @staticmethod
+    def over(values: Sequence[float]) -> Span:
+        """Summarise one value a draw."""
+        return Span(sum(values) / len(values), min(values), max(values))
+
+
 @dataclass(frozen=True, eq=False)
 class Shares:
     """What every two pictures have in common."""
@@ -184,7 +198,7 @@ def transfer(
     refuse_too_large(f"draws={draws:,} of random fields", size, "lower draws")
     drawn = [
         [shares_of(rows, strengths, a, b) for rows in kinds]
-        for kinds in _random_alike(fields, several[0].regions, draws, seed)
+        for kinds in random_alike(fields, several[0].regions, draws, seed)
     ]
     return Transfer(
         decompositions=several,
@@ -197,7 +211,7 @@ def transfer(
     )
 
 
-def _random_alike(
+def random_alike(
     fields: _FieldsOfEach, regions: Regions, draws: int, seed: int
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Draw fields of the same sizes over the patches that each picture covers, a stream each.

@@ -46,7 +46,8 @@ _ASPECTS = {
     "patches": _Aspect(
         lambda d: d.regions,
         lambda d: d.regions.description,
-        "; label maps must be equal, pixel by pixel",
+        "; a field is shared where it covers the same patches, and label maps must be equal, "
+        "pixel by pixel",
     ),
     "picture sizes": _Aspect(lambda d: tuple(d.image.shape)),
     "demanded patches": _Aspect(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
+import torch
+
+from regional_primitives.axes import Images
 from regional_primitives.compare import PictureComparison, compare
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.errors import InputError
+from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators import Generator
+from regional_primitives.picture import Picture
 from regional_primitives.runs.folder import drawn, generator_of, refuse_other_content
 from regional_primitives.runtime.arguments import AnyPath, all_of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
@@ -19,6 +24,8 @@ from regional_primitives.runtime.storage import write_json
 from regional_primitives.scores.exhibits import Patterns, patterns_of
 from regional_primitives.show.comparison_page import (
     COMPARISON_REPORT,
+    MOST_COLUMNS,
+    MOST_PARTS,
     shown_components,
     write_comparison_report,
 )
@@ -68,10 +75,10 @@ def compare_runs(
         result = compare(decompositions, a=a, b=b, draws=draws, seed=seed, names=_names(paths))
         if target is None:
             return result
-        patterns = _patterns(result, paths, report)
+        shown = _pictures(result, paths, report)
         told = {"runs": [str(path) for path in paths], **result.to_dict()}
         write_json(target / COMPARISON, told)
-        page = partial(write_comparison_report, target, result, patterns)
+        page = partial(write_comparison_report, target, result, *shown)
         drawn(page, report, target / COMPARISON_REPORT)
     return result
 
@@ -84,17 +91,25 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _patterns(
+def _pictures(
     result: PictureComparison, paths: Sequence[Path], progress: Progress
-) -> list[Patterns]:
+) -> tuple[list[Patterns], list[Images | None]]:
+    """Generate what the page shows: patterns that no folder holds, and each part by itself."""
+
     # One generator made all pictures, so that it is loaded once, and only if it is needed.
     @cache
     def generator() -> Generator:
         return generator_of(result.decompositions[0])
 
-    found = []
+    found: list[Patterns] = []
+    answers: list[Images | None] = []
     for number, components in enumerate(shown_components(result)):
         d = result.decompositions[number]
         found.append(patterns_of(d, components, paths[number], generator))
+        answers.append(None)
+        if result.parts and number < MOST_COLUMNS:
+            each = torch.eye(d.regions.count, dtype=torch.bool)[:MOST_PARTS]
+            with suppress(GeneratorError):
+                answers[-1] = Picture.of(d, generator()).ask(each)
         progress("patterns", number + 1, len(paths))
-    return found
+    return found, answers

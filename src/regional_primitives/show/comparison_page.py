@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regional_primitives.axes import Images
 from regional_primitives.compare import PictureComparison
-from regional_primitives.compare.comparison import CommonField, Span
+from regional_primitives.compare.comparison import CommonField
 from regional_primitives.compare.likeness import Likeness
+from regional_primitives.compare.part_units import PartUnits
+from regional_primitives.compare.transfer import Span
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.scores.exhibits import Patterns
@@ -35,15 +38,20 @@ COMPARISON_REPORT = "compare.html"
 _MOST_ROWS = 24
 _MOST_CELLS = 240
 """Pictures of patterns on one page."""
-_MOST_COLUMNS = 12
+MOST_COLUMNS = 12
 """Pictures whose patterns are shown side by side."""
+MOST_PARTS = 12
+"""Parts that are shown as pictures."""
 _MOST_PAIRS = 300
 """Rows of the table of pairs; of more, compare.json tells."""
 
 
 @ordinary()
 def write_comparison_report(
-    folder: AnyPath, comparison: PictureComparison, patterns: Sequence[Patterns]
+    folder: AnyPath,
+    comparison: PictureComparison,
+    patterns: Sequence[Patterns],
+    answers: Sequence[Images | None],
 ) -> Path:
     """Write compare.html, whole or not at all; return its path.
 
@@ -51,6 +59,7 @@ def write_comparison_report(
         folder: where.
         comparison: what the page is about.
         patterns: of each picture, of the components that `shown_components` names.
+        answers: of each picture, G(u(S)) of each part alone; None where they are not shown.
 
     Raises:
         MissingExtraError: packages that only the report needs are not installed.
@@ -66,12 +75,12 @@ def write_comparison_report(
     images: dict[str, str] = {}
     scale = ColourScale.over(maps)
     books = [PictureBook(decomposition, scale, images) for decomposition in several]
-    shown = _Shown(comparison, patterns, books)
+    shown = _Shown(comparison, patterns, books, answers)
     page = Page(
         kicker="Regional primitives that pictures share",
         title=f"{len(several)} pictures of {origin.generator}, layer {origin.layer}",
         summary=_summary(comparison),
-        sections=[section(shown) for section in SECTIONS],
+        sections=[made for make in SECTIONS if (made := make(shown)) is not None],
         images=images,
         sizes={
             "width": width,
@@ -89,7 +98,7 @@ def shown_components(comparison: PictureComparison) -> list[list[int]]:
     columns = zip(*(field.components for field in _shown_fields(comparison)), strict=True)
     found = [[k for k in column if k is not None] for column in columns]
     found += [[] for _ in comparison.names[len(found) :]]  # where no field is shared
-    return [own if i < _MOST_COLUMNS else [] for i, own in enumerate(found)]
+    return [own if i < MOST_COLUMNS else [] for i, own in enumerate(found)]
 
 
 def number_rows(comparison: PictureComparison) -> list[Row]:
@@ -165,20 +174,49 @@ def terminal_table(comparison: PictureComparison) -> Any:
 
 def terminal_fields(comparison: PictureComparison, most: int = 10) -> Any:
     """Lay the strongest shared fields out for a terminal."""
-    several = len(comparison.names) > 2
-    regions = comparison.decompositions[0].regions
-    what = "patches" if regions.given_names is None else "regions"
+    several, regions = len(comparison.names) > 2, comparison.decompositions[0].regions
+    named = regions.given_names is not None
     rows = []
     for field in comparison.common[:most]:
-        patches = ",".join(regions.names[patch] for patch in field.patches)
-        head = f"{len(field.patches)} {what}, from {patches[:20]}…"
+        patches = regions.in_words(field.patches)
+        head = f"{len(field.patches)} patches, from {patches[:20]}…"
         own = zip(field.components, field.strengths, strict=True)
         of_each = [f"{k}: {strength:.3g}" for k, strength in own if not several]
         told = of_each or [f"{field.pictures} of {len(comparison.names)}"]
-        rows.append((patches if len(patches) < 40 else head, *told, f"{field.strength_share:.1%}"))
+        rows.append(
+            (patches if named or len(patches) < 40 else head, *told, f"{field.strength_share:.1%}")
+        )
     title = f"shared action fields, {len(rows)} of {len(comparison.common)}"
     names = ("in pictures",) if several else comparison.names
-    return for_terminal(title, (what, *names, "share of strength"), rows)
+    return for_terminal(title, ("field", *names, "share of strength"), rows)
+
+
+def part_rows(comparison: PictureComparison) -> list[Row]:
+    """Write which channels make each part, those of most pictures first."""
+    count = len(comparison.names)
+
+    def leading(part: PartUnits) -> str:
+        told = [f"{one.channel} ({one.pictures} of {count})" for one in part.leading[:4]]
+        return ", ".join(told)
+
+    return [
+        Row(
+            part.part,
+            [f"{part.needed:.0f}", leading(part), numerals.percent(part.common),
+             _range(part.common_random)],
+        )
+        for part in comparison.parts
+    ]  # fmt: skip
+
+
+def terminal_parts(comparison: PictureComparison) -> Any:
+    """Lay out which channels make each part for a terminal."""
+    return for_terminal(
+        "what makes each part: channels that hold half of its energy",
+        ("part", "channels", "in most pictures", "in common", "random fields"),
+        [(row.head, *map(str, row.cells)) for row in part_rows(comparison)],
+        "in common: of the channels of either of two pictures, the share that both have",
+    )
 
 
 @dataclass(frozen=True)
@@ -189,6 +227,8 @@ class _Shown:
     patterns: Sequence[Patterns]
     books: Sequence[PictureBook]
     """One a picture; all share their images and their colours."""
+    answers: Sequence[Images | None]
+    """Of each picture: what each part needs by itself; None without the generator."""
 
     @property
     def several(self) -> bool:
@@ -285,14 +325,14 @@ def _pairs(comparison: PictureComparison) -> Table:
 
 
 def _primitives(shown: _Shown) -> Section:
-    comparison, regions = shown.comparison, shown.comparison.decompositions[0].regions
+    comparison = shown.comparison
     alike: dict[tuple[int, ...], list[Likeness]] = {}
     for pair in comparison.pairs:
         for field in pair.shared:
             alike.setdefault(field.patches, []).append(field.likeness)
     rows = [
         {
-            "title": f"{number}. {form.together_in_words(regions, field.patches)}",
+            "title": f"{number}. {_field(shown, field.patches)}",
             "facts": [
                 *(
                     [("pictures", f"{field.pictures} of {len(shown.books)}")]
@@ -302,7 +342,7 @@ def _primitives(shown: _Shown) -> Section:
                 ("strength, mean share", numerals.percent(field.strength_share)),
                 *_likeness_in_words(alike[field.patches]),
             ],
-            "cells": [_cell(shown, field, i) for i in range(len(shown.books[:_MOST_COLUMNS]))],
+            "cells": [_cell(shown, field, i) for i in range(len(shown.books[:MOST_COLUMNS]))],
         }
         for number, field in enumerate(_shown_fields(comparison), start=1)
     ]
@@ -321,6 +361,62 @@ def _primitives(shown: _Shown) -> Section:
             "shared": rows,
             "maps": shown.books[0] if rows and not shown.several else None,
         },
+    )
+
+
+def _field(shown: _Shown, patches: Sequence[int]) -> str:
+    """Name a field; fields of numbered patches are outlined beside."""
+    regions = shown.books[0].decomposition.regions
+    return (
+        numerals.patches(len(patches)) if regions.given_names is None else regions.in_words(patches)
+    )
+
+
+def _parts(shown: _Shown) -> Section | None:
+    comparison = shown.comparison
+    if not comparison.parts:
+        return None
+    regions = comparison.decompositions[0].regions
+    books = list(enumerate(zip(comparison.names, shown.books, shown.answers, strict=True)))
+    rows = [
+        {
+            "title": part.part,
+            "facts": [
+                ("channels for half of its energy", f"{part.needed:.0f}"),
+                ("in common by two pictures", numerals.percent(part.common)),
+                ("… of random fields", _range(part.common_random)),
+            ],
+            "cells": [
+                (name, "", [
+                    book.picture(f"part-{i}-{part.patch}", answers[part.patch],
+                                 f"What {part.part} of {name} needs, alone",
+                                 patches=regions.demand([part.patch]))
+                ])
+                for i, (name, book, answers) in books[:MOST_COLUMNS] if answers is not None
+            ],
+        }
+        for part in comparison.parts[:MOST_PARTS]
+    ]  # fmt: skip
+    columns = [
+        Column(name)
+        for name in ("Channels for half of its energy", "In most pictures",
+                     "In common by two pictures", "Random fields")
+    ]  # fmt: skip
+    told = all(answers is None for answers in shown.answers)
+    missing = ["The pictures of parts are not shown: the generator is not at hand."] if told else []
+    return Section(
+        "parts",
+        "The same part in each picture",
+        prose=[
+            "Which channels of the feature make a part? Leading are the fewest that hold half of "
+            "the energy of its components, each counted by the share of its action field that "
+            "lies in the part. Beside: how many would be in common if the components had random "
+            "fields of the same sizes. Below: what the part alone needs, and nothing more."
+        ],
+        notes=missing,
+        table=Table("What makes each part", "Part", columns, part_rows(comparison)),
+        template="" if told else "compare.html",
+        values={"pictures": [], "shared": rows, "maps": None},
     )
 
 
@@ -345,7 +441,13 @@ def _origin(shown: _Shown) -> Section:
     return Section("origin", "Origin", facts=[Facts(rows)])
 
 
-SECTIONS: list[Callable[[_Shown], Section]] = [_pictures, _numbers, _primitives, _origin]
+SECTIONS: list[Callable[[_Shown], Section | None]] = [
+    _pictures,
+    _numbers,
+    _parts,
+    _primitives,
+    _origin,
+]
 """From top to bottom."""
 
 
@@ -363,7 +465,7 @@ def _summary(comparison: PictureComparison) -> str:
 
 
 def _shown_fields(comparison: PictureComparison) -> tuple[CommonField, ...]:
-    columns = min(len(comparison.names), _MOST_COLUMNS)
+    columns = min(len(comparison.names), MOST_COLUMNS)
     return comparison.common[: min(_MOST_ROWS, _MOST_CELLS // columns)]
 
 
@@ -419,8 +521,8 @@ def _rows_note(shown: _Shown, rows: int) -> str:
     )
     which = "at least two of the pictures have" if shown.several else "both pictures have"
     told = f"{numerals.count(count)} action fields are ones that {which}; shown: {rows}, {first}."
-    if len(shown.books) > _MOST_COLUMNS:
-        told += f" Pictures beyond the first {_MOST_COLUMNS} are counted, not shown."
+    if len(shown.books) > MOST_COLUMNS:
+        told += f" Pictures beyond the first {MOST_COLUMNS} are counted, not shown."
     return told
 
 

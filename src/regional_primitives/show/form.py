@@ -7,11 +7,8 @@ leave of the feature into one more component, the remainder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from regional_primitives.axes import Region
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.regions import Regions
 from regional_primitives.show import numerals
 
 _MOST_NUMBERS = 6
@@ -86,13 +83,9 @@ def demand_in_words(decomposition: Decomposition, name: str, patches: Region) ->
 
 
 def field_in_words(decomposition: Decomposition, k: int) -> str:
-    """Name the regions of component k's action field."""
+    """Name component k's field: `skin + mouth`, `patches 14, 15`, `12 patches, 3, 4, 5 …`."""
+    regions = decomposition.regions
     chosen = decomposition.action_fields[k].nonzero().flatten().tolist()
-    return together_in_words(decomposition.regions, chosen)
-
-
-def together_in_words(regions: Regions, chosen: Sequence[int]) -> str:
-    """Name the regions of a field: `skin + mouth`, `patches 14, 15`, `12 patches, 3, 4, 5 …`."""
     if regions.given_names is not None:
         if len(chosen) == regions.count > 1:
             return "everything"
