@@ -47,7 +47,8 @@ NUMBERS = {
 }  # fmt: skip
 ENDS = (0.05, 6.0)
 """Prices of leak, multiples of the default, at the ends of the decomposition's own frontier."""
-LIGHT = rp.Evaluation(components=1, contexts=2, free_demands=0)
+FULL = rp.Evaluation(demands=128, components=40, contexts=16, free_demands=16)
+LIGHT = rp.Evaluation(demands=128, components=1, contexts=2, free_demands=0)
 
 
 MADE_OF_THE_FIT = ("random fields", "free optimum")
@@ -66,7 +67,7 @@ def compared(seed: int, known: dict[str, Any] | None) -> dict[str, object]:
     )
     fits = frontier_fits(result, generator, factors=ENDS)
     scores = [(price, rp.evaluate(fit, generator, LIGHT)) for price, fit in fits]
-    comparison = rp.baselines(result, generator, MADE_OF_THE_FIT if known else "all")
+    comparison = rp.baselines(result, generator, MADE_OF_THE_FIT if known else "all", FULL)
     if known:
         again = {one.name: one for one in comparison.baselines}
         before = Comparison.from_dict(known).baselines

@@ -70,7 +70,7 @@ def main() -> None:
         with progress_bar() as progress:
             runs.explain_to_folder(
                 rp.load_generator("faces"), 22, chosen.run, regions=rp.Regions.grid(6, 6),
-                settings=rp.Structured(purpose="isolate"), evaluation=rp.Evaluation(),
+                settings=rp.Structured(purpose="isolate"),
                 progress=progress,
             )  # fmt: skip
     regions = rp.Decomposition.load(chosen.run).regions

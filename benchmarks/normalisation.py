@@ -34,6 +34,9 @@ PAGE = ROOT / "docs" / "research" / "normalisation.md"
 RUNS = ROOT / "runs" / "normalisation"
 GRID = rp.Regions.grid(6, 6)
 LAYER = "output_blocks.14"
+MEASURED = rp.Evaluation(
+    demands=128, components=20, contexts=8, free_demands=4, free_steps=100, free_bounds=True
+)
 KINDS = ("as it is", "held")
 SIZES = ((1, 3), (4, 9), (10, 18), (19, 27), (28, 35))
 """Patches of a demand; that of all 36 leaves nothing to leak into."""
@@ -88,7 +91,7 @@ def fitted(name: str, seed: int, kind: str) -> dict[str, Any]:
     generator = generator.at(latents)
     demands = held_out_demands(GRID)
     errors = demand_errors(rp.Picture.of(d, generator), demands, d.minimal_units(demands))
-    scores = rp.evaluate(d, generator, rp.Evaluation(components=20, contexts=8, free_demands=4))
+    scores = rp.evaluate(d, generator, MEASURED)
     return {
         "generator": name,
         "picture": seed,

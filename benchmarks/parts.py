@@ -35,7 +35,9 @@ SHOWN = (
 PURPOSES = ("generate", "isolate")
 SEED = 22
 """Of the picture that is shown; it is not among those that are scored."""
-EVALUATION = rp.Evaluation(free_demands=8)
+EVALUATION = rp.Evaluation(
+    demands=128, components=40, contexts=16, free_demands=8, free_steps=100, free_bounds=True
+)
 
 
 def scored(asked: argparse.Namespace, purpose: str) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from pages import renew, table
 
 import regional_primitives as rp
 
-EVALUATION = rp.Evaluation(components=20, contexts=8, free_demands=0)
+EVALUATION = rp.Evaluation(demands=128, components=20, contexts=8, free_demands=0)
 PAGE = Path(__file__).parents[1] / "docs" / "generators.md"
 HEADER = (
     "regions",

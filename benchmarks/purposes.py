@@ -32,7 +32,9 @@ from regional_primitives.scores.sweep_scores import PictureScores
 from regional_primitives.scores.table import TABLE
 from regional_primitives.show.numerals import with_interval
 
-EVALUATION = rp.Evaluation(free_demands=8)
+EVALUATION = rp.Evaluation(
+    demands=128, components=40, contexts=16, free_demands=8, free_steps=100, free_bounds=True
+)
 LEAST = rp.Evaluation(demands=1, components=1, contexts=2, free_demands=0)
 """Of fits that are compared, not scored."""
 KEPT = (

@@ -44,8 +44,10 @@ CASES: dict[str, tuple[str, int | None, str]] = {
 }
 """Generator, size, layer."""
 WITHOUT_FIT = ("spatial crop", "influence alone", "gradient × activation")
-FULL = rp.Evaluation()
-QUICK = rp.Evaluation(components=20, contexts=8, free_demands=4)
+FULL = rp.Evaluation(
+    demands=128, components=40, contexts=16, free_demands=16, free_steps=100, free_bounds=True
+)
+QUICK = replace(FULL, components=20, contexts=8, free_demands=4)
 """Of generators with slow tails."""
 COLUMNS = [
     TABLE[name]

@@ -371,7 +371,9 @@ def test_a_sweep_as_json_is_what_sweep_json_holds(swept_folder, primitives):
     assert content["settings"]["steps"] == 6
 
 
-def test_thorough_is_the_same_as_measuring_refits(swept_folder, primitives, monkeypatch):
+def test_thorough_is_the_same_as_measuring_refits_and_free_bounds(
+    swept_folder, primitives, monkeypatch
+):
     asked = []
     monkeypatch.setattr(
         cli.fitting.sweeps,
@@ -379,12 +381,12 @@ def test_thorough_is_the_same_as_measuring_refits(swept_folder, primitives, monk
         lambda *_, **named: asked.append(named["evaluation"]) or sys.exit(0),
     )
     primitives(*SWEEP, "--thorough")
-    primitives(*SWEEP, "--measure", "refits=true")
+    more = ("refits=true", "free_bounds=true")
+    primitives(*SWEEP, *(f"--measure={one}" for one in more))
     primitives(*SWEEP)
-    assert (
-        asked[0] == asked[1] == rp.Evaluation(demands=8, components=2, free_demands=0, refits=True)
-    )
+    assert asked[0] == asked[1] == rp.Evaluation(demands=8, components=2, free_demands=0).thorough()
     assert not asked[2].refits
+    assert not asked[2].free_bounds
 
 
 def test_an_interrupted_sweep_keeps_finished_runs_and_no_debris(swept_folder, tmp_path):

@@ -19,7 +19,9 @@ QUICK = rp.Structured(steps=12, batch=4, probes=1, baseline_count=64)
 EXACT = rp.Exact(
     patches=(5, 6), steps=5, starts=3, sparse_steps=5, joint_steps=2, baseline_count=64
 )
-SCORED = rp.Evaluation(demands=4, components=2, contexts=2, free_demands=1, free_steps=3)
+SCORED = rp.Evaluation(
+    demands=4, components=2, contexts=2, free_demands=1, free_steps=3, free_bounds=True
+)
 
 
 @pytest.fixture(scope="module", params=["pretended", *REAL])

@@ -18,7 +18,9 @@ from regional_primitives.runtime.storage import read_json
 from regional_primitives.scores.sweep_scores import SweepScores
 
 QUICK = rp.Structured(purpose="isolate", steps=3, batch=4, probes=1, baseline_count=64)
-LITTLE = rp.Evaluation(demands=8, components=2, contexts=2, free_demands=2, free_steps=2)
+LITTLE = rp.Evaluation(
+    demands=8, components=2, contexts=2, free_demands=2, free_steps=2, free_bounds=True
+)
 LAYERS = ("embed", "express")
 
 

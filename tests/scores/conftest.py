@@ -15,7 +15,9 @@ def result(planted):
 
 @pytest.fixture(scope="session")
 def scores(planted, result):
-    return rp.evaluate(result, planted, rp.Evaluation(demands=32, components=12, free_demands=4))
+    return rp.evaluate(
+        result, planted, rp.Evaluation(demands=32, components=12, free_demands=4, free_bounds=True)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,7 @@ def slow(run, generator, feature, demand):
 
 def measured(run, generator, **changes):
     few = {"demands": 12, "components": 1, "contexts": 2, "free_demands": 12, "free_steps": 300}
+    few["free_bounds"] = True
     return rp.evaluate(run, generator, rp.Evaluation(**{**few, **changes}))
 
 
@@ -170,6 +171,17 @@ def test_a_run_that_answers_what_generates_has_its_entanglement_measured_once(pl
     other = measured(result, planted, free_demands=3, free_steps=5)
     assert other.entanglement > other.gated_leak
     assert other.bound_evaluations == 3 * 5 * 3
+
+
+def test_the_gated_bound_alone_is_measured_unless_free_ones_are_asked_for(planted, result):
+    few = {"free_demands": 3, "free_steps": 5, "free_bounds": False}
+    scores = measured(result, planted, **few)
+    asked = measured(result, planted, free_demands=3, free_steps=5)
+    assert scores.bound_evaluations == 5 * 3
+    assert scores.departure == pytest.approx(asked.departure)
+    for name in ("free_inside_error", "free_leak", "free_cost", "additivity_gap", "entanglement"):
+        assert getattr(scores, name) is None
+        assert getattr(asked, name) is not None
 
 
 @pytest.mark.parametrize(

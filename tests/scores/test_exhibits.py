@@ -6,6 +6,7 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives.scores import Exhibits, exhibit
+from regional_primitives.scores.exhibits import named_demands
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,31 @@ def test_a_flat_repaint_is_less_visible_than_a_change_of_structure(result):
     assert float(repaint.norm()) == pytest.approx(float(structure.norm()))
     assert float(nothing) == pytest.approx(0.0, abs=1e-6)
     assert 0 < float(flat) < 0.5 * float(striped)
+
+
+def test_what_nobody_notices_is_not_visible_whatever_the_texture(result):
+    from regional_primitives.scores.quality import NOTICEABLE, structural_change
+
+    fur = 0.03 * torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    fur[:, :4] = 1.0
+    picture = replace(result, image=fur)
+    span = float(fur.max() - fur.min())
+    change = torch.zeros(2, 3, 32, 32)
+    change[0, :, 16:] = 0.8 * NOTICEABLE * span
+    change[1, :, 16:] = 1.6 * NOTICEABLE * span
+    hidden, seen = structural_change(picture, change)
+    assert hidden == 0
+    assert seen > 0
+
+
+def test_demands_of_named_regions_begin_with_the_most_telling_ones(planted, result):
+    labels = torch.arange(32)[:, None].expand(32, 32) // 8
+    names = ["hair", "eyes", "nose", "mouth"]
+    picture = replace(result, regions=rp.Regions.from_labels(labels, names))
+    told, demands = named_demands(rp.Picture.of(picture, planted))
+    assert set(told[:3]) < set(names)
+    for name, demand in zip(told[:3], demands[:3], strict=True):
+        assert demand.nonzero().flatten().tolist() == [names.index(name)]
 
 
 def test_exhibits_round_trip(exhibits, tmp_path):

@@ -123,7 +123,9 @@ def test_demands_for_what_is_the_baseline_picture_weigh_as_others_do(planted, tr
     feature = truth.baseline + truth.component(0)
     picture = replace(truth, feature=feature, image=planted.tail(feature)[0])
     scores = rp.evaluate(
-        picture, planted, rp.Evaluation(demands=16, components=1, contexts=2, free_demands=8)
+        picture,
+        planted,
+        rp.Evaluation(demands=16, components=1, contexts=2, free_demands=8, free_bounds=True),
     )
     assert scores.inside_error == pytest.approx(0, abs=1e-6)
     assert abs(scores.additivity_gap) < 0.1
@@ -246,8 +248,8 @@ def test_bad_input_foreign_scores_are_refused():
 
 def test_every_score_has_its_row_and_every_row_its_formula(planted, result):
     everything = rp.Evaluation(
-        demands=8, components=2, contexts=2, free_demands=2, free_steps=2, refits=True
-    )
+        demands=8, components=2, contexts=2, free_demands=2, free_steps=2
+    ).thorough()
     found = rp.evaluate(result, planted, everything).to_dict()
     assert [name for name, value in found.items() if value is None or value == {}] == []
     assert list(TABLE) == list(found)

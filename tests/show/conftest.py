@@ -28,7 +28,9 @@ def _written(folder, generator, regions, settings=FITTED, most=14):
     scores = rp.evaluate(
         result,
         generator,
-        rp.Evaluation(demands=16, components=6, contexts=4, free_demands=2, free_steps=5),
+        rp.Evaluation(
+            demands=16, components=6, contexts=4, free_demands=2, free_steps=5, free_bounds=True
+        ),
     )
     exhibits = exhibit(result, generator, most=most)
     folder.mkdir()
@@ -48,6 +50,13 @@ def run_folder(planted, tmp_path_factory):
 def labelled_folder(planted, label_map, tmp_path_factory):
     regions = rp.Regions.from_labels(label_map)
     return _written(tmp_path_factory.mktemp("runs") / "labels", planted, regions)
+
+
+@pytest.fixture(scope="session")
+def named_folder(planted, label_map, tmp_path_factory):
+    names = ["sky", "sea", "sand", "stones", "sun"]
+    regions = rp.Regions.from_labels(label_map, names)
+    return _written(tmp_path_factory.mktemp("runs") / "names", planted, regions)
 
 
 @pytest.fixture(scope="session")

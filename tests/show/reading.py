@@ -57,9 +57,9 @@ def cards(page, ranking):
     found = []
     for card in re.findall(r"<article.*?</article>", part(page, ranking), re.S):
         title, mark = re.search(
-            r"<h4>(.*?)(?: <span class=\"mark\">(.*?)</span>)?</h4>", card
+            r"<h4>.*? <small>(.*?)</small>(?: <span class=\"mark\">(.*?)</span>)?</h4>", card
         ).groups()
-        found.append((title, mark or "", facts(card)))
+        found.append((title.capitalize(), mark or "", facts(card)))
     return found
 
 

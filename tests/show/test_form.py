@@ -10,12 +10,16 @@ from regional_primitives.show.figures import draw_figures
 
 @pytest.fixture(scope="module")
 def structured(run_folder):
-    return Run(run_folder)
+    run = Run(run_folder)
+    run.scores = replace(run.scores, stability=0.9)
+    return run
 
 
 @pytest.fixture(scope="module")
 def exact(exact_folder):
-    return Run(exact_folder)
+    run = Run(exact_folder)
+    run.scores = replace(run.scores, stability=0.9)
+    return run
 
 
 def changed(run, **changes):
@@ -154,7 +158,9 @@ def test_the_method_says_what_converged(exact, structured):
     assert method(exact.page()).startswith("exact, sparse form; every minimal")
     stopped = replace(exact.decomposition.provenance, converged=False)
     assert "ran out of steps" in method(changed(exact, provenance=stopped))
-    assert method(structured.page()).startswith("structured, ")
+    assert method(structured.page()) == "structured; not converged, its errors were still falling"
+    still = structured.decomposition.history[-1:].expand(20, 3)
+    assert method(changed(structured, history=still)) == "structured"
 
 
 def test_settings_left_at_their_defaults_are_not_marked_in_the_exact_form(exact):

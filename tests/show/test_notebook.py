@@ -73,7 +73,7 @@ def test_a_loaded_decomposition_shows_picture_components_and_scores(loaded, run_
     page = parsed(bundle["text/html"])
     assert "planted, layer express, picture seed 3" in page.text
     assert f"{loaded.count} components, 4 × 4 grid" in page.text
-    assert "Component 0 strength" in page.text
+    assert "component 0, strength" in page.text
     assert "Component 11 " in page.text
     assert "Component 12 " not in page.text
     scores = rp.Scores.read(run_folder)
@@ -92,7 +92,7 @@ def test_a_computed_or_changed_one_shows_no_scores(loaded):
         assert other.folder is None
         page = parsed(displayed(other)["text/html"])
         assert "Inside error" not in page.text
-        assert "Component 0 strength" in page.text
+        assert "component 0, strength" in page.text
         assert len(page.names) == 2
 
 

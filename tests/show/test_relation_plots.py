@@ -54,6 +54,20 @@ def signs(axes):
     return [artist for artist in axes.get_children() if isinstance(artist, AnnotationBbox)]
 
 
+def test_axes_speak_in_names_where_these_are_short(labelled):
+    d = labelled.decomposition
+    names = ["sky", "sea", "sand", "stones", "a sun that is far too long"]
+    named = rp.relations(replace(d, regions=d.regions.named(names)))
+    ticks = [tick.get_text() for tick in plots.plot_overlap(named).axes[0].get_xticklabels()]
+    assert len(ticks) == named.strongest
+    for k, tick in zip(named.order, ticks, strict=True):
+        field = " + ".join(names[i] for i in d.action_fields[k].nonzero().flatten().tolist())
+        assert tick in (field, str(k), "everything")
+        assert (tick == str(k)) == (len(field) > 22 and tick != "everything")
+    inside = " ".join(words(plots.plot_credit(named).axes[0])).replace("\n", " ")
+    assert all(name in inside for name in names)
+
+
 @pytest.mark.parametrize("plot", PLOTS)
 def test_every_figure_has_a_title_and_says_how_to_read_it(relations, plot):
     axes = plot(relations).axes[0]

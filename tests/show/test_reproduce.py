@@ -53,8 +53,8 @@ def test_the_command_for_the_exact_form_names_its_patches_and_nothing_that_is_us
     assert not reproduce.changed_settings(every)
 
 
-def test_no_command_for_a_label_map(labelled_folder):
-    assert reproduce.command(rp.Decomposition.load(labelled_folder)) is None
+def test_the_command_for_a_label_map_takes_it_from_the_run(labelled_folder):
+    assert " --regions RUN " in reproduce.command(rp.Decomposition.load(labelled_folder))
 
 
 @pytest.mark.parametrize("folder", ["run_folder", "labelled_folder", "exact_folder"])

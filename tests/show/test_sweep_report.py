@@ -72,7 +72,7 @@ def made_up(layers=FACES, pictures=4, *, refits=True, **changes):
         "patches": 36,
         "seeds": tuple(range(pictures)),
         "settings": asdict(rp.Structured(purpose="isolate", steps=50)),
-        "evaluation": asdict(rp.Evaluation(refits=refits, demands=16)),
+        "evaluation": asdict(rp.Evaluation(refits=refits, free_bounds=refits, demands=16)),
         "versions": {"torch": "2.13"},
         "machine": {"workers": 2},
         "date": "2025-01-31",
@@ -396,12 +396,12 @@ def test_the_page_says_what_was_asked_and_over_what_is_averaged(outline):
     assert "faces: 4 pictures at 3 layers" in words
     assert "Means over 4 pictures, the same at each layer" in words
     assert "From main.2 to main.11 an action field goes from 7.4" in words
-    assert "1 run at main.2, 1 run at main.5, 1 run at main.11 used all steps" in words
+    assert "1 run at main.2, 1 run at main.5, 1 run at main.11 took all steps" in words
     assert "0:4" in words
     assert "6 × 6 grid" in words
     assert "torch 2.13" in words
     assert "2025-01-31" in words
-    assert words.count("changed from the default") == 3  # steps, demands, refits
+    assert words.count("changed from the default") == 4  # steps, demands, refits, free_bounds
 
 
 def test_strange_names_are_escaped(tmp_path):

@@ -150,7 +150,7 @@ def explain(
             regions=asked,
             resize=resize,
             settings=settings,
-            evaluation=Evaluation(refits=thorough),
+            evaluation=Evaluation().thorough() if thorough else Evaluation(),
             overwrite=overwrite,
             progress=progress,
         )
@@ -218,7 +218,7 @@ def sweep(
             regions=division_of(regions, names),
             resize=resize,
             settings=_structured(changes, purpose, quality),
-            evaluation=replace(evaluation, refits=True) if thorough else evaluation,
+            evaluation=evaluation.thorough() if thorough else evaluation,
             workers=workers,
             progress=progress,
             weights=weights,

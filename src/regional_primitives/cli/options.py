@@ -76,7 +76,10 @@ Weights = Annotated[
 Size = Annotated[int | None, typer.Option(help="Pixels a side, where the generator has a choice.")]
 Thorough = Annotated[
     bool,
-    typer.Option("--thorough", help="Fit three times more, to score stability and the frontier."),
+    typer.Option(
+        "--thorough",
+        help="Measure more: three more fits, for stability and the frontier, and free bounds.",
+    ),
 ]
 Purpose = Annotated[
     str,

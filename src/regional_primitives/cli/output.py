@@ -41,7 +41,9 @@ def print_run(
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
     for score in (TABLE[name] for name in headlines(read_manifest(folder).provenance.purpose)):
-        value = _told(scores, score.name, score.form) or "not measured"
+        value = _told(scores, score.name, score.form)
+        if not value:
+            continue
         whole = _told(scores, score.among, " of {:,}")
         table.add_row(score.phrase, value + whole, _told(scores, score.spread, score.form))
     print_table(table)

@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
@@ -49,6 +50,7 @@ from regional_primitives.runtime.staging import recover, visible
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.runtime.workers import threads_per_worker, work_off
 from regional_primitives.scores import Evaluation, Scores
+from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.sweep_scores import (
     SWEEP,
     LayerScores,
@@ -324,7 +326,7 @@ def _picture(folder: Path, task: _Task) -> PictureScores:
         seed=task.seed,
         run=run,
         report=f"{run}/{REPORT}" if (task.folder / REPORT).is_file() else None,
-        converged=origin.converged,
+        converged=not unfinished(Decomposition.load(task.folder)),
         wall_seconds=origin.wall_seconds,
         scores=Scores.read(task.folder),
     )

@@ -34,8 +34,8 @@ _BATCH = 64
 def bound_scores(measurement: Measurement) -> dict[str, Any]:
     """Optimise some demands, each by itself, and put the decomposition beside it.
 
-    There are two optimisations, and a third where the decomposition was not fitted at the prices of
-    the purpose `generate`.
+    There is one optimisation, gated. With `free_bounds` there is a free one too, and another where
+    the decomposition was not fitted at the prices of the purpose `generate`.
     """
     picture, settings = measurement.parts, measurement.settings
     components = picture.decomposition
@@ -56,32 +56,36 @@ def bound_scores(measurement: Measurement) -> dict[str, Any]:
 
     own = components.minimal_units(demands)
     within = optimum("gated bound", prices, own, gated=True)
-    # The larger set of features is searched from the best of the smaller.
-    free = measured(optimum("free bound", prices, within, gated=False))
     fit, gated = measured(own), measured(within)
-    needed = gated
-    if prices != along:
-        # From f, which is for no purpose: from features with little leak, it would stay little.
-        everything = components.feature_units.expand_as(own)
-        needed = measured(optimum("entanglement", along, everything, gated=True))
-    # Over the objective at f0, which is 1: all of the error, and neither leak nor cost. Measured
-    # there, it would be 0 for demands where the picture is the baseline picture.
-    gap = prices.objective(*fit.all) - prices.objective(*free.all)
+    bounds, extra = {"gated": gated}, {}
+    if prices == along:
+        extra["entanglement"] = gated.mean_leak
+    if settings.free_bounds:
+        # The larger set of features is searched from the best of the smaller.
+        bounds["free"] = free = measured(optimum("free bound", prices, within, gated=False))
+        # Over the objective at f0, which is 1: all of the error, and neither leak nor cost.
+        # Measured there, it would be 0 for demands where the picture is the baseline picture.
+        gap = prices.objective(*fit.all) - prices.objective(*free.all)
+        extra["additivity_gap"] = float(gap.mean())
+        if prices != along:
+            # From f, which is for no purpose: from features with little leak, it would stay little.
+            everything = components.feature_units.expand_as(own)
+            needed = measured(optimum("entanglement", along, everything, gated=True))
+            extra["entanglement"] = needed.mean_leak
     errors, least = (one.pooled_inside + prices.outside * one.pooled_leak for one in (fit, gated))
     return {
         "free_demands": len(demands),
         "bound_evaluations": evaluations.count,
-        "additivity_gap": float(gap.mean()),
         "bound_ratio": _ratio(errors, least),
         "departure": _ratio(float(fit.cost.sum()), float(gated.cost.sum())),
-        "entanglement": needed.mean_leak,
         "structured_inside_error": float(fit.inside.mean()),
         "structured_leak": fit.mean_leak,
         "gated_pooled_inside_error": gated.pooled_inside,
         "gated_pooled_leak": gated.pooled_leak,
+        **extra,
         **{
             f"{name}_{score}": found.means()[score]
-            for name, found in (("gated", gated), ("free", free))
+            for name, found in bounds.items()
             for score in ("inside_error", "leak", "cost")
         },
     }

@@ -23,12 +23,31 @@ from regional_primitives.scores.evaluation import Measurement
 from regional_primitives.scores.measured import Measured
 
 _ROUNDS = 10
+_STILL_FALLING = 0.005
 
 
 def effort_scores(measurement: Measurement) -> dict[str, Any]:
     """Tell what the fit took."""
     origin = measurement.whole.decomposition.provenance
     return {"evaluations": origin.evaluations, "overhead_ratio": origin.overhead_ratio}
+
+
+def unfinished(decomposition: Decomposition) -> bool:
+    """Tell whether more steps would still have changed a fit by much.
+
+    Step sizes fall to zero, so that a fit may well be done at its last step. One that took all its
+    steps is not if inside error and priced leak still fell by more than half a percent of the
+    baseline picture's over the last fifth. Of the exact form: some minimal features ran out of
+    steps.
+    """
+    origin, history = decomposition.provenance, decomposition.history
+    if origin.converged or origin.method == "exact":
+        return not origin.converged
+    if len(history) < 5:
+        return len(history) > 0  # none of components that no fit made
+    fifth = len(history) // 5
+    errors = history[:, 0] + origin.settings.get("outside_weight", 0.0) * history[:, 1]
+    return float(errors[-2 * fifth : -fifth].mean() - errors[-fifth:].mean()) > _STILL_FALLING
 
 
 @dataclass(frozen=True)

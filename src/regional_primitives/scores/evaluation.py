@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from jaxtyping import Bool
@@ -21,17 +21,19 @@ from regional_primitives.runtime.settings import check_settings
 class Evaluation:
     """How much is measured."""
 
-    demands: int = 128
+    demands: int = 64
     """Held-out demands for inside error, leak, cost and visual quality."""
-    components: int = 40
+    components: int = 24
     """Strongest components measured in contexts, for boundedness there and consistency."""
-    contexts: int = 16
+    contexts: int = 8
     """Random sets of other components that each is measured in."""
-    free_demands: int = 16
-    """Held-out demands that are optimised each by itself, for bounds and gaps; 0 leaves it out."""
+    free_demands: int = 4
+    """Held-out demands that are optimised each by itself, for the bounds; 0 leaves it out."""
     free_steps: int = 100
-    """Steps of each optimisation: one gated, one free, and one for the entanglement where the run
-    is not of the purpose `generate`."""
+    """Steps of each optimisation: one gated, and those of `free_bounds`."""
+    free_bounds: bool = False
+    """Whether these demands are also optimised with units of any value, for the free bound and the
+    additivity gap; and once more for the entanglement, where the purpose is not `generate`."""
     refits: bool = False
     """Whether to fit the picture three times more, for stability and the frontier."""
     seed: int = 0
@@ -40,6 +42,10 @@ class Evaluation:
     def __post_init__(self) -> None:
         least = {"demands": 1, "components": 1, "contexts": 2, "free_demands": 0, "free_steps": 1}
         check_settings(self, least)
+
+    def thorough(self) -> Evaluation:
+        """Return the same with refits and free bounds, as `--thorough` measures."""
+        return replace(self, refits=True, free_bounds=True)
 
     def afford(self, decomposition: Decomposition) -> None:
         """Refuse to measure more at once than memory holds; told before anything is measured.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float32, Int, Int64, jaxtyped
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Image
+from regional_primitives.axes import Demands, Image, Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.generators.generator import Generator
@@ -31,7 +31,7 @@ from regional_primitives.runtime.storage import (
 from regional_primitives.scores.components import bounded_share, field_masks
 from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
-from regional_primitives.scores.quality import structural_change
+from regional_primitives.scores.quality import similarity_map, structural_change
 from regional_primitives.scores.superposition import build_up, doublings
 
 EXHIBITS = "exhibits.safetensors"
@@ -43,8 +43,8 @@ class Exhibits:
     """Pictures, and the figures that belong to them."""
 
     visible_change: Float32[Tensor, " components"]
-    """1 − SSIM(x, G(f − Δf_k)): the structure that the finished picture owes to each component.
-    A repainted blank background changes colour, not structure."""
+    """The structure that the finished picture owes to each component: 1 − SSIM(x, G(f − Δf_k)),
+    where one notices the change. 0 of one that nobody sees go."""
     shown: Int64[Tensor, " shown"]
     """The components that are shown, ascending: the strongest and the most visible."""
     patterns: Float32[Tensor, "shown channels height width"]
@@ -72,6 +72,11 @@ class Exhibits:
     def visible_order(self) -> list[int]:
         """All components, the most visible first."""
         return self.visible_change.argsort(descending=True, stable=True).tolist()
+
+    @property
+    def seen(self) -> list[int]:
+        """Those components that one would see go, the most visible first."""
+        return [k for k in self.visible_order if self.visible_change[k] > 0]
 
     def write(self, folder: AnyPath) -> None:
         """Write the pictures into an existing run folder."""
@@ -213,14 +218,22 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
     may = regions.demand(picture.decomposition.patches)
     departure = picture.errors.departure[:-1].masked_fill(~may, -1.0)
     rows: dict[str, Tensor] = {}
-    peak = torch.zeros(n, dtype=torch.bool)
-    peak[int(departure.argmax())] = True
-    rows["the patch that departs most"] = peak
-    rows["that patch and its neighbours"] = peak | regions.neighbours()[peak].any(0)
+    if regions.given_names is not None:
+        for patch in _most_telling(picture, may, 3):
+            rows[regions.names[patch]] = torch.arange(n) == patch
+    else:
+        peak = torch.zeros(n, dtype=torch.bool)
+        peak[int(departure.argmax())] = True
+        if regions.columns is not None:
+            rows["left half"] = torch.arange(n) % regions.columns < (regions.columns + 1) // 2
+        rows["the quarter that differs most in structure"] = regions.demand(
+            _most_telling(picture, may, max(1, n // 4))
+        )
+        rows[f"{regions.in_words([int(peak.nonzero())])}, which departs most"] = peak
+        rows["that patch and its neighbours"] = peak | regions.neighbours()[peak].any(0)
     if regions.rows is not None and regions.columns is not None:
         row = torch.arange(n) // regions.columns
         column = torch.arange(n) % regions.columns
-        rows["left half"] = column < (regions.columns + 1) // 2
         rows["bottom half"] = row >= regions.rows // 2
         edge = (row == 0) | (row == regions.rows - 1)
         edge |= (column == 0) | (column == regions.columns - 1)
@@ -234,6 +247,17 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
         if bool(chosen.any()) and not any(torch.equal(chosen, other) for other in kept.values()):
             kept[name] = chosen
     return list(kept), torch.stack(list(kept.values()))
+
+
+def _most_telling(picture: Picture, may: Region, most: int) -> list[int]:
+    """Find the regions whose structure differs most from the baseline picture's, for their size."""
+    d = picture.decomposition
+    origin = d.provenance
+    lost = 1 - similarity_map(d.image, d.baseline_image, origin.image_range).mean(0)
+    masks = d.regions.masks(*lost.shape).float()
+    each = (masks * lost).sum((1, 2)) / masks.sum((1, 2)).clamp_min(1)
+    order = each.masked_fill(~may, -torch.inf).argsort(descending=True, stable=True)
+    return order[: min(most, int(may.sum()))].tolist()
 
 
 def _worst_held_out(picture: Picture, settings: Evaluation) -> Demands:

@@ -51,6 +51,9 @@ class Score:
     """What it means in the exact form, where that is something else."""
     missing: str = "not measured"
     """What stands in its place, and why it may be missing."""
+    sentence: str = ""
+    """What its value says of a run in one sentence, for `str.format`: {value}, the score it is
+    {among}, and the {parts} of the picture; empty where rows alone tell it."""
     spread: str = ""
     """The score that holds its standard deviation over demands."""
     among: str = ""
@@ -83,7 +86,8 @@ class Score:
         return self.plain or _PLAIN[self.unit]
 
 
-_NO_FREE = "not measured: no demand was optimised by itself"
+_NO_BOUND = "not measured: no demand was optimised by itself"
+_NO_FREE = "not measured: ask for it with free_bounds=True"
 _NO_REFIT = "not measured: takes three more fits; ask for it with refits=True"
 _NO_SKIMAGE = (
     "not measured: scikit-image was not installed; get it with: "
@@ -99,7 +103,7 @@ def row(label: str, meaning: str, default: Any = None, **rest: Any) -> Any:
 
 _demand = partial(row, group="demands")
 _leak = partial(row, group="leak")
-_bound = partial(row, group="bound", missing=_NO_FREE)
+_bound = partial(row, group="bound", missing=_NO_BOUND)
 _axiom = partial(row, group="axioms")
 _sparse = partial(row, group="sparsity")
 _refit = partial(row, group="refits", missing=_NO_REFIT)
@@ -120,6 +124,7 @@ class Scores(RichResult):
         meaning="How wrong the demanded patches still are: squared error against the picture, "
         "over that of the baseline picture. 0 % is exact; 100 % is as wrong as showing the "
         "baseline.",
+        sentence="Asked for any {parts}, these come out {value} off, on average.",
         spread="inside_error_spread", plain="{:.2%}", first={"isolate": 1}, sweep="Demands",
     )
     pooled_inside_error: Real | None = _demand(
@@ -127,6 +132,7 @@ class Scores(RichResult):
         meaning="The same of all demands taken together: all squared errors over all that the "
         "baseline picture makes. A demand for patches that are nearly blank, where a trifle is a "
         "large share, cannot outweigh all others.",
+        sentence="Asked for any {parts}, their pixels come out {value} off.",
         plain="{:.2%}", first={"generate": 1}, sweep="Demands",
     )
     cost: Real | None = _demand(
@@ -169,6 +175,7 @@ class Scores(RichResult):
         "Leak", good="0 % for edits",
         meaning="How much the other patches change although nobody asked for them: squared "
         "change from the baseline picture, over the change that the full picture makes there.",
+        sentence="Of all that nobody asked for, {value} comes along.",
         spread="leak_spread", first={"generate": 5, "isolate": 2}, sweep="Unasked",
     )
     pooled_leak: Real | None = _leak(
@@ -183,18 +190,18 @@ class Scores(RichResult):
     structured_leak: Real | None = _leak(
         "Leak, components added up", good="near the row below",
         meaning="Leak on those demands that were also optimised, each by itself.",
-        missing=_NO_FREE,
+        missing=_NO_BOUND,
     )
     gated_leak: Real | None = _leak(
         "Leak, gated optimum", good="the bound",
         meaning="Leak where each demand gets a feature of its own at this run's prices, every "
         "unit within what components can reach.",
-        short="Leak, gated", missing=_NO_FREE, sweep="Unasked",
+        short="Leak, gated", missing=_NO_BOUND, sweep="Unasked",
     )
     gated_pooled_leak: Real | None = _leak(
         "Pooled leak, gated optimum", good="the bound",
         meaning="The same of all these demands taken together.",
-        missing=_NO_FREE,
+        missing=_NO_BOUND,
     )
     free_leak: Real | None = _leak(
         "Leak, optimised freely", good="the bound",
@@ -213,6 +220,7 @@ class Scores(RichResult):
         "Departure over the bound's", good="1 ×",
         meaning="How many times as far from the baseline feature these components go (summed "
         "absolute values) as the gated optimum, which needs no unit that its demand does not.",
+        sentence="Each demand takes {value} the feature that it would need by itself.",
         unit="ratio", notion="paper", short="Depar\u00adture, of bound's", first={"generate": 2},
         sweep="Demands",
     )
@@ -227,6 +235,7 @@ class Scores(RichResult):
         meaning="What it costs that one set of components must serve all demands: the fit's "
         "objective (inside error, priced leak and cost) with components added up, minus that "
         "with each demand optimised on its own, over that at the baseline.",
+        missing=_NO_FREE,
         exact="What it costs that one set of components must serve all demands: inside error "
         "plus leak and cost at this run's prices with components added up, minus that with each "
         "demand optimised on its own, over that at the baseline. The fit itself weighed these "
@@ -252,7 +261,7 @@ class Scores(RichResult):
     free_inside_error: Real | None = _bound(
         "Inside error, optimised freely", good="the bound",
         meaning="The same where units may take any value: what the network allows at all.",
-        plain="{:.2%}",
+        plain="{:.2%}", missing=_NO_FREE,
     )
     gated_cost: Real | None = _bound(
         "Cost, gated optimum", good="the bound",
@@ -262,7 +271,7 @@ class Scores(RichResult):
     free_cost: Real | None = _bound(
         "Cost, optimised freely", good="the bound",
         meaning="How much of the departure a feature optimised for one demand alone switches on.",
-        plain="{:.2f}",
+        plain="{:.2f}", missing=_NO_FREE,
     )
 
     free_demands: Count | None = row(
@@ -289,6 +298,7 @@ class Scores(RichResult):
         "Boundedness", good="100 %",
         meaning="Which share of a component's visible effect (squared) stays in its action field "
         "when it is added to the baseline.",
+        sentence="Of what a component changes, {value} lies in its own {parts}.",
         notion="paper", short="Bounded, alone", plain="{:.2f}",
         first={"generate": 3, "isolate": 3}, sweep="Axioms of the paper",
     )
@@ -307,6 +317,7 @@ class Scores(RichResult):
         "Consistency", good="1",
         meaning="Whether a component paints the same pattern in whatever company: mean cosine "
         "between the patterns that it paints in its field among random sets of others.",
+        sentence="In any company a component paints the same pattern: {value}, where 1 is alike.",
         unit="decimal", notion="paper", short="Consis\u00adtency",
         first={"generate": 4, "isolate": 4}, sweep="Axioms of the paper",
     )
@@ -352,6 +363,7 @@ class Scores(RichResult):
     n90: Count | None = _sparse(
         "Components for 90 % of the energy", good="few",
         meaning="How many carry 90 % of it.",
+        sentence="{value} of {among} components hold 90 % of the energy.",
         unit="count", notion="paper", among="components", short="n90",
         first={"generate": 7, "isolate": 5}, sweep="Sparsity",
     )

@@ -7,8 +7,14 @@ leave of the feature into one more component, the remainder.
 
 from __future__ import annotations
 
+from regional_primitives.axes import Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.show import numerals
+
+_MOST_NUMBERS = 6
+"""Of patches that a title counts out."""
+_MOST_SHARES = 7
+"""Regions that are told each by itself."""
 
 
 def is_exact(decomposition: Decomposition) -> bool:
@@ -33,6 +39,8 @@ def chosen_in_words(decomposition: Decomposition) -> str:
     regions, chosen = decomposition.regions, decomposition.patches
     if len(chosen) == regions.count:
         return f"all {len(chosen)} patches"
+    if regions.given_names is not None:
+        return f"{regions.in_words(chosen)} of {regions.count} regions"
     *first, last = map(str, chosen)
     named = f"patches {', '.join(first)} and {last}" if first else f"patch {last}"
     origin = "patch 0 is top left, row by row" if regions.is_grid else "numbered from 0"
@@ -43,13 +51,17 @@ def remainder_in_words(decomposition: Decomposition) -> str:
     """Say what the remainder is the remainder of; empty where there is none."""
     if decomposition.remainder is None:
         return ""
-    others = decomposition.regions.count - len(decomposition.patches)
+    regions = decomposition.regions
+    others = regions.count - len(decomposition.patches)
     if others == 0:
         energy = decomposition.strengths.square()
         share = float(energy[decomposition.remainder] / energy.sum())
         told = "next to nothing" if share < 5e-4 else f"{numerals.percent(share)} of the energy"
         return f"a remainder that no patch asks for ({told})"
     were = "was" if others == 1 else "were"
+    if regions.given_names is not None:
+        left = [patch for patch in range(regions.count) if patch not in decomposition.patches]
+        return f"the remainder of {regions.in_words(left)}, which {were} not chosen"
     return f"the remainder of the {numerals.patches(others)} that {were} not chosen"
 
 
@@ -58,11 +70,49 @@ def held_in_words(hold: str) -> str:
     return f"each {hold}, at the statistics that it has for the explained picture"
 
 
-def demand_in_words(decomposition: Decomposition, name: str) -> str:
-    """Name a demand that is shown; the exact form keeps none of the chosen patches for later."""
+def demand_in_words(decomposition: Decomposition, name: str, patches: Region) -> str:
+    """Name a demand that is shown, by its regions where these have names.
+
+    The exact form keeps none of the chosen patches for later.
+    """
     if is_exact(decomposition):
-        return name.replace("held-out demand", "random demand")
-    return name
+        name = name.replace("held-out demand", "random demand")
+    regions, chosen = decomposition.regions, patches.nonzero().flatten().tolist()
+    named = regions.in_words(chosen)
+    return name if regions.given_names is None or name == named else f"{name}: {named}"
+
+
+def field_in_words(decomposition: Decomposition, k: int) -> str:
+    """Name component k's field: `skin + mouth`, `patches 14, 15`, `12 patches, 3, 4, 5 …`."""
+    regions = decomposition.regions
+    chosen = decomposition.action_fields[k].nonzero().flatten().tolist()
+    if regions.given_names is not None:
+        if len(chosen) == regions.count > 1:
+            return "everything"
+        return " + ".join(regions.names[patch] for patch in chosen) or "nothing"
+    if len(chosen) <= _MOST_NUMBERS:
+        return regions.in_words(chosen) if chosen else "no patch"
+    return f"{len(chosen)} patches, {', '.join(map(str, chosen[:_MOST_NUMBERS]))} …"
+
+
+def parts_in_word(decomposition: Decomposition) -> str:
+    """Call the patches parts where they have names."""
+    return "patches" if decomposition.regions.given_names is None else "parts"
+
+
+def shares_of_energy(decomposition: Decomposition) -> tuple[list[tuple[str, float]], float | None]:
+    """Return the regions with most of the energy, each with its share, and that of all others.
+
+    The energy of a component is its squared strength, split evenly over its action field. Told is
+    None where no region is left out.
+    """
+    d = apart(decomposition)
+    fields, energy = d.action_fields.double(), d.strengths.double().square()
+    each = energy / fields.sum(1).clamp_min(1) / energy.sum().clamp_min(1e-300)
+    shares = each @ fields
+    order = shares.argsort(descending=True, stable=True).tolist()
+    told = [(d.regions.in_words([patch]), float(shares[patch])) for patch in order[:_MOST_SHARES]]
+    return told, float(shares[order[_MOST_SHARES:]].sum()) if len(order) > len(told) else None
 
 
 def noise_in_words(decomposition: Decomposition, k: int) -> str:

@@ -14,6 +14,7 @@ from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.rivals import Comparison
 from regional_primitives.scores import Exhibits, Scores
+from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, numerals
 from regional_primitives.show.comparison_page import number_rows
@@ -57,6 +58,7 @@ def _decomposition(d: Decomposition) -> str:
         book,
         d=d,
         form=form,
+        unfinished=unfinished(d),
         components=form.apart(d),
         strongest=[k for k in range(d.count) if k != d.remainder][:_COMPONENTS],
         patterns={} if exhibits is None else dict(zip(shown, exhibits.patterns, strict=True)),
@@ -94,6 +96,7 @@ def _scores(scores: Scores) -> str:
         [
             (row.label, f"{row.value} {row.spread}".strip(), row.good, row.meaning)
             for row in score_rows(scores)
+            if row.measured
         ],
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores import Exhibits
+from regional_primitives.show import form
 from regional_primitives.show.outlines import segments
 from regional_primitives.show.panels import (
     draw_lines,
@@ -19,6 +22,8 @@ from regional_primitives.show.pixels import ColourScale, magnitude
 from regional_primitives.show.style import LIGHT, Axes, Figure, SubFigure, begin_figure
 
 _COLUMNS = 6
+_LINE = 16
+"""Letters that fit over a picture."""
 
 
 def plot_overview(
@@ -37,7 +42,7 @@ def plot_overview(
     """
     d, origin = decomposition, decomposition.provenance
     shown = exhibits.shown.tolist()
-    chosen = [k for k in exhibits.visible_order if k in set(shown) - {d.remainder}][:_COLUMNS]
+    chosen = [k for k in exhibits.seen if k in set(shown) - {d.remainder}][:_COLUMNS]
     patterns = exhibits.patterns[[shown.index(k) for k in chosen]]
     change = magnitude(d.image - d.baseline_image, origin.image_range)
     maps = magnitude(patterns, origin.image_range)
@@ -61,7 +66,7 @@ def plot_overview(
     picture(panel(1, 0, "baseline picture x₀"), d.baseline_image)
     drawn = draw_map(panel(2, 0, "change |x − x₀|"), change, scale)
     for column, (k, pattern, size) in enumerate(zip(chosen, patterns, maps, strict=True), start=2):
-        column_axes = [panel(row, column, "" if row else f"component {k}") for row in range(3)]
+        column_axes = [panel(row, column, "" if row else _title(d, k)) for row in range(3)]
         picture(column_axes[0], d.image)
         picture(column_axes[1], d.baseline_image + pattern)
         draw_map(column_axes[2], size, scale)
@@ -80,3 +85,10 @@ def plot_overview(
         x=0.005, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink,
     )  # fmt: skip
     return whole
+
+
+def _title(decomposition: Decomposition, k: int) -> str:
+    """Name a component by its field where that is short, else by its number."""
+    words = "\n".join(textwrap.wrap(form.field_in_words(decomposition, k), _LINE))
+    named = decomposition.regions.given_names is not None and words.count("\n") < 2
+    return words if named else f"component {k}"

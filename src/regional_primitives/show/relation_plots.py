@@ -6,6 +6,7 @@ components are some of another decomposition, `numbers` says what each is called
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from regional_primitives.axes import Mask
 from regional_primitives.scores.relations import Relations, chain_levels, covering_pairs
-from regional_primitives.show import numerals
+from regional_primitives.show import form, numerals
 from regional_primitives.show.extras import report_extra
 from regional_primitives.show.glyphs import FieldGlyphs, coarse_labels
 from regional_primitives.show.hasse import lay_out
@@ -37,6 +38,8 @@ _LEAST_CELL = 45.0
 """Points a cell of a grid needs for components with their shares; smaller ones get a number."""
 _SHADE = "#2288d2"
 """Of maps: stands out from light and from dark paper alike."""
+_SHORT = 22
+"""Letters of a field's names that an axis has room for."""
 _HEAD = 0.87
 """Inches that the title, this line and the margins take."""
 
@@ -100,7 +103,8 @@ def plot_togetherness(
 ) -> Figure:
     """Draw the hierarchy of the strongest components: those that act together join low down."""
     d, count = relations.decomposition, relations.strongest
-    names = _names(relations, numbers)
+    names = _names(relations, numbers, in_words=True)
+    upright = 0 if d.regions.given_names is None else 90
     title = f"Components that act together: the {count} strongest of {d.count}"
     figure, axes = begin_axes(axes, title, NOTE_PAD, (max(0.28 * count + 0.8, 6.4), 4.6))
     asked = numerals.percent(relations.asked_share)
@@ -133,6 +137,7 @@ def plot_togetherness(
         axes.annotate(
             names[k], (x, 0.0), (0, -9 - glyphs.size[1]), xycoords=across,
             textcoords="offset points", ha="center", va="top", color=LIGHT.ink, fontsize=8,
+            rotation=upright,
         )  # fmt: skip
     return figure
 
@@ -141,7 +146,7 @@ def plot_overlap(
     relations: Relations, axes: Axes | None = None, numbers: Sequence[int] | None = None
 ) -> Figure:
     """Draw the overlap of each pair of the strongest action fields, in the hierarchy's order."""
-    names = _names(relations, numbers)
+    names = _names(relations, numbers, in_words=True)
     order, count = relations.order, relations.strongest
     title = f"Overlap of action fields: the {count} strongest of {relations.decomposition.count}"
     figure, axes = _blank_axes(axes, title, (6.4, 6.1))
@@ -164,25 +169,26 @@ def plot_credit(
     """Draw each patch's credit and the components that earn it the most."""
     d = relations.decomposition
     names = _names(relations, numbers)
+    part = "patch" if d.regions.given_names is None else "part"
     labels = coarse_labels(d.regions)
     rows, columns = labels.shape
     cell = min(1.0, 9.0 / max(rows, columns)) if d.regions.is_grid else 6.5 / max(rows, columns)
     inches = (max(columns * cell + 1.1, 5.6), max(rows * cell, 2.2) + _HEAD)
-    figure, axes = _blank_axes(axes, "Who generates each patch", inches)
+    figure, axes = _blank_axes(axes, f"Who generates each {part}", inches)
     totals = relations.patch_totals
     shown = torch.where(labels >= 0, totals[labels.clamp_min(0)], float("nan"))
     drawn = axes.imshow(
         shown.numpy(), cmap=_shades(0.5), vmin=0, extent=(0, columns, rows, 0),
         interpolation="none",
     )  # fmt: skip
-    _bar_beside(axes, drawn, "credit of the patch:\nits Shapley value in ‖Δf‖")
+    _bar_beside(axes, drawn, f"credit of the {part}:\nits Shapley value in ‖Δf‖")
     from matplotlib.collections import LineCollection
 
     axes.add_collection(LineCollection(segments(labels), colors=LIGHT.grid, linewidths=1.5))
     cell_points = float((_points(axes) / torch.tensor([columns, rows])).min())
     roomy = not d.regions.is_grid or cell_points >= _LEAST_CELL
     inside = "component, its share of that credit" if roomy else "the component that earns the most"
-    note_above(axes, f"colour: the patch's credit; in it: {inside}")
+    note_above(axes, f"colour: the {part}'s credit; in it: {inside}")
     bars: list[tuple[float, float, float]] = []
     for patch in range(d.regions.count):
         shares = [(names[k], share) for k, share in relations.credit_of_patch(patch)]
@@ -191,7 +197,9 @@ def plot_credit(
         name, share = shares[0]
         row, column = divmod(patch, columns)
         if not d.regions.is_grid:
-            told = f"{name}\n{numerals.percent(share)}"
+            told = f"{name}: {numerals.percent(share)}"
+            if d.regions.given_names is not None:
+                told = f"{_broken(d.regions.names[patch])}\n{told}"
             _write(axes, _middle(labels == patch), told, ha="center", fontsize=8)
         elif roomy:
             bars += _credit_cell(axes, shares, (row, column), cell_points)
@@ -204,9 +212,24 @@ def plot_credit(
     return figure
 
 
-def _names(relations: Relations, numbers: Sequence[int] | None) -> list[str]:
-    """Return what each component is called, by its place."""
-    return [str(number) for number in numbers or range(relations.decomposition.count)]
+def _names(
+    relations: Relations, numbers: Sequence[int] | None, *, in_words: bool = False
+) -> list[str]:
+    """Return what each component is called, by its place: its number, or its field if short."""
+    d = relations.decomposition
+    names = [str(number) for number in numbers or range(d.count)]
+    if in_words and d.regions.given_names is not None:
+        fields = [form.field_in_words(d, k) for k in range(d.count)]
+        names = [
+            field if len(field) <= _SHORT else name
+            for field, name in zip(fields, names, strict=True)
+        ]
+    return names
+
+
+def _broken(name: str) -> str:
+    """Break a region's name where it is long."""
+    return "\n".join(textwrap.wrap(name, 12))
 
 
 def _credit_cell(

@@ -16,6 +16,8 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import REPORT, figure_file
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.scores import Exhibits, Relations, Scores, relations
+from regional_primitives.scores.effort import unfinished
+from regional_primitives.scores.quality import NOTICEABLE
 from regional_primitives.scores.table import TABLE, headlines
 from regional_primitives.show import form, reproduce
 from regional_primitives.show.extras import require_extra
@@ -23,7 +25,7 @@ from regional_primitives.show.figures import draw_figures, write_figure
 from regional_primitives.show.page import fill_template
 from regional_primitives.show.pictures import PictureBook
 from regional_primitives.show.pixels import ColourScale, channel_note, magnitude
-from regional_primitives.show.score_table import rival_rows, score_rows, write
+from regional_primitives.show.score_table import in_sentences, rival_rows, score_rows, write
 from regional_primitives.show.style import Figure
 from regional_primitives.show.switchboard import switchboard
 
@@ -92,6 +94,7 @@ def render(
         """Of a ranking, the components up to the first without pictures."""
         return list(takewhile(places.__contains__, order))
 
+    shares, others = form.shares_of_energy(d)
     return fill_template(
         REPORT,
         book,
@@ -107,16 +110,22 @@ def render(
         figures=figures or {},
         components=components,
         form=form,
+        unfinished=unfinished,
         book=book,
         board=switchboard(book, exhibits),
         places=places,
         leading=leading,
         by_strength=[k for k in range(d.count) if k != d.remainder],
-        by_sight=[k for k in exhibits.visible_order if k != d.remainder],
+        by_sight=[k for k in exhibits.seen if k != d.remainder],
+        noticeable=NOTICEABLE,
         energy=float(components.strengths.double().square().sum()),
         rows=score_rows(scores, exact=exact),
-        headlines=score_rows(scores, headlines(origin.purpose)),
+        headlines=[row for row in score_rows(scores, headlines(origin.purpose)) if row.measured],
         rivals=rival_rows(comparison) if comparison else [],
+        parts=form.parts_in_word(d),
+        shares=shares,
+        others=others,
+        sentences=in_sentences(scores, headlines(origin.purpose), form.parts_in_word(d)),
         told=lambda name: write(TABLE[name], getattr(scores, name)),
         question=QUESTIONS[origin.purpose],
         varied=varied_price(origin.settings),

@@ -90,8 +90,9 @@ def sweep_command(sweep: SweepScores) -> str:
     if sweep.purpose != Structured().purpose:
         words += ["--purpose", sweep.purpose]
     measured = changed_from(Evaluation(), sweep.evaluation)
-    if measured.pop("refits", False):
+    if measured.get("refits") and measured.get("free_bounds"):
         words.append("--thorough")
+        del measured["refits"], measured["free_bounds"]
     changed = changed_from(Structured(purpose=sweep.purpose), sweep.settings)
     return shlex.join([*words, *_settings("--set", changed), *_settings("--measure", measured)])
 

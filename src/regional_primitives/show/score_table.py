@@ -32,6 +32,20 @@ def write_mean(score: Score, mean: float) -> str:
     return numerals.decimal(mean) if score.unit == "count" else write(score, mean)
 
 
+def in_sentences(
+    scores: Scores, names: Iterable[str], parts: str, most: int = 4
+) -> list[tuple[str, str]]:
+    """Say what the first measured scores of these say, each by name with its sentence."""
+    told = []
+    for score in (TABLE[name] for name in names):
+        value = getattr(scores, score.name)
+        if score.sentence and value is not None:
+            among = numerals.count(getattr(scores, score.among) or 0) if score.among else ""
+            sentence = score.sentence.format(value=write(score, value), among=among, parts=parts)
+            told.append((score.name, numerals.unbroken(sentence)))
+    return told[:most]
+
+
 @dataclass(frozen=True)
 class ScoreRow:
     """One score of a decomposition, as its row of `TABLE` has it."""

@@ -8,6 +8,7 @@ pattern with all that does not add up, and the quantum of the stored patterns, i
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -117,7 +118,11 @@ def switchboard(book: PictureBook, exhibits: Exhibits) -> dict[str, Any] | None:
                 leak=finite(exhibits.leak[place]),
             )
             for place, name in enumerate(
-                form.demand_in_words(decomposition, one) for one in exhibits.demand_names
+                map(
+                    partial(form.demand_in_words, decomposition),
+                    exhibits.demand_names,
+                    exhibits.demands,
+                )
             )
         ],
     }
