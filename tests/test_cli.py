@@ -412,3 +412,20 @@ def test_an_interrupted_sweep_keeps_finished_runs_and_no_debris(swept_folder, tm
     assert "Traceback" not in err
     assert {path.name for path in folder.iterdir()} == {"embed"}
     assert {path.name for path in (folder / "embed").iterdir()} == {"0", "1"}
+
+
+def test_the_version_is_told(primitives):
+    status, out, _ = primitives("--version")
+    assert status == 0
+    assert out.startswith("primitives 0.")
+
+
+def test_bad_input_of_verbs_and_names_says_what_may_be_meant(primitives):
+    for words, meant in (
+        (["explian", "faces"], "Did you mean 'explain'"),
+        (["explain", "facs"], "did you mean 'faces'"),
+        (["explain", "planted", "--sed", "3"], "--seed"),
+    ):
+        status, _, err = primitives(*words)
+        assert status == 2
+        assert meant in err

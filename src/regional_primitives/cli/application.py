@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,13 +17,31 @@ from regional_primitives.runtime.interrupts import endings_ignored_from_now, end
 
 app = typer.Typer(
     name="primitives",
-    help="Which part of an image generator's feature makes which part of the picture?",
     epilog="Exit status: 0 done, 2 bad input or output that cannot be written (one line says "
     "what), 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _told_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"primitives {metadata.version('regional_primitives')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[  # its callback tells it
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_told_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Which part of an image generator's feature makes which part of the picture?"""
+
 
 _INTERRUPTED = 130
 # The base of all errors of parsing; typer shows it under no name of its own.
