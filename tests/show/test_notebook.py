@@ -74,8 +74,8 @@ def test_a_loaded_decomposition_shows_picture_components_and_scores(loaded, run_
     assert "planted, layer express, picture seed 3" in page.text
     assert f"{loaded.count} components, 4 × 4 grid" in page.text
     assert "component 0, strength" in page.text
-    assert "Component 11 " in page.text
-    assert "Component 12 " not in page.text
+    assert "component 11, " in page.text
+    assert "component 12, " not in page.text
     scores = rp.Scores.read(run_folder)
     assert f"Inside error {numerals.percent(scores.inside_error)} ± " in page.text
     assert f"Components for 90\u00a0% of the energy {scores.n90} good: few" in page.text
