@@ -179,7 +179,7 @@ def test_without_a_verb_the_help_is_printed(primitives):
             ["explain", "faces", "--layer", "main.99"],
             "not in this network; cut points: main, main.0",
         ),
-        (["explain", "faces", "--grid", "6"], "regions '6' are none of: grid:6x6"),
+        (["explain", "faces", "--grid", "6"], "regions '6' are none of: 6x6"),
         (
             ["explain", "faces", "--grid", "65x6"],
             "65 rows needs as many pixels; the picture has 64",
@@ -208,7 +208,7 @@ def test_without_a_verb_the_help_is_printed(primitives):
         ),
         (["sweep", "planted", "--seeds", "0", "--layers", "express,"], "NAME,NAME,… or all"),
         (["sweep", "planted", "--seeds", "0", "--workers", "0"], "workers must be a whole number"),
-        (["sweep", "planted", "--seeds", "0", "--grid", "6"], "are none of: grid:6x6"),
+        (["sweep", "planted", "--seeds", "0", "--grid", "6"], "are none of: 6x6"),
         (["sweep", "planted", "--seeds", "0", "--out", "/dev/null"], "is a file; choose a folder"),
         (["sweep", "planted", "--seeds", "0", "--out", "/usr"], "is not a sweep's folder"),
         (["sweep", "planted", "--seeds", "0", "--measure", "demand=1"], "no setting 'demand'"),
@@ -429,3 +429,24 @@ def test_bad_input_of_verbs_and_names_says_what_may_be_meant(primitives):
         status, _, err = primitives(*words)
         assert status == 2
         assert meant in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["explain", "planted", "--exact", "+-1,2"], "there is no region '+-1'"),
+        (["explain", "planted", "--exact=--5"], "there is no region '--5'"),
+        (["explain", "planted", "--option", "layer=1"], "layer has an option of its own: --layer"),
+        (["explain", "planted", "--option", "model=1"], "cannot be called 'model'"),
+        (["explain", "planted", "--option", "a=1", "--option", "a=2"], "each name once"),
+        (["explain", "planted", "--option", "a=" + "[" * 10**5], "takes no option 'a'"),
+        (["explain", "planted", "--option", "a=NaN"], "takes no option 'a'"),
+        (["sweep", "x.py:make", "--seeds", "0", "--layers", "all"], "name those of x.py:make"),
+    ],
+)
+def test_bad_input_of_options_and_names(primitives, words, message):
+    status, out, err = primitives(*words)
+    assert (status, out) == (2, "")
+    lines = [line for line in err.splitlines() if line.strip() and "━" not in line]
+    assert len(lines) == 1
+    assert message in lines[0]

@@ -76,6 +76,8 @@ def _picture(file: Path) -> tuple[Tensor, Names]:
             with Image.open(file) as picture:
                 if picture.width * picture.height > _MOST_PIXELS:
                     raise InputError(f"{file} has {picture.size} pixels, more than any picture")
+                if picture.format == "JPEG":
+                    raise InputError(f"{file} is a JPEG file, which blurs labels; save it as PNG")
                 if picture.mode not in _GREY:
                     raise InputError(
                         f"{file} is a picture of mode {picture.mode}; a label map is a palette or "
@@ -100,6 +102,9 @@ def write_map(
     labels: Int[Tensor, "height width"], names: Sequence[str] | None, path: AnyPath
 ) -> None:
     """Write labels 0 … n − 1, −1 for none, as a palette PNG; see `Regions.write`."""
+    place = path_of(path, "the label map")
+    if place.suffix.lower() != ".png":
+        raise InputError(f"a label map is written as a PNG file; name it so, not {place.name}")
     count = int(labels.max()) + 1
     if count > _NONE:
         raise InputError(f"{count} patches are more than the {_NONE} colours of a palette")
@@ -114,7 +119,7 @@ def write_map(
     about = PngImagePlugin.PngInfo()
     # Also without names: so that a reader knows what the value of no patch means.
     about.add_text(_CHUNK, json.dumps(dict(enumerate(names or ()))))
-    with staged_file(path) as staging:
+    with staged_file(place) as staging:
         picture.save(staging, "PNG", pnginfo=about)
 
 

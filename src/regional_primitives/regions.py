@@ -154,7 +154,10 @@ class Regions:
         present, numbers = labels.unique(return_inverse=True)
         called: dict[int, str | None] | None = None
         if isinstance(names, Mapping):
-            called, names = {_label(label): name for label, name in names.items()}, None
+            called = {_label(label): name for label, name in names.items()}
+            if len(called) < len(names):
+                raise InputError("a label is named twice")
+            names = None
         kept = [
             label
             for label in present.tolist()
@@ -227,8 +230,8 @@ class Regions:
 
         Args:
             path: the map, whose values are the labels.
-            names: a JSON file {"LABEL": "name" or null}, or a list of names, one a patch. Unless
-                given, the names that `write` left in the PNG file, if any.
+            names: a JSON file {"LABEL": "name" or null}. Unless given, the names that `write` left
+                in the PNG file, if any.
 
         Raises:
             InputError: no such file, one that holds no label map, or names that do not fit.
@@ -332,7 +335,7 @@ class Regions:
             if tuple(self.labels.shape) != (height, width):
                 raise InputError(
                     f"the label map is {self.labels.shape[0]} × {self.labels.shape[1]} pixels, "
-                    f"the picture {height} × {width}; resize it with regions.resized"
+                    f"the picture {height} × {width}; --resize-regions or regions.resized fits it"
                 )
             return self.labels.clone()
         rows, columns = self._cells

@@ -21,7 +21,7 @@ def test_texts_of_grids_and_files(tmp_path):
     with pytest.raises(rp.InputError, match="names belong to a label map"):
         said("6x6", tmp_path / "names.json")
     for wrong in ("", "6", "segments", "segments:", "part", "grid:"):
-        with pytest.raises(rp.InputError, match="are none of: grid:6x6"):
+        with pytest.raises(rp.InputError, match="are none of: 6x6"):
             said(wrong)
 
 
@@ -48,7 +48,9 @@ def test_a_map_is_fitted_to_the_pictures_when_asked(planted):
     assert division(half, planted, latents, resize=True).labels.shape == (32, 32)
     assert division(half, planted, resize=True).labels.shape == (32, 32)
     settings = rp.Structured(steps=1, baseline_count=4)
-    with pytest.raises(rp.InputError, match="16 × 16 pixels, the picture 32 × 32; resize it"):
+    with pytest.raises(
+        rp.InputError, match="16 × 16 pixels, the picture 32 × 32; --resize-regions"
+    ):
         rp.explain(planted, latents, half, settings)
 
 

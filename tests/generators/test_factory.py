@@ -33,6 +33,13 @@ def fails():
 
 def other():
     return "a generator"
+
+def leaves():
+    raise SystemExit(3)
+
+def talks(**options):
+    print("hello")
+    return make()
 """
 
 
@@ -95,6 +102,9 @@ def test_an_installed_package_may_register_a_name(place, monkeypatch):
         ("my_model.py:make", {"depth": 3}, rp.InputError, r"called with \(depth=3\)"),
         ("my_model.py:make", {"size": 3}, rp.InputError, r"called with \(size=3\)"),
         ("my_model.py:fails", {}, rp.GeneratorError, "IndexError: .*my_model.py, line 2"),
+        ("my_model.py:leaves", {}, rp.GeneratorError, "failed: SystemExit: 3"),
+        ("broken.inner:make", {}, rp.GeneratorError, "broken.inner failed: SyntaxError"),
+        ("my_model.py:talks", {"a": float("nan")}, rp.InputError, "as JSON, which cannot hold"),
         ("my_model.py:other", {}, rp.GeneratorError, "gave str; it must return what rp.cut"),
         ("broken.py:make", {}, rp.GeneratorError, "broken.py failed: SyntaxError"),
         ("faces", {"depth": 3}, rp.InputError, "'faces' takes no option 'depth'"),
@@ -106,3 +116,9 @@ def test_bad_input_names_of_functions(place, named, options, error, message):
     with pytest.raises(error, match=message) as told:
         rp.load_generator(named, **options)
     assert len(str(told.value).splitlines()) == 1
+
+
+def test_what_a_function_prints_is_no_result(place, capsys):
+    rp.load_generator("my_model.py:talks", a=1)
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "hello\n")

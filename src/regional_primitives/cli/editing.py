@@ -27,6 +27,7 @@ from regional_primitives.cli.options import (
     ModelOptions,
     OwnModel,
     Run,
+    is_number,
     keywords,
     patches_of,
 )
@@ -157,7 +158,7 @@ def edit(
     its energy which falls outside the region; seam how far colours jump across the region's border.
     Of a blend, error inside is what is left of the difference to the other picture.
     """
-    removed = [text for text in remove or [] if not text.lstrip("+-").isdecimal()]
+    removed = [text for text in remove or [] if not is_number(text)]
     by_region = bool(removed or amplify)
     if by_region and (scale or keep_only or len(removed) < len(remove or [])):
         raise InputError("an edit names components or regions, not both")
@@ -259,6 +260,10 @@ def edit(
 
 def _of_regions(one: Decomposition, removed: list[str], amplify: list[str], rule: str) -> Edit:
     scales = [(name, 0.0) for name in removed] + [pair(text, str, float) for text in amplify]
+    names = [name for name, _ in scales]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise InputError(f"region {twice!r} is named twice")
     return Edit.together([Edit.of_regions(one, [name], v, rule=rule) for name, v in scales])
 
 

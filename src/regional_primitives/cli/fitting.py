@@ -136,7 +136,8 @@ def explain(
     if isinstance(settings, Exact) and exact is not None:
         patches = patches_of("--exact", exact, "7,8,13 or mouth,nose")
         if any(isinstance(patch, str) for patch in patches):
-            asked = division(PARTS if asked is None else asked, generator)
+            own = PARTS if asked is None and generator.parts is not None else asked
+            asked = division(own, generator)
             patches = asked.numbers(patches)
         settings = replace(settings, patches=patches)  # type: ignore[arg-type]  # numbers
     elif asked is None and generator.parts is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -108,6 +109,15 @@ Hold = Annotated[
 ]
 
 
+_OWN_OPTIONS = ("layer", "weights", "size", "device", "hold")
+_TAKEN = (
+    "name", "model", "folder", "seeds", "layers", "regions", "resize", "settings", "evaluation",
+    "protocol", "exact", "structured", "workers", "progress", "baselines", "decomposition",
+    "options",
+)  # fmt: skip
+"""What the library's functions that pass options on are called with besides."""
+
+
 def division_of(text: str | None, names: Path | None) -> Regions | str | None:
     """Read what --regions and --names say, as far as it can be read without a picture."""
     if text is None:
@@ -124,13 +134,22 @@ def keywords(options: list[str] | None) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for text in options or []:
         name, value = pair(text, str, str)
-        if not name.isidentifier():
-            raise InputError(f"--option takes NAME=VALUE; {name!r} is no name")
+        if not name.isidentifier() or name in given:
+            raise InputError(f"--option takes NAME=VALUE, each name once; not {name[:60]!r}")
+        if name in _OWN_OPTIONS:
+            raise InputError(f"{name} has an option of its own: --{name}")
+        if name in _TAKEN:
+            raise InputError(f"an option of your function cannot be called {name!r} here")
         try:
-            given[name] = json.loads(value)
-        except ValueError:
+            given[name] = msgspec.json.decode(value)
+        except (ValueError, RecursionError):
             given[name] = value
     return given
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text means a patch or a component by its number."""
+    return re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text) is not None
 
 
 def patches_of(option: str, text: str, example: str) -> tuple[int | str, ...]:
@@ -138,4 +157,4 @@ def patches_of(option: str, text: str, example: str) -> tuple[int | str, ...]:
     told = [part.strip() for part in text.split(",")]
     if not all(told):
         raise InputError(f"{option} takes patches such as {example}, not {text!r}")
-    return tuple(int(part) if part.lstrip("+-").isdecimal() else part for part in told)
+    return tuple(int(part) if is_number(part) else part for part in told)

@@ -15,7 +15,7 @@ from regional_primitives.runtime.arguments import AnyPath
 
 PARTS = "parts"
 """The map that a generator of the zoo comes with, of the parts of what it shows."""
-SYNTAX = "grid:6x6 (rows x columns), parts, segments:40, FILE.png, FILE.npy"
+SYNTAX = "6x6 (rows x columns), parts, segments:40, FILE.png, FILE.npy"
 _SEGMENTS = re.compile(r"segments:(\d{1,5})")
 _GRID = re.compile(r"(grid:)?\s*\d+\s*[x×X]\s*\d+\s*")
 

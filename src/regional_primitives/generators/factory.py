@@ -10,11 +10,12 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -53,7 +54,14 @@ def made_by(model: str, layer: str | None, options: Mapping[str, Any]) -> Genera
         GeneratorError: the code fails, or gives something else than a generator.
     """
     given = dict(options) | ({} if layer is None else {"layer": layer})
-    with _importable(Path.cwd()):
+    try:
+        json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"options of {model} are remembered with runs, as JSON, which cannot hold them: {error}"
+        ) from error
+    # What the code prints is no result of ours.
+    with _importable(Path.cwd()), redirect_stdout(sys.stderr):
         factory = _factory(model)
         try:
             inspect.signature(factory).bind(**given)
@@ -97,6 +105,10 @@ def _of_package(name: str) -> ModuleType:
         missing = importlib.util.find_spec(name) is None
     except (ImportError, ValueError):
         missing = True
+    except Exception as error:  # a parent package, which is imported for it, fails
+        raise GeneratorError(
+            f"{name} failed: {type(error).__name__}: {first_line(error)}"
+        ) from error
     if missing:
         raise InputError(
             f"there is no module {name!r} here; name a file as path/file.py:function, or a module "
@@ -145,7 +157,7 @@ def _failures(model: str) -> Iterator[None]:
         yield
     except (InputError, GeneratorError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         ours = (f"{_OWN}/", "<frozen")
         own = [at for at in frames if not any(part in at.filename for part in ours)]

@@ -25,6 +25,7 @@ from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.errors import GeneratorError, InputError, StorageError
 from regional_primitives.generators import ZOO, Generator, load_generator
+from regional_primitives.generators.factory import names_a_factory
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
 from regional_primitives.runs.folder import (
@@ -207,6 +208,11 @@ class _Asked:
         """Cut at every layer once, so that a wrong name is told before anything is run."""
         names: list[str | None] = [None]
         if layers == "all":
+            if self.model not in ZOO and names_a_factory(self.model):
+                raise InputError(
+                    f"all layers are those that the zoo lists; name those of {self.model}, see "
+                    "`primitives layers`"
+                )
             names = list(ZOO[self.model].layers) if self.model in ZOO else names
         elif layers is not None:
             names = [layers] if isinstance(layers, str) else list(layers)
@@ -217,10 +223,10 @@ class _Asked:
             generator = load_generator(self.model, name, **dict(self.options))
             settings = self.settings.settled(generator)
             work = Work.asked(generator, None, self.regions, settings)
-            cuts[generator.layer] = (generator.feature_shape, work)
+            cuts[generator.layer] = (name, generator.feature_shape, work)
         return [
-            _Task(shape, work, seed, folder / layer_folder(layer) / str(seed))
-            for layer, (shape, work) in cuts.items()
+            _Task(name, shape, work, seed, folder / layer_folder(layer) / str(seed))
+            for layer, (name, shape, work) in cuts.items()
             for seed in seeds
         ]
 
@@ -229,6 +235,8 @@ class _Asked:
 class _Task:
     """One picture at one layer."""
 
+    layer: str | None
+    """As it was asked for; None for the generator's own choice."""
     feature_shape: FeatureShape
     work: Work
     """What all pictures at this layer share."""
@@ -271,7 +279,7 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
     layer, seed = task.work.layer, task.seed
     try:
         explain_to_folder(
-            _generator(asked.model, layer, asked.options),
+            _generator(asked.model, task.layer, asked.options),
             seed,
             task.folder,
             regions=asked.regions,
@@ -284,7 +292,7 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
 
 
 @lru_cache(maxsize=1)
-def _generator(model: str, layer: str, options: tuple[tuple[str, Any], ...]) -> Generator:
+def _generator(model: str, layer: str | None, options: tuple[tuple[str, Any], ...]) -> Generator:
     """Load a generator, and keep it for the next run: runs of one layer come one after another."""
     return load_generator(model, layer, **dict(options))
 
