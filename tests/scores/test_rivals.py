@@ -59,7 +59,7 @@ def test_the_free_optimum_is_below_what_it_starts_from(comparison, result, plant
     free = next(one for one in comparison.baselines if one.name == "free optimum")
     assert comparison.free_demands == 3
     assert free.evaluations == 3 * 3 * 100
-    scores = rp.evaluate(result, planted, SETTINGS)
+    scores = rp.evaluate(result, planted, replace(SETTINGS, free_bounds=True))
     point = next(point for point in free.points if point.setting == "price of leak 0.2")
     assert point.inside_error == pytest.approx(scores.free_inside_error, rel=1e-3)
     assert point.leak == pytest.approx(scores.free_leak, rel=1e-3)

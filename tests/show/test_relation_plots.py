@@ -151,12 +151,12 @@ def test_small_cells_name_the_leading_component_only(relations):
 
 def test_regions_of_a_label_map_are_named_inside_themselves(labelled, label_map):
     axes = plots.plot_credit(labelled).axes[0]
-    named = [text for text in axes.texts if "\n" in text.get_text()]
+    named = [text for text in axes.texts if "%" in text.get_text()]
     assert len(named) == 5
     for patch, text in enumerate(named):
         x, y = text.get_position()
         assert int(label_map[int(y), int(x)]) == patch
-        assert text.get_text().split("\n")[0] == str(labelled.credit_of_patch(patch)[0][0])
+        assert text.get_text().split(":")[0] == str(labelled.credit_of_patch(patch)[0][0])
 
 
 def test_a_regions_name_stands_where_it_has_room(decomposition):
@@ -166,7 +166,9 @@ def test_a_regions_name_stands_where_it_has_room(decomposition):
     fields = decomposition.action_fields[:, :2]
     found = rp.relations(replace(decomposition, regions=regions, action_fields=fields))
     axes = plots.plot_credit(found).axes[0]
-    for patch, text in enumerate([text for text in axes.texts if "\n" in text.get_text()]):
+    told = [text for text in axes.texts if "%" in text.get_text()]
+    assert len(told) == 2
+    for patch, text in enumerate(told):
         x, y = map(int, text.get_position())
         assert (labels[y - 2 : y + 3, x - 2 : x + 3] == patch).all()
 

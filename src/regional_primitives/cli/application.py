@@ -25,10 +25,11 @@ app = typer.Typer(
 )
 
 
-def _told_version(asked: bool) -> None:
+def _told_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"primitives {metadata.version('regional_primitives')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

@@ -84,7 +84,7 @@ def test_default_layer(faces, planted):
 
 @pytest.mark.parametrize("name", ["face", "Faces", ""])
 def test_unknown_name_lists_the_zoo(name):
-    message = rf"generator '{name}' is not in the zoo; there are: .*faces, .*planted"
+    message = rf"generator '{name}' is not in the zoo; .*there are: .*faces, .*planted"
     with pytest.raises(rp.InputError, match=message):
         rp.load_generator(name)
 
