@@ -104,6 +104,7 @@ def test_an_installed_package_may_register_a_name(place, monkeypatch):
         ("my_model.py:fails", {}, rp.GeneratorError, "IndexError: .*my_model.py, line 2"),
         ("my_model.py:leaves", {}, rp.GeneratorError, "failed: SystemExit: 3"),
         ("broken.inner:make", {}, rp.GeneratorError, "broken.inner failed: SyntaxError"),
+        ("leaver.inner:make", {}, rp.GeneratorError, "leaver.inner failed: SystemExit: 3"),
         ("my_model.py:talks", {"a": float("nan")}, rp.InputError, "as JSON, which cannot hold"),
         ("my_model.py:other", {}, rp.GeneratorError, "gave str; it must return what rp.cut"),
         ("broken.py:make", {}, rp.GeneratorError, "broken.py failed: SyntaxError"),
@@ -113,6 +114,7 @@ def test_an_installed_package_may_register_a_name(place, monkeypatch):
 )
 def test_bad_input_names_of_functions(place, named, options, error, message):
     (place / "broken.py").write_text("def make(:")
+    (place / "leaver.py").write_text("raise SystemExit(3)")
     with pytest.raises(error, match=message) as told:
         rp.load_generator(named, **options)
     assert len(str(told.value).splitlines()) == 1

@@ -50,7 +50,8 @@ Division = Annotated[
         metavar="6x6|parts|segments:40|FILE|RUN",
         help="What is asked about: a grid of squares, 6x6; the parts of what the generator shows, "
         "where it comes with a map of them; superpixels of the picture; a label map, a palette or "
-        "greyscale PNG or a .npy file; or a run folder, for what that run was asked about.",
+        "greyscale PNG or a .npy file; or a run folder, for what that run was asked about. Unless "
+        "given, 6x6; `explain` takes parts where there are any.",
     ),
 ]
 RegionNames = Annotated[

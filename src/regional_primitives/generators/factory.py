@@ -101,14 +101,11 @@ def _callable(model: str, found: Any) -> Callable[..., Any]:
 
 
 def _of_package(name: str) -> ModuleType:
-    try:
-        missing = importlib.util.find_spec(name) is None
-    except (ImportError, ValueError):
-        missing = True
-    except Exception as error:  # a parent package, which is imported for it, fails
-        raise GeneratorError(
-            f"{name} failed: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    with _failures(name):  # of parent packages, which are imported for it
+        try:
+            missing = importlib.util.find_spec(name) is None
+        except (ImportError, ValueError):
+            missing = True
     if missing:
         raise InputError(
             f"there is no module {name!r} here; name a file as path/file.py:function, or a module "
