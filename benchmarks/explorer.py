@@ -4,9 +4,10 @@
 
 Opens the explorer of a run (by default `faces`, seed 22, explained first into runs/faces-22 unless
 it stands there) in Chromium without a screen and asks for sets of patches that were not asked for
-before, so that no answer comes from a cache. The page itself takes the time, from the click to the
-decoded picture. Writes benchmarks/results/explorer.json and docs/images/explorer.png. Set CHROMIUM
-to name another browser than the one on the path.
+before, so that no answer comes from a cache, with a quick person's pause before each. The page
+itself takes the time, from the click to the decoded picture. Writes
+benchmarks/results/explorer.json and docs/images/explorer.png. Set CHROMIUM to name another browser
+than the one on the path.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ LISTEN = """
 window.taken = [];
 window.addEventListener("explorer:picture", ({ detail }) => window.taken.push(detail.milliseconds));
 """
+PACE = 300  # milliseconds between a picture and the next click, about a quick person's
 SETTLED = "body[data-settled='true']"
 
 
@@ -57,6 +59,7 @@ def clicked(page: Page, rows: int, columns: int, clicks: int) -> list[float]:
             box["y"] + (row + 0.5) * box["height"] / rows,
         )
         page.locator(SETTLED).wait_for()
+        page.wait_for_timeout(PACE)
     return [float(value) for value in page.evaluate("window.taken")]
 
 

@@ -346,11 +346,12 @@ class Decomposition(RichResult):
         Raises:
             InputError: no such component, or a scale that is not a finite number.
         """
-        row = torch.ones(1, self.count)
+        row = [1.0] * self.count
         of_kind(changes, Mapping, "scales name components, as {3: 0.0} does")
         for k, scale in changes.items():
-            row[0, self._component(k)] = real(f"the scale of component {self._component(k)}", scale)
-        return row
+            number = self._component(k)
+            row[number] = real(f"the scale of component {number}", scale)
+        return torch.tensor([row])
 
     @ordinary()
     def save(self, folder: AnyPath, *, overwrite: bool = False) -> None:
