@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
@@ -24,8 +24,8 @@ from regional_primitives.generators.twin import frozen_twin, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
 
-_TIMED = 3
-"""Runs of which each operation's median time counts."""
+_TIMED = 2
+"""Runs of which each operation's shorter time counts."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,11 @@ def layers(
 
 
 def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> list[CutPoint]:
-    """List the layers of several runs of two items, whose median times count, and one of three."""
+    """List the layers of several runs of two items, whose shorter times count, and one of three."""
     if len({len(run.operations) for run in runs}) > 1:
         raise GeneratorError("the network takes another path each time it runs")
     two, times = runs[0], zip(*(run.operations for run in runs), strict=True)
-    operations = [
-        replace(same[0], seconds=statistics.median(one.seconds for one in same)) for same in times
-    ]
+    operations = [replace(same[0], seconds=min(one.seconds for one in same)) for same in times]
     calls = {name: call for name, call, _, _ in two.returned}  # the last call counts them
     parameters = {id(weight): weight.numel() for weight in module.parameters()}
 
@@ -111,14 +109,14 @@ def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> l
     for (name, call, numbers, done), (_, _, others, _) in zip(
         two.returned, three.returned, strict=False
     ):
-        real = [i for i in numbers if two.values[i].is_floating_point()]
+        real = [i for i in numbers if two.values[i].dtype.is_floating_point]
         shape = _shape((two, numbers), (three, others))
         if shape is None:
             continue
         kept, flows_past = behind(two, operations, real, done)
         if not kept:
             continue
-        used = {id(two.values[i]) for place in kept for i in operations[place].inputs}
+        used = {id(two.unmade.get(i)) for place in kept for i in operations[place].inputs}
         # A container comes after its last layer and takes its place.
         found[(done, *real)] = CutPoint(
             name=name if calls[name] == 1 else f"{name}#{call}",
@@ -134,7 +132,11 @@ def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> l
 def _shape(*runs: tuple[Recording, list[int]]) -> FeatureShape | None:
     """Return the feature's shape, None where it has none: no real numbers, or no batch axis."""
     given, again = (
-        [run.values[i] for i in numbers if run.values[i].is_floating_point()]
+        [
+            torch.empty(value.shape, dtype=value.dtype, device="meta")
+            for value in map(run.values.__getitem__, numbers)
+            if value.dtype.is_floating_point
+        ]
         for run, numbers in runs
     )
     try:

@@ -29,7 +29,7 @@ def behind(
 
 def origin(recording: Recording, number: int) -> str:
     """Say where a value comes from."""
-    place = recording.origins[number] or "the network itself"
+    place = recording.values[number].origin or "the network itself"
     if number in recording.latents:
         return f"input {recording.latents[number]}"
     return f"statistics of {place}" if number in recording.held else place

@@ -7,7 +7,9 @@ recorded, that is its tail: slower, with the same images and gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
@@ -61,11 +63,18 @@ Tail: TypeAlias = RecordedTail | WholeRunTail
 
 @full_precision()
 def tail_of(
-    network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool = False
+    network: Network,
+    layers: tuple[Layer, ...],
+    latents: Latents,
+    *,
+    hold: bool = False,
+    like: Tail | None = None,
 ) -> Tail:
     """Make the tail of one picture, recorded if that can be.
 
     With `hold`, normalisations behind the cut keep the statistics that they have for the picture.
+    The tail of another picture that is `like` this one saves all runs but one where the network
+    takes the same path for both.
 
     Raises:
         InputError: latents that the network rejects.
@@ -74,22 +83,35 @@ def tail_of(
             or one that is zero everywhere; with `hold`, nothing to hold, a part that cannot be
             recorded, or another picture than the network's.
     """
-    two, three = (record(network, repeated(latents, count), layers, hold=hold) for count in (2, 3))
+
+    def run(count: int, program: Program | None = None) -> Recording:
+        wanted = () if program is None else program.wanted
+        return record(network, repeated(latents, count), layers, hold=hold, wanted=wanted)
+
+    if isinstance(like, RecordedTail):
+        found = _like(like, run(1, like.program))
+        if found is not None:
+            return found
+    two, three = run(2), run(3)
     parts = Parts.between(two.given, three.given, layers).settled(network, layers, latents)
     own = parts.feature(two.given)
     meant = _Meant.by(WholeRunTail(parts, network, layers, latents, 0, "", hold=hold), _probes(own))
-    if torch.equal(meant.images, two.values[two.image]):
+    if torch.equal(meant.images, _image(two)):
         raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
-    try:
-        recorded, gradient = _recorded(two, three, meant)
-        _refuse_no_gradient(recorded, meant, gradient, own)
-        if hold:
-            _refuse_wrongly_held(recorded, meant.whole)
-        return recorded
-    except UnrecordableError as error:
-        why, one_by_one = str(error), error.one_by_one
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        why, one_by_one = f"{type(error).__name__}: {error}", False
+    why, one_by_one = "", False
+    for single in (False, True):
+        # What a batch size decides is no matter where items go through one by one.
+        runs = (one := run(1), one) if single else (two, three)
+        try:
+            recorded, gradient = _recorded(*runs, meant.one_by_one if single else meant, run)
+            _refuse_no_gradient(recorded, meant, gradient, own)
+            if hold:
+                _refuse_wrongly_held(recorded, meant.whole)
+            return recorded
+        except UnrecordableError as error:
+            why, one_by_one = str(error), error.one_by_one
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            why, one_by_one = f"{type(error).__name__}: {first_line(error)}", False
     if hold:
         raise GeneratorError(
             f"normalisations behind layer {joined(layers)!r} cannot be held, since what lies "
@@ -99,6 +121,22 @@ def tail_of(
     mixes = one_by_one or meant.mixes(meant.whole)
     size = two.bytes_of(range(len(two.operations))) // 2
     return replace(meant.whole, bytes_per_item=size, why=why, mixes=mixes)
+
+
+@torch.no_grad()
+def _like(known: RecordedTail, one: Recording) -> RecordedTail | None:
+    """Let a program run for another picture; None where the network takes another path for it."""
+    try:
+        found = replace(known, program=known.program.holding(one))
+    except UnrecordableError:
+        return None
+    gap = relative_gap(found(known.parts.feature(one.given)), _image(one))
+    return found if gap <= tolerance(known.parts.dtypes) else None
+
+
+def _image(recording: Recording) -> Tensor:
+    assert recording.pictures is not None
+    return recording.pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +167,33 @@ class _Meant:
                 break
         return meant
 
+    @cached_property
+    def one_by_one(self) -> _Meant:
+        """What whole runs make of each item alone."""
+        return _Meant.by(replace(self.whole, mixes=True), self.probes)
+
     @torch.no_grad()
     def mixes(self, tail: Tail) -> bool:
         """Tell whether an item's image depends on the others of its batch."""
         alone = torch.cat([tail(item) for item in items_of(self.probes)])
-        return not relative_gap(alone, self.images) <= 100 * tolerance(tail.parts.dtypes)
+        gap = relative_gap(alone, self.images)
+        return not (gap <= 100 * tolerance(tail.parts.dtypes) or self.is_rounding(gap))
+
+    def is_rounding(self, gap: float) -> bool:
+        """Tell whether a gap between images is no larger than the network's own rounding is.
+
+        That is what its runs of one item and of two differ by, as in low precision they do.
+        """
+        least = tolerance(self.whole.parts.dtypes)
+        return gap <= least or gap <= min(4 * self._rounding, _MOST_ROUNDING)
+
+    @cached_property
+    @torch.no_grad()
+    def _rounding(self) -> float:
+        if self.whole.mixes:
+            return 0.0
+        alone = torch.cat([self.whole(item) for item in items_of(self.probes)])
+        return relative_gap(alone, self.images)
 
 
 def _probes(feature: Feature) -> Feature:
@@ -150,7 +210,12 @@ def _probes(feature: Feature) -> Feature:
     return map_feature(disturbed, feature)
 
 
-def _recorded(two: Recording, three: Recording, meant: _Meant) -> tuple[RecordedTail, Units | None]:
+def _recorded(
+    two: Recording,
+    three: Recording,
+    meant: _Meant,
+    run: Callable[[int, Program], Recording],
+) -> tuple[RecordedTail, Units | None]:
     """Make the tail of recordings, in whichever layout of side inputs gives the right images."""
     whole = meant.whole
     program = tail_program(two, three, follow_all=whole.follow_all)
@@ -159,13 +224,14 @@ def _recorded(two: Recording, three: Recording, meant: _Meant) -> tuple[Recorded
     if program.unused_layers:
         name = str(whole.layers[program.unused_layers[0]])
         raise GeneratorError(f"nothing of the picture depends on layer {name!r}")
+    one = run(1, program)
     try:
-        return _checked(RecordedTail(whole.parts, program), meant)
+        return _checked(RecordedTail(whole.parts, program.holding(one), program.single), meant)
     except UnrecordableError:
-        if all(side.axis is None or side.axis.multiple == 1 for side in program.sides):
+        if all(one.axis is None or one.axis.multiple == 1 for one in program.readings):
             raise
         program = tail_program(two, three, inner=True, follow_all=whole.follow_all)
-        return _checked(RecordedTail(whole.parts, program), meant)
+        return _checked(RecordedTail(whole.parts, program.holding(one)), meant)
 
 
 @torch.no_grad()
@@ -178,17 +244,20 @@ def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units
 
     alone = items_of(meant.probes)
     images, gradient = vector_jacobian(recorded, meant.probes)
-    gaps = [relative_gap(images, meant.images), gap(alone[0])]
+    gaps = [relative_gap(images, meant.images)]
+    if not recorded.mixes:
+        gaps.append(gap(alone[0]))
     if recorded.program.extrapolates:
         columns = zip(*map(tensors_of, (*alone, *alone, alone[0])), strict=True)
         gaps.append(gap(feature_of(torch.cat(column) for column in columns)))
-    if max(gaps) > tolerance(recorded.parts.dtypes):
+    if not meant.is_rounding(max(gaps)):
         raise UnrecordableError(
             f"the recorded part gives other images (relative difference {max(gaps):.2g})"
         )
     if meant.gradient is not None:
         _refuse_other_gradient(gradient, meant.gradient, meant.whole, alone)
-    return replace(recorded, mixes=meant.mixes(recorded)), gradient
+    mixes = recorded.mixes or meant.mixes(recorded)
+    return replace(recorded, mixes=mixes), gradient
 
 
 def _refuse_other_gradient(
