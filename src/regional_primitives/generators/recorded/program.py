@@ -20,13 +20,7 @@ from torch import Tensor
 
 from regional_primitives.generators.layout import BatchAxis, UnrecordableError
 from regional_primitives.generators.recorded.batch import Repeated, Scaled, Unlike, agrees, unified
-from regional_primitives.generators.recorded.dependence import (
-    dependents,
-    made_by,
-    needed,
-    of_the_picture,
-    origin,
-)
+from regional_primitives.generators.recorded.dependence import Behind, Cut, of_the_picture, origin
 from regional_primitives.generators.recorded.inplace import out_of_place
 from regional_primitives.generators.recorded.recording import (
     Context,
@@ -148,14 +142,12 @@ def tail_program(
     """
     operations = unified(two, three)
     features = [number for layer in two.features for number in layer]
-    behind, rewritten = dependents(two, operations, features)
-    dependent = made_by(operations, behind) | set(features)
-    if two.image not in dependent:
+    behind = Behind(two, operations, [Cut(tuple(features))])
+    if not behind.reaching:
         raise UnrecordableError(_lost(two, three))
-    _refuse_reads(two, dependent)
-    kept = sorted(needed(two, operations, behind, two.image))
-    made = made_by(operations, kept)
-    computed = made_by(operations, range(len(operations)))
+    _refuse_reads(two, behind)
+    kept = [place for place, cuts in enumerate(behind.kept) if cuts]
+    computed = {n for one in operations for n in set(one.outputs) - set(one.inputs)}
     writes = _writes(two, operations)
     alone = _alone_in_memory(two, operations, kept)
     varying = of_the_picture(two, operations)
@@ -166,10 +158,10 @@ def tail_program(
     for place in kept:
         operation = operations[place]
         for number in operation.inputs:
-            if number in made or number in features:
+            if behind.made[number] or number in features:
                 continue
             storage = two.storage(number)
-            if storage in rewritten:
+            if storage in behind.rewritten:
                 raise UnrecordableError("the part behind the cut writes into what lies before it")
             given = number in two.latents or number in two.held or number in computed
             if not given and two.values[number].shape != three.values[number].shape:
@@ -213,9 +205,9 @@ def tail_program(
     )
 
 
-def _refuse_reads(recording: Recording, dependent: set[int]) -> None:
+def _refuse_reads(recording: Recording, behind: Behind) -> None:
     for read in recording.reads:
-        if read.number in dependent:
+        if behind.values[read.number]:
             where = recording.values[read.number].origin
             place = " at ".join(filter(None, (f"in {where!r}" * bool(where), read.line)))
             raise UnrecordableError(
