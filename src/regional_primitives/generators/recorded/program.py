@@ -209,9 +209,9 @@ def _refuse_reads(recording: Recording, behind: Behind) -> None:
     for read in recording.reads:
         if behind.values[read.number]:
             where = recording.values[read.number].origin
-            place = " at ".join(filter(None, (f"in {where!r}" * bool(where), read.line)))
+            place = f"in {where!r} " * bool(where) + f"at {read.line} " * bool(read.line)
             raise UnrecordableError(
-                f"{place}{' ' * bool(place)}Python reads numbers that depend on the feature "
+                f"{place}Python reads numbers that depend on the feature "
                 f"({read.function}); keep such decisions in tensors, as torch.where does",
                 one_by_one=True,
             )
