@@ -78,6 +78,16 @@ def test_demands_of_named_regions_begin_with_the_most_telling_ones(planted, resu
         assert demand.nonzero().flatten().tolist() == [names.index(name)]
 
 
+def test_the_patch_that_stands_for_a_grid_is_no_plain_corner(planted, result):
+    image = result.baseline_image.clone()
+    image[:, :8, :8] += 2.0  # departs the most, and shows nothing
+    image[:, 16:24, 16:24] += 0.5 * (torch.arange(8) % 2)
+    picture = replace(result, image=image, regions=rp.Regions.grid(4, 4))
+    told, demands = named_demands(rp.Picture.of(picture, planted))
+    assert told[2] == "patch 10, which changes most in detail"
+    assert demands[2].nonzero().flatten().tolist() == [10]
+
+
 def test_exhibits_round_trip(exhibits, tmp_path):
     exhibits.write(tmp_path)
     again = Exhibits.read(tmp_path)

@@ -56,7 +56,7 @@ def plot_overview(
     def panel(row: int, column: int, title: str = "") -> Axes:
         axes = figure.add_subplot(layout[row, column])
         axes.set_title(title, fontsize=10, color=LIGHT.ink, y=1.0)
-        axes.set_axis_off()  # nothing of it is drawn; measuring nothing takes long
+        axes.set_axis_off()  # nothing of it is drawn; measuring that takes long
         return axes
 
     def picture(axes: Axes, image: Tensor) -> None:
