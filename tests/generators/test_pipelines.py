@@ -329,6 +329,22 @@ def test_picture_of_the_pipeline(name):
     assert generator.image_range == ((-3.0, 3.0) if kind == "latent" else (0.0, 1.0))
 
 
+def test_picture_of_embeddings_alone():
+    pipeline = _stable(tokenizer=None, text_encoder=None)
+    pipeline.set_progress_bar_config(disable=True)
+    torch.manual_seed(3)
+    given = {f"{sign}prompt_embeds": torch.randn(1, 6, 8) for sign in ("", "negative_")}
+    noise = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    expected = pipeline(
+        latents=noise,
+        num_inference_steps=2,
+        output_type="pt",
+        **{name: one.repeat(2, 1, 1) for name, one in given.items()},
+    ).images
+    with torch.no_grad():
+        assert _gap(adapt(pipeline, 2, fixed=given).module(noise), expected) <= 1e-5
+
+
 @pytest.mark.parametrize("guidance", [None, 1.0])
 def test_picture_of_the_dit_pipeline(monkeypatch, guidance):
     pipeline = diffusers.DiTPipeline(_dit(), _vae(), _ddim())

@@ -35,6 +35,8 @@ KINDS = (
 """Pipelines whose pictures are checked to be diffusers' own, by their classes' names."""
 _OF_THE_PROMPT = ("tokenizer", "text_encoder", "image_encoder", "feature_extractor")
 """How the names of parts begin that run before the initial noise is drawn."""
+_BESIDE = (*_OF_THE_PROMPT, "safety_checker")
+"""How those begin that have no part in making a picture of that noise."""
 _OURS = {
     "latents": "latents are what is explained",
     "prompt": "pass it as prompt=",
@@ -46,6 +48,8 @@ _OURS = {
     "num_images_per_prompt": "there are as many pictures as latents",
 }
 """Arguments of a pipeline that are no caller's, and what to do instead."""
+_INSTEAD_OF_A_PROMPT = ("prompt_embeds", "pooled_prompt_embeds")
+"""Embeddings that a pipeline takes in the place of a prompt, never beside one."""
 
 
 class PipelineSampler(nn.Module):
@@ -88,18 +92,18 @@ class PipelineSampler(nn.Module):
         self.encoded, self.noise_shape, self.dtype = _before_the_noise(
             pipeline, given if prompt is None else {**given, "prompt": prompt}
         )
-        # What they were encoded to takes the place of embeddings.
-        self.arguments = {name: v for name, v in given.items() if name not in _EMBEDDINGS}
+        self.arguments = {
+            name: value for name, value in given.items() if name not in _INSTEAD_OF_A_PROMPT
+        }
         self.pipeline = copy.copy(pipeline)
         own: dict[str, Any] = vars(self.pipeline)
         for name, part in pipeline.components.items():
-            if isinstance(part, nn.Module) and not name.startswith(_OF_THE_PROMPT):
+            if isinstance(part, nn.Module) and not name.startswith(_BESIDE):
                 self.add_module(name, unsliced(part))
             if name != "scheduler":
                 own[name] = None
         self.scheduler_settings = scheduler_settings(pipeline.scheduler)
-        own.update(safety_checker=None, watermark=None, _all_hooks=[])
-        self._modules.pop("safety_checker", None)
+        own.update(watermark=None, _all_hooks=[])
 
     def forward(self, noise: Tensor) -> Images:
         """Generate pictures, or last latents, from standard normal noise."""
@@ -120,7 +124,7 @@ class PipelineSampler(nn.Module):
         with _InitialNoise(noise):
             images: Tensor = run(
                 **repeated_to(count, self.arguments),
-                prompt=[""] * count,
+                prompt=[""] * count,  # encoded already: only how many they are counts
                 output_type="pt" if self.decoded else "latent",
                 return_dict=False,
             )[0]
@@ -143,10 +147,6 @@ class PipelineSampler(nn.Module):
             "encoded": self.encoded,
             "decoded": self.decoded,
         }
-
-
-_EMBEDDINGS = ("prompt_embeds", "pooled_prompt_embeds")
-"""Given in the place of a prompt."""
 
 
 def _refuse_wrong_arguments(
