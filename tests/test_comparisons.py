@@ -145,7 +145,7 @@ def test_of_many_pictures_the_page_shows_some_and_says_so(runs, tmp_path):
 
 
 def test_a_generator_that_is_not_in_the_zoo_leaves_gaps_and_says_why(runs, tmp_path, monkeypatch):
-    def gone(decomposition):
+    def gone(decomposition, model):
         return generator_of(replace(decomposition, provenance=replace(
             decomposition.provenance, generator="my-own")))  # fmt: skip
 

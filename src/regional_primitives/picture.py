@@ -126,7 +126,7 @@ class Picture:
 
 
 def _digest(row: Float[Tensor, " units"]) -> bytes:
-    return hashlib.sha256(row.detach().cpu().contiguous().numpy()).digest()
+    return hashlib.sha256(row.detach().cpu().numpy().tobytes()).digest()
 
 
 @ordinary()

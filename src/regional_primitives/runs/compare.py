@@ -85,7 +85,7 @@ def compare_runs(
         for number, path in enumerate(paths, start=1):
             decompositions.append(Decomposition.load(path))
             report("runs", number, len(paths))
-        how = {"names": _names(paths), "a": a, "b": b, "draws": draws, "seed": seed}
+        how: dict[str, Any] = {"names": _names(paths), "a": a, "b": b, "draws": draws, "seed": seed}
         runs = {"runs": [str(path) for path in paths]}
         if are_checkpoints(decompositions):
             found = checkpoints(decompositions, **how)
