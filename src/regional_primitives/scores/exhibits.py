@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64, jaxtyped
+from jaxtyping import Bool, Float32, Int, Int64, jaxtyped
 from torch import Tensor
 
 from regional_primitives.axes import Demands, Image, Region
@@ -28,7 +28,7 @@ from regional_primitives.runtime.storage import (
     write_json,
     write_tensors,
 )
-from regional_primitives.scores.components import bounded_share, field_masks
+from regional_primitives.scores.components import bounded_share, field_masks, patch_shares
 from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.quality import similarity_map, structural_change
@@ -222,18 +222,16 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
         for patch in _most_telling(picture, may, 3):
             rows[regions.names[patch]] = torch.arange(n) == patch
     else:
-        # A plain corner that is brighter than the mean departs too, and tells nothing.
-        masks = regions.masks(*picture.image.shape[-2:])
-        detail = torch.stack([_detail(picture.change[:, mask]) for mask in masks])
-        detail = detail if bool((detail[may] > 0).any()) else departure  # of patches of one pixel
+        # Where most of the energy is: a plain corner may depart the most, and tells nothing.
+        energy = patch_shares(picture.decomposition).masked_fill(~may, -1.0)
         peak = torch.zeros(n, dtype=torch.bool)
-        peak[int(detail.masked_fill(~may, -1.0).argmax())] = True
+        peak[int(energy.argmax())] = True
         if regions.columns is not None:
             rows["left half"] = torch.arange(n) % regions.columns < (regions.columns + 1) // 2
         rows["the quarter that differs most in structure"] = regions.demand(
             _most_telling(picture, may, max(1, n // 4))
         )
-        rows[f"{regions.in_words([int(peak.nonzero())])}, which changes most in detail"] = peak
+        rows[f"{regions.in_words([int(peak.nonzero())])}, with most of the energy"] = peak
         rows["that patch and its neighbours"] = peak | regions.neighbours()[peak].any(0)
     if regions.rows is not None and regions.columns is not None:
         row = torch.arange(n) // regions.columns
@@ -251,11 +249,6 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
         if bool(chosen.any()) and not any(torch.equal(chosen, other) for other in kept.values()):
             kept[name] = chosen
     return list(kept), torch.stack(list(kept.values()))
-
-
-def _detail(change: Float[Tensor, "channels pixels"]) -> Float[Tensor, ""]:
-    """Return the energy of a change less its mean over the pixels."""
-    return (change - change.mean(1, keepdim=True)).square().sum()
 
 
 def _most_telling(picture: Picture, may: Region, most: int) -> list[int]:
