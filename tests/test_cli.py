@@ -442,6 +442,9 @@ def test_bad_input_of_verbs_and_names_says_what_may_be_meant(primitives):
         (["explain", "planted", "--option", "a=" + "[" * 10**5], "takes no option 'a'"),
         (["explain", "planted", "--option", "a=NaN"], "takes no option 'a'"),
         (["sweep", "x.py:make", "--seeds", "0", "--layers", "all"], "name those of x.py:make"),
+        (["explain", "planted", "--regions", "segments:0"], "into 2 superpixels or more"),
+        (["explain", "planted", "--resize-regions"], "--resize-regions belongs to --regions FILE"),
+        (["explain", "planted", "--grid", "2x2", "--resize-regions"], "belongs to --regions FILE"),
     ],
 )
 def test_bad_input_of_options_and_names(primitives, words, message):

@@ -145,7 +145,7 @@ def test_of_many_pictures_the_page_shows_some_and_says_so(runs, tmp_path):
 
 
 def test_a_generator_that_is_not_in_the_zoo_leaves_gaps_and_says_why(runs, tmp_path, monkeypatch):
-    def gone(decomposition):
+    def gone(decomposition, model):
         return generator_of(replace(decomposition, provenance=replace(
             decomposition.provenance, generator="my-own")))  # fmt: skip
 
@@ -239,6 +239,86 @@ def test_figures_show_the_numbers_on_the_callers_axis(compared):
     assert [label.get_text() for label in right.get_xticklabels()] == list(found.names)
     assert plot_transfer_matrix(found) is not figure
     assert pyplot.get_fignums() == []
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A file of one's own with a generator; runs of one picture under two checkpoints, another."""
+    folder = tmp_path_factory.mktemp("own")
+    file = folder / "models.py"
+    file.write_text(OWN)
+    make = f"{file}:make"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_folders, "write_report", lambda folder: (folder / "report.html").touch())
+        for scale, seed, name in ((1, 3, "first"), (4, 3, "last"), (1, 4, "other")):
+            explain_to_folder(
+                rp.load_generator(make, scale=scale), seed, folder / name, settings=QUICK,
+                regions=rp.Regions.grid(1, 2).named(["left", "right"]), evaluation=MEASURED,
+            )  # fmt: skip
+    return make, folder
+
+
+OWN = """
+import torch
+
+import regional_primitives as rp
+
+
+def make(layer="0", scale=1):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 48),
+                                 torch.nn.Unflatten(1, (3, 4, 4)), torch.nn.Tanh())
+    with torch.no_grad():  # what the right half is made from
+        module[2].weight.view(3, 4, 4, 8)[:, :, 2:] *= scale
+    return rp.cut(module, layer, image_range=(-1.0, 1.0),
+                  sample_latents=lambda count, rng: torch.randn(count, 4, generator=rng))
+"""
+
+
+def test_two_checkpoints_are_compared_by_parts(own, primitives, tmp_path):
+    _, folder = own
+    words = ["compare", folder / "first", folder / "last", "--draws", 1]
+    status, text, _ = primitives(*words, "--out", tmp_path / "out")
+    assert status == 0
+    assert "one picture, two checkpoints: first, last" in text
+    written = read_json(tmp_path / "out" / "compare.json")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"compare.json"}
+    parts = {part["part"]: part for part in written["parts"]}
+    one, two = (rp.Decomposition.load(folder / name) for name in ("first", "last"))
+    change = (one.image - two.image)[..., 2:].square().mean().sqrt() / 2
+    assert parts["right"]["picture_change"] == pytest.approx(float(change), rel=1e-5)
+    assert parts["left"]["picture_change"] == pytest.approx(0, abs=1e-6)
+    for place, d in enumerate((one, two)):
+        d = d.without(d.remainder)
+        fields, energy = d.action_fields.float(), d.strengths.square()
+        left = float((energy * fields[:, 0] / fields.sum(1)).sum() / energy.sum())
+        assert parts["left"]["shares"][place] == pytest.approx(left, rel=1e-4)
+    assert len({one["weights_digest"] for one in written["checkpoints"]}) == 2
+    assert [one["options"]["factory"]["options"] for one in written["checkpoints"]] == [
+        {"scale": 1}, {"scale": 4},
+    ]  # fmt: skip
+    again = primitives(*words, "--json")
+    assert json.loads(again[1]) == written
+
+
+def test_checkpoints_are_compared_on_one_picture(own, primitives):
+    _, folder = own
+    status, _, err = primitives("compare", folder / "last", folder / "other")
+    assert status == 2
+    assert "two checkpoints are compared on one picture: explain it, of one seed, with both" in err
+
+
+def test_patterns_of_ones_own_generator_are_shown_where_it_is_named(own, primitives, tmp_path):
+    make, folder = own
+    words = ["compare", folder / "first", folder / "other", "--draws", 1, "--out"]
+    named = ["--model", make, "--option", "scale=1"]
+    assert primitives(*words, tmp_path / "named", *named)[0] == 0
+    assert primitives(*words, tmp_path / "without")[0] == 0
+    alone = 'id="image-part-'
+    assert alone in (tmp_path / "named" / "compare.html").read_text()
+    assert alone not in (tmp_path / "without" / "compare.html").read_text()
+    status, _, err = primitives(*words, tmp_path / "wrong", "--model", make, "--option", "scale=3")
+    assert (status, "weights" in err) == (2, True)
 
 
 def test_parts_are_told_by_name_and_shown_alone(planted, primitives, tmp_path):

@@ -231,6 +231,7 @@ def test_bad_input_names_a_file_of_another_kind(edit, folders, tmp_path):
         (["--remove", "0", "--patches", "1"], "--regions belongs to --blend"),
         (["--remove", "0", "--rule", "inside"], "--rule belongs to --blend"),
         (["--remove", "0", "--nearest"], "--nearest belongs to --swap"),
+        (["--remove", "0", "--carry-by", "add"], "--carry-by belongs to --carry"),
         (["--remove", "0", "--from", "TWO"], "--from belongs to --replay"),
         (["--replay", "/nowhere.json"], "/nowhere.json is missing"),
         (["--replay", "ONE/run.json"], "run.json is no edit"),

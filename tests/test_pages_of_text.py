@@ -55,6 +55,19 @@ def test_what_the_readme_asks_of_a_face_runs(tmp_path, monkeypatch):
     assert not torch.equal(found["image"], found["edited"])
 
 
+def test_the_file_of_ones_own_generator_makes_it(tmp_path, monkeypatch):
+    (block,) = [
+        text for text in blocks(ROOT / "docs" / "using.md", "python") if "my_models" in text
+    ]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_models.py").write_text(block)
+    torch.save(rp.load_generator("my_models.py:make").network.module.state_dict(), "last.pt")
+    for layer, name in ((None, "1"), ("0", "0")):
+        generator = rp.load_generator("my_models.py:make", layer, file="last.pt")
+        assert generator.layer == name
+        assert generator.head(generator.sample_latents(1)).shape == (1, 16, 4, 4)
+
+
 def quick(explain):
     def explained(generator, latents, regions, *, progress):
         return explain(generator, latents, regions, rp.Structured(steps=2, baseline_count=4))

@@ -78,3 +78,19 @@ def test_bad_input_is_refused_once_for_all(answer, planted):
         rp.ask(answer, "planted", [0])
     with pytest.raises(rp.GeneratorError, match="other weights"):
         rp.ask(answer, rp.load_generator("faces"), [0])
+
+
+def test_features_that_are_equal_are_generated_once(answer, planted, monkeypatch):
+    picture = Picture.of(answer, planted)
+    rows = torch.eye(16, dtype=torch.bool)[[3, 5, 3, 5, 7]]
+    expected = planted.render(answer.minimal_units(rows))
+    seen = []
+    render = type(planted).render
+
+    def counted(generator, units):
+        seen.append(len(units))
+        return render(generator, units)
+
+    monkeypatch.setattr(type(planted), "render", counted)
+    torch.testing.assert_close(picture.ask(rows), expected)
+    assert seen == [3]

@@ -109,3 +109,27 @@ def test_bad_input_superpixels():
             Regions.segments(wrong, 4)
     with pytest.raises(InputError, match="40 superpixels need as many pixels; there are 16"):
         Regions.segments(torch.zeros(3, 4, 4), 40)
+
+
+def test_a_label_that_is_named_twice_is_refused(tmp_path):
+    np.save(tmp_path / "map.npy", LABELS)
+    path = tmp_path / "names.json"
+    path.write_text('{"0": "sky", "3": "tree", "7": "road", "0": "cloud", "255": null}')
+    with pytest.raises(InputError, match=r"names\.json names label 0 twice"):
+        Regions.read(tmp_path / "map.npy", path)
+
+
+def test_labels_beyond_whole_numbers_of_64_bits_are_refused(tmp_path):
+    labels = LABELS.astype(np.uint64)
+    np.save(tmp_path / "map.npy", labels)
+    assert (
+        Regions.read(tmp_path / "map.npy").count
+        == Regions.from_labels(torch.from_numpy(labels)).count
+        == 4
+    )
+    labels[0, 0] = 2**63
+    np.save(tmp_path / "map.npy", labels)
+    with pytest.raises(InputError, match=r"holds the label 9223372036854775808; labels are below"):
+        Regions.read(tmp_path / "map.npy")
+    with pytest.raises(InputError, match="labels are below"):
+        Regions.from_labels(torch.from_numpy(labels))

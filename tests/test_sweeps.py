@@ -467,7 +467,11 @@ def spoil(name, **changes):
     ("spoiled", "changes", "message"),
     [
         (None, {"settings": replace(QUICK, steps=4)}, r"other settings \(steps=3, not 4\)"),
-        (None, {"regions": rp.Regions.grid(2, 2)}, r"other patches \(.*\); choose another folder"),
+        (
+            None,
+            {"regions": rp.Regions.grid(2, 2)},
+            r"other patches \(\d × \d grid, not 2 × 2 grid\); choose another folder",
+        ),
         (spoil("express/2/run.json", weights_digest="ab"), {}, "other generator weights"),
         (spoil("express/2/run.json", picture_seed=7), {}, r"another picture seed \(7, not 2\)"),
         (spoil("sweep.json", generator="faces"), {}, "holds a sweep of 'faces'"),

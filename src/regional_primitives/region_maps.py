@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -49,7 +49,20 @@ def read_map(path: AnyPath, names: AnyPath | None) -> tuple[Int[Tensor, "height 
             raise InputError(
                 f'{told} does not have the form {{"LABEL": "name" or null}}'
             ) from error
+        _refuse_twice(told)
     return labels, found
+
+
+def _refuse_twice(file: Path) -> None:
+    """Refuse a JSON file that names a label twice, of which readers would keep the last."""
+
+    def checked(pairs: list[tuple[str, Any]]) -> None:
+        labels = [label for label, _ in pairs]
+        twice = [label for label in labels if labels.count(label) > 1]
+        if twice:
+            raise InputError(f"{file} names label {twice[0][:60]} twice")
+
+    json.loads(file.read_bytes(), object_pairs_hook=checked)
 
 
 def _numpy(file: Path) -> tuple[Tensor, None]:
@@ -60,6 +73,8 @@ def _numpy(file: Path) -> tuple[Tensor, None]:
                 f"{file} holds {values.dtype} {list(values.shape)}; a label map is whole numbers "
                 "[height, width]"
             )
+        if values.dtype.kind == "u" and values.size and values.max() > np.iinfo(np.int64).max:
+            raise InputError(f"{file} holds the label {values.max()}; labels are below 2⁶³")
         return torch.from_numpy(values.astype(np.int64)), None
     except InputError:
         raise

@@ -16,7 +16,7 @@ from math import prod
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor
 
 from regional_primitives.axes import Image, Images, Mask, Region
@@ -122,7 +122,7 @@ class Regions:
     @staticmethod
     @ordinary()
     def from_labels(
-        label_map: Int[Tensor, "height width"],
+        label_map: Integer[Tensor, "height width"],
         names: Mapping[Any, str | None] | Sequence[str] | None = None,
         *,
         ignore: int | None = -1,
@@ -150,7 +150,10 @@ class Regions:
                 f"{labels.dtype} {list(labels.shape)}"
             )
         ignore = None if ignore is None else whole("the label that is ignored", ignore)
-        labels = labels.detach().cpu().long()
+        labels = labels.detach().cpu()
+        if labels.dtype == torch.uint64 and bool((labels.view(torch.int64) < 0).any()):
+            raise InputError("a label map's labels are below 2⁶³; one of these is not")
+        labels = labels.long()
         present, numbers = labels.unique(return_inverse=True)
         called: dict[int, str | None] | None = None
         if isinstance(names, Mapping):

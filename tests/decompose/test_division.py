@@ -76,3 +76,14 @@ def test_demands_and_edits_go_by_name(planted, tmp_path):
     assert rp.edit(d, planted, same).allclose(d.image[None], atol=1e-6)
     with pytest.raises(rp.InputError, match="scales or by what to remove; give one"):
         rp.edit(d, planted)
+
+
+def test_a_path_is_read_as_its_text_is(planted, tmp_path):
+    file = tmp_path / "map.npy"
+    np.save(file, np.arange(4).repeat(256).reshape(32, 32))
+    quick = rp.Structured(steps=2, batch=4, probes=1, baseline_count=16)
+    latents = planted.sample_latents(1)
+    one, other = (rp.explain(planted, latents, given, quick) for given in (file, str(file)))
+    assert one.regions == other.regions == rp.Regions.read(file)
+    with pytest.raises(rp.InputError, match="none of"):
+        rp.explain(planted, latents, tmp_path / "map", quick)

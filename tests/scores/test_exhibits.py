@@ -78,6 +78,19 @@ def test_demands_of_named_regions_begin_with_the_most_telling_ones(planted, resu
         assert demand.nonzero().flatten().tolist() == [names.index(name)]
 
 
+def test_the_patch_that_stands_for_a_grid_has_most_of_the_energy(planted, result):
+    image = result.image.clone()
+    corner = result.regions.masks(32, 32)[0]
+    image[:, corner] += 9.0  # departs the most, and no component serves it
+    picture = replace(result, image=image)
+    told, demands = named_demands(rp.Picture.of(picture, planted))
+    fields, energy = result.action_fields.double(), result.strengths.double().square()
+    most = int((energy / fields.sum(1).clamp_min(1) @ fields).argmax())
+    assert most != 0
+    assert told[2] == f"patch {most}, with most of the energy"
+    assert demands[2].nonzero().flatten().tolist() == [most]
+
+
 def test_exhibits_round_trip(exhibits, tmp_path):
     exhibits.write(tmp_path)
     again = Exhibits.read(tmp_path)

@@ -8,6 +8,7 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives.scores.relations import covering_pairs
+from regional_primitives.show import form
 from regional_primitives.show import relation_plots as plots
 
 PLOTS = [
@@ -64,6 +65,10 @@ def test_axes_speak_in_names_where_these_are_short(labelled):
         field = " + ".join(names[i] for i in d.action_fields[k].nonzero().flatten().tolist())
         assert tick in (field, str(k), "everything")
         assert (tick == str(k)) == (len(field) > 22 and tick != "everything")
+    told = {word.replace("\n", " ") for word in words(plots.plot_containment(named).axes[0])}
+    of = named.decomposition
+    short = [form.field_in_words(of, k) for k in range(min(16, of.count))]
+    assert {field for field in short if len(field) <= 16} <= told
     inside = " ".join(words(plots.plot_credit(named).axes[0])).replace("\n", " ")
     assert all(name in inside for name in names)
 

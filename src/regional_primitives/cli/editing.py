@@ -140,13 +140,13 @@ def edit(
         ),
     ] = None,
     carry_by: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="|".join(BY),
             help="With --carry: scale the same units of the other pictures, or add the same "
-            "change to them.",
+            f"change to them; {next(iter(BY))} unless given.",
         ),
-    ] = "scale",
+    ] = None,
     model: OwnModel = None,
     options: ModelOptions = None,
     as_json: Json = False,
@@ -184,6 +184,9 @@ def edit(
     if out.suffix.lower() not in ("", ".png"):
         raise InputError(f"--out is written as a PNG file; name it {out.stem}.png, not {out.name}")
     seeds = None if carried is None else parse_seeds(carried)
+    if carry_by is not None and seeds is None:
+        raise InputError("--carry-by belongs to --carry")
+    carry_by = carry_by or next(iter(BY))
     if carry_by not in BY:
         raise InputError(f"--carry-by is one of {', '.join(BY)}; not {carry_by!r}")
     places = [check_picture_file(out)]

@@ -120,7 +120,7 @@ def explain(
         raise InputError("--quality belongs to the structured form; --exact has none")
     else:
         settings = changed(Exact, changes or [], purpose=purpose)
-    asked = division_of(regions, names)
+    asked = division_of(regions, names, resize)
     if image is not None and seed is not None:
         raise InputError("--image and --seed both choose the picture; give one of them")
     generator = load_generator(
@@ -216,7 +216,7 @@ def sweep(
             sweeps.parse_seeds(seeds),
             sweeps.parse_layers(chosen),
             folder,
-            regions=division_of(regions, names),
+            regions=division_of(regions, names, resize),
             resize=resize,
             settings=_structured(changes, purpose, quality),
             evaluation=evaluation.thorough() if thorough else evaluation,
@@ -284,7 +284,7 @@ def reproduce(
             folder,
             layer=layer,
             protocol=changed(reproduction.Protocol, protocol or [], images=images),
-            regions=division_of(regions, names),
+            regions=division_of(regions, names, resize),
             resize=resize,
             exact=changed(Exact, changes or [], purpose=purpose),
             structured=changed(Structured, structured or [], purpose=purpose),

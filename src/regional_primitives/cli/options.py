@@ -119,8 +119,15 @@ _TAKEN = (
 """What the library's functions that pass options on are called with besides."""
 
 
-def division_of(text: str | None, names: Path | None) -> Regions | str | None:
+def division_of(text: str | None, names: Path | None, resize: bool) -> Regions | str | None:
     """Read what --regions and --names say, as far as it can be read without a picture."""
+    found = _division(text, names)
+    if resize and (not isinstance(found, Regions) or found.is_grid):
+        raise InputError("--resize-regions belongs to --regions FILE; nothing else has a size")
+    return found
+
+
+def _division(text: str | None, names: Path | None) -> Regions | str | None:
     if text is None:
         if names is not None:
             raise InputError("--names belongs to --regions FILE")

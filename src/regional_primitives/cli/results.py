@@ -16,6 +16,7 @@ from regional_primitives.cli.output import (
     print_run,
     print_table,
 )
+from regional_primitives.compare import CheckpointComparison
 from regional_primitives.decompose import Decomposition
 from regional_primitives.explore import explore as serve
 from regional_primitives.rivals import BASELINES
@@ -26,6 +27,7 @@ from regional_primitives.runtime.settings import changed, settings_help
 from regional_primitives.scores import Evaluation
 from regional_primitives.show.comparison_page import (
     COMPARISON_REPORT,
+    terminal_checkpoints,
     terminal_fields,
     terminal_parts,
     terminal_table,
@@ -79,13 +81,25 @@ def compare(
     a: Annotated[int, typer.Option(help="Strongest fields of one picture …")] = 20,
     b: Annotated[int, typer.Option(help="… sought among so many of the other.")] = 100,
     draws: Annotated[int, typer.Option(help="Draws of random fields of the same sizes.")] = 10,
+    model: OwnModel = None,
+    options: ModelOptions = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which primitives pictures share, beside what random fields would."""
+    """Tell which primitives pictures share, beside what random fields would.
+
+    Two runs of one picture under different weights are two checkpoints: told is what share each
+    part takes under either, and which shares changed.
+    """
     with progress_bar() as progress:
-        result = compare_runs(folders, out, a=a, b=b, draws=draws, progress=progress)
+        result = compare_runs(
+            folders, out, a=a, b=b, draws=draws, progress=progress, model=model,
+            **keywords(options),
+        )  # fmt: skip
     if as_json:
         print_json({"runs": [str(folder) for folder in folders], **result.to_dict()})
+        return
+    if isinstance(result, CheckpointComparison):
+        print_table(terminal_checkpoints(result))
         return
     if result.remark:
         tell(result.remark)

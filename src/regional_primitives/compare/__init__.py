@@ -1,5 +1,11 @@
 """Pictures compared: which primitives they share, and all experiments over several of them."""
 
+from regional_primitives.compare.checkpoints import (
+    CheckpointComparison,
+    PartChange,
+    are_checkpoints,
+    checkpoints,
+)
 from regional_primitives.compare.comparison import (
     Chance,
     CommonField,
@@ -13,14 +19,18 @@ from regional_primitives.compare.transfer import Span, Transfer, transfer
 
 __all__ = [
     "Chance",
+    "CheckpointComparison",
     "CommonField",
     "LeadingChannel",
     "Likeness",
+    "PartChange",
     "PartUnits",
     "PictureComparison",
     "Relatedness",
     "Span",
     "Transfer",
+    "are_checkpoints",
+    "checkpoints",
     "compare",
     "relatedness",
     "transfer",

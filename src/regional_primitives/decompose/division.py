@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from os import PathLike, fspath
 from pathlib import Path
 
 import torch
@@ -32,7 +33,10 @@ def said(text: str, names: AnyPath | None = None) -> Regions | str:
     is_file = bool(Path(text).suffix)
     if names is not None and not is_file:
         raise InputError("names belong to a label map: give the file of one too")
-    if text == PARTS or _SEGMENTS.fullmatch(text):
+    superpixels = _SEGMENTS.fullmatch(text)
+    if superpixels and int(superpixels[1]) < 2:
+        raise InputError(f"regions {text}: a picture is divided into 2 superpixels or more")
+    if text == PARTS or superpixels:
         return text
     if is_file:
         return Regions.read(text, names)
@@ -43,7 +47,7 @@ def said(text: str, names: AnyPath | None = None) -> Regions | str:
 
 @torch.no_grad()
 def division(
-    given: Regions | str | None,
+    given: Regions | str | PathLike[str] | None,
     generator: Generator,
     latents: Latents | None = None,
     *,
@@ -52,7 +56,7 @@ def division(
     """Return the regions that a caller gave; a 6 × 6 grid, as in the paper, for None.
 
     Args:
-        given: regions, or a text: `SYNTAX`.
+        given: regions, or a text or path: `SYNTAX`.
         generator: whose `parts` may be meant.
         latents: of the picture that superpixels divide; None where no one picture is meant.
         resize: fit a label map to the size of the generator's pictures.
@@ -61,7 +65,8 @@ def division(
         InputError: something else, parts of a generator that has none, or superpixels where no one
             picture is meant.
     """
-    found = said(given) if isinstance(given, str) else Regions.of(given)
+    is_said = isinstance(given, (str, PathLike))
+    found = said(fspath(given)) if is_said else Regions.of(given)  # type: ignore[arg-type]
     if found == PARTS:
         if generator.parts is None:
             raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import asdict
+from os import PathLike
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ from regional_primitives.runtime.settings import settings_or
 def explain(
     generator: Generator,
     latents: Latents,
-    regions: Regions | str | None = None,
+    regions: Regions | str | PathLike[str] | None = None,
     settings: Structured | Exact | None = None,
     *,
     picture_seed: int | None = None,

@@ -40,7 +40,9 @@ _ASPECTS = {
     "weights": _Aspect(
         lambda d: d.provenance.weights_digest,
         lambda d: f"{d.provenance.generator} {d.provenance.weights_digest[:12]}…",
+        "; two checkpoints are compared on one picture: explain it, of one seed, with both",
     ),
+    "purposes": _Aspect(lambda d: d.provenance.purpose),
     "layers": _Aspect(lambda d: d.provenance.layer),
     "feature shapes": _Aspect(lambda d: d.feature_shape),
     "patches": _Aspect(

@@ -20,7 +20,7 @@ from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, copied, items, same_latents
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.network import ImageOf, Network, held, of_image
+from regional_primitives.generators.network import ImageOf, Network
 from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
 from regional_primitives.generators.recorded import RecordedTail
 from regional_primitives.generators.twin import frozen_twin, untouched
@@ -45,6 +45,8 @@ def cut(
     noise_seed: int = 0,
     call: str | None = None,
     steps: int | None = None,
+    prompt: str | None = None,
+    guidance: float | None = None,
     hold: str | None = None,
     name: str | None = None,
 ) -> Generator:
@@ -55,9 +57,12 @@ def cut(
 
     Args:
         module: any network that gives images. Of `diffusers` also an AutoencoderKL or
-            AutoencoderTiny, which decodes; a pair (UNet2DModel, scheduler) or a pipeline of these
-            two, whose network is the submodule `unet`. Latents, range and method are filled in for
-            them where they are not given here.
+            AutoencoderTiny, which decodes; a pair of UNet2DModel, UNet2DConditionModel or
+            DiTTransformer2DModel and a scheduler; a pipeline: of a UNet2DModel and a scheduler,
+            DiTPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline,
+            StableDiffusion3Pipeline, LatentConsistencyModelPipeline or FluxPipeline. Their
+            networks are the submodules `unet` or `transformer`, and `vae`. Latents, range and
+            method are filled in for them where they are not given here.
         layer: a submodule's dotted name, such as `main.5`; or several, whose outputs together are
             the feature. `name#3` is the third call of a submodule that is called several times,
             `name[0]` the first of several tensors that it returns.
@@ -67,13 +72,19 @@ def cut(
             mean feature of many latents.
         baseline_latents: the latents whose mean feature is f0, if they are not to be drawn.
         baseline_count: how many latents are drawn for f0 where `rp.Structured` does not say.
-        fixed: keyword arguments of the network that are the same for every picture.
+        fixed: keyword arguments of the network that are the same for every picture; of a pipeline
+            with a prompt, those of its call, such as `negative_prompt`, `height` and `width`, or
+            `prompt_embeds` in the place of a prompt.
         image: which of several outputs is the image: an index, a name, or a function of what the
-            network returns. Unless given, the only output that is shaped like one.
+            network returns. Unless given, the only output that is shaped like one. "latent" leaves
+            the decoder of a pipeline out: its last latent is the image.
         noise_seed: seed of the network's own random draws (dropout, noise), which are frozen.
         call: the method that generates, such as `decode` of an autoencoder; a forward pass unless
             given.
         steps: how many steps a sampler of `diffusers` takes.
+        prompt: the text that a pipeline makes pictures of.
+        guidance: the guidance scale of a pipeline or of a DiTTransformer2DModel; a pipeline's own
+            default unless given.
         hold: "normalisation" lets group, layer, instance and RMS normalisations behind the cut
             (and batch normalisations by the batch's own statistics) keep the statistics that they
             have for the explained picture, so that each is a fixed scale and shift. The picture
@@ -86,8 +97,10 @@ def cut(
             numbers which cannot be frozen, or gives no image; with `hold`, none of these behind
             the cut, or a part behind it that cannot be recorded.
     """
-    known = adapt(module, steps)
-    module, call = known.module, known.call if call is None else call
+    known = adapt(
+        module, steps, prompt=prompt, guidance=guidance, fixed=fixed, image=image, call=call
+    )
+    module = known.module
     if isinstance(module, torch.jit.ScriptModule):
         raise GeneratorError(
             "a ScriptModule hides its layers; cut the module that it was made from"
@@ -96,25 +109,20 @@ def cut(
     layers = parse_layers(layer, twin)
     image_range = black_and_white(known.image_range if image_range is None else image_range)
     sample_latents = known.sample_latents if sample_latents is None else sample_latents
-    image = known.image_of if image is None else of_image(image)
     baseline_count, noise_seed = whole("baseline_count", baseline_count, 1), random_seed(noise_seed)
     _refuse_no_sampler(sample_latents)
     if sample_latents is None and baseline is None and baseline_latents is None:
         raise InputError("pass sample_latents=, baseline_latents= or baseline=: f0 is needed")
-    of_kind(call, str, "call is a method's name")
     if name is not None:
         of_kind(name, str, "name is a text")
-    if not callable(getattr(module, call, None)):
-        raise InputError(f"call={call!r} is no method of {type(module).__name__}")
     if hold not in (None, "normalisation"):
         raise InputError(f"hold is 'normalisation' or None, not {hold!r}")
-    fixed = fixed_arguments(fixed)
     generator = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
-        network=Network(twin, fixed, image, noise_seed, call),
+        network=Network(twin, known.fixed, known.image_of, noise_seed, known.call),
         image_range=image_range,
-        network_digest=_digest(module, {**fixed, **known.settings}, noise_seed),
+        network_digest=_digest(module, {**known.fixed, **known.settings}, noise_seed),
         sampler=sample_latents,
         baseline=None if baseline is None else _finite_feature(baseline),
         baseline_latents=None if baseline_latents is None else copied(baseline_latents),
@@ -243,13 +251,3 @@ def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
         ImageRangeWarning,
         stacklevel=6,
     )
-
-
-def fixed_arguments(fixed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a caller's keyword arguments of the network as copies; refuse what is no such."""
-    if fixed is None:
-        return {}
-    of_kind(fixed, Mapping, "fixed is a dictionary of the network's keyword arguments")
-    for name in fixed:
-        of_kind(name, str, "fixed names the network's keyword arguments by texts")
-    return held(dict(fixed))

@@ -13,14 +13,13 @@ from jaxtyping import Bool
 from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
-from regional_primitives.generators.cut import fixed_arguments
 from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, items, repeated
 from regional_primitives.generators.layers import Layer
 from regional_primitives.generators.layout import Parts
-from regional_primitives.generators.network import ImageOf, Network, of_image, refuse_no_image
+from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
 from regional_primitives.generators.recorded.dependence import Behind, Cut
 from regional_primitives.generators.recorded.recording import Recording, record
 from regional_primitives.generators.twin import frozen_twin, untouched
@@ -55,7 +54,10 @@ def layers(
     *,
     fixed: Mapping[str, Any] | None = None,
     image: ImageOf = None,
+    call: str | None = None,
     steps: int | None = None,
+    prompt: str | None = None,
+    guidance: float | None = None,
 ) -> list[CutPoint]:
     """List the layers of a network in the order in which they run.
 
@@ -67,7 +69,10 @@ def layers(
         example: latents of one picture (of several, the first counts); a generator draws its own.
         fixed: as in `rp.cut`.
         image: as in `rp.cut`.
+        call: as in `rp.cut`.
         steps: as in `rp.cut`, of a sampler.
+        prompt: as in `rp.cut`, of a pipeline.
+        guidance: as in `rp.cut`, of a pipeline or sampler.
 
     Raises:
         InputError: no example, or one that the network rejects.
@@ -77,12 +82,13 @@ def layers(
         example = network.sample_latents(1) if example is None else example
         whole, own = network.network, nn.Module()
     else:
-        known = adapt(network, steps)
+        known = adapt(
+            network, steps, prompt=prompt, guidance=guidance, fixed=fixed, image=image, call=call
+        )
         if example is None and known.sample_latents is not None:
             example = known.sample_latents(1, stream(0))
-        chosen = known.image_of if image is None else of_image(image)
-        given, own = fixed_arguments(fixed), known.module
-        whole = Network(frozen_twin(known.module), given, chosen, call=known.call)
+        own = known.module
+        whole = Network(frozen_twin(own), known.fixed, known.image_of, call=known.call)
     if example is None:
         raise InputError("pass example=, the latents of one picture")
     if batch_size(example) < 1:

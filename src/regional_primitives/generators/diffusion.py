@@ -1,9 +1,10 @@
-"""Objects of the library `diffusers` as generators: autoencoders, and networks with a scheduler.
+"""Objects of the library `diffusers` as generators: autoencoders, samplers and pipelines.
 
 They are recognised by the names of their classes, so that nothing is imported which the user has
-not. Networks and schedulers stay diffusers' own. Ours is the module that runs a scheduler's steps,
-checked to give the pictures of DDPMPipeline, DDIMPipeline and ConsistencyModelPipeline, and what is
-filled in: latents, the method that generates, and the range of its pictures.
+not. Networks and schedulers stay diffusers' own, and pipelines of a prompt run their own code
+(pipelines.py). Ours is the module that runs a scheduler's steps, checked to give the pictures of
+DDPMPipeline, DDIMPipeline, ConsistencyModelPipeline and DiTPipeline, and what is filled in:
+latents, the method that generates, and the range of its pictures.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,14 +21,31 @@ from torch import Tensor, nn
 from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import Latents
-from regional_primitives.generators.network import ImageOf
-from regional_primitives.generators.twin import uncompiled
-from regional_primitives.runtime.arguments import whole
-
-_SUPPORTED = (
-    "supported are an AutoencoderKL or AutoencoderTiny, a pair (UNet2DModel, scheduler), and "
-    "pipelines of these two alone, such as DDPMPipeline, DDIMPipeline and ConsistencyModelPipeline"
+from regional_primitives.generators.network import ImageOf, held, of_image
+from regional_primitives.generators.pipelines import (
+    KINDS,
+    PipelineSampler,
+    is_of,
+    repeated_to,
+    scheduler_settings,
+    unsliced,
 )
+from regional_primitives.generators.twin import uncompiled
+from regional_primitives.runtime.arguments import of_kind, real, whole
+
+_NETWORKS = {
+    "UNet2DModel": "unet",
+    "UNet2DConditionModel": "unet",
+    "DiTTransformer2DModel": "transformer",
+}
+"""Networks that a scheduler's steps are run with, and their name as a submodule."""
+_SUPPORTED = (
+    f"supported are an AutoencoderKL or AutoencoderTiny; a pair of {', '.join(_NETWORKS)} and a "
+    "scheduler; pipelines of a UNet2DModel and a scheduler alone, such as DDPMPipeline, "
+    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}"
+)
+_LATENT_RANGE = (-3.0, 3.0)
+"""Black and white of latents, whose standard deviation is about 1."""
 _TINY_PIXELS = 512
 """Side of the pictures of an AutoencoderTiny, whose configuration names none."""
 
@@ -42,6 +60,8 @@ class Adaptation:
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None
     image_range: tuple[float, float] = (-1.0, 1.0)
     image_of: ImageOf = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """The method's keyword arguments that are the same for every picture."""
     name: str = ""
     """What reports call it; empty for the module's class name."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -49,99 +69,226 @@ class Adaptation:
 
 
 class DiffusionSampler(nn.Module):
-    """Noise becomes a picture in [−1, 1] by a scheduler's steps, each a call of `unet`.
+    """Noise becomes a picture in [−1, 1], or a latent, by a scheduler's steps.
 
-    Cut it at `unet.mid_block#2` to explain the second call; the rest is the tail. A scheduler of
-    second order, such as Heun's, calls the network more than once a step. All calls are recorded,
-    so that memory grows with them.
+    Each step is a call of the network, `unet` or `transformer`. Cut it at `unet.mid_block#2` to
+    explain the second call; the rest is the tail. A scheduler of second order, such as Heun's,
+    calls the network more than once a step. All calls are recorded, so that memory grows with them.
 
     Args:
-        unet: a UNet2DModel, held as it is.
+        network: a UNet2DModel, UNet2DConditionModel or DiTTransformer2DModel, held as it is.
         scheduler: any diffusers scheduler; it is copied, and each run copies it anew.
         steps: how many steps it is asked for.
         timesteps: the timesteps themselves, of schedulers whose `set_timesteps` takes them.
+        guidance: of a DiTTransformer2DModel, how far to go from what it predicts without a class
+            to what it predicts with one and beyond; 1 unless given, which is the latter.
+        vae: what decodes the last latent; without one, that is the picture of a network other than
+            a UNet2DModel, whose pictures are pixels.
 
     Raises:
-        InputError: no network, no scheduler, or steps that it does not take.
+        InputError: no pair of these, or steps that the scheduler does not take.
         GeneratorError: the network predicts other channels than the scheduler takes.
     """
 
     def __init__(
         self,
-        unet: nn.Module,
+        network: nn.Module,
         scheduler: Any,
         steps: int | None = None,
         timesteps: Sequence[int] | None = None,
+        *,
+        guidance: float | None = None,
+        vae: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        if not _is(unet, "UNet2DModel") or not _steps_samples(scheduler):
+        if not is_of(network, *_NETWORKS) or not _steps_samples(scheduler):
             raise InputError(
-                "a sampler is a pair (UNet2DModel, scheduler) of diffusers, "
-                f"not ({_kind(unet)}, {_kind(scheduler)})"
+                f"a sampler is a pair ({' or '.join(_NETWORKS)}, scheduler) of diffusers, "
+                f"not ({_kind(network)}, {_kind(scheduler)})"
             )
-        _refuse_other_channels(unet, scheduler)
-        self.unet = unet
+        self.part = next(name for kind, name in _NETWORKS.items() if is_of(network, kind))
+        self.of_classes = is_of(network, "DiTTransformer2DModel")
+        self.of_pixels = is_of(network, "UNet2DModel")
+        if guidance is not None and not self.of_classes:
+            raise InputError(
+                f"guidance= leads away from a picture without prompt or class, which this "
+                f"{_kind(network)} alone does not tell; it is for pipelines with a prompt and for "
+                "a DiTTransformer2DModel"
+            )
+        self.guidance = 1.0 if guidance is None else real("guidance", guidance, 0)
+        if not self.of_classes:  # of what that one predicts, its pipeline drops the variance
+            _refuse_other_channels(network, scheduler)
+        self.add_module(self.part, network)
+        self.vae = None if vae is None else unsliced(vae)
         self.scheduler = _started(scheduler, steps, timesteps)
 
-    def forward(self, noise: Images, class_labels: Tensor | None = None) -> Images:
-        """Generate pictures from standard normal noise."""
+    def forward(
+        self, noise: Tensor, class_labels: Tensor | None = None, **conditions: Any
+    ) -> Images:
+        """Generate pictures from standard normal noise; conditions of one item are for all."""
         with torch._C.DisableTorchFunction():  # a copy is no calculation that a tail could hold
             scheduler = copy.deepcopy(self.scheduler)
         scaled = getattr(scheduler, "scale_model_input", lambda sample, t: sample)
-        condition = {} if class_labels is None else {"class_labels": class_labels}
-        sample = noise.to(next(self.unet.parameters()).dtype)
+        if class_labels is not None:
+            conditions["class_labels"] = class_labels
+        conditions = repeated_to(len(noise), conditions)
+        sample = noise.to(next(self.network.parameters()).dtype)
         sample = sample * getattr(scheduler, "init_noise_sigma", 1.0)
         for t in scheduler.timesteps:
-            predicted = self.unet(scaled(sample, t), t, **condition).sample
-            sample = scheduler.step(predicted, t, sample).prev_sample
-        return sample.clamp(-1, 1)
+            predicted = self._predicted(scaled(sample, t), t, conditions)
+            try:
+                sample = scheduler.step(predicted, t, sample).prev_sample
+            except (RuntimeError, TypeError, ValueError, IndexError) as error:
+                raise InputError(
+                    f"{_kind(scheduler)} does not step from {_kind(self.network)}'s prediction "
+                    f"{list(predicted.shape)}: {first_line(error)}"
+                ) from error
+        vae: Any = self.vae
+        if vae is not None:
+            sample = vae.decode(sample / vae.config.scaling_factor).sample
+        return sample.clamp(-1, 1) if self.decoded else sample
+
+    def _predicted(self, sample: Tensor, t: Any, conditions: Mapping[str, Any]) -> Tensor:
+        """Ask the network what the scheduler steps by, guided where a DiT is to be."""
+        if not self.of_classes:
+            return self.network(sample, t, **conditions).sample
+        count, channels, labels = len(sample), sample.shape[1], conditions["class_labels"]
+        if self.guidance > 1:
+            none = torch.full_like(labels, self.network.config.num_embeds_ada_norm)
+            sample, labels = torch.cat([sample, sample]), torch.cat([labels, none])
+        times = torch.as_tensor(t).to(sample.device).expand(len(sample))
+        predicted: Tensor = self.network(sample, timestep=times, class_labels=labels).sample
+        predicted = predicted[:, :channels]  # without the variance, as its pipeline has it
+        if self.guidance > 1:
+            of_class, of_none = predicted.split(count)
+            return of_none + self.guidance * (of_class - of_none)
+        return predicted
+
+    @property
+    def network(self) -> Any:
+        """What predicts."""
+        return self.get_submodule(self.part)
+
+    @property
+    def decoded(self) -> bool:
+        """Whether the picture is one of pixels, in [−1, 1], not the last latent."""
+        return self.of_pixels or self.vae is not None
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the pictures depend on besides the weights."""
-        public = {
-            key: value.tolist() if hasattr(value, "tolist") else value
-            for key, value in dict(getattr(self.scheduler, "config", {})).items()
-            if not key.startswith("_")
-        }
-        kind = type(self.scheduler).__name__
-        return {
-            "scheduler": f"{kind}{sorted(public.items())!r}",
+        told = {
+            "scheduler": scheduler_settings(self.scheduler),
             "timesteps": self.scheduler.timesteps,
         }
+        return told if self.guidance == 1 else {**told, "guidance": self.guidance}
 
 
-def adapt(subject: Any, steps: int | None = None) -> Adaptation:
-    """Turn a module, or an object of diffusers, into a generator's parts.
+def adapt(
+    subject: Any,
+    steps: int | None = None,
+    *,
+    prompt: str | None = None,
+    guidance: float | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    image: ImageOf = None,
+    call: str | None = None,
+) -> Adaptation:
+    """Turn a module, or an object of diffusers, into a generator's parts, as `rp.cut` takes them.
 
     Raises InputError and GeneratorError for what cannot be cut.
     """
-    subject = uncompiled(subject)
-    if _is(subject, "DiffusionPipeline"):
-        return _of_sampler(DiffusionSampler(*_parts(subject), steps), _kind(subject))
+    latent = isinstance(image, str) and image == "latent"
+    asked = _Asked(steps, prompt, guidance, _fixed_arguments(fixed), decoded=not latent)
+    known = _adapted(uncompiled(subject), asked)
+    if call is not None:
+        of_kind(call, str, "call is a method's name")
+        if not callable(getattr(known.module, call, None)):
+            raise InputError(f"call={call!r} is no method of {_kind(known.module)}")
+        known = replace(known, call=call)
+    sampler = isinstance(known.module, (PipelineSampler, DiffusionSampler))
+    if image is None or (latent and sampler and not known.module.decoded):
+        return known
+    return replace(known, image_of=of_image(image))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a caller of `adapt` asks for."""
+
+    steps: int | None
+    prompt: str | None
+    guidance: float | None
+    fixed: dict[str, Any]
+    decoded: bool
+    """Whether a pipeline's picture is its decoder's, where it has one."""
+
+    def sampler(
+        self, network: Any, scheduler: Any, guidance: float | None = None, vae: Any = None
+    ) -> DiffusionSampler:
+        """Put a sampler together."""
+        guidance = guidance if self.guidance is None else self.guidance
+        vae = vae if self.decoded else None
+        return DiffusionSampler(network, scheduler, self.steps, guidance=guidance, vae=vae)
+
+
+def _adapted(subject: Any, asked: _Asked) -> Adaptation:
+    """Tell the kinds of subjects apart."""
+    kind = _kind(subject)
+    if is_of(subject, *KINDS):
+        return _of_pipeline(subject, asked)
+    if asked.prompt is not None:
+        raise InputError(f"prompt= is for pipelines of diffusers that take a text, not {kind}")
+    if is_of(subject, "DiTPipeline"):
+        own = inspect.signature(subject.__call__).parameters["guidance_scale"].default
+        sampler = asked.sampler(subject.transformer, subject.scheduler, own, subject.vae)
+        return _of_sampler(sampler, kind, asked.fixed)
+    if is_of(subject, "DiffusionPipeline"):
+        return _of_sampler(asked.sampler(*_parts(subject)), kind, asked.fixed)
     if isinstance(subject, (tuple, list)):
         if len(subject) != 2:
-            raise InputError(f"a {_kind(subject)} of {len(subject)} cannot be cut; {_SUPPORTED}")
-        unet, scheduler = subject
-        return _of_sampler(DiffusionSampler(unet, scheduler, steps), _kind(unet))
-    if steps is not None:
-        raise InputError(
-            "steps= is for samplers: a pair (UNet2DModel, scheduler) or a pipeline of diffusers, "
-            f"not {_kind(subject)}"
-        )
+            raise InputError(f"a {kind} of {len(subject)} cannot be cut; {_SUPPORTED}")
+        return _of_sampler(asked.sampler(*subject), _kind(subject[0]), asked.fixed)
+    for name, value in (("steps", asked.steps), ("guidance", asked.guidance)):
+        if value is not None:
+            raise InputError(
+                f"{name}= is for samplers: a pair (UNet2DModel, scheduler) or a pipeline of "
+                f"diffusers, not {kind}"
+            )
     if isinstance(subject, DiffusionSampler):
-        return _of_sampler(subject, _kind(subject))
-    if _is(subject, "AutoencoderKL", "AutoencoderTiny"):
-        return _of_autoencoder(subject)
+        return _of_sampler(subject, kind, asked.fixed)
+    if is_of(subject, "AutoencoderKL", "AutoencoderTiny"):
+        return replace(_of_autoencoder(subject), fixed=asked.fixed)
     if not isinstance(subject, nn.Module):
-        raise InputError(f"a torch.nn.Module is cut, not {_kind(subject)}")
-    return Adaptation(subject)
+        raise InputError(f"a torch.nn.Module is cut, not {kind}")
+    return Adaptation(subject, fixed=asked.fixed)
 
 
-def _of_sampler(sampler: DiffusionSampler, name: str) -> Adaptation:
+def _of_pipeline(pipeline: Any, asked: _Asked) -> Adaptation:
+    """Fill in the noise that a pipeline asks for; what is fixed goes to its own call."""
+    sampler = PipelineSampler(
+        pipeline, asked.steps, asked.prompt, asked.guidance, asked.fixed, decoded=asked.decoded
+    )
+    return Adaptation(
+        sampler,
+        sample_latents=sampler.sample_latents,
+        image_range=(0.0, 1.0) if asked.decoded else _LATENT_RANGE,
+        name=_kind(pipeline),
+        settings=sampler.settings,
+    )
+
+
+def _of_sampler(sampler: DiffusionSampler, name: str, fixed: dict[str, Any]) -> Adaptation:
     """Fill in noise, and a class where the network takes one, as drawn for its own resolution."""
-    config: Any = sampler.unet.config
-    sides, classes = _sides(config.sample_size), config.num_class_embeds
+    network, config = sampler.network, sampler.network.config
+    if is_of(network, "UNet2DConditionModel") and "encoder_hidden_states" not in fixed:
+        raise InputError(
+            "pass fixed={'encoder_hidden_states': …}, the prompt as this UNet2DConditionModel "
+            "takes it, or its whole pipeline and prompt="
+        )
+    classes = config.num_embeds_ada_norm if sampler.of_classes else config.num_class_embeds
+    classes = None if "class_labels" in fixed else classes
+    sides = _sides(config.sample_size)
 
     def sample_latents(count: int, rng: torch.Generator) -> Latents:
         """Draw standard normal noise and a class, each as likely."""
@@ -151,10 +298,13 @@ def _of_sampler(sampler: DiffusionSampler, name: str) -> Adaptation:
         return {"noise": noise, "class_labels": torch.randint(classes, (count,), generator=rng)}
 
     # Other embeddings take numbers or vectors, whose distribution no configuration tells.
-    drawable = bool(sides) and config.class_embed_type is None
+    of_other = getattr(config, "class_embed_type", None) is not None
+    drawable = bool(sides) and (not of_other or "class_labels" in fixed)
     return Adaptation(
         sampler,
         sample_latents=sample_latents if drawable else None,
+        image_range=(-1.0, 1.0) if sampler.decoded else _LATENT_RANGE,
+        fixed=fixed,
         name=name,
         settings=sampler.settings,
     )
@@ -166,7 +316,7 @@ def _of_autoencoder(autoencoder: nn.Module) -> Adaptation:
     Both kinds give pictures in (−1, 1): the tiny one's decoder ends with 2x − 1.
     """
     config: Any = autoencoder.config
-    if _is(autoencoder, "AutoencoderTiny"):
+    if is_of(autoencoder, "AutoencoderTiny"):
         doublings = len(config.decoder_block_out_channels) - 1
         sides, factor = _sides(_TINY_PIXELS), config.upsampling_scaling_factor**doublings
     else:
@@ -178,10 +328,8 @@ def _of_autoencoder(autoencoder: nn.Module) -> Adaptation:
         shape = (count, config.latent_channels, *(side // factor for side in sides))
         return torch.randn(shape, generator=rng).to(dtype)
 
-    whole: Any = copy.copy(autoencoder)
-    whole.use_slicing = False  # decodes a batch item by item, which is another path a batch size
     return Adaptation(
-        whole,
+        unsliced(autoencoder),
         call="decode",
         sample_latents=sample_latents if sides else None,
         image_of="sample",
@@ -193,7 +341,7 @@ def _parts(pipeline: Any) -> tuple[nn.Module, Any]:
     """Take network and scheduler out of a pipeline that has nothing else."""
     found = {name: part for name, part in pipeline.components.items() if part is not None}
     others = sorted(found.keys() - {"unet", "scheduler"})
-    if others or len(found) < 2 or not _is(found["unet"], "UNet2DModel"):
+    if others or len(found) < 2 or not is_of(found["unet"], "UNet2DModel"):
         fault = f"it also has {', '.join(others)}" if others else "its network is no UNet2DModel"
         raise InputError(f"{_kind(pipeline)} cannot be cut: {fault}; {_SUPPORTED}")
     return found["unet"], found["scheduler"]
@@ -255,13 +403,15 @@ def _sides(size: Any) -> tuple[int, ...]:
     return int(height), int(width)
 
 
-def _is(subject: Any, *names: str) -> bool:
-    """Whether an object is of one of diffusers' classes, or of one derived from it."""
-    return any(
-        kind.__module__.partition(".")[0] == "diffusers" and kind.__name__ in names
-        for kind in type(subject).__mro__
-    )
-
-
 def _kind(subject: Any) -> str:
     return type(subject).__name__
+
+
+def _fixed_arguments(fixed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a caller's keyword arguments of the network as copies; refuse what is no such."""
+    if fixed is None:
+        return {}
+    of_kind(fixed, Mapping, "fixed is a dictionary of the network's keyword arguments")
+    for name in fixed:
+        of_kind(name, str, "fixed names the network's keyword arguments by texts")
+    return held(dict(fixed))

@@ -1,4 +1,7 @@
-"""Latents: whatever a network takes, batch first: a tensor, or a tuple or dictionary of tensors."""
+"""Latents: whatever a network takes, batch first: a tensor, or a tuple or dictionary of tensors.
+
+A list is taken for a tuple.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from torch import Tensor
 
 from regional_primitives.errors import InputError
 
-Latents: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
+Latents: TypeAlias = Tensor | tuple[Tensor, ...] | list[Tensor] | dict[str, Tensor]
 
 
 def parts(latents: Latents) -> dict[str, Tensor]:
@@ -18,7 +21,7 @@ def parts(latents: Latents) -> dict[str, Tensor]:
     named: dict[Any, Any] = {}
     if isinstance(latents, Tensor):
         named = {"latents": latents}
-    elif isinstance(latents, tuple):
+    elif isinstance(latents, (tuple, list)):
         named = {str(i): part for i, part in enumerate(latents)}
     elif isinstance(latents, dict):
         named = latents
@@ -35,6 +38,8 @@ def parts(latents: Latents) -> dict[str, Tensor]:
 
 def kind_of(latents: Latents) -> str:
     """Name what latents are, whatever their own class: `Tensor`, `tuple` or `dict`."""
+    if isinstance(latents, list):
+        return "tuple"
     return next(kind.__name__ for kind in (Tensor, tuple, dict) if isinstance(latents, kind))
 
 
@@ -101,7 +106,7 @@ def arguments(latents: Latents) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """Turn latents into the positional and keyword arguments of a network."""
     if isinstance(latents, dict):
         return (), latents
-    return latents if isinstance(latents, tuple) else (latents,), {}
+    return tuple(latents) if isinstance(latents, (tuple, list)) else (latents,), {}
 
 
 def describe(latents: Latents) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from regional_primitives.axes import Images
-from regional_primitives.compare import PictureComparison, compare
+from regional_primitives.compare import (
+    CheckpointComparison,
+    PictureComparison,
+    are_checkpoints,
+    checkpoints,
+    compare,
+)
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators import Generator
@@ -43,11 +50,17 @@ def compare_runs(
     draws: int = 10,
     seed: int = 0,
     progress: Progress | bool | None = False,
-) -> PictureComparison:
+    model: str | None = None,
+    **options: Any,
+) -> PictureComparison | CheckpointComparison:
     """Compare the pictures of run folders; with `out` also write compare.json and compare.html.
 
     The page shows the patterns of shared primitives. Those that a run folder holds are read from
-    it; the others are generated, if the generator is one of the zoo.
+    it; the others are generated, if the generator is one of the zoo, or your own that `model` and
+    `options` name, see `rp.load_generator`.
+
+    Two runs of one picture that were made with different weights are two checkpoints: told is what
+    share each part takes under either, and with `out` compare.json is written, without a page.
 
     The runs are of one generator, layer and division into patches; `a` and `b` those of t(a, b);
     `draws` random fields are drawn from the stream of `seed`. `out` is a folder that is new, empty,
@@ -72,11 +85,27 @@ def compare_runs(
         for number, path in enumerate(paths, start=1):
             decompositions.append(Decomposition.load(path))
             report("runs", number, len(paths))
-        result = compare(decompositions, a=a, b=b, draws=draws, seed=seed, names=_names(paths))
+        how: dict[str, Any] = {"names": _names(paths), "a": a, "b": b, "draws": draws, "seed": seed}
+        runs = {"runs": [str(path) for path in paths]}
+        if are_checkpoints(decompositions):
+            found = checkpoints(decompositions, **how)
+            if target is not None:
+                write_json(target / COMPARISON, {**runs, **found.to_dict()})
+                (target / COMPARISON_REPORT).unlink(missing_ok=True)  # of an older comparison
+            return found
+
+        # One generator made all pictures, so that it is loaded once, and only if it is needed.
+        @cache
+        def generator() -> Generator:
+            return generator_of(decompositions[0], model, **options)
+
+        if model is not None or options:  # what is named must be the right one
+            decompositions[0].check_generator(generator())
+        result = compare(decompositions, **how)
         if target is None:
             return result
-        shown = _pictures(result, paths, report)
-        told = {"runs": [str(path) for path in paths], **result.to_dict()}
+        shown = _pictures(result, paths, report, generator)
+        told = {**runs, **result.to_dict()}
         write_json(target / COMPARISON, told)
         page = partial(write_comparison_report, target, result, *shown)
         drawn(page, report, target / COMPARISON_REPORT)
@@ -92,14 +121,12 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _pictures(
-    result: PictureComparison, paths: Sequence[Path], progress: Progress
+    result: PictureComparison,
+    paths: Sequence[Path],
+    progress: Progress,
+    generator: Callable[[], Generator],
 ) -> tuple[list[Patterns], list[Images | None]]:
     """Generate what the page shows: patterns that no folder holds, and each part by itself."""
-
-    # One generator made all pictures, so that it is loaded once, and only if it is needed.
-    @cache
-    def generator() -> Generator:
-        return generator_of(result.decompositions[0])
 
     found: list[Patterns] = []
     answers: list[Images | None] = []

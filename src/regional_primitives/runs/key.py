@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.stored import Manifest
 from regional_primitives.generators import Generator
-from regional_primitives.regions import Regions
+from regional_primitives.regions import Regions, described
 
 
 def content_key(*told: Any) -> str:
@@ -61,23 +61,32 @@ class Work:
 
     def differences(self, done: Work) -> Iterator[str]:
         """Say in what ways stored work is not the work that is asked for."""
-        for name, what in _DIFFERENT.items():
+        for name, (what, in_words) in _DIFFERENT.items():
             found, wanted = getattr(done, name), getattr(self, name)
-            if found != wanted:
-                yield f"{what} ({found!r}, not {wanted!r})"
-        if done.settings != self.settings:
+            if found == wanted:
+                continue
+            texts = tuple(map(in_words, (found, wanted)))
+            yield what if texts[0] == texts[1] else f"{what} ({texts[0]}, not {texts[1]})"
+        if done.settings.keys() != self.settings.keys():
+            yield "settings of another form or of another release"
+        elif done.settings != self.settings:
             listed = (
-                f"{name}={done.settings.get(name)}, not {value}"
+                f"{name}={done.settings[name]}, not {value}"
                 for name, value in self.settings.items()
-                if done.settings.get(name) != value
+                if done.settings[name] != value
             )
             yield f"other settings ({', '.join(listed)})"
 
 
-_DIFFERENT = {
-    "hold": "another hold",
-    "weights_digest": "other generator weights",
-    "layer": "another layer",
-    "picture_seed": "another picture seed",
-    "regions": "other patches",
+def _plainly(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+_DIFFERENT: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "hold": ("another hold", _plainly),
+    "weights_digest": ("other generator weights", lambda digest: ""),
+    "layer": ("another layer", _plainly),
+    "picture_seed": ("another picture seed", _plainly),
+    "regions": ("other patches", described),
 }
+"""What may differ, and how its values are told; equal words are left out."""

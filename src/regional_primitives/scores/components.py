@@ -128,6 +128,17 @@ def field_masks(decomposition: Decomposition) -> Float[Tensor, "components heigh
     return torch.einsum("kn,nhw->khw", decomposition.action_fields.float(), pixels)
 
 
+def patch_shares(decomposition: Decomposition) -> Float[Tensor, " patches"]:
+    """Return each patch's share of the energy, less the remainder's.
+
+    The energy of a component is its squared strength, split evenly over its action field.
+    """
+    d = decomposition.without(decomposition.remainder)
+    fields, energy = d.action_fields.double(), d.strengths.double().square()
+    each = energy / fields.sum(1).clamp_min(1) / energy.sum().clamp_min(1e-300)
+    return each @ fields
+
+
 def counted_components(decomposition: Decomposition) -> list[int]:
     """List all components but the exact form's remainder, which is of patches that nobody chose.
 

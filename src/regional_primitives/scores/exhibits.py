@@ -28,7 +28,7 @@ from regional_primitives.runtime.storage import (
     write_json,
     write_tensors,
 )
-from regional_primitives.scores.components import bounded_share, field_masks
+from regional_primitives.scores.components import bounded_share, field_masks, patch_shares
 from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.quality import similarity_map, structural_change
@@ -222,14 +222,16 @@ def named_demands(picture: Picture) -> tuple[list[str], Demands]:
         for patch in _most_telling(picture, may, 3):
             rows[regions.names[patch]] = torch.arange(n) == patch
     else:
+        # Where most of the energy is: a plain corner may depart the most, and tells nothing.
+        energy = patch_shares(picture.decomposition).masked_fill(~may, -1.0)
         peak = torch.zeros(n, dtype=torch.bool)
-        peak[int(departure.argmax())] = True
+        peak[int(energy.argmax())] = True
         if regions.columns is not None:
             rows["left half"] = torch.arange(n) % regions.columns < (regions.columns + 1) // 2
         rows["the quarter that differs most in structure"] = regions.demand(
             _most_telling(picture, may, max(1, n // 4))
         )
-        rows[f"{regions.in_words([int(peak.nonzero())])}, which departs most"] = peak
+        rows[f"{regions.in_words([int(peak.nonzero())])}, with most of the energy"] = peak
         rows["that patch and its neighbours"] = peak | regions.neighbours()[peak].any(0)
     if regions.rows is not None and regions.columns is not None:
         row = torch.arange(n) // regions.columns

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from regional_primitives.axes import Images
-from regional_primitives.compare import PictureComparison
+from regional_primitives.compare import CheckpointComparison, PictureComparison
+from regional_primitives.compare.checkpoints import CHANGED
 from regional_primitives.compare.comparison import CommonField
 from regional_primitives.compare.likeness import Likeness
 from regional_primitives.compare.part_units import PartUnits
@@ -216,6 +217,31 @@ def terminal_parts(comparison: PictureComparison) -> Any:
         ("part", "channels", "in most pictures", "in common", "random fields"),
         [(row.head, *map(str, row.cells)) for row in part_rows(comparison)],
         "in common: of the channels of either of two pictures, the share that both have",
+    )
+
+
+def terminal_checkpoints(comparison: CheckpointComparison) -> Any:
+    """Lay out what share each part takes under two checkpoints for a terminal."""
+    beside, (one, two) = comparison.beside, comparison.names
+    rows = [
+        (
+            part.part,
+            *map(numerals.percent, part.shares),
+            f"{100 * part.moved:+.1f}",
+            "yes" if part.changed else "no",
+            numerals.percent(part.picture_change),
+        )
+        for part in comparison.parts
+    ]
+    met, drawn = beside.found.both_ways(0, 1), beside.connected.both_ways(0, 1)
+    return for_terminal(
+        f"one picture, two checkpoints: {one}, {two}",
+        ("part", one, two, "points", "changed", "picture differs"),
+        rows,
+        f"share of the energy; changed: by more than {100 * CHANGED:.0f} points, as two fits "
+        f"of one network do not; t({beside.a}, {beside.b}), the strongest action fields of one "
+        f"among those of the other: {numerals.percent(met)}, of random connected fields "
+        f"{numerals.percent(drawn)}",
     )
 
 

@@ -39,6 +39,7 @@ class OwnFigure(Figure):
     ) -> None:
         self.style: dict[Any, Any] = {**_STYLE, **colours}
         """All that is made in the figure has these parameters of matplotlib."""
+        self._is_laid_out = False
         with matplotlib.rc_context(self.style):
             super().__init__(figsize=size, layout=layout)
         FigureCanvasAgg(self)
@@ -54,7 +55,18 @@ class OwnFigure(Figure):
         if engine is not None:
             engine.execute(self)
             self.set_layout_engine("none")
-        super().savefig(*args, **kwargs)
+        self._is_laid_out = True
+        try:
+            super().savefig(*args, **kwargs)
+        finally:
+            self._is_laid_out = False
+
+    def get_layout_engine(self) -> Any:
+        """Return what lays the figure out; nothing while it is saved.
+
+        matplotlib would draw the figure twice, the first time only to lay it out.
+        """
+        return None if self._is_laid_out else super().get_layout_engine()
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

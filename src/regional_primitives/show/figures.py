@@ -14,6 +14,8 @@ from regional_primitives.show.overview import plot_overview
 from regional_primitives.show.style import Figure
 
 _DPI = 160
+_PNG = {"compress_level": 3}
+"""A tenth larger than at 6, in three quarters of the time."""
 
 
 def draw_figures(
@@ -78,4 +80,6 @@ def write_figure(path: Path, figure: Figure) -> None:
         StorageError: the disk refuses.
     """
     with staged_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+        figure.savefig(
+            temporary, format="png", dpi=_DPI, metadata={"Software": None}, pil_kwargs=_PNG
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from regional_primitives.axes import Region
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.scores.components import patch_shares
 from regional_primitives.show import numerals
 
 _MOST_NUMBERS = 6
@@ -103,15 +104,11 @@ def parts_in_word(decomposition: Decomposition) -> str:
 def shares_of_energy(decomposition: Decomposition) -> tuple[list[tuple[str, float]], float | None]:
     """Return the regions with most of the energy, each with its share, and that of all others.
 
-    The energy of a component is its squared strength, split evenly over its action field. Told is
-    None where no region is left out.
+    Told is None where no region is left out.
     """
-    d = apart(decomposition)
-    fields, energy = d.action_fields.double(), d.strengths.double().square()
-    each = energy / fields.sum(1).clamp_min(1) / energy.sum().clamp_min(1e-300)
-    shares = each @ fields
+    shares, regions = patch_shares(decomposition), decomposition.regions
     order = shares.argsort(descending=True, stable=True).tolist()
-    told = [(d.regions.in_words([patch]), float(shares[patch])) for patch in order[:_MOST_SHARES]]
+    told = [(regions.in_words([patch]), float(shares[patch])) for patch in order[:_MOST_SHARES]]
     return told, float(shares[order[_MOST_SHARES:]].sum()) if len(order) > len(told) else None
 
 

@@ -40,6 +40,10 @@ class FieldGlyphs:
         self._scale = points / max(height, width)
         self.size = (width * self._scale, height * self._scale)
         """Width and height in points; `points` is the longer."""
+        self._patches = self._labels >= 0
+        around = loops(self._patches)
+        self._ground = self._path([[*corners, corners[0]] for corners in around])
+        self._borders = self._path([list(ends) for ends in segments(self._labels)])
 
     def draw(
         self,
@@ -65,15 +69,12 @@ class FieldGlyphs:
         from matplotlib.patches import PathPatch
 
         area = DrawingArea(*self.size)
-        patches = self._labels >= 0
-        ground = self._path([[*corners, corners[0]] for corners in loops(patches)])
-        filled = loops(field[self._labels.clamp_min(0)] & patches)
-        borders = [list(ends) for ends in segments(self._labels)]
+        filled = loops(field[self._labels.clamp_min(0)] & self._patches)
         for path, fill, ink, line in (
-            (ground, LIGHT.paper, "none", 0.0),
+            (self._ground, LIGHT.paper, "none", 0.0),
             (self._path([[*corners, corners[0]] for corners in filled]), colour, "none", 0.0),
-            (self._path(borders), "none", LIGHT.grid, 0.5),
-            (ground, "none", LIGHT.muted, 0.7),
+            (self._borders, "none", LIGHT.grid, 0.5),
+            (self._ground, "none", LIGHT.muted, 0.7),
         ):
             area.add_artist(PathPatch(path, facecolor=fill, edgecolor=ink, linewidth=line))
         how = {"frameon": False, "pad": 0.0, "annotation_clip": False, **how}

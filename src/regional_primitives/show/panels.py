@@ -38,6 +38,7 @@ def draw_lines(axes: Axes, lines: list[Any], width: float) -> None:
 
     for colour, extra in (("#000000", 1.2), ("#ffffff", 0.0)):
         drawn = LineCollection(lines, colors=colour, linewidths=width + extra, clip_on=False)
+        drawn.set_in_layout(False)  # they lie on the picture; measuring them takes long
         axes.add_collection(drawn, autolim=False)
 
 

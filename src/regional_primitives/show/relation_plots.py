@@ -95,6 +95,12 @@ def plot_containment(
                       fontsize=9.5, **beside)  # fmt: skip
         axes.annotate(numerals.decimal(float(d.strengths[k])), xytext=(right, -11),
                       color=LIGHT.muted, fontsize=8, **beside)  # fmt: skip
+        lines = textwrap.wrap(form.field_in_words(d, k), 16)
+        if d.regions.given_names is not None and len(lines) <= 3:
+            axes.annotate(
+                "\n".join(lines), xytext=(0, -glyphs.size[1] / 2 - 2), ha="center", va="top",
+                color=LIGHT.ink, fontsize=7.5, linespacing=0.95, **beside,
+            )  # fmt: skip
     return figure
 
 

@@ -71,7 +71,10 @@ def begin_axes(
     """Take the caller's axis, or make one in a figure of this size in inches, and entitle it."""
     if axes is None:
         axes = new_figure(size, "constrained").add_subplot()
-    axes.set_title(title, loc="left", color=LIGHT.ink, fontsize=11, fontweight="bold", pad=pad)
+    # At y = 1, since else matplotlib measures all ticks to find a place above them.
+    axes.set_title(
+        title, loc="left", color=LIGHT.ink, fontsize=11, fontweight="bold", pad=pad, y=1.0
+    )
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure, axes
