@@ -325,8 +325,8 @@ class Generator:
     @ordinary()
     @torch.no_grad()
     @full_precision()
-    def verify_network(self, latents: Latents) -> None:
-        """Check that the uncut network gives finite images, the same ones for the same latents.
+    def verify_network(self, latents: Latents) -> Images:
+        """Return the uncut network's images; they are finite, and the same for the same latents.
 
         Raises:
             InputError: latents that do not fit.
@@ -347,6 +347,7 @@ class Generator:
                 f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
                 "input before it is explained"
             )
+        return image
 
 
 def _memory_budget(device: torch.device) -> int:

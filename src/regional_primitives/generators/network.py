@@ -93,7 +93,7 @@ class Network:
         with torch._C.DisableTorchFunction():  # a recording takes them as constants
             fixed = held(self.fixed)
         if self.repeats.get("one", False):
-            fixed = with_leaves(fixed, [_over(leaf, count) for leaf in leaves(fixed).values()])
+            fixed = repeated_to(count, fixed)
         return dict(fixed)
 
     def learn(self, latents: Latents) -> None:
@@ -176,12 +176,17 @@ def _told(value: Any) -> str:
     return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)[:40]
 
 
+def repeated_to(count: int, conditions: Any) -> Any:
+    """Repeat over a batch all tensors at any depth that have one item."""
+
+    def repeated(leaf: Any) -> Any:
+        return leaf.repeat(count, *[1] * (leaf.ndim - 1)) if _is_of_one(leaf) else leaf
+
+    return with_leaves(conditions, [repeated(leaf) for leaf in leaves(conditions).values()])
+
+
 def _is_of_one(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == 1
-
-
-def _over(leaf: Any, count: int) -> Any:
-    return leaf.repeat(count, *[1] * (leaf.ndim - 1)) if _is_of_one(leaf) else leaf
+    return isinstance(leaf, Tensor) and leaf.shape[:1] == (1,)
 
 
 def held(value: Any) -> Any:
