@@ -247,5 +247,5 @@ def _warn_of_another_range(generator: Generator, pixels: Images) -> None:
         f"{generator.name} gives pixels from {least:.3g} to {most:.3g}, where image_range says "
         f"{low:g} (black) to {high:g} (white): {wrong}",
         ImageRangeWarning,
-        stacklevel=6,
+        stacklevel=5,
     )

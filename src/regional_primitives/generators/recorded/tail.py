@@ -143,12 +143,15 @@ def _image(recording: Recording) -> Tensor:
 class _Meant:
     """What whole runs make of two probes: the images and the gradient that a recording must give.
 
-    The gradient is None where whole runs have none, as under `torch.inference_mode`.
+    The gradient is that of the first one alone, where both ways run alike: in a batch the network's
+    own rounding may tell runs apart. It is None where whole runs have none, as under
+    `torch.inference_mode`.
     """
 
     whole: WholeRunTail
     probes: Feature
-    images: Tensor
+    first: Tensor
+    """The image of the first one alone."""
     gradient: Units | None
     lost: str = "the network detaches its values or runs under torch.no_grad()"
     """Why there is no gradient."""
@@ -156,21 +159,28 @@ class _Meant:
     @staticmethod
     def by(whole: WholeRunTail, probes: Feature) -> _Meant:
         """Run the whole network, past its own `torch.no_grad` if there is no gradient otherwise."""
+        first = items_of(probes)[0]
         for follow_all in (False, True):
             whole = replace(whole, follow_all=follow_all)
             try:
-                meant = _Meant(whole, probes, *vector_jacobian(whole, probes))
+                meant = _Meant(whole, probes, *vector_jacobian(whole, first))
             except (RuntimeError, InputError) as error:
                 with torch.no_grad():
-                    meant = _Meant(whole, probes, whole(probes), None, first_line(error))
+                    meant = _Meant(whole, probes, whole(first), None, first_line(error))
             if meant.gradient is not None:
                 break
         return meant
 
     @cached_property
+    @torch.no_grad()
+    def images(self) -> Tensor:
+        """Those of both, run together if the network does not mix them."""
+        return self.whole(self.probes)
+
+    @cached_property
     def one_by_one(self) -> _Meant:
         """What whole runs make of each item alone."""
-        return _Meant.by(replace(self.whole, mixes=True), self.probes)
+        return replace(self, whole=replace(self.whole, mixes=True))
 
     @torch.no_grad()
     def mixes(self, tail: Tail) -> bool:
@@ -192,7 +202,7 @@ class _Meant:
     def _rounding(self) -> float:
         if self.whole.mixes:
             return 0.0
-        alone = torch.cat([self.whole(item) for item in items_of(self.probes)])
+        alone = torch.cat([self.first, self.whole(items_of(self.probes)[1])])
         return relative_gap(alone, self.images)
 
 
@@ -243,11 +253,9 @@ def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units
         return relative_gap(recorded(feature), meant.whole(feature))
 
     alone = items_of(meant.probes)
-    images, gradient = vector_jacobian(recorded, meant.probes)
-    gaps = [relative_gap(images, meant.images)]
-    if not recorded.mixes:
-        gaps.append(gap(alone[0]))
-    if recorded.program.extrapolates:
+    image, gradient = vector_jacobian(recorded, alone[0])
+    gaps = [relative_gap(image, meant.first), relative_gap(recorded(meant.probes), meant.images)]
+    if recorded.program.extrapolates and not recorded.mixes:
         columns = zip(*map(tensors_of, (*alone, *alone, alone[0])), strict=True)
         gaps.append(gap(feature_of(torch.cat(column) for column in columns)))
     if not meant.is_rounding(max(gaps)):
@@ -255,24 +263,23 @@ def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units
             f"the recorded part gives other images (relative difference {max(gaps):.2g})"
         )
     if meant.gradient is not None:
-        _refuse_other_gradient(gradient, meant.gradient, meant.whole, alone)
+        _refuse_other_gradient(gradient, meant)
     mixes = recorded.mixes or meant.mixes(recorded)
     return replace(recorded, mixes=mixes), gradient
 
 
-def _refuse_other_gradient(
-    gradient: Units | None, expected: Units, whole: WholeRunTail, alone: list[Feature]
-) -> None:
-    """Refuse a recording whose gradient at the probes is not that of the whole network.
+def _refuse_other_gradient(gradient: Units | None, meant: _Meant) -> None:
+    """Refuse a recording whose gradient at the probe is not that of the whole network.
 
     Gradients add more terms than images do and round more; a network in low precision more still,
     which the gap between its own runs of one item and of two tells.
     """
-    gap = float("inf") if gradient is None else relative_gap(gradient, expected)
-    allowed = 10 * tolerance(whole.parts.dtypes)
+    assert meant.gradient is not None
+    gap = float("inf") if gradient is None else relative_gap(gradient, meant.gradient)
+    allowed = 10 * tolerance(meant.whole.parts.dtypes)
     if gap > allowed:
-        rows = [row for item in alone if (row := vector_jacobian(whole, item)[1]) is not None]
-        rounding = relative_gap(torch.cat(rows), expected)
+        both = vector_jacobian(meant.whole, meant.probes)[1]
+        rounding = 0.0 if both is None else relative_gap(both[:1], meant.gradient)
         allowed = max(allowed, min(4 * rounding, _MOST_ROUNDING))
     if gap > allowed:
         raise UnrecordableError(
