@@ -367,6 +367,131 @@ def test_picture_that_flows_past_through_a_view_is_held_whatever_there_is_to_com
     assert torch.allclose(bound.tail(bound.head(other)), generator.image(other), atol=1e-6)
 
 
+# Another picture
+
+
+def _bound_after(behind, first, second, layer="early", **extra):
+    """Bind one picture, then another one, which the program of the first may serve."""
+    torch.manual_seed(0)
+    generator = rp.cut(Picture(behind, **extra), layer, baseline_latents=LATENTS)
+    generator.at(first)
+    return generator, generator.at(second)
+
+
+def _same_as_whole_runs(generator, bound, latents):
+    feature = bound.head(latents)
+    other = feature - 0.5
+    layers = bound.behind.parts.by_layer(other)
+    expected = generator.network.substituted(latents, generator.layers, layers)
+    assert torch.allclose(bound.tail(other), expected, atol=1e-5)
+    assert torch.allclose(bound.tail(feature), generator.image(latents), atol=1e-5)
+
+
+class _Rectified(nn.Module):
+    def forward(self, x):
+        return torch.relu(x) * 1.0
+
+
+class _Leaky(nn.Module):
+    def forward(self, x):
+        return F.leaky_relu(x, 0.5) * 1.0
+
+
+def _held_for_one_picture_alone(self, h, z):
+    return self.up(h) + self.up((h.detach() * 0 if float(z[0, 0]) > 0 else h).sin())
+
+
+def _written_for_one_picture_alone(self, h, z):
+    x = self.gain(z)[..., None, None].sin() + torch.zeros(8, 8)
+    x.add_(1.0 if float(z[0, 0]) > 0 else h)
+    return self.up(h.cos() + x)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        _held_for_one_picture_alone,
+        _written_for_one_picture_alone,
+        lambda self, h, z: self.up((self.one if float(z[0, 0]) > 0 else self.two)(h.sigmoid())),
+        lambda self, h, z: self.up(h * float(z[0, 0])),
+        lambda self, h, z: self.up(h) * torch.from_numpy(z.detach().numpy()[:, :1, None, None] + 3),
+    ],
+)
+def test_another_picture_that_takes_another_path_has_a_tail_of_its_own(behind):
+    scripts = {"one": torch.jit.script(_Rectified()), "two": torch.jit.script(_Leaky())}
+    first = torch.ones(1, 8)
+    generator, bound = _bound_after(behind, first, -first, **scripts)
+    _same_as_whole_runs(generator, bound, -first)
+    generator, bound = _bound_after(behind, -first, first, **scripts)
+    _same_as_whole_runs(generator, bound, first)
+
+
+def test_another_picture_of_another_size():
+    class Sized(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.early, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 1)
+
+        def forward(self, x):
+            return self.last(self.early(x).tanh() * x.mean((1, 2, 3), keepdim=True))
+
+    small, large = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16)
+    generator = rp.cut(Sized(), "early", baseline_latents=small)
+    generator.at(small)
+    bound = generator.at(large)
+    assert bound.feature_shape == (4, 16, 16)
+    _same_as_whole_runs(generator, bound, large)
+
+
+def test_another_picture_leaves_what_is_held_for_the_first():
+    def behind(self, h, z):
+        self.canvas[:] = z[0, :4, None, None].numpy()
+        return self.up(h) * torch.from_numpy(self.canvas)
+
+    torch.manual_seed(0)
+    network = Picture(behind)
+    network.canvas = np.zeros((4, 1, 1), "f")
+    bound = rp.cut(network, "early", baseline_latents=LATENTS).at(LATENTS)
+    before = bound.tail(bound.head(LATENTS))
+    bound.image(-LATENTS)
+    assert torch.equal(bound.tail(bound.head(LATENTS)), before)
+
+
+def test_function_that_takes_a_side_input():
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, h, gain):
+            ctx.save_for_backward(gain)
+            return h * gain
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.saved_tensors[0], None
+
+    _, tail = _recorded(lambda self, h, z: self.up(Product.apply(h, self.gain(z)[..., None, None])))
+    assert not tail.mixes
+
+
+def test_layer_that_shares_its_memory_with_what_is_used_again_is_refused():
+    def behind(self, h, z):
+        h = h.sin()
+        return self.up(h + F.relu(self.same(h), inplace=True))
+
+    with pytest.raises(rp.GeneratorError, match="writes into memory that the layer shares"):
+        rp.cut(Picture(behind, same=nn.Identity()), "same", baseline_latents=LATENTS)
+
+
+def test_sampler_may_ask_the_network_for_an_embedding():
+    network = Picture(lambda self, h, z: self.up(h))
+    network.embed = nn.Embedding(5, 8)
+
+    def sample(count, rng):
+        return network.embed(torch.randint(5, (count,), generator=rng)).detach()
+
+    generator = rp.cut(network, "early", sample_latents=sample)
+    assert generator.at(generator.sample_latents(1)).feature_shape == (4, 8, 8)
+
+
 # What cannot be recorded
 
 

@@ -109,10 +109,9 @@ def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> l
     operations = [replace(same[0], seconds=min(one.seconds for one in same)) for same in times]
     calls = {name: call for name, call, _, _ in two.returned}  # the last call counts them
     found: dict[tuple[Any, ...], tuple[str, FeatureShape]] = {}
-    for (name, call, numbers, done), (_, _, others, _) in zip(
-        two.returned, three.returned, strict=False
-    ):
-        shape = _shape((two, numbers), (three, others))
+    again = {(name, call): numbers for name, call, numbers, _ in three.returned}
+    for name, call, numbers, done in two.returned:
+        shape = _shape((two, numbers), (three, again.get((name, call), [])))
         if shape is not None:
             # A container comes after its last layer and takes its place.
             real = (i for i in numbers if two.values[i].dtype.is_floating_point)

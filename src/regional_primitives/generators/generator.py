@@ -46,6 +46,7 @@ from regional_primitives.generators.recorded import (
     tail_of,
 )
 from regional_primitives.generators.tail import WholeRunTail
+from regional_primitives.generators.twin import users_code
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import (
     AnyPath,
@@ -170,7 +171,8 @@ class Generator:
             raise GeneratorError(
                 "this generator was cut without sample_latents=; pass it to rp.cut, or give latents"
             )
-        latents = self.sampler(1, rng)
+        with users_code():
+            latents = self.sampler(1, rng)
         try:
             count = batch_size(latents)
         except InputError as error:

@@ -86,6 +86,10 @@ class Behind:
                 memory[storage(number)] |= cuts
         return kept[::-1]
 
+    def places(self) -> list[int]:
+        """List the operations that lie behind any cut and that its image needs."""
+        return [place for place, cuts in enumerate(self.kept) if cuts]
+
     @property
     def reaching(self) -> int:
         """The cuts on which the image depends."""

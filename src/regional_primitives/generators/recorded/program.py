@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from regional_primitives.generators.layout import BatchAxis, UnrecordableError
 from regional_primitives.generators.recorded.batch import Repeated, Scaled, Unlike, agrees, unified
@@ -111,7 +111,13 @@ class Program:
         there = len(one.operations)
         alike = all(place < there and agrees(op, one.operations[place]) for place, op in self.kept)
         if not alike or any(not self._is_constant(number, one) for number in self.constants):
-            raise UnrecordableError("the network takes another path for this picture")
+            raise UnrecordableError(_FOR_THIS_PICTURE)
+        # What is held for one picture may depend on the feature for another.
+        features = tuple(number for layer in one.features for number in layer)
+        behind = Behind(one, one.operations, [Cut(features)])
+        if behind.places() != [place for place, _ in self.kept]:
+            raise UnrecordableError(_FOR_THIS_PICTURE)
+        _refuse_reads(one, behind)
         sides = []
         for reading in self.readings:
             value = one.captured.get((reading.number, reading.place))
@@ -126,6 +132,9 @@ class Program:
         return found is known or (
             found is not None and found.dtype == known.dtype and torch.equal(found, known)
         )
+
+
+_FOR_THIS_PICTURE = "the network takes another path for this picture"
 
 
 def tail_program(
@@ -146,7 +155,7 @@ def tail_program(
     if not behind.reaching:
         raise UnrecordableError(_lost(two, three))
     _refuse_reads(two, behind)
-    kept = [place for place, cuts in enumerate(behind.kept) if cuts]
+    kept = behind.places()
     computed = {n for one in operations for n in set(one.outputs) - set(one.inputs)}
     writes = _writes(two, operations)
     alone = _alone_in_memory(two, operations, kept)
@@ -167,7 +176,7 @@ def tail_program(
             if not given and two.values[number].shape != three.values[number].shape:
                 raise UnrecordableError(_unseen(two, number))
             if not given and storage not in writes:
-                constants[number] = two.unmade[number]
+                constants[number] = _constant(two.unmade[number])
                 text.names[number] = text.entry(constants[number])
                 continue
             version = sum(when < place for when in writes.get(storage, ()))
@@ -203,6 +212,11 @@ def tail_program(
         single=two is three,
         bytes_per_item=two.bytes_of(kept) // (1 if two is three else 2),
     )
+
+
+def _constant(value: Tensor) -> Tensor:
+    """Return a weight as it is, and a copy of what a later run may write into."""
+    return value if isinstance(value, nn.Parameter) else value.detach().clone()
 
 
 def _refuse_reads(recording: Recording, behind: Behind) -> None:

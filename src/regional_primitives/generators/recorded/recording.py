@@ -241,8 +241,9 @@ class _Recorder(TorchFunctionMode):
         place = len(self.recording.operations)
         for number in self.wanted.get(place, ()):
             if number in inputs:
-                value = tensors[inputs.index(number)]
-                self.recording.captured[number, place] = value.detach().clone()
+                with torch._C.DisableTorchFunction():  # none of the network's own calculations
+                    value = tensors[inputs.index(number)].detach().clone()
+                self.recording.captured[number, place] = value
         before = list(map(version_of, tensors))
         context = _context()
         began = time.perf_counter()
@@ -382,20 +383,17 @@ _SCRIPTED: tuple[Any, ...] = (torch._C.ScriptFunction, torch._C.ScriptMethod)
 _seers = threading.local()
 
 
+@dataclass(frozen=True)
 class _Script:
     """A call of scripted code, alike in every run."""
 
-    def __init__(self, run: Callable[..., Any], name: str) -> None:
-        self.run, self.__name__ = run, name
+    run: Callable[..., Any] = field(compare=False)
+    name: str
+    module: int | None
+    """Which module's method it is, where it is one."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.run(*args, **kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Script) and self.__name__ == other.__name__
-
-    def __hash__(self) -> int:
-        return hash(self.__name__)
 
 
 def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -407,8 +405,11 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
 def _seen_scripted(own: Callable[..., Any]) -> Callable[..., Any]:
     def call(script: Any, *args: Any, **kwargs: Any) -> Any:
         see = getattr(_seers, "see", None)
-        run = partial(own, script)
-        return run(*args, **kwargs) if see is None else see(_Script(run, script.name), args, kwargs)
+        run, owner = partial(own, script), getattr(script, "owner", None)
+        if see is None:
+            return run(*args, **kwargs)
+        made = _Script(run, script.name, None if owner is None else hash(owner))
+        return see(made, args, kwargs)
 
     return call
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from regional_primitives.axes import Images, Units
 from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.feature import Feature, feature_of, map_feature, tensors_of
-from regional_primitives.generators.latents import Latents, repeated
+from regional_primitives.generators.latents import Latents, copied, repeated
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.layout import Parts, UnrecordableError
 from regional_primitives.generators.network import Network
@@ -73,17 +73,24 @@ def tail_of(
     """Make the tail of one picture, recorded if that can be.
 
     With `hold`, normalisations behind the cut keep the statistics that they have for the picture.
-    The tail of another picture that is `like` this one saves all runs but one where the network
-    takes the same path for both.
+    The tail of another picture that is `like` this one saves most runs where the network takes the
+    same path for both.
 
     Raises:
         InputError: latents that the network rejects.
         GeneratorError: a layer that is not called, is called several times without saying which,
             gives no tensor with a batch axis, or that the picture does not depend on; no gradient,
-            or one that is zero everywhere; with `hold`, nothing to hold, a part that cannot be
-            recorded, or another picture than the network's.
+            or one that is zero everywhere; a layer whose own values make another picture; with
+            `hold`, nothing to hold, or a part that cannot be recorded.
     """
+    tail = _tail_of(network, layers, latents, hold=hold, like=like)
+    _refuse_another_picture(tail, network, layers, latents, hold=hold)
+    return tail
 
+
+def _tail_of(
+    network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool, like: Tail | None
+) -> Tail:
     def run(count: int, program: Program | None = None) -> Recording:
         wanted = () if program is None else program.wanted
         return record(network, repeated(latents, count), layers, hold=hold, wanted=wanted)
@@ -106,7 +113,7 @@ def tail_of(
             recorded, gradient = _recorded(*runs, meant.one_by_one if single else meant, run)
             _refuse_no_gradient(recorded, meant, gradient, own)
             if hold:
-                _refuse_wrongly_held(recorded, meant.whole)
+                _refuse_nothing_held(recorded, layers)
             return recorded
         except UnrecordableError as error:
             why, one_by_one = str(error), error.one_by_one
@@ -126,12 +133,20 @@ def tail_of(
 @torch.no_grad()
 def _like(known: RecordedTail, one: Recording) -> RecordedTail | None:
     """Let a program run for another picture; None where the network takes another path for it."""
+    parts = known.parts
+    tensors = [tensor for layer in one.given for tensor in layer]
+    shapes = tuple(
+        tuple(axis.items_first(tensor).shape[1:])
+        for axis, tensor in zip(parts.axes, tensors, strict=True)
+    )
+    if shapes != parts.shapes or tuple(tensor.dtype for tensor in tensors) != parts.dtypes:
+        return None
     try:
         found = replace(known, program=known.program.holding(one))
     except UnrecordableError:
         return None
-    gap = relative_gap(found(known.parts.feature(one.given)), _image(one))
-    return found if gap <= tolerance(known.parts.dtypes) else None
+    gap = relative_gap(found(parts.feature(one.given)), _image(one))
+    return found if gap <= tolerance(parts.dtypes) else None
 
 
 def _image(recording: Recording) -> Tensor:
@@ -308,21 +323,33 @@ def _refuse_no_gradient(tail: Tail, meant: _Meant, gradient: Units | None, own: 
         )
 
 
-def _refuse_wrongly_held(tail: RecordedTail, whole: WholeRunTail) -> None:
-    """Refuse a tail in which nothing is held, or that makes another picture of its own feature."""
-    layer = joined(whole.layers)
+def _refuse_nothing_held(tail: RecordedTail, layers: tuple[Layer, ...]) -> None:
     if not any(side.held for side in tail.program.sides):
         raise GeneratorError(
-            f"there is no normalisation to hold behind layer {layer!r}: none that torch computes "
-            "over groups, layers, instances or root mean squares; one with running "
+            f"there is no normalisation to hold behind layer {joined(layers)!r}: none that torch "
+            "computes over groups, layers, instances or root mean squares; one with running "
             "statistics is fixed already, and one that is written by hand is not recognised; "
             "cut it without hold"
         )
-    feature = tail.parts.feature(whole.network.head(whole.latents, whole.layers))
-    with torch.no_grad():
-        gap = relative_gap(tail(feature), whole.network.run(whole.latents))
-    if gap > 10 * tolerance(tail.parts.dtypes):  # means and variances are added in another order
+
+
+@torch.no_grad()
+def _refuse_another_picture(
+    tail: Tail, network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool
+) -> None:
+    """Refuse a tail that makes another picture of the layer's own values than the network does."""
+    feature = tail.parts.feature(network.head(copied(latents), layers))
+    gap = relative_gap(tail(feature), network.run(copied(latents)))
+    if gap <= 10 * tolerance(tail.parts.dtypes):  # held means are added in another order
+        return
+    difference = f"makes another picture (relative difference {gap:.2g})"
+    if hold:
         raise GeneratorError(
-            f"with normalisations held behind layer {layer!r} the network makes another picture "
-            f"(relative difference {gap:.2g}); cut it without hold"
+            f"with normalisations held behind layer {joined(layers)!r} the network {difference}; "
+            "cut it without hold"
         )
+    raise GeneratorError(
+        f"with a copy of its own values in the place of layer {joined(layers)!r} the network "
+        f"{difference}: what lies behind writes into memory that the layer shares with what it was "
+        "given; cut at another layer"
+    )
