@@ -17,7 +17,8 @@ demo: setup ## Explain a real generated face and name (or open) its report
 
 test: setup-dev lint types ## Linter, type checker and all tests
 	# Most tests are of tiny tensors, on which threads cost more than they give; files run side by side.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	# Many start a process of their own, which would compile all of the package each time.
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: setup-dev ## Check style and formatting
 	$(BIN)/ruff check .

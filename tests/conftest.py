@@ -9,13 +9,22 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
 
 assert "regional_primitives" not in sys.modules, "imported before its annotations could be checked"
-jaxtyping.install_import_hook("regional_primitives", "beartype.beartype")
+_SOURCES = Path(__file__).parents[1] / "src"
+_SHAPED = [
+    ".".join(path.relative_to(_SOURCES).with_suffix("").parts)
+    for path in (_SOURCES / "regional_primitives").rglob("*.py")
+    if "from jaxtyping" in (text := path.read_text()) or "regional_primitives.axes" in text
+]
+"""Modules whose annotations tell shapes. Those of all others the type checker sees; checked while
+they run they would take as long as the tests themselves."""
+jaxtyping.install_import_hook(_SHAPED, "beartype.beartype")
 
 import regional_primitives as rp  # noqa: E402
 

@@ -278,7 +278,7 @@ def test_tail_that_writes_into_the_feature_leaves_the_callers_alone():
         return self.up(h.mul_(0.5).add_(1))
 
     network, tail = _recorded(behind)
-    assert tail.program.writes_into_feature
+    assert not tail.program.writes_into_feature  # new values are made in its place
     feature = network.head(LATENTS, parse_layers("early", network.module))[0][0]
     before = feature.clone()
     leaf = feature.clone().requires_grad_()
@@ -295,6 +295,31 @@ def test_tail_that_writes_through_a_view_of_the_feature_leaves_the_callers_alone
 
     _, tail = _recorded(behind)
     assert tail.program.writes_into_feature
+
+
+def test_side_input_that_is_written_into_between_two_uses_is_held_as_it_is_at_each():
+    _, tail = _recorded(_written_after_use)
+    assert len(tail.program.sides) == 2
+
+
+def test_value_that_is_needed_for_the_gradient_may_be_written_into():
+    """The network itself gives no gradient then; a tail that makes new values does."""
+
+    def behind(self, h, z):
+        h = h.exp()
+        h += self.gain(z)[..., None, None]
+        return self.up(F.relu(h.sigmoid().mul_(2), inplace=True))
+
+    network, tail = _recorded(behind)
+    leaf = network.head(LATENTS, parse_layers("early", network.module))[0][0].requires_grad_()
+    tail(leaf).sum().backward()
+    assert leaf.grad.abs().sum() > 0
+
+
+def test_residual_that_is_added_in_place():
+    _recorded(
+        lambda self, h, z: self.up(self.gain(z)[..., None, None].mul(torch.ones(8, 8)).add_(h))
+    )
 
 
 def test_side_input_that_is_written_into_before_the_tail_uses_it():
@@ -374,43 +399,45 @@ def _written_after_use(self, h, z):
 
 
 @pytest.mark.parametrize(
+    "behind",
+    [
+        _other_path,
+        lambda self, h, z: self.up(h.exp() if len(h) == 3 else h.sin()),
+        lambda self, h, z: self.up(torch.stack(h.unbind(0))),
+        lambda self, h, z: self.up(torch.stack([h[i] / 2 + 0.5 for i in range(len(h))])),
+        lambda self, h, z: self.up(h) + torch.from_numpy(np.ones((len(h), 1, 1, 1), "f")),
+        lambda self, h, z: self.up(h) + z.sum(),
+        lambda self, h, z: self.up(h * (1 / len(h)) * len(h)),
+        lambda self, h, z: self.up(h + (torch.FloatTensor(len(h), 1, 1, 1).fill_(1))),
+    ],
+)
+def test_what_a_batch_size_decides_is_recorded_for_one_item(behind):
+    _, tail = _recorded(behind)
+    assert tail.program.single
+    assert tail.mixes
+
+
+def test_what_a_batch_size_decides_outside_of_the_tail_is_no_matter():
+    def behind(self, h, z):
+        torch.tensor([float(i) for i in range(len(z))])
+        [row.exp() for row in z]
+        return self.up(h) * self.gain(z)[..., None, None]
+
+    _, tail = _recorded(behind)
+    assert tail.program.single  # items that are gone through make another number of operations
+
+    def lists(self, h, z):
+        torch.tensor([float(i) for i in range(len(z))])
+        return self.up(h) * torch.tensor([0.5] * len(h))[:, None, None, None]
+
+    _, tail = _recorded(lists)
+    assert not tail.mixes
+
+
+@pytest.mark.parametrize(
     ("behind", "why"),
     [
-        (_other_path, "the network takes another path for another batch size"),
-        (
-            lambda self, h, z: self.up(h.exp() if len(h) == 3 else h.sin()),
-            "the network takes another path for another batch size",
-        ),
-        (
-            lambda self, h, z: self.up(torch.stack(h.unbind(0))),
-            "the network takes another path for another batch size",
-        ),
-        (
-            lambda self, h, z: self.up(h) * torch.tensor([0.5] * len(h))[:, None, None, None],
-            "an argument depends on the batch size: [0.5, 0.5], [0.5, 0.5, 0.5]",
-        ),
-        (
-            lambda self, h, z: self.up(h) + torch.from_numpy(np.ones((len(h), 1, 1, 1), "f")),
-            "a value comes from an operation that cannot be seen",
-        ),
-        (
-            lambda self, h, z: self.up(h) + z.sum(),
-            "the recorded part gives other images (relative difference ",
-        ),
-        (
-            lambda self, h, z: self.up(h) * torch.ones([1] * len(h)).sum(),
-            "an argument depends on the batch size: [1, 1], [1, 1, 1]",
-        ),
-        (
-            lambda self, h, z: self.up(h * (1 / len(h)) * len(h)),
-            "an argument depends on the batch size: 0.5, 0.3333333333333333",
-        ),
-        (
-            lambda self, h, z: self.up(h + (torch.FloatTensor(len(h), 1, 1, 1).fill_(1))),
-            "a value comes from an operation that cannot be seen",
-        ),
         (_writes_before, "the part behind the cut writes into what lies before it"),
-        (_written_after_use, "a side input is written into after the tail has used it"),
         (
             lambda self, h, z: self.up(h if float(h.sum()) > 0 else -h),
             "Python reads numbers that depend on the feature (__float__)",
@@ -446,9 +473,11 @@ def test_place_where_python_reads_is_named():
         def forward(self, h):
             return h if float(h.exp().sum()) > 0 else -h
 
+    line = Reads.forward.__code__.co_firstlineno + 1
     _unrecorded(
         lambda self, h, z: self.up(self.reads(h)),
-        "in 'reads' Python reads numbers that depend on the feature (__float__)",
+        f"in 'reads' at test_program.py:{line} Python reads numbers that depend on the feature "
+        "(__float__); keep such decisions in tensors",
         reads=Reads(),
     )
 
@@ -459,8 +488,9 @@ def test_precision_that_a_context_changes():
             h = self.up(h)
         return h.float()
 
-    _, tail = _unrecorded(behind, "the recorded part gives other images (relative difference ")
+    _, tail = _recorded(behind)
     assert not tail.mixes
+    assert "autocast" not in tail.program.source.splitlines()[-2]  # the last line is outside of it
 
 
 def test_gradient_in_the_forward_pass():
@@ -938,9 +968,9 @@ def test_scripted_network_is_refused_with_a_reason():
 
 def test_warning_says_what_runs_and_why():
     with pytest.warns(WholeRunWarning) as caught:
-        rp.cut(Picture(_written_after_use), "early", baseline_latents=LATENTS)
+        rp.cut(Picture(_writes_before), "early", baseline_latents=LATENTS)
     (warning,) = caught
     assert str(warning.message) == (
-        "Picture cannot be recorded behind 'early': a side input is written into after the tail "
-        "has used it; the whole network runs instead, which is slower and gives the same images"
+        "Picture cannot be recorded behind 'early': the part behind the cut writes into what lies "
+        "before it; the whole network runs instead, which is slower and gives the same images"
     )

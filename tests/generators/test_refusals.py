@@ -312,6 +312,7 @@ def test_python_control_flow_on_the_feature_runs_the_whole_network():
     def behind(self, h, z):
         return self.up(h) if float(h.mean()) > 0 else self.up(3 * h)
 
+    line = behind.__code__.co_firstlineno + 1
     network = Picture(behind)
     with pytest.warns(WholeRunWarning, match=r"Picture cannot be recorded behind 'early': .*"):
         generator = _cut(network, "early")
@@ -319,9 +320,9 @@ def test_python_control_flow_on_the_feature_runs_the_whole_network():
         bound = generator.at(generator.sample_latents(1, seed=7))
     (warning,) = caught
     assert str(warning.message) == (
-        "Picture cannot be recorded behind 'early': Python reads numbers that depend on the "
-        "feature (__float__); the whole network runs instead, which is slower and gives the same "
-        "images"
+        f"Picture cannot be recorded behind 'early': at test_refusals.py:{line} Python reads "
+        "numbers that depend on the feature (__float__); keep such decisions in tensors, as torch."
+        "where does; the whole network runs instead, which is slower and gives the same images"
     )
     assert bound.side_inputs == ()
     _works(network, "early", recorded=False)

@@ -185,7 +185,7 @@ def test_listed_cut_points_can_be_cut(name):
     latents = case.sampler(1, torch.Generator().manual_seed(0))
     points = rp.layers(network, latents, **case.settings)
     assert len({point.name for point in points}) == len(points) > 0
-    chosen = points[:: max(1, len(points) // 3)]
+    chosen = points[:: max(1, len(points) // 2)]
     for point in chosen:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

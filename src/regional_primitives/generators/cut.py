@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, ImageRangeWarning, InputError
 from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import adapt
@@ -138,9 +139,8 @@ def cut(
 
 def _tried(generator: Generator, examples: list[Latents]) -> Generator:
     """Try the network on examples, and find out whether one tail serves every picture."""
-    for latents in examples:
-        generator.verify_network(items(latents, 0, 1))
-    _warn_of_another_range(generator, examples[0])
+    first, *_ = [generator.verify_network(items(latents, 0, 1)) for latents in examples]
+    _warn_of_another_range(generator, first)
     count = batch_size(examples[0])
     bound = generator.at(items(examples[0], 0, 1))
     if bound.baseline is not None:
@@ -230,11 +230,9 @@ _BRIGHTER_THAN_WHITE = 1.5
 """Pictures from 0 to 1 may overshoot, but not by so much."""
 
 
-@full_precision()
-def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
-    """Warn where pictures leave half of their range empty, or lie mostly far outside of it."""
+def _warn_of_another_range(generator: Generator, pixels: Images) -> None:
+    """Warn where a picture leaves half of its range empty, or lies mostly far outside of it."""
     low, high = generator.image_range
-    pixels = generator.image(latents)
     far = (pixels - low).abs().minimum((pixels - high).abs()) > high - low
     outside = (pixels < low) | (pixels > high)
     least, most = float(pixels.min()), float(pixels.max())
@@ -249,5 +247,5 @@ def _warn_of_another_range(generator: Generator, latents: Latents) -> None:
         f"{generator.name} gives pixels from {least:.3g} to {most:.3g}, where image_range says "
         f"{low:g} (black) to {high:g} (white): {wrong}",
         ImageRangeWarning,
-        stacklevel=6,
+        stacklevel=5,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import Bool
 from torch import nn
 
 from regional_primitives.errors import GeneratorError, InputError
@@ -17,14 +20,14 @@ from regional_primitives.generators.latents import Latents, batch_size, items, r
 from regional_primitives.generators.layers import Layer
 from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
-from regional_primitives.generators.recorded.dependence import behind
+from regional_primitives.generators.recorded.dependence import Behind, Cut
 from regional_primitives.generators.recorded.recording import Recording, record
 from regional_primitives.generators.twin import frozen_twin, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
 
-_TIMED = 3
-"""Runs of which each operation's median time counts."""
+_TIMED = 2
+"""Runs of which each operation's shorter time counts."""
 
 
 @dataclass(frozen=True)
@@ -99,48 +102,63 @@ def layers(
 
 
 def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> list[CutPoint]:
-    """List the layers of several runs of two items, whose median times count, and one of three."""
+    """List the layers of several runs of two items, whose shorter times count, and one of three."""
     if len({len(run.operations) for run in runs}) > 1:
         raise GeneratorError("the network takes another path each time it runs")
     two, times = runs[0], zip(*(run.operations for run in runs), strict=True)
-    operations = [
-        replace(same[0], seconds=statistics.median(one.seconds for one in same)) for same in times
-    ]
+    operations = [replace(same[0], seconds=min(one.seconds for one in same)) for same in times]
     calls = {name: call for name, call, _, _ in two.returned}  # the last call counts them
-    parameters = {id(weight): weight.numel() for weight in module.parameters()}
-
-    def seconds(places: Iterable[int]) -> float:
-        return sum(operations[place].seconds for place in places)
-
-    whole = seconds(range(len(operations))) or 1.0
-    found: dict[tuple[Any, ...], CutPoint] = {}
+    found: dict[tuple[Any, ...], tuple[str, FeatureShape]] = {}
     for (name, call, numbers, done), (_, _, others, _) in zip(
         two.returned, three.returned, strict=False
     ):
-        real = [i for i in numbers if two.values[i].is_floating_point()]
         shape = _shape((two, numbers), (three, others))
-        if shape is None:
-            continue
-        kept, flows_past = behind(two, operations, real, done)
-        if not kept:
-            continue
-        used = {id(two.values[i]) for place in kept for i in operations[place].inputs}
-        # A container comes after its last layer and takes its place.
-        found[(done, *real)] = CutPoint(
-            name=name if calls[name] == 1 else f"{name}#{call}",
+        if shape is not None:
+            # A container comes after its last layer and takes its place.
+            real = (i for i in numbers if two.values[i].dtype.is_floating_point)
+            found[(done, *real)] = (name if calls[name] == 1 else f"{name}#{call}", shape)
+    cuts = [Cut(tuple(values), start) for start, *values in found]
+    behind = Behind(two, operations, cuts)
+    kept = _bits(behind.kept, len(cuts))
+    seconds = np.array([operation.seconds for operation in operations])
+    shares = seconds @ kept / (seconds.sum() or 1.0)
+    weights = {id(weight): weight.numel() for weight in module.parameters()}
+    reading: dict[int, int] = defaultdict(int)
+    for operation, mask in zip(operations, behind.kept, strict=True):
+        for key in {id(two.unmade.get(number)) for number in operation.inputs} & weights.keys():
+            reading[key] |= mask
+    parameters = np.array([weights[key] for key in reading]) @ _bits(reading.values(), len(cuts))
+    past = behind.past()
+    return [
+        CutPoint(
+            name=name,
             feature_shape=shape,
-            parameters_behind=sum(parameters[key] for key in used if key in parameters),
-            operations_behind=len(kept),
-            time_share=seconds(kept) / whole,
-            flows_past=flows_past,
+            parameters_behind=int(parameters[i]),
+            operations_behind=int(kept[:, i].sum()),
+            time_share=float(shares[i]),
+            flows_past=tuple(place for place, mask in past.items() if mask >> i & 1),
         )
-    return list(found.values())
+        for i, (name, shape) in enumerate(found.values())
+        if behind.reaching >> i & 1 and kept[:, i].any()
+    ]
+
+
+def _bits(masks: Iterable[int], count: int) -> Bool[np.ndarray, "masks bits"]:
+    """Write out the bits of whole numbers, the lowest first."""
+    size = -(-count // 8)
+    rows = [np.frombuffer(mask.to_bytes(size, "little"), np.uint8) for mask in masks]
+    stacked = np.stack(rows) if rows else np.zeros((0, size), np.uint8)
+    return np.unpackbits(stacked, axis=1, count=count, bitorder="little").astype(bool)
 
 
 def _shape(*runs: tuple[Recording, list[int]]) -> FeatureShape | None:
     """Return the feature's shape, None where it has none: no real numbers, or no batch axis."""
     given, again = (
-        [run.values[i] for i in numbers if run.values[i].is_floating_point()]
+        [
+            torch.empty(value.shape, dtype=value.dtype, device="meta")
+            for value in map(run.values.__getitem__, numbers)
+            if value.dtype.is_floating_point
+        ]
         for run, numbers in runs
     )
     try:

@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import Latents
-from regional_primitives.generators.network import ImageOf, held, of_image
+from regional_primitives.generators.network import ImageOf, held, of_image, repeated_to
 from regional_primitives.generators.pipelines import (
     KINDS,
     PipelineSampler,
     is_of,
-    repeated_to,
     scheduler_settings,
     unsliced,
 )

@@ -39,7 +39,12 @@ from regional_primitives.generators.layout import Parts, parts_of
 from regional_primitives.generators.network import Network, refuse_no_image
 from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.precision import ROUNDING, full_precision, relative_gap
-from regional_primitives.generators.recorded import RecordedTail, SideInput, Tail, tail_of
+from regional_primitives.generators.recorded import (
+    RecordedTail,
+    SideInput,
+    Tail,
+    tail_of,
+)
 from regional_primitives.generators.tail import WholeRunTail
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import (
@@ -208,10 +213,13 @@ class Generator:
         ):
             return self
         latents = copied(latents)
-        key = f"{self.layer}/{self.hold}/{tensors_digest(parts(latents))}"
+        cut = f"{self.layer}/{self.hold}/"
+        key = cut + tensors_digest(parts(latents))
         tail = self.last.get(key)
         if tail is None:
-            tail = tail_of(self.network, self.layers, latents, hold=self.hold is not None)
+            before = (one for known, one in self.last.items() if known.startswith(cut))
+            wanted = (self.network, self.layers, latents)
+            tail = tail_of(*wanted, hold=self.hold is not None, like=next(before, None))
             if isinstance(tail, WholeRunTail):
                 warnings.warn(
                     f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
@@ -317,8 +325,8 @@ class Generator:
     @ordinary()
     @torch.no_grad()
     @full_precision()
-    def verify_network(self, latents: Latents) -> None:
-        """Check that the uncut network gives finite images, the same ones for the same latents.
+    def verify_network(self, latents: Latents) -> Images:
+        """Return the uncut network's images; they are finite, and the same for the same latents.
 
         Raises:
             InputError: latents that do not fit.
@@ -339,6 +347,7 @@ class Generator:
                 f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
                 "input before it is explained"
             )
+        return image
 
 
 def _memory_budget(device: torch.device) -> int:

@@ -6,7 +6,7 @@ What runs is a twin that shares the user's weights (twin.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
@@ -58,6 +58,8 @@ class Network:
     """The method that generates."""
     draws: dict[str, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
     """Under `single`, the sizes of a single item's random draws, once they are known."""
+    repeats: dict[str, bool] = field(default_factory=dict, repr=False)
+    """Under `one`, whether fixed arguments for one item are repeated for several."""
     turn: Turn = field(default_factory=Turn, repr=False)
     """Held by the thread that runs the twin: hooks, buffers and what a forward pass notes down on
     its modules are one for all threads."""
@@ -76,28 +78,46 @@ class Network:
         count = batch_size(latents)
         # Not getattr for a forward pass: hooks on the network itself belong to it.
         run = self.module if self.call == "forward" else getattr(self.module, self.call)
-        self.learn_draws(latents)
-        # Copies: the network may write into what it is given.
-        with torch._C.DisableTorchFunction():  # a recording takes them as constants
-            fixed = held(self.fixed)
+        self.learn(latents)
+        fixed = self._fixed(count)
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
         with self.turn, self.random_state.kept(), noise:
-            with _refusals(latents):
+            with _refusals(latents, self.fixed):
                 output = run(*positional, **named, **fixed)
             if count == 1:
                 self.draws["single"] = noise.sizes
             return find_image(output, count, self.image_of)
 
-    def learn_draws(self, latents: Latents) -> None:
-        """Run a single item if several come and it is not known yet what one draws."""
-        if batch_size(latents) > 1 and "single" not in self.draws:
-            with torch.no_grad():
-                self.run(map_latents(torch.clone, items(latents, 0, 1)))
+    def _fixed(self, count: int) -> dict[str, Any]:
+        """Copy the fixed arguments, since the network may write into what it is given."""
+        with torch._C.DisableTorchFunction():  # a recording takes them as constants
+            fixed = held(self.fixed)
+        if self.repeats.get("one", False):
+            fixed = repeated_to(count, fixed)
+        return dict(fixed)
+
+    def learn(self, latents: Latents) -> None:
+        """Run a single item if several come and it is not known yet what one draws.
+
+        Of fixed arguments for one item, such as the embedding of a text, it also learns whether
+        several items need them repeated.
+        """
+        if batch_size(latents) == 1 or ("single" in self.draws and "one" in self.repeats):
+            return
+        single = map_latents(torch.clone, items(latents, 0, 1))
+        with torch.no_grad():
+            self.run(single)
+            if any(map(_is_of_one, leaves(self.fixed).values())):
+                for self.repeats["one"] in (False, True):
+                    with suppress(InputError):
+                        self.run(map_latents(lambda part: torch.cat([part, part]), single))
+                        return
+        self.repeats["one"] = False
 
     @torch.no_grad()
     def head(self, latents: Latents, layers: Sequence[Layer]) -> list[list[Tensor]]:
         """Run up to the layers and return each one's tensors, as the layer gives them."""
-        self.learn_draws(latents)
+        self.learn(latents)
         missing = set(range(len(layers)))
         taken: list[list[Tensor]] = [[] for _ in layers]
 
@@ -130,7 +150,7 @@ class Network:
                 given.to(old.dtype).clone() for given, old in zip(tensors[i], found, strict=True)
             ]
 
-        self.learn_draws(latents)
+        self.learn(latents)
         with self.turn, tapped(self.module, layers, replace) as taps:
             image = self.run(latents)
         refuse_unmet(taps)
@@ -138,16 +158,35 @@ class Network:
 
 
 @contextmanager
-def _refusals(latents: Latents) -> Iterator[None]:
-    """Say of whatever a network raises that it rejects the latents."""
+def _refusals(latents: Latents, fixed: Mapping[str, Any]) -> Iterator[None]:
+    """Say of whatever a network raises that it rejects the latents, with what is fixed."""
     try:
         yield
     except InputError:
         raise
     except _REJECTIONS as error:
+        given = ", ".join(f"{name}={_told(value)}" for name, value in fixed.items())
+        beside = f" with fixed {given}" if given else ""
         raise InputError(
-            f"the generator rejects latents {describe(latents)}: {first_line(error)}"
+            f"the generator rejects latents {describe(latents)}{beside}: {first_line(error)}"
         ) from error
+
+
+def _told(value: Any) -> str:
+    return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)[:40]
+
+
+def repeated_to(count: int, conditions: Any) -> Any:
+    """Repeat over a batch all tensors at any depth that have one item."""
+
+    def repeated(leaf: Any) -> Any:
+        return leaf.repeat(count, *[1] * (leaf.ndim - 1)) if _is_of_one(leaf) else leaf
+
+    return with_leaves(conditions, [repeated(leaf) for leaf in leaves(conditions).values()])
+
+
+def _is_of_one(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.shape[:1] == (1,)
 
 
 def held(value: Any) -> Any:

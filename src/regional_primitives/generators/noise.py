@@ -191,9 +191,7 @@ def _fitted(value: Any, size: tuple[int, ...], single: tuple[int, ...]) -> Any:
 
 
 def _tiled(one: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Repeat one item's draw over the batch, items outermost."""
-    if tuple(one.shape) == size:
-        return one
+    """Repeat one item's draw over the batch, items outermost; the same call for every batch."""
     return one.repeat([b // max(a, 1) for a, b in zip(one.shape, size, strict=True)])
 
 

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from regional_primitives.axes import Images
 from regional_primitives.errors import InputError, first_line
 from regional_primitives.generators.latents import describe
-from regional_primitives.generators.layers import leaves, with_leaves
+from regional_primitives.generators.network import repeated_to
 from regional_primitives.generators.twin import frozen_twin
 from regional_primitives.runtime.arguments import of_kind, real, whole
 
@@ -272,17 +272,6 @@ class _InitialNoise(TorchFunctionMode):
 
 
 # For all samplers
-
-
-def repeated_to(count: int, conditions: Any) -> Any:
-    """Repeat over a batch all tensors at any depth that have one item."""
-
-    def repeated(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or leaf.shape[:1] != (1,):
-            return leaf
-        return leaf.repeat(count, *[1] * (leaf.ndim - 1))
-
-    return with_leaves(conditions, [repeated(leaf) for leaf in leaves(conditions).values()])
 
 
 def unsliced(module: nn.Module) -> nn.Module:

@@ -59,7 +59,7 @@ class WholeRunTail:
     def _holding(self, latents: Latents) -> AbstractContextManager[Any]:
         if not self.hold:
             return nullcontext()
-        self.network.learn_draws(latents)  # a run of its own, whose statistics are not meant
+        self.network.learn(latents)  # a run of its own, whose statistics are not meant
         with torch.no_grad(), Holding() as holding:
             self.network.run(latents)
         return Holding(holding.noted)

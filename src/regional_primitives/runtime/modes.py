@@ -70,7 +70,7 @@ def ordinary(*, gradients: bool = True) -> Iterator[None]:
     with ExitStack() as stack:
         if gradients and not (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()):
             stack.enter_context(torch.inference_mode(False))  # which also follows gradients
-        for device in _AUTOCASTING:
+        for device in AUTOCASTING:
             if torch.is_autocast_enabled(device):
                 torch.set_autocast_enabled(device, False)
                 stack.callback(torch.set_autocast_enabled, device, True)
@@ -88,7 +88,7 @@ def _can_autocast(device: str) -> bool:
     return True
 
 
-_AUTOCASTING = tuple(filter(_can_autocast, ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "maia")))
+AUTOCASTING = tuple(filter(_can_autocast, ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "maia")))
 
 
 def _in_single_precision() -> list[Callable[[], None]]:

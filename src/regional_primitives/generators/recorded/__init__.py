@@ -2,7 +2,8 @@
 
 A recording of one run (recording) is compared with one of another batch size (batch), what depends
 on the feature and leads to the image is found (dependence) and written as one flat function
-(program), which is checked against the whole network (tail).
+(program) that writes into no input where it need not (inplace). A run of the picture alone gives
+what flows past; then the function is checked against the whole network (tail).
 """
 
 from regional_primitives.generators.recorded.program import SideInput

@@ -1,100 +1,131 @@
-"""What in a recorded run depends on what, and which operations an image needs."""
+"""What in a recorded run depends on what, and which operations an image needs.
+
+Found for any number of cuts in one go: a set of cuts is a whole number whose bit i stands for cut
+i, so that a run is gone through a few times however many layers it has.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from regional_primitives.generators.recorded.recording import Operation, Recording
 
 
-def behind(
-    recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int
-) -> tuple[set[int], tuple[str, ...]]:
-    """Find what lies behind values that are given by operation number `start`.
+@dataclass(frozen=True)
+class Cut:
+    """Values that are replaced, and the operation from which on."""
 
-    These are the places of the operations that depend on `sources` and that the image needs, and
-    the submodules from which something of the picture flows past `sources` into them.
-    """
-    features = set(sources)
-    places, _ = dependents(recording, operations, features, start)
-    if not any(recording.image in operations[i].outputs for i in places):
-        return set(), ()
-    kept = needed(recording, operations, places, recording.image)
-    made = made_by(operations, kept) | features
-    varying = of_the_picture(recording, operations)
-    read = {number for place in kept for number in operations[place].inputs}
-    past = sorted((read & varying) - made)
-    return kept, tuple(dict.fromkeys(origin(recording, number) for number in past))
+    values: tuple[int, ...]
+    start: int = 0
+
+
+class Behind:
+    """What lies behind each of several cuts."""
+
+    def __init__(
+        self, recording: Recording, operations: Sequence[Operation], cuts: Sequence[Cut]
+    ) -> None:
+        self._recording, self._operations = recording, operations
+        self.sources: dict[int, int] = defaultdict(int)
+        """For each value the cuts that replace it."""
+        begins: dict[int, int] = defaultdict(int)
+        for i, cut in enumerate(cuts):
+            begins[cut.start] |= 1 << i
+            for number in cut.values:
+                self.sources[number] |= 1 << i
+        self.rewritten: dict[int, int] = defaultdict(int)
+        """For each memory the cuts on which something depends that is written into it: then it has
+        to be made anew in every run, with all that shares it, and so its makers are behind these
+        cuts though they may not depend on them."""
+        while True:
+            before = dict(self.rewritten)
+            self.depends = self._dependents(begins)
+            if before == self.rewritten:
+                break
+        self.kept = self._needed()
+        """For each operation the cuts that it is behind and whose image needs it."""
+        self.made: dict[int, int] = defaultdict(int)
+        """For each value the cuts behind which a kept operation makes it."""
+        for operation, cuts_of in zip(operations, self.kept, strict=True):
+            for number in set(operation.outputs) - set(operation.inputs):
+                self.made[number] |= cuts_of
+
+    def _dependents(self, begins: dict[int, int]) -> list[int]:
+        """Find for each operation the cuts on which it depends, and what they rewrite."""
+        values, found, begun = defaultdict(int, self.sources), [], 0
+        storage = self._recording.storage
+        self.values = values
+        """For each value the cuts on which it depends."""
+        for place, operation in enumerate(self._operations):
+            begun |= begins.get(place, 0)
+            cuts = _union(values, operation.inputs) & begun
+            for number in operation.mutated:
+                if cuts:
+                    self.rewritten[storage(number)] |= cuts
+            made = (*operation.outputs, *operation.mutated)
+            if self.rewritten:
+                cuts |= _union(self.rewritten, map(storage, made)) & begun
+            found.append(cuts)
+            for number in made if cuts else ():
+                values[number] |= cuts
+        return found
+
+    def _needed(self) -> list[int]:
+        """Of the operations behind each cut, keep those that the image needs."""
+        storage, image = self._recording.storage, self._recording.image
+        wanted, memory = defaultdict(int, {image: -1}), defaultdict(int, {storage(image): -1})
+        kept = []
+        for operation, cuts in zip(reversed(self._operations), reversed(self.depends), strict=True):
+            writes = _union(memory, map(storage, operation.mutated))
+            cuts &= writes | _union(wanted, operation.outputs)
+            kept.append(cuts)
+            for number in operation.inputs if cuts else ():
+                wanted[number] |= cuts
+                memory[storage(number)] |= cuts
+        return kept[::-1]
+
+    @property
+    def reaching(self) -> int:
+        """The cuts on which the image depends."""
+        image = self._recording.image
+        pairs = zip(self._operations, self.depends, strict=True)
+        return self.sources[image] | _any(cuts for one, cuts in pairs if image in one.outputs)
+
+    def past(self) -> dict[str, int]:
+        """Return for each place from which something of the picture flows past cuts these cuts."""
+        varying = of_the_picture(self._recording, self._operations)
+        found: dict[int, int] = defaultdict(int)
+        for operation, cuts in zip(self._operations, self.kept, strict=True):
+            for number in varying.intersection(operation.inputs):
+                found[number] |= cuts & ~(self.made[number] | self.sources[number])
+        places: dict[str, int] = defaultdict(int)
+        for number in sorted(found):
+            if found[number]:
+                places[origin(self._recording, number)] |= found[number]
+        return places
 
 
 def origin(recording: Recording, number: int) -> str:
     """Say where a value comes from."""
-    place = recording.origins[number] or "the network itself"
+    place = recording.values[number].origin or "the network itself"
     if number in recording.latents:
         return f"input {recording.latents[number]}"
     return f"statistics of {place}" if number in recording.held else place
-
-
-def dependents(
-    recording: Recording, operations: Sequence[Operation], sources: Iterable[int], start: int = 0
-) -> tuple[set[int], set[int]]:
-    """Find the operations, from number `start`, that depend on `sources`, and what they rewrite.
-
-    A storage that is written into by one of them depends too, with all that shares it, and has to
-    be made anew in every run: its makers are among them, though they may not depend on `sources`.
-    """
-    rewritten: set[int] = set()
-    sources = set(sources)
-    while True:
-        before = len(rewritten)
-        values, places = set(sources), set()
-        for place in range(start, len(operations)):
-            operation = operations[place]
-            made = (*operation.outputs, *operation.mutated)
-            if not values.isdisjoint(operation.inputs):
-                rewritten.update(map(recording.storage, operation.mutated))
-            elif not (rewritten and _in_memory(recording, made, rewritten)):
-                continue
-            places.add(place)
-            values.update(made)
-        if len(rewritten) == before:
-            return places, rewritten
-
-
-def needed(
-    recording: Recording, operations: Sequence[Operation], behind: set[int], image: int
-) -> set[int]:
-    """Of the operations behind the cut, keep those that the image needs."""
-    wanted, memory = {image}, {recording.storage(image)}
-    kept: set[int] = set()
-    for place in sorted(behind, reverse=True):
-        operation = operations[place]
-        writes = _in_memory(recording, operation.mutated, memory)
-        if writes or not wanted.isdisjoint(operation.outputs):
-            kept.add(place)
-            wanted.update(operation.inputs)
-            memory.update(map(recording.storage, operation.inputs))
-    return kept
-
-
-def made_by(operations: Sequence[Operation], places: Iterable[int]) -> set[int]:
-    """Return the values that operations make, without those that they only pass on."""
-    return {
-        number
-        for place in places
-        for number in set(operations[place].outputs) - set(operations[place].inputs)
-    }
 
 
 def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set[int]:
     """Return all values that depend on the latents, also through memory that is written into."""
     values = set(recording.latents) | recording.held
     memory: set[int] = set()
+
+    def in_memory(numbers: Iterable[int]) -> bool:
+        return not memory.isdisjoint(map(recording.storage, numbers))
+
     for operation in operations:
         numbers = (*operation.inputs, *operation.outputs)
-        if not values.isdisjoint(operation.inputs) or (
-            memory and _in_memory(recording, numbers, memory)
-        ):
+        if not values.isdisjoint(operation.inputs) or (memory and in_memory(numbers)):
             values.update(operation.outputs, operation.mutated)
             memory.update(map(recording.storage, operation.mutated))
     if memory:
@@ -103,5 +134,12 @@ def of_the_picture(recording: Recording, operations: Sequence[Operation]) -> set
     return values
 
 
-def _in_memory(recording: Recording, numbers: Iterable[int], memory: set[int]) -> bool:
-    return any(recording.storage(number) in memory for number in numbers)
+def _union(sets: dict[int, int], keys: Iterable[int]) -> int:
+    return _any(sets.get(key, 0) for key in keys)
+
+
+def _any(sets: Iterable[int]) -> int:
+    union = 0
+    for one in sets:
+        union |= one
+    return union

@@ -1,36 +1,50 @@
 """The tail as a program: of a recorded run, only what lies behind the cut and the picture needs.
 
 What depends on the feature and leads to the image is kept; what it reads from elsewhere (skips,
-class, styles, timestep, noise) are side inputs, taken from the recording and held. The kept
+class, styles, timestep, noise) are side inputs, captured in a further run and held. The kept
 operations become one flat Python function.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from regional_primitives.generators.layout import BatchAxis, UnrecordableError
-from regional_primitives.generators.recorded.batch import Scaled, unified
-from regional_primitives.generators.recorded.dependence import (
-    dependents,
-    made_by,
-    needed,
-    of_the_picture,
-    origin,
-)
+from regional_primitives.generators.recorded.batch import Repeated, Scaled, Unlike, agrees, unified
+from regional_primitives.generators.recorded.dependence import Behind, Cut, of_the_picture, origin
+from regional_primitives.generators.recorded.inplace import out_of_place
 from regional_primitives.generators.recorded.recording import (
+    Context,
     Operation,
     Recording,
     Value,
     map_leaves,
-    version_of,
 )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where the tail reads what flows past the cut into it."""
+
+    number: int
+    """Of the value in every recording of the network."""
+    place: int
+    """The operation that reads it."""
+    shape: tuple[int, ...]
+    """For a single item."""
+    origin: str
+    axis: BatchAxis | None
+    of_the_picture: bool
+    held: bool
 
 
 @dataclass(frozen=True)
@@ -54,14 +68,17 @@ class SideInput:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """The part of a network behind a cut, ready to run for one picture."""
+    """The part of a network behind a cut; it runs for one picture once it holds its side inputs."""
 
     run: Callable[[int, Sequence[Tensor], Sequence[Tensor]], Tensor]
     """(batch, feature tensors as the layers give them, side values) → images."""
     source: str
     """Its text, for the curious."""
-    operations: int
-    sides: tuple[SideInput, ...]
+    kept: tuple[tuple[int, Operation], ...]
+    """Its operations and their places in a run."""
+    readings: tuple[Reading, ...]
+    constants: dict[int, Tensor]
+    """Weights, and what else a run finds rather than makes; the same for every picture."""
     writes_into_feature: bool
     reads_latents: bool
     """Whether numbers of the latents went into Python, so that other pictures may run otherwise."""
@@ -69,8 +86,46 @@ class Program:
     """Layers that the image does not depend on, since others of the bundle come between."""
     extrapolates: bool
     """Whether it has numbers that are no plain multiple of the batch, known for two and three."""
+    single: bool
+    """Whether it is known for a single item alone."""
     bytes_per_item: int
     """What the values between feature and image take up in memory, an item."""
+    sides: tuple[SideInput, ...] = ()
+
+    @property
+    def operations(self) -> int:
+        """How many operations there are."""
+        return len(self.kept)
+
+    @property
+    def wanted(self) -> set[tuple[int, int]]:
+        """What a recording has to capture, so that `holding` finds it."""
+        return {(reading.number, reading.place) for reading in self.readings}
+
+    def holding(self, one: Recording) -> Program:
+        """Return the program with the side inputs of a picture, from a recording of it alone.
+
+        Raises:
+            UnrecordableError: the network takes another path for this picture.
+        """
+        there = len(one.operations)
+        alike = all(place < there and agrees(op, one.operations[place]) for place, op in self.kept)
+        if not alike or any(not self._is_constant(number, one) for number in self.constants):
+            raise UnrecordableError("the network takes another path for this picture")
+        sides = []
+        for reading in self.readings:
+            value = one.captured.get((reading.number, reading.place))
+            if value is None or tuple(value.shape) != reading.shape:
+                raise UnrecordableError("a side input has another shape for this picture")
+            about = (reading.of_the_picture, reading.held)
+            sides.append(SideInput(reading.origin, value, reading.axis, *about))
+        return replace(self, sides=tuple(sides))
+
+    def _is_constant(self, number: int, one: Recording) -> bool:
+        known, found = self.constants[number], one.unmade.get(number)
+        return found is known or (
+            found is not None and found.dtype == known.dtype and torch.equal(found, known)
+        )
 
 
 def tail_program(
@@ -79,79 +134,139 @@ def tail_program(
     """Make a program of two recordings of one picture, repeated two and three times.
 
     With `inner`, side inputs with several entries an item have their items innermost. With
-    `follow_all`, gradients are followed also where the network does not.
+    `follow_all`, gradients are followed also where the network does not. Of one recording of a
+    single item, given twice, the program is known for one item.
+
+    Raises:
+        UnrecordableError: what lies behind the cut cannot be replayed from another feature.
     """
     operations = unified(two, three)
     features = [number for layer in two.features for number in layer]
-    behind, rewritten = dependents(two, operations, features)
-    dependent = made_by(operations, behind) | set(features)
-    if two.image not in dependent:
-        raise UnrecordableError("nothing of the picture depends on the feature")
-    _refuse_reads(two, dependent)
-    kept = needed(two, operations, behind, two.image)
-    made = made_by(operations, kept)
-    computed = made_by(operations, range(len(operations)))
+    behind = Behind(two, operations, [Cut(tuple(features))])
+    if not behind.reaching:
+        raise UnrecordableError(_lost(two, three))
+    _refuse_reads(two, behind)
+    kept = [place for place, cuts in enumerate(behind.kept) if cuts]
+    computed = {n for one in operations for n in set(one.outputs) - set(one.inputs)}
+    writes = _writes(two, operations)
+    alone = _alone_in_memory(two, operations, kept)
+    varying = of_the_picture(two, operations)
     text = _Text({number: f"f{i}" for i, number in enumerate(features)})
-    sides: list[int] = []
-    for place in sorted(kept):
+    readings: dict[tuple[int, int], Reading] = {}
+    constants: dict[int, Tensor] = {}
+    memory, written = set(map(two.storage, features)), False
+    for place in kept:
         operation = operations[place]
         for number in operation.inputs:
-            if number in made or number in text.names:
+            if behind.made[number] or number in features:
                 continue
-            if two.storage(number) in rewritten:
+            storage = two.storage(number)
+            if storage in behind.rewritten:
                 raise UnrecordableError("the part behind the cut writes into what lies before it")
-            if number in two.latents or number in two.held or number in computed:
-                text.names[number] = f"s{len(sides)}"
-                sides.append(number)
-            elif two.values[number].shape != three.values[number].shape:
-                raise UnrecordableError("a value comes from an operation that cannot be seen")
-            else:
-                text.names[number] = text.entry(two.values[number])
-        text.add(operation, followed=operation.follows or follow_all)
-    source = text.source(len(features), len(sides), two.image)
+            given = number in two.latents or number in two.held or number in computed
+            if not given and two.values[number].shape != three.values[number].shape:
+                raise UnrecordableError(_unseen(two, number))
+            if not given and storage not in writes:
+                constants[number] = two.unmade[number]
+                text.names[number] = text.entry(constants[number])
+                continue
+            version = sum(when < place for when in writes.get(storage, ()))
+            if (number, version) not in readings:
+                about = (origin(two, number), _axis(two, three, number, inner=inner))
+                shape = _of_one(two.values[number].shape, about[1])
+                past = (number in varying, number in two.held)
+                readings[number, version] = Reading(number, place, shape, *about, *past)
+            text.names[number] = f"s{list(readings).index((number, version))}"
+        functional = None
+        if operation.mutated and all(number in alone for number in operation.mutated):
+            functional = out_of_place(operation, two.values)
+        if functional is None:
+            written |= not memory.isdisjoint(map(two.storage, operation.mutated))
+        text.add(functional or operation, follow=follow_all)
+    source = text.source(len(features), len(readings), two.image)
     namespace: dict[str, Any] = dict(text.table)
     exec(compile(source, "<tail>", "exec"), namespace)
     for number in features:
-        if BatchAxis.between(two.values[number].shape, three.values[number].shape) is None:
+        if two is not three and _axis(two, three, number) is None:
             raise UnrecordableError("the layer's output has no batch axis")
-    varying = of_the_picture(two, operations)
     read = {number for place in kept for number in operations[place].inputs} | {two.image}
     return Program(
         run=namespace["tail"],
         source=source,
-        operations=len(kept),
-        sides=tuple(_side(two, three, n, of_the_picture=n in varying, inner=inner) for n in sides),
-        writes_into_feature=any(two.storage(number) in rewritten for number in features),
-        reads_latents=any(number in varying for number, _ in two.reads),
+        kept=tuple((place, operations[place]) for place in kept),
+        readings=tuple(readings.values()),
+        constants=constants,
+        writes_into_feature=written,
+        reads_latents=any(one.number in varying for one in two.reads),
         unused_layers=tuple(i for i, own in enumerate(two.features) if read.isdisjoint(own)),
         extrapolates=text.extrapolates,
-        bytes_per_item=two.bytes_of(kept) // 2,
+        single=two is three,
+        bytes_per_item=two.bytes_of(kept) // (1 if two is three else 2),
     )
 
 
-def _refuse_reads(recording: Recording, dependent: set[int]) -> None:
-    for number, function in recording.reads:
-        if number in dependent:
-            where = recording.origins[number]
+def _refuse_reads(recording: Recording, behind: Behind) -> None:
+    for read in recording.reads:
+        if behind.values[read.number]:
+            where = recording.values[read.number].origin
+            place = f"in {where!r} " * bool(where) + f"at {read.line} " * bool(read.line)
             raise UnrecordableError(
-                f"{f'in {where!r} ' if where else ''}Python reads numbers that depend on the "
-                f"feature ({function})",
+                f"{place}Python reads numbers that depend on the feature "
+                f"({read.function}); keep such decisions in tensors, as torch.where does",
                 one_by_one=True,
             )
 
 
-def _side(
-    two: Recording, three: Recording, number: int, *, of_the_picture: bool, inner: bool
-) -> SideInput:
-    value = two.values[number]
-    if two.first_use.get(number, 0) != version_of(value):
-        raise UnrecordableError("a side input is written into after the tail has used it")
-    axis = BatchAxis.between(value.shape, three.values[number].shape)
-    if axis is not None and axis.multiple > 1:
-        axis = replace(axis, inner=inner)
-    one = value if axis is None else axis.first_item(value)
-    held = number in two.held
-    return SideInput(origin(two, number), one.detach().clone(), axis, of_the_picture, held)
+def _lost(two: Recording, three: Recording) -> str:
+    """Say why nothing of the picture is seen to depend on the feature."""
+    unseen = [
+        number
+        for number in two.unmade.keys() & three.unmade.keys() - two.latents.keys()
+        if two.values[number].shape != three.values[number].shape
+    ]
+    none = "nothing of the picture depends on the feature"
+    return f"{none}: {_unseen(two, max(unseen))}" if unseen else none
+
+
+def _unseen(recording: Recording, number: int) -> str:
+    where = recording.values[number].origin
+    within = f" in {where!r}" if where else ""
+    return f"a value{within} comes from an operation that cannot be seen (C++ or NumPy)"
+
+
+def _writes(recording: Recording, operations: Sequence[Operation]) -> dict[int, list[int]]:
+    """List for each memory that is written into the operations that do so."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for place, operation in enumerate(operations):
+        for storage in {recording.storage(number) for number in operation.mutated}:
+            found[storage].append(place)
+    return found
+
+
+def _alone_in_memory(
+    recording: Recording, operations: Sequence[Operation], kept: Iterable[int]
+) -> set[int]:
+    """Return the values of kept operations that share their memory with no other one."""
+    numbers = {
+        number
+        for place in kept
+        for number in (*operations[place].inputs, *operations[place].outputs)
+    }
+    sharing = Counter(map(recording.storage, numbers))
+    return {number for number in numbers if sharing[recording.storage(number)] == 1}
+
+
+def _axis(
+    two: Recording, three: Recording, number: int, *, inner: bool = False
+) -> BatchAxis | None:
+    axis = BatchAxis.between(two.values[number].shape, three.values[number].shape)
+    return axis if axis is None or axis.multiple == 1 else replace(axis, inner=inner)
+
+
+def _of_one(shape: Sequence[int], axis: BatchAxis | None) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(shape)
+    return (*shape[: axis.dim], axis.multiple, *shape[axis.dim + 1 :])
 
 
 def _leaves(structure: Any) -> list[Any]:
@@ -168,17 +283,24 @@ class _Text:
         """Values that are given: features f…, side inputs s…, constants c…; all others are v…"""
         self.table: dict[str, Any] = {}
         """Objects that have no text of their own, by name."""
-        self.lines: list[str] = []
+        self.lines: list[tuple[str, str]] = []
+        """The modes in which each line runs, and what it calls."""
         self.last: dict[int, int] = {}
         """In which line each value is met last."""
         self.extrapolates = False
 
-    def add(self, operation: Operation, *, followed: bool) -> None:
+    def add(self, operation: Operation, *, follow: bool) -> None:
         """Write one operation as a line of Python."""
         for number in (*operation.inputs, *operation.outputs):
             self.last[number] = len(self.lines)
         line = f"{self._target(operation.result)} = {self._call(operation)}"
-        self.lines.append(line if followed else f"with {self.entry(torch.no_grad)}(): {line}")
+        self.lines.append((self._modes(operation.context, follow=follow), line))
+
+    def _modes(self, context: Context, *, follow: bool) -> str:
+        modes: list[Any] = [] if context.follows or follow else [torch.no_grad]
+        # Made anew each time: one that is entered notes what it has to set back.
+        modes += [partial(torch.autocast, kind, dtype=lower) for kind, lower in context.autocast]
+        return ", ".join(f"{self.entry(mode)}()" for mode in modes)
 
     def source(self, features: int, sides: int, image: int) -> str:
         """Write the function, which lets go of every value after its last use.
@@ -194,15 +316,19 @@ class _Text:
             for letter, count, name in (("f", features, "features"), ("s", sides, "sides"))
             if count
         ]
-        for i, text in enumerate(self.lines):
-            body.append(f"{text}; {' = '.join(released[i])} = None" if i in released else text)
+        for modes, lines in groupby(enumerate(self.lines), lambda line: line[1][0]):
+            if modes:
+                body.append(f"with {modes}:")
+            for i, (_, text) in lines:
+                free = f"; {' = '.join(released[i])} = None" if i in released else ""
+                body.append(f"{'    ' * bool(modes)}{text}{free}")
         body.append(f"return {self._name(image)}")
         return "def tail(batch, features, sides):\n" + "".join(f"    {line}\n" for line in body)
 
     def entry(self, value: Any) -> str:
         """Name an object that has no text of its own."""
         for name, known in self.table.items():
-            if known is value:
+            if known is value or (isinstance(value, partial) and _same_call(known, value)):
                 return name
         name = f"c{len(self.table)}"
         self.table[name] = value
@@ -233,11 +359,15 @@ class _Text:
 
     def _of(self, value: Any) -> str:
         """Write one argument."""
+        if isinstance(value, Unlike):
+            raise UnrecordableError(value.why, one_by_one=True)
         if isinstance(value, Value):
             return self._name(value.number)
         if isinstance(value, Scaled):
             self.extrapolates |= value.offset != 0
             return f"({value.slope} * batch + {value.offset})"
+        if isinstance(value, Repeated):
+            return f"[{self._of(value.value)}] * ({value.times} * batch)"
         if value is None or value is Ellipsis or isinstance(value, (bool, str)):
             return repr(value)
         if type(value) is int or (type(value) is float and math.isfinite(value)):
@@ -256,3 +386,8 @@ class _Text:
         ):
             raise UnrecordableError(f"an argument is of the kind {type(value).__name__}")
         return self.entry(value)
+
+
+def _same_call(one: Any, other: partial[Any]) -> bool:
+    alike = type(one) is partial and (one.func, one.args) == (other.func, other.args)
+    return alike and bool(one.keywords == other.keywords)

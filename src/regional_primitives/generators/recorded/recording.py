@@ -3,21 +3,27 @@
 Every call of a torch function is seen through torch.overrides.TorchFunctionMode while the network
 runs on real latents. So Python control flow, samplers' loops and side calculations need no
 rewriting: what happened is what is written down. Values are numbered as they come, so that two
-recordings of the same path have the same numbers.
+recordings of the same path have the same numbers. No value is kept alive: a recording takes up what
+a run does, and whoever needs numbers of one asks for them before it runs.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointFunction
 
@@ -25,7 +31,7 @@ from regional_primitives.generators.holding import Holding
 from regional_primitives.generators.latents import Latents, map_latents, parts
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped
 from regional_primitives.generators.network import Network
-from regional_primitives.runtime.modes import ProcessWide
+from regional_primitives.runtime.modes import AUTOCASTING, ProcessWide
 
 _METADATA = {
     "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex",
@@ -45,6 +51,30 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Met:
+    """What a value was when the run first met it."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    size: int
+    """Bytes; 0 of what is not laid out in strides."""
+    storage: int
+    """Names the memory that it lives in."""
+    origin: str
+    """The submodule in which it was met; empty for the network itself."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Modes of torch in which an operation ran."""
+
+    follows: bool = True
+    """Whether the network follows gradients here; not under its own `torch.no_grad`."""
+    autocast: tuple[tuple[str, torch.dtype], ...] = ()
+    """Kinds of devices on which torch chooses precisions, and the lower one."""
+
+
+@dataclass(frozen=True)
 class Operation:
     """One call of a torch function."""
 
@@ -59,8 +89,17 @@ class Operation:
     mutated: tuple[int, ...]
     """Values that the call wrote into."""
     seconds: float
-    follows: bool = True
-    """Whether the network follows gradients here; not under its own `torch.no_grad`."""
+    context: Context = Context()
+
+
+@dataclass(frozen=True)
+class Read:
+    """Numbers of a value that went into Python."""
+
+    number: int
+    function: str
+    line: str
+    """Where: the file and line of the network's code."""
 
 
 @dataclass
@@ -68,10 +107,10 @@ class Recording:
     """A run, written down."""
 
     operations: list[Operation] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
-    """Every tensor met, by number; kept alive, so that no number or storage is used twice."""
-    origins: list[str] = field(default_factory=list)
-    """The submodule in which each value first was met."""
+    values: list[Met] = field(default_factory=list)
+    """Every tensor met, by number."""
+    unmade: dict[int, Tensor] = field(default_factory=dict)
+    """Those that come from no operation that was seen: weights, latents, constants."""
     latents: dict[int, str] = field(default_factory=dict)
     """Values that are latents, with their names."""
     held: set[int] = field(default_factory=set)
@@ -80,28 +119,26 @@ class Recording:
     """For each layer that was tapped, the values that stand for its tensors."""
     given: list[list[Tensor]] = field(default_factory=list)
     """For each layer that was tapped, its tensors as the layer gave them."""
-    reads: list[tuple[int, str]] = field(default_factory=list)
-    """Values whose numbers went into Python, and by which function."""
-    first_use: dict[int, int] = field(default_factory=dict)
-    """Each value's version when a value that depends on the feature was first made from it."""
+    reads: list[Read] = field(default_factory=list)
+    """Values whose numbers went into Python."""
+    captured: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    """By number and operation, the values that were asked for, as they were before it."""
     image: int = -1
+    pictures: Tensor | None = None
+    """The image itself."""
     returned: list[tuple[str, int, list[int], int]] = field(default_factory=list)
     """Each submodule call: name, number of the call, its tensors, operations done by then."""
 
     def storage(self, number: int) -> int:
         """Name the memory that a value lives in."""
-        try:
-            return int(self.values[number].untyped_storage()._cdata)
-        except (RuntimeError, NotImplementedError):  # sparse values and those of torch.func
-            return -1 - number
+        return self.values[number].storage
 
     def bytes_of(self, places: Iterable[int]) -> int:
         """Return the memory that the results of operations take up."""
         sizes = {
-            self.storage(number): self.values[number].numel() * self.values[number].element_size()
+            self.values[number].storage: self.values[number].size
             for place in places
             for number in self.operations[place].outputs
-            if self.values[number].layout == torch.strided
         }
         return sum(sizes.values())
 
@@ -126,36 +163,59 @@ def map_leaves(change: Callable[[Any], Any], structure: Any) -> Any:
 class _Recorder(TorchFunctionMode):
     """Writes down every torch function call of a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Collection[tuple[int, int]] = ()) -> None:
         super().__init__()
         self.recording = Recording()
-        self.numbers: dict[int, int] = {}
-        self.dependent: set[int] = set()
-        """Values that depend on the feature, as far as seen from plain data flow."""
+        self.numbers: dict[int, tuple[int, Any]] = {}
+        """By the ids of tensors that are alive."""
+        self.storages: dict[int, StorageWeakRef] = {}
+        """As long as one is known here, no other has its address."""
+        self.wanted: dict[int, list[int]] = {}
+        """By operation, the values that are asked for."""
+        for number, place in wanted:
+            self.wanted.setdefault(place, []).append(number)
         self.place: list[str] = []
         """The submodules being run, outermost first."""
         self.inside = False
         """Whether a function is being called, which is one operation whatever it calls."""
 
-    def number(self, tensor: Tensor) -> int:
+    def number(self, tensor: Tensor, *, made: bool = False) -> int:
         """Return a tensor's number; a new one where it has none."""
-        if id(tensor) not in self.numbers:
-            self.numbers[id(tensor)] = len(self.recording.values)
-            self.recording.values.append(tensor)
-            self.recording.origins.append(self.place[-1] if self.place else "")
-        return self.numbers[id(tensor)]
+        key = id(tensor)
+        if key in self.numbers:
+            return self.numbers[key][0]
+        number = len(self.recording.values)
+        # A tensor made later may have the id of one that is gone.
+        gone = weakref.ref(tensor, lambda _: self.numbers.pop(key, None))
+        self.numbers[key] = (number, gone)
+        with torch._C.DisableTorchFunction():
+            size = tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else 0
+            storage = self._storage(tensor, -1 - number)
+            origin = self.place[-1] if self.place else ""
+            met = Met(tensor.shape, tensor.dtype, size, storage, origin)
+        self.recording.values.append(met)
+        if not made:
+            self.recording.unmade[number] = tensor
+        return number
 
-    def _numbered(self, structure: Any) -> tuple[Any, tuple[int, ...]]:
-        """Put numbers in place of tensors, and list them."""
-        met: list[int] = []
+    def _storage(self, tensor: Tensor, otherwise: int) -> int:
+        try:
+            reference = StorageWeakRef(tensor.untyped_storage())
+        except (RuntimeError, NotImplementedError):  # sparse values and those of torch.func
+            return otherwise
+        return int(self.storages.setdefault(reference.cdata, reference).cdata)
+
+    def _numbered(self, structure: Any, *, made: bool = False) -> tuple[Any, list[Tensor]]:
+        """Put numbers in place of tensors, and list these."""
+        met: list[Tensor] = []
 
         def numbered(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf
-            met.append(self.number(leaf))
-            return Value(met[-1])
+            met.append(leaf)
+            return Value(self.number(leaf, made=made))
 
-        return map_leaves(numbered, structure), tuple(met)
+        return map_leaves(numbered, structure), met
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
@@ -163,9 +223,9 @@ class _Recorder(TorchFunctionMode):
         """Call the function and write it down."""
         return self._call(func, args, kwargs or {})
 
-    def applied(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Apply an autograd Function and write it down."""
-        if func.__self__ is CheckpointFunction and not self.inside:
+    def called(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Apply an autograd Function, or run scripted code, and write it down."""
+        if getattr(func, "__self__", None) is CheckpointFunction and not self.inside:
             run, _, *given = args  # a way to save memory, whose gradient is ordinary
             return run(*given)
         return self._call(func, args, kwargs)
@@ -176,8 +236,15 @@ class _Recorder(TorchFunctionMode):
         # `requires_grad_` is no calculation, and replayed it would break the gradient.
         if self.inside or name == "requires_grad_":
             return func(*args, **kwargs)
-        (arguments, keywords), inputs = self._numbered((tuple(args), kwargs))
-        before = self._versions(inputs)
+        (arguments, keywords), tensors = self._numbered((tuple(args), kwargs))
+        inputs = tuple(map(self.number, tensors))
+        place = len(self.recording.operations)
+        for number in self.wanted.get(place, ()):
+            if number in inputs:
+                value = tensors[inputs.index(number)]
+                self.recording.captured[number, place] = value.detach().clone()
+        before = list(map(version_of, tensors))
+        context = _context()
         began = time.perf_counter()
         self.inside = True
         try:
@@ -185,23 +252,47 @@ class _Recorder(TorchFunctionMode):
         finally:
             self.inside = False
         seconds = time.perf_counter() - began
-        result, outputs = self._numbered(output)
-        after = self._versions(inputs)
-        mutated = tuple(i for i in before if after[i] != before[i])
+        result, results = self._numbered(output, made=True)
+        outputs = tuple(map(self.number, results))
+        after = list(map(version_of, tensors))
+        pairs = zip(inputs, before, after, strict=True)
+        mutated = tuple(dict.fromkeys(number for number, old, new in pairs if new != old))
         if not outputs and not mutated:
             if name != "__get__" and name not in _METADATA:
-                self.recording.reads += [(i, name) for i in inputs]
+                line = _line()
+                self.recording.reads += [Read(number, name, line) for number in inputs]
             return output
         written = (arguments, keywords, result, inputs, outputs, mutated, seconds)
-        self.recording.operations.append(Operation(func, *written, torch.is_grad_enabled()))
-        if self.dependent.intersection(inputs):
-            self.dependent.update(outputs, mutated)
-            for i in before:
-                self.recording.first_use.setdefault(i, before[i])
+        self.recording.operations.append(Operation(func, *written, context))
         return output
 
-    def _versions(self, numbers: Iterable[int]) -> dict[int, int]:
-        return {number: version_of(self.recording.values[number]) for number in numbers}
+
+def _context() -> Context:
+    """Tell the modes of torch that an operation run now runs in."""
+    chosen = tuple(
+        (device, torch.get_autocast_dtype(device))
+        for device in AUTOCASTING
+        if torch.is_autocast_enabled(device)
+    )
+    return Context(torch.is_grad_enabled(), chosen)
+
+
+def _line() -> str:
+    """Tell which line of the network's code is being run: the innermost that is not torch's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") != _CALLER:
+        if not frame.f_globals.get("__name__", "").startswith(_NOT_THE_NETWORK):
+            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+_GENERATORS = __name__.partition(".recorded")[0]
+_CALLER = f"{_GENERATORS}.network"
+_NOT_THE_NETWORK = (
+    "torch.", "contextlib", "jaxtyping", "beartype",
+    *(f"{_GENERATORS}.{name}" for name in ("recorded", "layers", "noise", "holding", "tail")),
+)  # fmt: skip
 
 
 def version_of(tensor: Tensor) -> int:
@@ -211,16 +302,22 @@ def version_of(tensor: Tensor) -> int:
 
 @torch.enable_grad()  # of nothing, since no value asks for it; a network's own no_grad then shows
 def record(
-    network: Network, latents: Latents, layers: Sequence[Layer] = (), *, hold: bool = False
+    network: Network,
+    latents: Latents,
+    layers: Sequence[Layer] = (),
+    *,
+    hold: bool = False,
+    wanted: Collection[tuple[int, int]] = (),
 ) -> Recording:
     """Run a network once and write the run down.
 
     The tensors of `layers` come as values of their own, from which the rest of the run goes on:
     the feature. Without layers, `returned` lists what every submodule returned. With `hold`,
-    normalisations scale and shift by their statistics in this run, whatever the feature.
+    normalisations scale and shift by their statistics in this run, whatever the feature. Values
+    that are `wanted`, by number and the operation that reads them, are captured.
     """
-    network.learn_draws(latents)
-    recorder = _Recorder()
+    network.learn(latents)
+    recorder = _Recorder(wanted)
     recording = recorder.recording
     latents = map_latents(lambda part: part.to(network.device), latents)
     for name, part in parts(latents).items():
@@ -232,8 +329,7 @@ def record(
         with torch._C.DisableTorchFunction():
             copies = [tensor.clone() for tensor in tensors]
             recording.given[i] = [tensor.clone() for tensor in tensors]
-        recording.features[i] = [recorder.number(copy) for copy in copies]
-        recorder.dependent.update(recording.features[i])
+        recording.features[i] = [recorder.number(copy, made=True) for copy in copies]
         return copies
 
     holding = Holding()
@@ -242,12 +338,12 @@ def record(
         _followed(network.module, recorder),
         tapped(network.module, layers, replace) as taps,
     ):
-        with recorder, _applied_by(recorder.applied), holding if hold else nullcontext():
+        with recorder, _calls_seen_by(recorder.called), holding if hold else nullcontext():
             image = network.run(latents)
         refuse_unmet(taps)
     for held in holding.noted:
         recording.held.update(map(recorder.number, (held.scale, held.shift, *held.rest)))
-    recording.image = recorder.number(image)
+    recording.image, recording.pictures = recorder.number(image), image
     recording.given = [[tensor.clone() for tensor in layer] for layer in recording.given]
     return recording
 
@@ -278,11 +374,28 @@ def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
         yield
 
 
-# Functions: torch's modes are told of the operations within one's forward pass, not of the Function
-# itself, whose own backward pass would be lost.
+# Calls that torch's modes are not told of: of an autograd Function they see the operations within
+# its forward pass, whose own backward pass would be lost; of scripted code nothing.
 
 _APPLY = torch.autograd.Function.__dict__["apply"]
+_SCRIPTED: tuple[Any, ...] = (torch._C.ScriptFunction, torch._C.ScriptMethod)
 _seers = threading.local()
+
+
+class _Script:
+    """A call of scripted code, alike in every run."""
+
+    def __init__(self, run: Callable[..., Any], name: str) -> None:
+        self.run, self.__name__ = run, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Script) and self.__name__ == other.__name__
+
+    def __hash__(self) -> int:
+        return hash(self.__name__)
 
 
 def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -291,27 +404,42 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     return bound(*args, **kwargs) if see is None else see(bound, args, kwargs)
 
 
+def _seen_scripted(own: Callable[..., Any]) -> Callable[..., Any]:
+    def call(script: Any, *args: Any, **kwargs: Any) -> Any:
+        see = getattr(_seers, "see", None)
+        run = partial(own, script)
+        return run(*args, **kwargs) if see is None else see(_Script(run, script.name), args, kwargs)
+
+    return call
+
+
 _SEEN_APPLY = classmethod(_apply)
 
 
-def _see_functions() -> list[Callable[[], None]]:
-    """Put our `apply` in the place of torch's, which is one for all threads."""
-    if torch.autograd.Function.__dict__["apply"] is _SEEN_APPLY:
+def _see_calls() -> list[Callable[[], None]]:
+    """Put our own in the place of torch's ways to call, which are one for all threads."""
+    function: Any = torch.autograd.Function
+    if function.__dict__["apply"] is _SEEN_APPLY:
         return []
-    torch.autograd.Function.apply = _SEEN_APPLY  # type: ignore[method-assign,assignment]
-    return [partial(setattr, torch.autograd.Function, "apply", _APPLY)]
+    function.apply = _SEEN_APPLY
+    back: list[Callable[[], None]] = [partial(setattr, function, "apply", _APPLY)]
+    for kind in _SCRIPTED:
+        own = kind.__call__
+        kind.__call__ = _seen_scripted(own)
+        back.append(partial(setattr, kind, "__call__", own))
+    return back
 
 
-_seen_functions = ProcessWide(_see_functions)
+_seen_calls = ProcessWide(_see_calls)
 
 
 @contextmanager
-def _applied_by(see: Callable[..., Any]) -> Iterator[None]:
-    """Within this context, and in this thread, `see` calls what `Function.apply` stands for."""
+def _calls_seen_by(see: Callable[..., Any]) -> Iterator[None]:
+    """Within this context, and in this thread, `see` makes such calls."""
     before = getattr(_seers, "see", None)
     _seers.see = see
     try:
-        with _seen_functions:
+        with _seen_calls:
             yield
     finally:
         _seers.see = before

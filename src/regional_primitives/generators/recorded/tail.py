@@ -7,7 +7,9 @@ recorded, that is its tail: slower, with the same images and gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
@@ -61,11 +63,18 @@ Tail: TypeAlias = RecordedTail | WholeRunTail
 
 @full_precision()
 def tail_of(
-    network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool = False
+    network: Network,
+    layers: tuple[Layer, ...],
+    latents: Latents,
+    *,
+    hold: bool = False,
+    like: Tail | None = None,
 ) -> Tail:
     """Make the tail of one picture, recorded if that can be.
 
     With `hold`, normalisations behind the cut keep the statistics that they have for the picture.
+    The tail of another picture that is `like` this one saves all runs but one where the network
+    takes the same path for both.
 
     Raises:
         InputError: latents that the network rejects.
@@ -74,22 +83,35 @@ def tail_of(
             or one that is zero everywhere; with `hold`, nothing to hold, a part that cannot be
             recorded, or another picture than the network's.
     """
-    two, three = (record(network, repeated(latents, count), layers, hold=hold) for count in (2, 3))
+
+    def run(count: int, program: Program | None = None) -> Recording:
+        wanted = () if program is None else program.wanted
+        return record(network, repeated(latents, count), layers, hold=hold, wanted=wanted)
+
+    if isinstance(like, RecordedTail):
+        found = _like(like, run(1, like.program))
+        if found is not None:
+            return found
+    two, three = run(2), run(3)
     parts = Parts.between(two.given, three.given, layers).settled(network, layers, latents)
     own = parts.feature(two.given)
     meant = _Meant.by(WholeRunTail(parts, network, layers, latents, 0, "", hold=hold), _probes(own))
-    if torch.equal(meant.images, two.values[two.image]):
+    if torch.equal(meant.images, _image(two)):
         raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
-    try:
-        recorded, gradient = _recorded(two, three, meant)
-        _refuse_no_gradient(recorded, meant, gradient, own)
-        if hold:
-            _refuse_wrongly_held(recorded, meant.whole)
-        return recorded
-    except UnrecordableError as error:
-        why, one_by_one = str(error), error.one_by_one
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        why, one_by_one = f"{type(error).__name__}: {error}", False
+    why, one_by_one = "", False
+    for single in (False, True):
+        # What a batch size decides is no matter where items go through one by one.
+        runs = (one := run(1), one) if single else (two, three)
+        try:
+            recorded, gradient = _recorded(*runs, meant.one_by_one if single else meant, run)
+            _refuse_no_gradient(recorded, meant, gradient, own)
+            if hold:
+                _refuse_wrongly_held(recorded, meant.whole)
+            return recorded
+        except UnrecordableError as error:
+            why, one_by_one = str(error), error.one_by_one
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            why, one_by_one = f"{type(error).__name__}: {first_line(error)}", False
     if hold:
         raise GeneratorError(
             f"normalisations behind layer {joined(layers)!r} cannot be held, since what lies "
@@ -101,16 +123,35 @@ def tail_of(
     return replace(meant.whole, bytes_per_item=size, why=why, mixes=mixes)
 
 
+@torch.no_grad()
+def _like(known: RecordedTail, one: Recording) -> RecordedTail | None:
+    """Let a program run for another picture; None where the network takes another path for it."""
+    try:
+        found = replace(known, program=known.program.holding(one))
+    except UnrecordableError:
+        return None
+    gap = relative_gap(found(known.parts.feature(one.given)), _image(one))
+    return found if gap <= tolerance(known.parts.dtypes) else None
+
+
+def _image(recording: Recording) -> Tensor:
+    assert recording.pictures is not None
+    return recording.pictures
+
+
 @dataclass(frozen=True, eq=False)
 class _Meant:
     """What whole runs make of two probes: the images and the gradient that a recording must give.
 
-    The gradient is None where whole runs have none, as under `torch.inference_mode`.
+    The gradient is that of the first one alone, where both ways run alike: in a batch the network's
+    own rounding may tell runs apart. It is None where whole runs have none, as under
+    `torch.inference_mode`.
     """
 
     whole: WholeRunTail
     probes: Feature
-    images: Tensor
+    first: Tensor
+    """The image of the first one alone."""
     gradient: Units | None
     lost: str = "the network detaches its values or runs under torch.no_grad()"
     """Why there is no gradient."""
@@ -118,22 +159,51 @@ class _Meant:
     @staticmethod
     def by(whole: WholeRunTail, probes: Feature) -> _Meant:
         """Run the whole network, past its own `torch.no_grad` if there is no gradient otherwise."""
+        first = items_of(probes)[0]
         for follow_all in (False, True):
             whole = replace(whole, follow_all=follow_all)
             try:
-                meant = _Meant(whole, probes, *vector_jacobian(whole, probes))
+                meant = _Meant(whole, probes, *vector_jacobian(whole, first))
             except (RuntimeError, InputError) as error:
                 with torch.no_grad():
-                    meant = _Meant(whole, probes, whole(probes), None, first_line(error))
+                    meant = _Meant(whole, probes, whole(first), None, first_line(error))
             if meant.gradient is not None:
                 break
         return meant
+
+    @cached_property
+    @torch.no_grad()
+    def images(self) -> Tensor:
+        """Those of both, run together if the network does not mix them."""
+        return self.whole(self.probes)
+
+    @cached_property
+    def one_by_one(self) -> _Meant:
+        """What whole runs make of each item alone."""
+        return replace(self, whole=replace(self.whole, mixes=True))
 
     @torch.no_grad()
     def mixes(self, tail: Tail) -> bool:
         """Tell whether an item's image depends on the others of its batch."""
         alone = torch.cat([tail(item) for item in items_of(self.probes)])
-        return not relative_gap(alone, self.images) <= 100 * tolerance(tail.parts.dtypes)
+        gap = relative_gap(alone, self.images)
+        return not (gap <= 100 * tolerance(tail.parts.dtypes) or self.is_rounding(gap))
+
+    def is_rounding(self, gap: float) -> bool:
+        """Tell whether a gap between images is no larger than the network's own rounding is.
+
+        That is what its runs of one item and of two differ by, as in low precision they do.
+        """
+        least = tolerance(self.whole.parts.dtypes)
+        return gap <= least or gap <= min(4 * self._rounding, _MOST_ROUNDING)
+
+    @cached_property
+    @torch.no_grad()
+    def _rounding(self) -> float:
+        if self.whole.mixes:
+            return 0.0
+        alone = torch.cat([self.first, self.whole(items_of(self.probes)[1])])
+        return relative_gap(alone, self.images)
 
 
 def _probes(feature: Feature) -> Feature:
@@ -150,7 +220,12 @@ def _probes(feature: Feature) -> Feature:
     return map_feature(disturbed, feature)
 
 
-def _recorded(two: Recording, three: Recording, meant: _Meant) -> tuple[RecordedTail, Units | None]:
+def _recorded(
+    two: Recording,
+    three: Recording,
+    meant: _Meant,
+    run: Callable[[int, Program], Recording],
+) -> tuple[RecordedTail, Units | None]:
     """Make the tail of recordings, in whichever layout of side inputs gives the right images."""
     whole = meant.whole
     program = tail_program(two, three, follow_all=whole.follow_all)
@@ -159,13 +234,14 @@ def _recorded(two: Recording, three: Recording, meant: _Meant) -> tuple[Recorded
     if program.unused_layers:
         name = str(whole.layers[program.unused_layers[0]])
         raise GeneratorError(f"nothing of the picture depends on layer {name!r}")
+    one = run(1, program)
     try:
-        return _checked(RecordedTail(whole.parts, program), meant)
+        return _checked(RecordedTail(whole.parts, program.holding(one), program.single), meant)
     except UnrecordableError:
-        if all(side.axis is None or side.axis.multiple == 1 for side in program.sides):
+        if all(one.axis is None or one.axis.multiple == 1 for one in program.readings):
             raise
         program = tail_program(two, three, inner=True, follow_all=whole.follow_all)
-        return _checked(RecordedTail(whole.parts, program), meant)
+        return _checked(RecordedTail(whole.parts, program.holding(one)), meant)
 
 
 @torch.no_grad()
@@ -177,33 +253,33 @@ def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units
         return relative_gap(recorded(feature), meant.whole(feature))
 
     alone = items_of(meant.probes)
-    images, gradient = vector_jacobian(recorded, meant.probes)
-    gaps = [relative_gap(images, meant.images), gap(alone[0])]
-    if recorded.program.extrapolates:
+    image, gradient = vector_jacobian(recorded, alone[0])
+    gaps = [relative_gap(image, meant.first), relative_gap(recorded(meant.probes), meant.images)]
+    if recorded.program.extrapolates and not recorded.mixes:
         columns = zip(*map(tensors_of, (*alone, *alone, alone[0])), strict=True)
         gaps.append(gap(feature_of(torch.cat(column) for column in columns)))
-    if max(gaps) > tolerance(recorded.parts.dtypes):
+    if not meant.is_rounding(max(gaps)):
         raise UnrecordableError(
             f"the recorded part gives other images (relative difference {max(gaps):.2g})"
         )
     if meant.gradient is not None:
-        _refuse_other_gradient(gradient, meant.gradient, meant.whole, alone)
-    return replace(recorded, mixes=meant.mixes(recorded)), gradient
+        _refuse_other_gradient(gradient, meant)
+    mixes = recorded.mixes or meant.mixes(recorded)
+    return replace(recorded, mixes=mixes), gradient
 
 
-def _refuse_other_gradient(
-    gradient: Units | None, expected: Units, whole: WholeRunTail, alone: list[Feature]
-) -> None:
-    """Refuse a recording whose gradient at the probes is not that of the whole network.
+def _refuse_other_gradient(gradient: Units | None, meant: _Meant) -> None:
+    """Refuse a recording whose gradient at the probe is not that of the whole network.
 
     Gradients add more terms than images do and round more; a network in low precision more still,
     which the gap between its own runs of one item and of two tells.
     """
-    gap = float("inf") if gradient is None else relative_gap(gradient, expected)
-    allowed = 10 * tolerance(whole.parts.dtypes)
+    assert meant.gradient is not None
+    gap = float("inf") if gradient is None else relative_gap(gradient, meant.gradient)
+    allowed = 10 * tolerance(meant.whole.parts.dtypes)
     if gap > allowed:
-        rows = [row for item in alone if (row := vector_jacobian(whole, item)[1]) is not None]
-        rounding = relative_gap(torch.cat(rows), expected)
+        both = vector_jacobian(meant.whole, meant.probes)[1]
+        rounding = 0.0 if both is None else relative_gap(both[:1], meant.gradient)
         allowed = max(allowed, min(4 * rounding, _MOST_ROUNDING))
     if gap > allowed:
         raise UnrecordableError(
