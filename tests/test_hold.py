@@ -165,7 +165,7 @@ def test_bad_input_a_folder_holds_the_run_with_another_hold(folder, tmp_path, ca
     assert _run(*words, *HELD) == 0
     assert "--hold normalisation" in (tmp_path / "s" / "sweep.html").read_text()
     assert _run(*words) == 2
-    assert "another hold ('normalisation', not None)" in capsys.readouterr().err
+    assert "another hold (normalisation, not none)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
