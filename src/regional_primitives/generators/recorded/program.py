@@ -161,7 +161,8 @@ def tail_program(
     alone = _alone_in_memory(two, operations, kept)
     varying = of_the_picture(two, operations)
     text = _Text({number: f"f{i}" for i, number in enumerate(features)})
-    readings: dict[tuple[int, int], Reading] = {}
+    readings: list[Reading] = []
+    sides: dict[tuple[int, int], str] = {}
     constants: dict[int, Tensor] = {}
     memory, written = set(map(two.storage, features)), False
     for place in kept:
@@ -176,16 +177,18 @@ def tail_program(
             if not given and two.values[number].shape != three.values[number].shape:
                 raise UnrecordableError(_unseen(two, number))
             if not given and storage not in writes:
-                constants[number] = _constant(two.unmade[number])
-                text.names[number] = text.entry(constants[number])
+                if number not in constants:
+                    constants[number] = _constant(two.unmade[number])
+                    text.names[number] = text.entry(constants[number])
                 continue
             version = sum(when < place for when in writes.get(storage, ()))
-            if (number, version) not in readings:
+            if (number, version) not in sides:
+                sides[number, version] = f"s{len(sides)}"
                 about = (origin(two, number), _axis(two, three, number, inner=inner))
                 shape = _of_one(two.values[number].shape, about[1])
                 past = (number in varying, number in two.held)
-                readings[number, version] = Reading(number, place, shape, *about, *past)
-            text.names[number] = f"s{list(readings).index((number, version))}"
+                readings.append(Reading(number, place, shape, *about, *past))
+            text.names[number] = sides[number, version]
         functional = None
         if operation.mutated and all(number in alone for number in operation.mutated):
             functional = out_of_place(operation, two.values)
@@ -203,7 +206,7 @@ def tail_program(
         run=namespace["tail"],
         source=source,
         kept=tuple((place, operations[place]) for place in kept),
-        readings=tuple(readings.values()),
+        readings=tuple(readings),
         constants=constants,
         writes_into_feature=written,
         reads_latents=any(one.number in varying for one in two.reads),
@@ -396,7 +399,7 @@ class _Text:
             items = (f"{self._of(key)}: {self._of(item)}" for key, item in value.items())
             return "{" + ", ".join(items) + "}"
         if isinstance(value, (tuple, list, dict)) and any(
-            isinstance(leaf, (Value, Scaled)) for leaf in _leaves(value)
+            isinstance(leaf, (Value, Scaled, Repeated, Unlike)) for leaf in _leaves(value)
         ):
             raise UnrecordableError(f"an argument is of the kind {type(value).__name__}")
         return self.entry(value)

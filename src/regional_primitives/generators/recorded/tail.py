@@ -201,11 +201,10 @@ class _Meant:
     def mixes(self, tail: Tail) -> bool:
         """Tell whether an item's image depends on the others of its batch."""
         alone = torch.cat([tail(item) for item in items_of(self.probes)])
-        gap = relative_gap(alone, self.images)
-        return not (gap <= 100 * tolerance(tail.parts.dtypes) or self.is_rounding(gap))
+        return not relative_gap(alone, self.images) <= 100 * tolerance(tail.parts.dtypes)
 
     def is_rounding(self, gap: float) -> bool:
-        """Tell whether a gap between images is no larger than the network's own rounding is.
+        """Tell whether a gap between images of a batch is no larger than the network's own.
 
         That is what its runs of one item and of two differ by, as in low precision they do.
         """
@@ -253,7 +252,8 @@ def _recorded(
     try:
         return _checked(RecordedTail(whole.parts, program.holding(one), program.single), meant)
     except UnrecordableError:
-        if all(one.axis is None or one.axis.multiple == 1 for one in program.readings):
+        axes = [reading.axis for reading in program.readings]
+        if all(axis is None or axis.multiple == 1 for axis in axes):
             raise
         program = tail_program(two, three, inner=True, follow_all=whole.follow_all)
         return _checked(RecordedTail(whole.parts, program.holding(one)), meant)
@@ -269,13 +269,14 @@ def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units
 
     alone = items_of(meant.probes)
     image, gradient = vector_jacobian(recorded, alone[0])
-    gaps = [relative_gap(image, meant.first), relative_gap(recorded(meant.probes), meant.images)]
+    gaps = [relative_gap(recorded(meant.probes), meant.images)]
     if recorded.program.extrapolates and not recorded.mixes:
         columns = zip(*map(tensors_of, (*alone, *alone, alone[0])), strict=True)
         gaps.append(gap(feature_of(torch.cat(column) for column in columns)))
-    if not meant.is_rounding(max(gaps)):
+    own = relative_gap(image, meant.first)  # alone both run alike, and nothing excuses a gap
+    if own > tolerance(recorded.parts.dtypes) or not meant.is_rounding(max(gaps)):
         raise UnrecordableError(
-            f"the recorded part gives other images (relative difference {max(gaps):.2g})"
+            f"the recorded part gives other images (relative difference {max(own, *gaps):.2g})"
         )
     if meant.gradient is not None:
         _refuse_other_gradient(gradient, meant)
