@@ -161,6 +161,6 @@ def _shape(*runs: tuple[Recording, list[int]]) -> FeatureShape | None:
         for run, numbers in runs
     )
     try:
-        return Parts.between([given], [again], [Layer("")]).shape if given else None
+        return Parts.between([given], [again], [Layer("")], 2).shape if given else None
     except (GeneratorError, ValueError):  # other values for another batch size
         return None
