@@ -137,6 +137,7 @@ def cut(
         return _tried(generator, examples)
 
 
+@full_precision()
 def _tried(generator: Generator, examples: list[Latents]) -> Generator:
     """Try the network on examples, and find out whether one tail serves every picture."""
     first, *_ = pictures = [generator.image(items(latents, 0, 1)) for latents in examples]

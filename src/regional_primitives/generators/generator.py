@@ -315,10 +315,14 @@ class Generator:
         return self._parts(self._draw(stream(0))).shape
 
     @property
+    def bytes_per_item(self) -> int:
+        """Memory between feature and image, an item; 0 before it is known."""
+        return self.behind.bytes_per_item if self.behind is not None else 0
+
+    @property
     def chunk(self) -> int:
         """How many items go through the tail at once, so that memory stays bounded."""
-        size = self.behind.bytes_per_item if self.behind is not None else 0
-        return max(1, _memory_budget(self.device) // max(size, 1))
+        return chunk_of(self.bytes_per_item, self.device)
 
     @ordinary()
     @torch.no_grad()
@@ -346,6 +350,11 @@ class Generator:
         refuse_no_image(image, batch_size(latents))
         self.network.refuse_random(latents, image)
         return image
+
+
+def chunk_of(bytes_per_item: int, device: torch.device) -> int:
+    """Return how many items of such a size go through a tail at once."""
+    return max(1, _memory_budget(device) // max(bytes_per_item, 1))
 
 
 def _memory_budget(device: torch.device) -> int:

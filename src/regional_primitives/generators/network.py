@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
+from regional_primitives.generators.calls import calls_seen
 from regional_primitives.generators.latents import (
     Latents,
     arguments,
@@ -83,7 +84,7 @@ class Network:
         self.learn(latents)
         fixed = self._fixed(count)
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
-        with self.turn, self.random_state.kept(), noise:
+        with self.turn, self.random_state.kept(), noise, calls_seen():
             with _refusals(latents, self.fixed):
                 output = run(*positional, **named, **fixed)
             if count == 1:

@@ -66,7 +66,7 @@ class SideInput:
         return self.value if self.axis is None else self.axis.repeated(self.value, batch)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """The part of a network behind a cut; it runs for one picture once it holds its side inputs."""
 

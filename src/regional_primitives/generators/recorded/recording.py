@@ -10,7 +10,6 @@ captured: a recording takes up what a run does, and what flows past the cut.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import weakref
 from collections import Counter
@@ -26,13 +25,13 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils.checkpoint import CheckpointFunction
 
+from regional_primitives.generators.calls import calls_seen_by
 from regional_primitives.generators.holding import Holding
 from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped
 from regional_primitives.generators.network import Network
-from regional_primitives.runtime.modes import AUTOCASTING, ProcessWide
+from regional_primitives.runtime.modes import AUTOCASTING
 
 _METADATA = {
     "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex",
@@ -232,9 +231,6 @@ class _Recorder(TorchFunctionMode):
 
     def called(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Apply an autograd Function, or run scripted code, and write it down."""
-        if getattr(func, "__self__", None) is CheckpointFunction and not self.inside:
-            run, _, *given = args  # a way to save memory, whose gradient is ordinary
-            return run(*given)
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -375,7 +371,7 @@ def record(
         _followed(network.module, recorder),
         tapped(network.module, layers, replace) as taps,
     ):
-        with recorder, _calls_seen_by(recorder.called), holding if hold else nullcontext():
+        with recorder, calls_seen_by(recorder.called), holding if hold else nullcontext():
             image = network.run(latents)
         refuse_unmet(taps)
     for held in holding.noted:
@@ -409,74 +405,3 @@ def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
                 stack.callback(before.remove)
                 stack.callback(after.remove)
         yield
-
-
-# Calls that torch's modes are not told of: of an autograd Function they see the operations within
-# its forward pass, whose own backward pass would be lost; of scripted code nothing.
-
-_APPLY = torch.autograd.Function.__dict__["apply"]
-_SCRIPTED: tuple[Any, ...] = (torch._C.ScriptFunction, torch._C.ScriptMethod)
-_seers = threading.local()
-
-
-@dataclass(frozen=True)
-class _Script:
-    """A call of scripted code, alike in every run."""
-
-    run: Callable[..., Any] = field(compare=False)
-    name: str
-    module: int | None
-    """Which module's method it is, where it is one."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(*args, **kwargs)
-
-
-def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    bound = _APPLY.__get__(None, cls)
-    see = getattr(_seers, "see", None)
-    return bound(*args, **kwargs) if see is None else see(bound, args, kwargs)
-
-
-def _seen_scripted(own: Callable[..., Any]) -> Callable[..., Any]:
-    def call(script: Any, *args: Any, **kwargs: Any) -> Any:
-        see = getattr(_seers, "see", None)
-        run, owner = partial(own, script), getattr(script, "owner", None)
-        if see is None:
-            return run(*args, **kwargs)
-        made = _Script(run, script.name, None if owner is None else hash(owner))
-        return see(made, args, kwargs)
-
-    return call
-
-
-_SEEN_APPLY = classmethod(_apply)
-
-
-def _see_calls() -> list[Callable[[], None]]:
-    """Put our own in the place of torch's ways to call, which are one for all threads."""
-    function: Any = torch.autograd.Function
-    if function.__dict__["apply"] is _SEEN_APPLY:
-        return []
-    function.apply = _SEEN_APPLY
-    back: list[Callable[[], None]] = [partial(setattr, function, "apply", _APPLY)]
-    for kind in _SCRIPTED:
-        own = kind.__call__
-        kind.__call__ = _seen_scripted(own)
-        back.append(partial(setattr, kind, "__call__", own))
-    return back
-
-
-_seen_calls = ProcessWide(_see_calls)
-
-
-@contextmanager
-def _calls_seen_by(see: Callable[..., Any]) -> Iterator[None]:
-    """Within this context, and in this thread, `see` makes such calls."""
-    before = getattr(_seers, "see", None)
-    _seers.see = see
-    try:
-        with _seen_calls:
-            yield
-    finally:
-        _seers.see = before

@@ -275,26 +275,33 @@ def _recorded(
         name = str(whole.layers[program.unused_layers[0]])
         raise GeneratorError(f"nothing of the picture depends on layer {name!r}")
     one = runs.capturing(program)
+    # What is known of one and two items, or of two and three, may be otherwise for one more.
+    count = more + 1 if program.counts else 2
     try:
-        return _checked(RecordedTail(whole.parts, program.holding(one), program.single), meant)
+        recorded = RecordedTail(whole.parts, program.holding(one), program.single)
+        return _checked(recorded, meant, count)
     except UnrecordableError:
         axes = [reading.axis for reading in program.readings]
         if all(axis is None or axis.multiple == 1 for axis in axes):
             raise
         program = tail_program(*pair, inner=True, follow_all=whole.follow_all)
-        return _checked(RecordedTail(whole.parts, program.holding(one)), meant)
+        return _checked(RecordedTail(whole.parts, program.holding(one)), meant, count)
 
 
-def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units | None]:
-    """Check a recording against whole runs; return it with its gradient at the probe."""
+def _checked(
+    recorded: RecordedTail, meant: _Meant, count: int
+) -> tuple[RecordedTail, Units | None]:
+    """Check a recording against whole runs, alone and in a batch of so many items.
+
+    Returns it with its gradient at the probe.
+    """
     image, gradient = vector_jacobian(recorded, meant.probe)
     gap = relative_gap(image, meant.image)
     if gap > tolerance(recorded.parts.dtypes):  # alone both run alike, and nothing excuses a gap
         raise _other_images(gap)
     if meant.gradient is not None:
         _refuse_other_gradient(gradient, meant)
-    # Numbers known for one and two items, or for two and three, may be others for one more.
-    gap = _gap_in_a_batch(recorded, meant, 4 if recorded.program.counts else 2)
+    gap = _gap_in_a_batch(recorded, meant, count)
     return replace(recorded, mixes=recorded.mixes or meant.is_mixing(gap)), gradient
 
 
