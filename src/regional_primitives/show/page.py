@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,9 @@ _FILTERS: dict[str, Callable[..., str]] = {
 """What a template may put behind a value."""
 
 
-def fill_template(
-    name: str, view: object = None, *styles: str, scripts: tuple[str, ...] = (), **context: Any
-) -> str:
-    """Fill a page's template with its results, style sheets and scripts; all text is escaped.
-
-    The template gets `style`, `script`, and `script_source`: what its policy has to allow, by
-    digest, so that no other script can run.
-    """
+@cache
+def _environment() -> Any:
+    """Return what holds the templates, each of which is compiled once a process."""
     with report_extra():
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     environment = Environment(
@@ -56,12 +52,25 @@ def fill_template(
         lstrip_blocks=True,
     )
     environment.filters.update(_FILTERS)
+    return environment
+
+
+def fill_template(
+    name: str, view: object = None, *styles: str, scripts: tuple[str, ...] = (), **context: Any
+) -> str:
+    """Fill a page's template with its results, style sheets and scripts; all text is escaped.
+
+    The template gets `style`, `script`, and `script_source`: what its policy has to allow, by
+    digest, so that no other script can run.
+    """
     style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
     modules = ((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
     # One file has one scope: names are there without being imported.
     script = "".join(re.sub(r"^(import .*\n|export )", "", text, flags=re.M) for text in modules)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     source = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
-    return environment.get_template(name).render(
-        view=view, style=style, script=script, script_source=source, **context
+    return (
+        _environment()
+        .get_template(name)
+        .render(view=view, style=style, script=script, script_source=source, **context)
     )
