@@ -40,14 +40,12 @@ _FILTERS: dict[str, Callable[..., str]] = {
 
 
 @cache
-def _environment() -> Any:
+def _environment(jinja: Any) -> Any:
     """Return what holds the templates, each of which is compiled once a process."""
-    with report_extra():
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+    environment = jinja.Environment(
+        loader=jinja.FileSystemLoader(TEMPLATES),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -63,6 +61,8 @@ def fill_template(
     The template gets `style`, `script`, and `script_source`: what its policy has to allow, by
     digest, so that no other script can run.
     """
+    with report_extra():
+        import jinja2
     style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
     modules = ((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
     # One file has one scope: names are there without being imported.
