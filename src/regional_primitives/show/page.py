@@ -70,7 +70,7 @@ def fill_template(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     source = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
     return (
-        _environment()
+        _environment(jinja2)
         .get_template(name)
         .render(view=view, style=style, script=script, script_source=source, **context)
     )
