@@ -155,7 +155,7 @@ def refuse_unmet(taps: Sequence[Tap]) -> None:
     for tap in taps:
         name = tap.layer.module
         if tap.calls == 0:
-            instead = f"; cut at what it consists of: {', '.join(tap.inside[:3])}"
+            instead = f"; what it consists of may be: {', '.join(tap.inside[:3])}"
             raise GeneratorError(f"layer {name!r} is never called{instead if tap.inside else ''}")
         if tap.layer.call is None and tap.calls > 1:
             raise GeneratorError(

@@ -185,10 +185,10 @@ class _Recorder(TorchFunctionMode):
         self.inside = False
         """Whether a function is being called, which is one operation whatever it calls."""
 
-    def number(self, tensor: Tensor, *, made: bool = False) -> int:
-        """Return a tensor's number; a new one where it has none."""
+    def number(self, tensor: Tensor, *, made: bool = False, anew: bool = False) -> int:
+        """Return a tensor's number; a new one where it has none, or is to get one."""
         key = id(tensor)
-        if key in self.numbers:
+        if key in self.numbers and not anew:
             return self.numbers[key][0]
         number = len(self.recording.values)
         # A tensor made later may have the id of one that is gone.
@@ -211,15 +211,24 @@ class _Recorder(TorchFunctionMode):
             return otherwise
         return int(self.storages.setdefault(reference.cdata, reference).cdata)
 
-    def _numbered(self, structure: Any, *, made: bool = False) -> tuple[Any, list[Tensor]]:
-        """Put numbers in place of tensors, and list these."""
+    def _numbered(
+        self, structure: Any, *, made: bool = False, given: Collection[int] = ()
+    ) -> tuple[Any, list[Tensor]]:
+        """Put numbers in place of tensors, and list these.
+
+        One that was `given` and is handed on gets a number of its own, as a copy would: of a batch
+        of one, `contiguous` gives back what it was given, of two it does not.
+        """
         met: list[Tensor] = []
 
         def numbered(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf
             met.append(leaf)
-            return Value(self.number(leaf, made=made))
+            number = self.number(leaf, made=made)
+            if number in given and number not in self.recording.unmade:
+                number = self.number(leaf, made=made, anew=True)
+            return Value(number)
 
         return map_leaves(numbered, structure), met
 
@@ -251,11 +260,11 @@ class _Recorder(TorchFunctionMode):
         finally:
             self.inside = False
         seconds = time.perf_counter() - began
-        result, results = self._numbered(output, made=True)
-        outputs = tuple(map(self.number, results))
         after = list(map(version_of, tensors))
         pairs = zip(inputs, before, after, strict=True)
         mutated = tuple(dict.fromkeys(number for number, old, new in pairs if new != old))
+        result, results = self._numbered(output, made=True, given=set(inputs) - set(mutated))
+        outputs = tuple(map(self.number, results))
         self._follow(inputs, (*outputs, *mutated), mutated)
         if not outputs and not mutated:
             if name != "__get__" and name not in _METADATA:

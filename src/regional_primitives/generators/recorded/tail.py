@@ -92,6 +92,7 @@ def tail_of(
     if picture is None:
         with torch.no_grad():
             picture = network.run(copied(latents))
+    network.learn(repeated(latents, 2))  # or a run of one item might be made otherwise than of two
     runs = _Runs(network, layers, latents, hold)
     known = like if isinstance(like, RecordedTail) else None
     with network.turn, network.elsewhere():
@@ -366,8 +367,9 @@ def _refuse_no_gradient(tail: Tail, meant: _Meant, gradient: Units | None) -> No
     if not bool(gradient.any()):
         raise GeneratorError(
             f"the gradient from the picture back to {layer!r} is zero everywhere: the network "
-            "rounds, compares or takes signs behind it, so that no descent can begin; leave that "
-            "out, or give it a gradient of its own (torch.autograd.Function)"
+            "rounds, compares or takes signs behind it, or its picture is saturated everywhere, so "
+            "that no descent can begin; leave that out, or give it a gradient of its own "
+            "(torch.autograd.Function)"
         )
 
 
