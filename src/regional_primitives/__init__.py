@@ -14,11 +14,13 @@ from regional_primitives.compare import PictureComparison, compare
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
+    Forecast,
     Minimal,
     MinimalFeatures,
     Structured,
     exact_components,
     explain,
+    forecast,
     minimal_features,
 )
 from regional_primitives.errors import (
@@ -49,6 +51,7 @@ __all__ = [
     "EditEffects",
     "Evaluation",
     "Exact",
+    "Forecast",
     "Generator",
     "GeneratorError",
     "ImageRangeWarning",
@@ -78,6 +81,7 @@ __all__ = [
     "exact_components",
     "explain",
     "explore",
+    "forecast",
     "layers",
     "load_generator",
     "minimal_features",

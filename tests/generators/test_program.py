@@ -99,12 +99,13 @@ def _laid_out(dim, multiple, rest, batch):
 
 @given(layouts())
 @settings(deadline=None)
-def test_axis_is_found_between_two_and_three(layout):
+def test_axis_is_found_between_runs_of_one_more_item(layout):
     dim, multiple, rest = layout
-    two, three = (_laid_out(dim, multiple, rest, batch)[0].shape for batch in (2, 3))
-    assert BatchAxis.between(two, three) == BatchAxis(dim, multiple)
-    assert BatchAxis.between(two, two) is None
-    assert BatchAxis.between(three, three) is None
+    one, two, three = (_laid_out(dim, multiple, rest, batch)[0].shape for batch in (1, 2, 3))
+    assert BatchAxis.between(one, two, 1) == BatchAxis(dim, multiple)
+    assert BatchAxis.between(two, three, 2) == BatchAxis(dim, multiple)
+    assert BatchAxis.between(two, two, 2) is None
+    assert BatchAxis.between(three, three, 2) is None
 
 
 @given(layouts(), st.integers(1, 5))
@@ -161,7 +162,7 @@ def test_repeating_copies_nothing_where_the_batch_is_an_axis_of_its_own():
 )
 def test_shapes_that_show_no_batch(two, three, why):
     with pytest.raises(UnrecordableError, match=why):
-        BatchAxis.between(two, three)
+        BatchAxis.between(two, three, 2)
 
 
 # What is recorded
@@ -527,11 +528,10 @@ def _written_after_use(self, h, z):
     "behind",
     [
         _other_path,
-        lambda self, h, z: self.up(h.exp() if len(h) == 3 else h.sin()),
+        lambda self, h, z: self.up(h.exp() if len(h) == 2 else h.sin()),
         lambda self, h, z: self.up(torch.stack(h.unbind(0))),
         lambda self, h, z: self.up(torch.stack([h[i] / 2 + 0.5 for i in range(len(h))])),
         lambda self, h, z: self.up(h) + torch.from_numpy(np.ones((len(h), 1, 1, 1), "f")),
-        lambda self, h, z: self.up(h) + z.sum(),
         lambda self, h, z: self.up(h * (1 / len(h)) * len(h)),
         lambda self, h, z: self.up(h + (torch.FloatTensor(len(h), 1, 1, 1).fill_(1))),
     ],
@@ -540,6 +540,20 @@ def test_what_a_batch_size_decides_is_recorded_for_one_item(behind):
     _, tail = _recorded(behind)
     assert tail.program.single
     assert tail.mixes
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        lambda self, h, z: self.up(h.exp() if len(h) == 3 else h.sin()),
+        lambda self, h, z: self.up(h) + z.sum(),
+    ],
+    ids=["a path of batches of three", "a sum over the batch that flows past the cut"],
+)
+def test_each_image_of_a_batch_is_that_of_its_item_alone(behind):
+    _, tail = _recorded(behind)
+    assert not tail.mixes
+    assert not tail.program.single
 
 
 def test_what_a_batch_size_decides_outside_of_the_tail_is_no_matter():

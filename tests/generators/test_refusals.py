@@ -105,7 +105,7 @@ def test_container_that_is_never_called_as_such():
         paint=View(3, 16, 16),
     )
     _, message = _refused(network, "parts")
-    assert message == "layer 'parts' is never called"
+    assert message == "layer 'parts' is never called; cut at what it consists of: parts.0"
 
 
 @pytest.mark.usefixtures("unchecked")

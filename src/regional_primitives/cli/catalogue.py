@@ -11,6 +11,7 @@ from rich.table import Table
 from regional_primitives.cli.application import app, tell
 from regional_primitives.cli.options import Json, Model, ModelOptions, Size, Weights, keywords
 from regional_primitives.cli.output import print_json, print_table
+from regional_primitives.decompose import forecast
 from regional_primitives.generators import ZOO, load_generator
 from regional_primitives.generators import layers as cut_points
 from regional_primitives.generators.factory import registered
@@ -33,17 +34,18 @@ def layers(
     worth = None if every or model not in ZOO else ZOO[model].layers
     points = [point for point in cut_points(generator) if worth is None or point.name in worth]
     if as_json:
-        print_json([asdict(point) for point in points])
+        print_json([{**asdict(point), "forecast": asdict(forecast(point))} for point in points])
         return
-    table = Table("layer", "feature", "units", "parameters behind", "run time behind", "flows past")
+    table = Table("layer", "feature", "units", "run time behind", "a fit takes", "flows past")
     for point in points:
+        expected = forecast(point)
         past = ", ".join(point.flows_past[:3]) + (" …" if len(point.flows_past) > 3 else "")
         table.add_row(
             point.name,
             describe_shape(point.feature_shape),
             f"{unit_count(point.feature_shape):,}",
-            f"{point.parameters_behind:,}",
             f"{point.time_share:.1%}",
+            expected.in_short,
             f"{len(point.flows_past)}: {past}" if past else "nothing",
         )
     print_table(table)

@@ -3,7 +3,8 @@
 `explain` is the door. `subject` prepares a picture, `demands` draws what it is asked for, and
 `purpose` says which of two questions is answered. `structured` fits components to demands, of any
 number of patches; `exact` transforms the minimal features of all demands, of few.
-`decomposition` is the result, `stored` its files, `provenance` where it comes from.
+`forecast` tells what a fit takes, `decomposition` is the result, `stored` its files, `provenance`
+where it comes from.
 """
 
 from regional_primitives.decompose.decomposition import Decomposition
@@ -16,6 +17,7 @@ from regional_primitives.decompose.exact import (
     minimal_features,
 )
 from regional_primitives.decompose.explain import explain
+from regional_primitives.decompose.forecast import Forecast, forecast
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.structured import Structured
 
@@ -23,11 +25,13 @@ __all__ = [
     "Decomposition",
     "Exact",
     "ExactComponents",
+    "Forecast",
     "Minimal",
     "MinimalFeatures",
     "Provenance",
     "Structured",
     "exact_components",
     "explain",
+    "forecast",
     "minimal_features",
 ]

@@ -21,7 +21,7 @@ from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.latents import Latents, batch_size, copied, items, same_latents
 from regional_primitives.generators.layers import parse_layers
-from regional_primitives.generators.network import ImageOf, Network
+from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
 from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
 from regional_primitives.generators.recorded import RecordedTail
 from regional_primitives.generators.twin import frozen_twin, untouched
@@ -137,12 +137,15 @@ def cut(
         return _tried(generator, examples)
 
 
+@full_precision()
 def _tried(generator: Generator, examples: list[Latents]) -> Generator:
     """Try the network on examples, and find out whether one tail serves every picture."""
-    first, *_ = [generator.verify_network(items(latents, 0, 1)) for latents in examples]
+    first, *_ = pictures = [generator.image(items(latents, 0, 1)) for latents in examples]
+    for picture in pictures:
+        refuse_no_image(picture, 1)
     _warn_of_another_range(generator, first)
     count = batch_size(examples[0])
-    bound = generator.at(items(examples[0], 0, 1))
+    bound = generator.held_for(items(examples[0], 0, 1), first)
     if bound.baseline is not None:
         bound = replace(bound, baseline=fit_baseline(bound.baseline, bound.feature_shape))
     if _serves(bound, items(examples[0], count - 1, count)):

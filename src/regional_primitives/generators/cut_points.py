@@ -15,13 +15,13 @@ from torch import nn
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import FeatureShape
-from regional_primitives.generators.generator import Generator
+from regional_primitives.generators.generator import Generator, chunk_of
 from regional_primitives.generators.latents import Latents, batch_size, items, repeated
 from regional_primitives.generators.layers import Layer
 from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
 from regional_primitives.generators.recorded.dependence import Behind, Cut
-from regional_primitives.generators.recorded.recording import Recording, record
+from regional_primitives.generators.recorded.recording import Met, Recording, record
 from regional_primitives.generators.twin import frozen_twin, untouched
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.streams import stream
@@ -43,6 +43,12 @@ class CutPoint:
     """Torch functions that the tail calls."""
     time_share: float
     """Share of the whole network's run time that the tail takes."""
+    seconds_per_item: float
+    """Time of the tail, forward; of one item in a batch of two."""
+    bytes_per_item: int
+    """Memory between feature and image, an item."""
+    chunk: int
+    """How many items a fit takes through the tail at once, so that memory stays bounded."""
     flows_past: tuple[str, ...]
     """Submodules from which something of the picture flows past the cut; held for each picture."""
 
@@ -98,10 +104,10 @@ def layers(
         refuse_no_image(whole.run(latents).detach(), 1)
     runs = [record(whole, repeated(latents, 2)) for _ in range(_TIMED)]
     three = record(whole, repeated(latents, 3))
-    return _cut_points(whole.module, runs, three)
+    return _cut_points(whole, runs, three)
 
 
-def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> list[CutPoint]:
+def _cut_points(network: Network, runs: list[Recording], three: Recording) -> list[CutPoint]:
     """List the layers of several runs of two items, whose shorter times count, and one of three."""
     if len({len(run.operations) for run in runs}) > 1:
         raise GeneratorError("the network takes another path each time it runs")
@@ -114,27 +120,30 @@ def _cut_points(module: nn.Module, runs: list[Recording], three: Recording) -> l
         shape = _shape((two, numbers), (three, again.get((name, call), [])))
         if shape is not None:
             # A container comes after its last layer and takes its place.
-            real = (i for i in numbers if two.values[i].dtype.is_floating_point)
+            real = (i for i in numbers if _is_real(two.values[i]))
             found[(done, *real)] = (name if calls[name] == 1 else f"{name}#{call}", shape)
     cuts = [Cut(tuple(values), start) for start, *values in found]
     behind = Behind(two, operations, cuts)
     kept = _bits(behind.kept, len(cuts))
     seconds = np.array([operation.seconds for operation in operations])
-    shares = seconds @ kept / (seconds.sum() or 1.0)
-    weights = {id(weight): weight.numel() for weight in module.parameters()}
+    behind_seconds = seconds @ kept
+    weights = {id(weight): weight.numel() for weight in network.module.parameters()}
     reading: dict[int, int] = defaultdict(int)
     for operation, mask in zip(operations, behind.kept, strict=True):
         for key in {id(two.unmade.get(number)) for number in operation.inputs} & weights.keys():
             reading[key] |= mask
     parameters = np.array([weights[key] for key in reading]) @ _bits(reading.values(), len(cuts))
-    past = behind.past()
+    past, device = behind.past(), network.device
     return [
         CutPoint(
             name=name,
             feature_shape=shape,
             parameters_behind=int(parameters[i]),
             operations_behind=int(kept[:, i].sum()),
-            time_share=float(shares[i]),
+            time_share=float(behind_seconds[i] / (seconds.sum() or 1.0)),
+            seconds_per_item=float(behind_seconds[i] / two.count),
+            bytes_per_item=(size := two.bytes_of(kept[:, i].nonzero()[0]) // two.count),
+            chunk=chunk_of(size, device),
             flows_past=tuple(place for place, mask in past.items() if mask >> i & 1),
         )
         for i, (name, shape) in enumerate(found.values())
@@ -150,17 +159,21 @@ def _bits(masks: Iterable[int], count: int) -> Bool[np.ndarray, "masks bits"]:
     return np.unpackbits(stacked, axis=1, count=count, bitorder="little").astype(bool)
 
 
+def _is_real(value: Met) -> bool:
+    return value.dtype.is_floating_point and bool(value.shape)
+
+
 def _shape(*runs: tuple[Recording, list[int]]) -> FeatureShape | None:
     """Return the feature's shape, None where it has none: no real numbers, or no batch axis."""
     given, again = (
         [
             torch.empty(value.shape, dtype=value.dtype, device="meta")
             for value in map(run.values.__getitem__, numbers)
-            if value.dtype.is_floating_point
+            if _is_real(value)
         ]
         for run, numbers in runs
     )
     try:
-        return Parts.between([given], [again], [Layer("")]).shape if given else None
+        return Parts.between([given], [again], [Layer("")], 2).shape if given else None
     except (GeneratorError, ValueError):  # other values for another batch size
         return None

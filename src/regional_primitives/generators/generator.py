@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,8 +36,7 @@ from regional_primitives.generators.latents import (
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.layout import Parts, parts_of
 from regional_primitives.generators.network import Network, refuse_no_image
-from regional_primitives.generators.noise import seeded
-from regional_primitives.generators.precision import ROUNDING, full_precision, relative_gap
+from regional_primitives.generators.precision import full_precision
 from regional_primitives.generators.recorded import (
     RecordedTail,
     SideInput,
@@ -214,20 +212,30 @@ class Generator:
             self.picture is None or same_latents(self.picture, latents)
         ):
             return self
+        return self.held_for(latents)
+
+    def held_for(self, latents: Latents, picture: Images | None = None) -> Generator:
+        """Do what `at` does; the network's own picture is made where it is not given."""
         latents = copied(latents)
         cut = f"{self.layer}/{self.hold}/"
         key = cut + tensors_digest(parts(latents))
         tail = self.last.get(key)
         if tail is None:
             before = (one for known, one in self.last.items() if known.startswith(cut))
-            wanted = (self.network, self.layers, latents)
-            tail = tail_of(*wanted, hold=self.hold is not None, like=next(before, None))
+            tail = tail_of(
+                self.network,
+                self.layers,
+                latents,
+                hold=self.hold is not None,
+                like=next(before, None),
+                picture=picture,
+            )
             if isinstance(tail, WholeRunTail):
                 warnings.warn(
                     f"{self.name} cannot be recorded behind {self.layer!r}: {tail.why}; the whole "
                     "network runs instead, which is slower and gives the same images",
                     WholeRunWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
             self.last.clear()
             self.last[key] = tail
@@ -307,10 +315,14 @@ class Generator:
         return self._parts(self._draw(stream(0))).shape
 
     @property
+    def bytes_per_item(self) -> int:
+        """Memory between feature and image, an item; 0 before it is known."""
+        return self.behind.bytes_per_item if self.behind is not None else 0
+
+    @property
     def chunk(self) -> int:
         """How many items go through the tail at once, so that memory stays bounded."""
-        size = self.behind.bytes_per_item if self.behind is not None else 0
-        return max(1, _memory_budget(self.device) // max(size, 1))
+        return chunk_of(self.bytes_per_item, self.device)
 
     @ordinary()
     @torch.no_grad()
@@ -336,20 +348,13 @@ class Generator:
         """
         image = self.image(latents)
         refuse_no_image(image, batch_size(latents))
-        moves = self.network.random_state.moved is not False
-        # A run begins at the caller's random state; draws that escape freezing show from another.
-        elsewhere = seeded((torch.initial_seed() + 1) % 2**63) if moves else nullcontext()
-        with self.network.turn, elsewhere:  # in the order in which a run takes both
-            again = self.image(latents)
-        # Some GPU kernels add in another order each time; that rounding is no randomness.
-        if not relative_gap(again, image) <= ROUNDING:
-            difference = float((image - again).abs().max())
-            raise GeneratorError(
-                "this network gives a different image for the same latent (largest difference "
-                f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
-                "input before it is explained"
-            )
+        self.network.refuse_random(latents, image)
         return image
+
+
+def chunk_of(bytes_per_item: int, device: torch.device) -> int:
+    """Return how many items of such a size go through a tail at once."""
+    return max(1, _memory_budget(device) // max(bytes_per_item, 1))
 
 
 def _memory_budget(device: torch.device) -> int:

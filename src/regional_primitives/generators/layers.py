@@ -118,6 +118,8 @@ class Tap:
     """One layer's outputs as a run meets them."""
 
     layer: Layer
+    inside: tuple[str, ...] = ()
+    """What the submodule consists of."""
     tensors: list[Tensor] | None = None
     """What the call that is meant gave; the last one of several where none is."""
     calls: int = 0
@@ -131,10 +133,12 @@ def tapped(network: nn.Module, layers: Sequence[Layer], visit: Visit) -> Iterato
     No hook is left behind, also after an exception, and none minds another thread's calls, such as
     those of a backward pass that computes anew.
     """
-    taps = [Tap(layer) for layer in layers]
+    taps = []
     modules: dict[int, tuple[nn.Module, list[int]]] = {}
     for i, layer in enumerate(layers):
         module = network.get_submodule(layer.module)
+        inside = (f"{layer.module}.{name}" for name, _ in module.named_children())
+        taps.append(Tap(layer, tuple(inside)))
         modules.setdefault(id(module), (module, []))[1].append(i)
     handles = [
         module.register_forward_hook(_hook(taps, mine, visit)) for module, mine in modules.values()
@@ -151,7 +155,8 @@ def refuse_unmet(taps: Sequence[Tap]) -> None:
     for tap in taps:
         name = tap.layer.module
         if tap.calls == 0:
-            raise GeneratorError(f"layer {name!r} is never called")
+            instead = f"; cut at what it consists of: {', '.join(tap.inside[:3])}"
+            raise GeneratorError(f"layer {name!r} is never called{instead if tap.inside else ''}")
         if tap.layer.call is None and tap.calls > 1:
             raise GeneratorError(
                 f"layer {name!r} is called {tap.calls} times in a forward pass; say which: "
@@ -197,7 +202,9 @@ def _chosen(layer: Layer, given: list[Any]) -> list[int]:
                 f"layer {str(layer)!r}: it returns {len(tensors)} tensors, numbered from 0"
             )
         tensors = [tensors[layer.output]]
-    real = [i for i in tensors if given[i].is_floating_point()]
+    # A single number beside them, such as a loss, belongs to no item of a batch.
+    several = [i for i in tensors if given[i].ndim] if layer.output is None else tensors
+    real = [i for i in several if given[i].is_floating_point()]
     if not real or (layer.output is not None and len(real) != len(tensors)):
         raise GeneratorError(f"layer {str(layer)!r} does not give a tensor of real numbers")
     return real

@@ -1,6 +1,6 @@
 """How the tensors that layers give become a feature: where each has its batch.
 
-Two runs of one picture, repeated two and three times, differ in the batch and in nothing else.
+Two runs of one picture, repeated once more in the second, differ in the batch and in nothing else.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class BatchAxis:
     """Whether items are innermost, as in a batch that is doubled by cat([u, c])."""
 
     @staticmethod
-    def between(two: Sequence[int], three: Sequence[int]) -> BatchAxis | None:
-        """Compare the shapes of a value in a run of two items and in one of three."""
-        if len(two) != len(three):
+    def between(fewer: Sequence[int], more: Sequence[int], count: int) -> BatchAxis | None:
+        """Compare the shapes of a value in a run of `count` items and in one of one more."""
+        if len(fewer) != len(more):
             raise UnrecordableError("a tensor has another number of axes for another batch size")
-        differing = [i for i, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
+        differing = [i for i, (a, b) in enumerate(zip(fewer, more, strict=True)) if a != b]
         if not differing:
             return None
         dim = differing[0]
-        if len(differing) > 1 or 3 * two[dim] != 2 * three[dim]:
+        if len(differing) > 1 or (count + 1) * fewer[dim] != count * more[dim]:
             raise UnrecordableError("a tensor's shape mixes the items of a batch")
-        return BatchAxis(dim, two[dim] // 2)
+        return BatchAxis(dim, fewer[dim] // count)
 
     def items_first(self, tensor: Tensor) -> Tensor:
         """Bring the tensor to [batch, …]."""
@@ -94,14 +94,14 @@ class Parts:
 
     @staticmethod
     def between(
-        two: list[list[Tensor]], three: list[list[Tensor]], layers: Sequence[Layer]
+        fewer: list[list[Tensor]], more: list[list[Tensor]], layers: Sequence[Layer], count: int
     ) -> Parts:
-        """Compare what the layers give in a run of two items and in one of three."""
+        """Compare what the layers give in a run of `count` items and in one of one more."""
         rows = []
-        for i, (mine, others) in enumerate(zip(two, three, strict=True)):
+        for i, (mine, others) in enumerate(zip(fewer, more, strict=True)):
             for a, b in zip(mine, others, strict=True):
                 try:
-                    axis = BatchAxis.between(a.shape, b.shape)
+                    axis = BatchAxis.between(a.shape, b.shape, count)
                 except UnrecordableError as error:
                     raise GeneratorError(f"layer {str(layers[i])!r}: {error}") from error
                 if axis is None:
@@ -162,7 +162,7 @@ class Parts:
 def parts_of(network: Network, layers: Sequence[Layer], latents: Latents) -> Parts:
     """Find how a feature is laid out, from one picture repeated two and three times."""
     two, three = (network.head(repeated(latents, count), layers) for count in (2, 3))
-    return Parts.between(two, three, layers).settled(network, layers, latents)
+    return Parts.between(two, three, layers, 2).settled(network, layers, latents)
 
 
 def _flat(tensors: Sequence[Sequence[Tensor]]) -> list[Tensor]:

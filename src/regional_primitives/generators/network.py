@@ -6,7 +6,7 @@ What runs is a twin that shares the user's weights (twin.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
@@ -17,16 +17,19 @@ from torch import Tensor, nn
 
 from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
+from regional_primitives.generators.calls import calls_seen
 from regional_primitives.generators.latents import (
     Latents,
     arguments,
     batch_size,
+    copied,
     describe,
     items,
     map_latents,
 )
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
-from regional_primitives.generators.noise import FrozenNoise, RandomState
+from regional_primitives.generators.noise import FrozenNoise, RandomState, seeded
+from regional_primitives.generators.precision import ROUNDING, relative_gap
 from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.modes import Turn
 
@@ -81,7 +84,7 @@ class Network:
         self.learn(latents)
         fixed = self._fixed(count)
         noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
-        with self.turn, self.random_state.kept(), noise:
+        with self.turn, self.random_state.kept(), noise, calls_seen():
             with _refusals(latents, self.fixed):
                 output = run(*positional, **named, **fixed)
             if count == 1:
@@ -106,13 +109,41 @@ class Network:
             return
         single = map_latents(torch.clone, items(latents, 0, 1))
         with torch.no_grad():
-            self.run(single)
+            if "single" not in self.draws:
+                self.run(single)
             if any(map(_is_of_one, leaves(self.fixed).values())):
                 for self.repeats["one"] in (False, True):
                     with suppress(InputError):
                         self.run(map_latents(lambda part: torch.cat([part, part]), single))
                         return
         self.repeats["one"] = False
+
+    def elsewhere(self) -> AbstractContextManager[Any]:
+        """Run from another random state than the caller's, where runs are not known to keep it.
+
+        Draws that escape freezing show so in another picture.
+        """
+        if self.random_state.moved is False:
+            return nullcontext()
+        return seeded((torch.initial_seed() + 1) % 2**63)
+
+    @torch.no_grad()
+    def refuse_random(self, latents: Latents, image: Images) -> None:
+        """Refuse a network that makes another image of the same latents, run once more.
+
+        Raises:
+            GeneratorError: it does.
+        """
+        with self.turn, self.elsewhere():  # in the order in which a run takes both
+            again = self.run(copied(latents))
+        # Some GPU kernels add in another order each time; that rounding is no randomness.
+        if not relative_gap(again, image) <= ROUNDING:
+            difference = float((image - again).abs().max())
+            raise GeneratorError(
+                "this network gives a different image for the same latent (largest difference "
+                f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
+                "input before it is explained"
+            )
 
     @torch.no_grad()
     def head(self, latents: Latents, layers: Sequence[Layer]) -> list[list[Tensor]]:

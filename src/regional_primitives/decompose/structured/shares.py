@@ -35,6 +35,8 @@ _MOST_LEVEL_SETS = 64
 """Of one site, besides its connected fields."""
 _OF_NO_PATCH = -2.0
 """Where the field of no patch starts: a unit that some field suits is hardly in it."""
+_FIELDS_A_PATCH = 2
+_COPIES = 5
 _TINY = torch.finfo(torch.float32).tiny
 _PART_PRICE = 2**13
 """What the calls for one more part cost, in shares that are computed for nothing."""
@@ -150,6 +152,19 @@ def _suiting(
     return settings.influence_sharpness * held - settings.size_penalty * size
 
 
+def bytes_of_shares(units: int, patches: int, settings: Structured) -> int:
+    """Estimate the memory that a fit's shares take, with slopes and what Adam keeps of them.
+
+    How many fields a site chooses among is seen in the fit alone; it was about two a patch.
+    """
+    fields = min(settings.most_candidates, _affordable(units), _FIELDS_A_PATCH * patches)
+    return _COPIES * 4 * units * fields
+
+
+def _affordable(units: int) -> int:
+    return max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // units)
+
+
 @dataclass(frozen=True, eq=False)
 class FieldShares:
     """The unknowns of a whole feature, tensor by tensor."""
@@ -171,7 +186,7 @@ class FieldShares:
         """
         layouts = Layout.of(subject.feature_shape)
         by_site = [layout.by_site(influence) for layout in layouts]
-        affordable = max(_FEWEST_CANDIDATES, _MOST_UNKNOWNS // influence.shape[1])
+        affordable = _affordable(influence.shape[1])
         sites = (site for part in by_site for site in part.unbind(1))
         suggested = (level_sets(site, _MOST_LEVEL_SETS) for site in sites)
         candidates = candidate_fields(

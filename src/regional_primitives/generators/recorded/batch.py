@@ -1,4 +1,4 @@
-"""What of a recorded run is the batch: two recordings of one picture, repeated twice and thrice."""
+"""What of a recorded run is the batch: two recordings of one picture, repeated once more in one."""
 
 from __future__ import annotations
 
@@ -38,17 +38,19 @@ class Unlike:
     why: str
 
 
-def unified(two: Recording, three: Recording) -> list[Operation]:
+def unified(fewer: Recording, more: Recording) -> list[Operation]:
     """Compare the runs and mark the numbers that depend on the batch, and what is unlike."""
-    if len(two.operations) != len(three.operations) or two.image != three.image:
+    if len(fewer.operations) != len(more.operations) or fewer.image != more.image:
         raise UnrecordableError(OTHER_PATH, one_by_one=True)
     result = []
-    for a, b in zip(two.operations, three.operations, strict=True):
+    for a, b in zip(fewer.operations, more.operations, strict=True):
         alike = _step(a) == _step(b)
         made = replace(
             a,
-            arguments=_between(a.arguments, b.arguments) if alike else (Unlike(OTHER_PATH),),
-            keywords=_between(a.keywords, b.keywords) if alike else {},
+            arguments=_between(a.arguments, b.arguments, fewer.count)
+            if alike
+            else (Unlike(OTHER_PATH),),
+            keywords=_between(a.keywords, b.keywords, fewer.count) if alike else {},
             mutated=tuple({*a.mutated, *b.mutated}),
         )
         result.append(made)
@@ -65,23 +67,24 @@ def _step(operation: Operation) -> tuple[Any, ...]:
     return operation.function, operation.inputs, operation.outputs, operation.context
 
 
-def _between(two: Any, three: Any) -> Any:
+def _between(fewer: Any, more: Any, count: int) -> Any:
     """Unify two structures of arguments."""
-    if isinstance(two, (tuple, list)) and type(two) is type(three) and len(two) == len(three):
-        items = [_between(a, b) for a, b in zip(two, three, strict=True)]
-        return type(two)(*items) if hasattr(two, "_fields") else type(two)(items)
-    if isinstance(two, dict) and isinstance(three, dict) and two.keys() == three.keys():
-        return {name: _between(two[name], three[name]) for name in two}
-    if isinstance(two, slice) and isinstance(three, slice):
-        return slice(*map(_between, _ends(two), _ends(three)))
-    if _is_whole(two) and _is_whole(three) and two != three:
-        return Scaled(three - two, two - 2 * (three - two))
-    if two is three or _equal(two, three):
-        return two
-    lists = type(two) is list and type(three) is list and 3 * len(two) == 2 * len(three)
-    if lists and all(_equal(two[0], other) for other in (*two, *three)):
-        return Repeated(two[0], len(two) // 2)
-    return Unlike(f"an argument depends on the batch size: {two!r}, {three!r}")
+    if isinstance(fewer, (tuple, list)) and type(fewer) is type(more) and len(fewer) == len(more):
+        items = [_between(a, b, count) for a, b in zip(fewer, more, strict=True)]
+        return type(fewer)(*items) if hasattr(fewer, "_fields") else type(fewer)(items)
+    if isinstance(fewer, dict) and isinstance(more, dict) and fewer.keys() == more.keys():
+        return {name: _between(fewer[name], more[name], count) for name in fewer}
+    if isinstance(fewer, slice) and isinstance(more, slice):
+        return slice(*_between(_ends(fewer), _ends(more), count))
+    if _is_whole(fewer) and _is_whole(more) and fewer != more:
+        return Scaled(more - fewer, fewer - count * (more - fewer))
+    if fewer is more or _equal(fewer, more):
+        return fewer
+    if type(fewer) is list and type(more) is list:
+        grows = (count + 1) * len(fewer) == count * len(more)
+        if grows and all(_equal(fewer[0], other) for other in (*fewer, *more)):
+            return Repeated(fewer[0], len(fewer) // count)
+    return Unlike(f"an argument depends on the batch size: {fewer!r}, {more!r}")
 
 
 def _at_one(planned: Any, found: Any) -> bool:

@@ -37,8 +37,8 @@ class Reading:
 
     number: int
     """Of the value in every recording of the network."""
-    place: int
-    """The operation that reads it."""
+    version: int
+    """How often its memory has been written into by then."""
     shape: tuple[int, ...]
     """For a single item."""
     origin: str
@@ -66,7 +66,7 @@ class SideInput:
         return self.value if self.axis is None else self.axis.repeated(self.value, batch)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """The part of a network behind a cut; it runs for one picture once it holds its side inputs."""
 
@@ -84,8 +84,8 @@ class Program:
     """Whether numbers of the latents went into Python, so that other pictures may run otherwise."""
     unused_layers: tuple[int, ...]
     """Layers that the image does not depend on, since others of the bundle come between."""
-    extrapolates: bool
-    """Whether it has numbers that are no plain multiple of the batch, known for two and three."""
+    counts: bool
+    """Whether it has numbers that depend on the batch, known for the two sizes that were run."""
     single: bool
     """Whether it is known for a single item alone."""
     bytes_per_item: int
@@ -100,7 +100,7 @@ class Program:
     @property
     def wanted(self) -> set[tuple[int, int]]:
         """What a recording has to capture, so that `holding` finds it."""
-        return {(reading.number, reading.place) for reading in self.readings}
+        return {(reading.number, reading.version) for reading in self.readings}
 
     def holding(self, one: Recording) -> Program:
         """Return the program with the side inputs of a picture, from a recording of it alone.
@@ -120,7 +120,7 @@ class Program:
         _refuse_reads(one, behind)
         sides = []
         for reading in self.readings:
-            value = one.captured.get((reading.number, reading.place))
+            value = one.captured.get((reading.number, reading.version))
             if value is None or tuple(value.shape) != reading.shape:
                 raise UnrecordableError("a side input has another shape for this picture")
             about = (reading.of_the_picture, reading.held)
@@ -138,9 +138,9 @@ _FOR_THIS_PICTURE = "the network takes another path for this picture"
 
 
 def tail_program(
-    two: Recording, three: Recording, *, inner: bool = False, follow_all: bool = False
+    fewer: Recording, more: Recording, *, inner: bool = False, follow_all: bool = False
 ) -> Program:
-    """Make a program of two recordings of one picture, repeated two and three times.
+    """Make a program of fewer recordings of one picture, the second with one more of it.
 
     With `inner`, side inputs with several entries an item have their items innermost. With
     `follow_all`, gradients are followed also where the network does not. Of one recording of a
@@ -149,59 +149,59 @@ def tail_program(
     Raises:
         UnrecordableError: what lies behind the cut cannot be replayed from another feature.
     """
-    operations = unified(two, three)
-    features = [number for layer in two.features for number in layer]
-    behind = Behind(two, operations, [Cut(tuple(features))])
+    operations = unified(fewer, more)
+    features = [number for layer in fewer.features for number in layer]
+    behind = Behind(fewer, operations, [Cut(tuple(features))])
     if not behind.reaching:
-        raise UnrecordableError(_lost(two, three))
-    _refuse_reads(two, behind)
+        raise UnrecordableError(_lost(fewer, more))
+    _refuse_reads(fewer, behind)
     kept = behind.places()
     computed = {n for one in operations for n in set(one.outputs) - set(one.inputs)}
-    writes = _writes(two, operations)
-    alone = _alone_in_memory(two, operations, kept)
-    varying = of_the_picture(two, operations)
+    writes, versions = _writes(fewer, operations), _writes(fewer, fewer.operations)
+    alone = _alone_in_memory(fewer, operations, kept)
+    varying = of_the_picture(fewer, operations)
     text = _Text({number: f"f{i}" for i, number in enumerate(features)})
     readings: list[Reading] = []
     sides: dict[tuple[int, int], str] = {}
     constants: dict[int, Tensor] = {}
-    memory, written = set(map(two.storage, features)), False
+    memory, written = set(map(fewer.storage, features)), False
     for place in kept:
         operation = operations[place]
         for number in operation.inputs:
             if behind.made[number] or number in features:
                 continue
-            storage = two.storage(number)
+            storage = fewer.storage(number)
             if storage in behind.rewritten:
                 raise UnrecordableError("the part behind the cut writes into what lies before it")
-            given = number in two.latents or number in two.held or number in computed
-            if not given and two.values[number].shape != three.values[number].shape:
-                raise UnrecordableError(_unseen(two, number))
+            given = number in fewer.latents or number in fewer.held or number in computed
+            if not given and fewer.values[number].shape != more.values[number].shape:
+                raise UnrecordableError(_unseen(fewer, number))
             if not given and storage not in writes:
                 if number not in constants:
-                    constants[number] = _constant(two.unmade[number])
+                    constants[number] = _constant(fewer.unmade[number])
                     text.names[number] = text.entry(constants[number])
                 continue
-            version = sum(when < place for when in writes.get(storage, ()))
+            version = sum(when < place for when in versions.get(storage, ()))
             if (number, version) not in sides:
                 sides[number, version] = f"s{len(sides)}"
-                about = (origin(two, number), _axis(two, three, number, inner=inner))
-                shape = _of_one(two.values[number].shape, about[1])
-                past = (number in varying, number in two.held)
-                readings.append(Reading(number, place, shape, *about, *past))
+                about = (origin(fewer, number), _axis(fewer, more, number, inner=inner))
+                shape = _of_one(fewer.values[number].shape, about[1])
+                past = (number in varying, number in fewer.held)
+                readings.append(Reading(number, version, shape, *about, *past))
             text.names[number] = sides[number, version]
         functional = None
         if operation.mutated and all(number in alone for number in operation.mutated):
-            functional = out_of_place(operation, two.values)
+            functional = out_of_place(operation, fewer.values)
         if functional is None:
-            written |= not memory.isdisjoint(map(two.storage, operation.mutated))
+            written |= not memory.isdisjoint(map(fewer.storage, operation.mutated))
         text.add(functional or operation, follow=follow_all)
-    source = text.source(len(features), len(readings), two.image)
+    source = text.source(len(features), len(readings), fewer.image)
     namespace: dict[str, Any] = dict(text.table)
     exec(compile(source, "<tail>", "exec"), namespace)
     for number in features:
-        if two is not three and _axis(two, three, number) is None:
+        if fewer is not more and _axis(fewer, more, number) is None:
             raise UnrecordableError("the layer's output has no batch axis")
-    read = {number for place in kept for number in operations[place].inputs} | {two.image}
+    read = {number for place in kept for number in operations[place].inputs} | {fewer.image}
     return Program(
         run=namespace["tail"],
         source=source,
@@ -209,11 +209,11 @@ def tail_program(
         readings=tuple(readings),
         constants=constants,
         writes_into_feature=written,
-        reads_latents=any(one.number in varying for one in two.reads),
-        unused_layers=tuple(i for i, own in enumerate(two.features) if read.isdisjoint(own)),
-        extrapolates=text.extrapolates,
-        single=two is three,
-        bytes_per_item=two.bytes_of(kept) // (1 if two is three else 2),
+        reads_latents=any(one.number in varying for one in fewer.reads),
+        unused_layers=tuple(i for i, own in enumerate(fewer.features) if read.isdisjoint(own)),
+        counts=text.counts,
+        single=fewer is more,
+        bytes_per_item=fewer.bytes_of(kept) // fewer.count,
     )
 
 
@@ -234,15 +234,15 @@ def _refuse_reads(recording: Recording, behind: Behind) -> None:
             )
 
 
-def _lost(two: Recording, three: Recording) -> str:
+def _lost(fewer: Recording, more: Recording) -> str:
     """Say why nothing of the picture is seen to depend on the feature."""
     unseen = [
         number
-        for number in two.unmade.keys() & three.unmade.keys() - two.latents.keys()
-        if two.values[number].shape != three.values[number].shape
+        for number in fewer.unmade.keys() & more.unmade.keys() - fewer.latents.keys()
+        if fewer.values[number].shape != more.values[number].shape
     ]
     none = "nothing of the picture depends on the feature"
-    return f"{none}: {_unseen(two, max(unseen))}" if unseen else none
+    return f"{none}: {_unseen(fewer, max(unseen))}" if unseen else none
 
 
 def _unseen(recording: Recording, number: int) -> str:
@@ -274,9 +274,10 @@ def _alone_in_memory(
 
 
 def _axis(
-    two: Recording, three: Recording, number: int, *, inner: bool = False
+    fewer: Recording, more: Recording, number: int, *, inner: bool = False
 ) -> BatchAxis | None:
-    axis = BatchAxis.between(two.values[number].shape, three.values[number].shape)
+    shapes = fewer.values[number].shape, more.values[number].shape
+    axis = BatchAxis.between(*shapes, fewer.count)
     return axis if axis is None or axis.multiple == 1 else replace(axis, inner=inner)
 
 
@@ -304,7 +305,7 @@ class _Text:
         """The modes in which each line runs, and what it calls."""
         self.last: dict[int, int] = {}
         """In which line each value is met last."""
-        self.extrapolates = False
+        self.counts = False
 
     def add(self, operation: Operation, *, follow: bool) -> None:
         """Write one operation as a line of Python."""
@@ -381,9 +382,10 @@ class _Text:
         if isinstance(value, Value):
             return self._name(value.number)
         if isinstance(value, Scaled):
-            self.extrapolates |= value.offset != 0
+            self.counts = True
             return f"({value.slope} * batch + {value.offset})"
         if isinstance(value, Repeated):
+            self.counts = True
             return f"[{self._of(value.value)}] * ({value.times} * batch)"
         if value is None or value is Ellipsis or isinstance(value, (bool, str)):
             return repr(value)

@@ -3,16 +3,16 @@
 Every call of a torch function is seen through torch.overrides.TorchFunctionMode while the network
 runs on real latents. So Python control flow, samplers' loops and side calculations need no
 rewriting: what happened is what is written down. Values are numbered as they come, so that two
-recordings of the same path have the same numbers. No value is kept alive: a recording takes up what
-a run does, and whoever needs numbers of one asks for them before it runs.
+recordings of the same path have the same numbers. No value is kept alive but those that are
+captured: a recording takes up what a run does, and what flows past the cut.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils.checkpoint import CheckpointFunction
 
+from regional_primitives.generators.calls import calls_seen_by
 from regional_primitives.generators.holding import Holding
-from regional_primitives.generators.latents import Latents, map_latents, parts
+from regional_primitives.generators.latents import Latents, batch_size, map_latents, parts
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped
 from regional_primitives.generators.network import Network
-from regional_primitives.runtime.modes import AUTOCASTING, ProcessWide
+from regional_primitives.runtime.modes import AUTOCASTING
 
 _METADATA = {
     "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex",
@@ -106,6 +106,8 @@ class Read:
 class Recording:
     """A run, written down."""
 
+    count: int
+    """How many items ran."""
     operations: list[Operation] = field(default_factory=list)
     values: list[Met] = field(default_factory=list)
     """Every tensor met, by number."""
@@ -122,7 +124,7 @@ class Recording:
     reads: list[Read] = field(default_factory=list)
     """Values whose numbers went into Python."""
     captured: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    """By number and operation, the values that were asked for, as they were before it."""
+    """By number, and how often its memory had been written into, values that the run read."""
     image: int = -1
     pictures: Tensor | None = None
     """The image itself."""
@@ -163,17 +165,21 @@ def map_leaves(change: Callable[[Any], Any], structure: Any) -> Any:
 class _Recorder(TorchFunctionMode):
     """Writes down every torch function call of a context."""
 
-    def __init__(self, wanted: Collection[tuple[int, int]] = ()) -> None:
+    def __init__(self, count: int, wanted: Collection[tuple[int, int]] | None) -> None:
         super().__init__()
-        self.recording = Recording()
+        self.recording = Recording(count)
         self.numbers: dict[int, tuple[int, Any]] = {}
         """By the ids of tensors that are alive."""
         self.storages: dict[int, StorageWeakRef] = {}
         """As long as one is known here, no other has its address."""
-        self.wanted: dict[int, list[int]] = {}
-        """By operation, the values that are asked for."""
-        for number, place in wanted:
-            self.wanted.setdefault(place, []).append(number)
+        self.wanted = wanted
+        """What to capture; None for whatever flows past the layers."""
+        self.writes: Counter[int] = Counter()
+        """How many operations wrote into each memory."""
+        self.behind: set[int] = set()
+        """Values that depend on what the layers gave."""
+        self.memory: set[int] = set()
+        """Where these lie."""
         self.place: list[str] = []
         """The submodules being run, outermost first."""
         self.inside = False
@@ -225,9 +231,6 @@ class _Recorder(TorchFunctionMode):
 
     def called(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Apply an autograd Function, or run scripted code, and write it down."""
-        if getattr(func, "__self__", None) is CheckpointFunction and not self.inside:
-            run, _, *given = args  # a way to save memory, whose gradient is ordinary
-            return run(*given)
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -238,12 +241,7 @@ class _Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         (arguments, keywords), tensors = self._numbered((tuple(args), kwargs))
         inputs = tuple(map(self.number, tensors))
-        place = len(self.recording.operations)
-        for number in self.wanted.get(place, ()):
-            if number in inputs:
-                with torch._C.DisableTorchFunction():  # none of the network's own calculations
-                    value = tensors[inputs.index(number)].detach().clone()
-                self.recording.captured[number, place] = value
+        self._capture(inputs, tensors)
         before = list(map(version_of, tensors))
         context = _context()
         began = time.perf_counter()
@@ -258,6 +256,7 @@ class _Recorder(TorchFunctionMode):
         after = list(map(version_of, tensors))
         pairs = zip(inputs, before, after, strict=True)
         mutated = tuple(dict.fromkeys(number for number, old, new in pairs if new != old))
+        self._follow(inputs, (*outputs, *mutated), mutated)
         if not outputs and not mutated:
             if name != "__get__" and name not in _METADATA:
                 line = _line()
@@ -266,6 +265,38 @@ class _Recorder(TorchFunctionMode):
         written = (arguments, keywords, result, inputs, outputs, mutated, seconds)
         self.recording.operations.append(Operation(func, *written, context))
         return output
+
+    def feature(self, tensors: Iterable[Tensor]) -> list[int]:
+        """Number what a layer gave, from which on values depend on it."""
+        numbers = [self.number(tensor, made=True) for tensor in tensors]
+        self.behind.update(numbers)
+        self.memory.update(map(self.recording.storage, numbers))
+        return numbers
+
+    def _is_behind(self, numbers: Iterable[int]) -> bool:
+        return any(n in self.behind or self.recording.storage(n) in self.memory for n in numbers)
+
+    def _capture(self, inputs: Sequence[int], tensors: Sequence[Tensor]) -> None:
+        """Keep of what the next operation reads what is asked for, as it is now."""
+        if self.wanted is None and not self._is_behind(inputs):
+            return
+        for number, tensor in zip(inputs, tensors, strict=True):
+            key = number, self.writes[self.recording.storage(number)]
+            if self.wanted is None:
+                weight = isinstance(tensor, nn.Parameter) and key[1] == 0
+                asked = number not in self.behind and not weight
+            else:
+                asked = key in self.wanted
+            if asked and key not in self.recording.captured:
+                with torch._C.DisableTorchFunction():  # none of the network's own calculations
+                    self.recording.captured[key] = tensor.detach().clone()
+
+    def _follow(self, inputs: Sequence[int], made: Sequence[int], mutated: Sequence[int]) -> None:
+        """Note what was written into, and what of that made depends on the layers."""
+        if self._is_behind(inputs):
+            self.behind.update(made)
+            self.memory.update(map(self.recording.storage, made))
+        self.writes.update(set(map(self.recording.storage, mutated)))
 
 
 def _context() -> Context:
@@ -308,17 +339,18 @@ def record(
     layers: Sequence[Layer] = (),
     *,
     hold: bool = False,
-    wanted: Collection[tuple[int, int]] = (),
+    wanted: Collection[tuple[int, int]] | None = (),
 ) -> Recording:
     """Run a network once and write the run down.
 
     The tensors of `layers` come as values of their own, from which the rest of the run goes on:
     the feature. Without layers, `returned` lists what every submodule returned. With `hold`,
     normalisations scale and shift by their statistics in this run, whatever the feature. Values
-    that are `wanted`, by number and the operation that reads them, are captured.
+    that are `wanted` are captured; with None, those that flow past the layers, as far as a run can
+    tell before it ends.
     """
     network.learn(latents)
-    recorder = _Recorder(wanted)
+    recorder = _Recorder(batch_size(latents), wanted)
     recording = recorder.recording
     latents = map_latents(lambda part: part.to(network.device), latents)
     for name, part in parts(latents).items():
@@ -330,7 +362,7 @@ def record(
         with torch._C.DisableTorchFunction():
             copies = [tensor.clone() for tensor in tensors]
             recording.given[i] = [tensor.clone() for tensor in tensors]
-        recording.features[i] = [recorder.number(copy, made=True) for copy in copies]
+        recording.features[i] = recorder.feature(copies)
         return copies
 
     holding = Holding()
@@ -339,7 +371,7 @@ def record(
         _followed(network.module, recorder),
         tapped(network.module, layers, replace) as taps,
     ):
-        with recorder, _calls_seen_by(recorder.called), holding if hold else nullcontext():
+        with recorder, calls_seen_by(recorder.called), holding if hold else nullcontext():
             image = network.run(latents)
         refuse_unmet(taps)
     for held in holding.noted:
@@ -373,74 +405,3 @@ def _followed(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
                 stack.callback(before.remove)
                 stack.callback(after.remove)
         yield
-
-
-# Calls that torch's modes are not told of: of an autograd Function they see the operations within
-# its forward pass, whose own backward pass would be lost; of scripted code nothing.
-
-_APPLY = torch.autograd.Function.__dict__["apply"]
-_SCRIPTED: tuple[Any, ...] = (torch._C.ScriptFunction, torch._C.ScriptMethod)
-_seers = threading.local()
-
-
-@dataclass(frozen=True)
-class _Script:
-    """A call of scripted code, alike in every run."""
-
-    run: Callable[..., Any] = field(compare=False)
-    name: str
-    module: int | None
-    """Which module's method it is, where it is one."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(*args, **kwargs)
-
-
-def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    bound = _APPLY.__get__(None, cls)
-    see = getattr(_seers, "see", None)
-    return bound(*args, **kwargs) if see is None else see(bound, args, kwargs)
-
-
-def _seen_scripted(own: Callable[..., Any]) -> Callable[..., Any]:
-    def call(script: Any, *args: Any, **kwargs: Any) -> Any:
-        see = getattr(_seers, "see", None)
-        run, owner = partial(own, script), getattr(script, "owner", None)
-        if see is None:
-            return run(*args, **kwargs)
-        made = _Script(run, script.name, None if owner is None else hash(owner))
-        return see(made, args, kwargs)
-
-    return call
-
-
-_SEEN_APPLY = classmethod(_apply)
-
-
-def _see_calls() -> list[Callable[[], None]]:
-    """Put our own in the place of torch's ways to call, which are one for all threads."""
-    function: Any = torch.autograd.Function
-    if function.__dict__["apply"] is _SEEN_APPLY:
-        return []
-    function.apply = _SEEN_APPLY
-    back: list[Callable[[], None]] = [partial(setattr, function, "apply", _APPLY)]
-    for kind in _SCRIPTED:
-        own = kind.__call__
-        kind.__call__ = _seen_scripted(own)
-        back.append(partial(setattr, kind, "__call__", own))
-    return back
-
-
-_seen_calls = ProcessWide(_see_calls)
-
-
-@contextmanager
-def _calls_seen_by(see: Callable[..., Any]) -> Iterator[None]:
-    """Within this context, and in this thread, `see` makes such calls."""
-    before = getattr(_seers, "see", None)
-    _seers.see = see
-    try:
-        with _seen_calls:
-            yield
-    finally:
-        _seers.see = before

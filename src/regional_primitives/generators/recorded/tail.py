@@ -7,9 +7,8 @@ recorded, that is its tail: slower, with the same images and gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -22,7 +21,12 @@ from regional_primitives.generators.latents import Latents, copied, repeated
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.layout import Parts, UnrecordableError
 from regional_primitives.generators.network import Network
-from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
+from regional_primitives.generators.precision import (
+    ROUNDING,
+    full_precision,
+    relative_gap,
+    tolerance,
+)
 from regional_primitives.generators.recorded.program import Program, tail_program
 from regional_primitives.generators.recorded.recording import Recording, record
 from regional_primitives.generators.tail import WholeRunTail, items_of, vector_jacobian
@@ -69,49 +73,85 @@ def tail_of(
     *,
     hold: bool = False,
     like: Tail | None = None,
+    picture: Images | None = None,
 ) -> Tail:
     """Make the tail of one picture, recorded if that can be.
 
     With `hold`, normalisations behind the cut keep the statistics that they have for the picture.
     The tail of another picture that is `like` this one saves most runs where the network takes the
-    same path for both.
+    same path for both. The network's own `picture` is made where it is not given.
 
     Raises:
         InputError: latents that the network rejects.
-        GeneratorError: a layer that is not called, is called several times without saying which,
-            gives no tensor with a batch axis, or that the picture does not depend on; no gradient,
-            or one that is zero everywhere; a layer whose own values make another picture; with
-            `hold`, nothing to hold, or a part that cannot be recorded.
+        GeneratorError: a network that makes another picture in another run; a layer that is not
+            called, is called several times without saying which, gives no tensor with a batch axis,
+            or that the picture does not depend on; no gradient, or one that is zero everywhere; a
+            layer whose own values make another picture; with `hold`, nothing to hold, or a part
+            that cannot be recorded.
     """
-    tail = _tail_of(network, layers, latents, hold=hold, like=like)
-    _refuse_another_picture(tail, network, layers, latents, hold=hold)
-    return tail
+    if picture is None:
+        with torch.no_grad():
+            picture = network.run(copied(latents))
+    runs = _Runs(network, layers, latents, hold)
+    known = like if isinstance(like, RecordedTail) else None
+    with network.turn, network.elsewhere():
+        one = runs.made[1] = runs.record(1, None if known is None else known.program.wanted)
+    _refuse_another_picture(runs, one, picture)
+    found = None if known is None else _like(known, one)
+    return _tail_of(runs) if found is None else found
 
 
-def _tail_of(
-    network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool, like: Tail | None
-) -> Tail:
-    def run(count: int, program: Program | None = None) -> Recording:
-        wanted = () if program is None else program.wanted
-        return record(network, repeated(latents, count), layers, hold=hold, wanted=wanted)
+@dataclass(frozen=True)
+class _Runs:
+    """Recorded runs of one picture."""
 
-    if isinstance(like, RecordedTail):
-        found = _like(like, run(1, like.program))
-        if found is not None:
-            return found
-    two, three = run(2), run(3)
-    parts = Parts.between(two.given, three.given, layers).settled(network, layers, latents)
-    own = parts.feature(two.given)
-    meant = _Meant.by(WholeRunTail(parts, network, layers, latents, 0, "", hold=hold), _probes(own))
-    if torch.equal(meant.images, _image(two)):
+    network: Network
+    layers: tuple[Layer, ...]
+    latents: Latents
+    hold: bool
+    made: dict[int, Recording] = field(default_factory=dict)
+    """By the number of items."""
+
+    def record(self, count: int, wanted: Collection[tuple[int, int]] | None = ()) -> Recording:
+        latents = repeated(self.latents, count)
+        return record(self.network, latents, self.layers, hold=self.hold, wanted=wanted)
+
+    def of(self, count: int) -> Recording:
+        """Record a run of the picture, so often repeated, unless that was done."""
+        if count not in self.made:
+            self.made[count] = self.record(count)
+        return self.made[count]
+
+    def capturing(self, program: Program) -> Recording:
+        """Return a run of the picture alone that captured what a program reads."""
+        if not program.wanted <= self.made[1].captured.keys():
+            self.made[1] = self.record(1, program.wanted)
+        return self.made[1]
+
+    def parts(self) -> tuple[Parts, Feature]:
+        """Tell how the feature is laid out, and return the picture's own."""
+        try:
+            count, parts = 1, Parts.between(self.of(1).given, self.of(2).given, self.layers, 1)
+        except GeneratorError:  # a network may drop an axis of one entry
+            count, parts = 2, Parts.between(self.of(2).given, self.of(3).given, self.layers, 2)
+        parts = parts.settled(self.network, self.layers, self.latents)
+        return parts, items_of(parts.feature(self.of(count).given))[0]
+
+
+def _tail_of(runs: _Runs) -> Tail:
+    layers, hold = runs.layers, runs.hold
+    parts, own = runs.parts()
+    whole = WholeRunTail(parts, runs.network, layers, runs.latents, 0, "", hold=hold)
+    meant = _Meant.by(whole, own, _image(runs.of(1)))
+    if torch.equal(meant.image, meant.picture):
         raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
     why, one_by_one = "", False
-    for single in (False, True):
-        # What a batch size decides is no matter where items go through one by one.
-        runs = (one := run(1), one) if single else (two, three)
+    for fewer, more in ((1, 2), (2, 3), (1, 1)):
+        if one_by_one and (fewer, more) == (2, 3):
+            continue  # what a batch size decides is no matter where items go through one by one
         try:
-            recorded, gradient = _recorded(*runs, meant.one_by_one if single else meant, run)
-            _refuse_no_gradient(recorded, meant, gradient, own)
+            recorded, gradient = _recorded(runs, fewer, more, meant)
+            _refuse_no_gradient(recorded, meant, gradient)
             if hold:
                 _refuse_nothing_held(recorded, layers)
             return recorded
@@ -124,9 +164,10 @@ def _tail_of(
             f"normalisations behind layer {joined(layers)!r} cannot be held, since what lies "
             f"behind it cannot be recorded: {why}; cut it without hold"
         )
-    _refuse_no_gradient(meant.whole, meant, meant.gradient, own)
-    mixes = one_by_one or meant.mixes(meant.whole)
-    size = two.bytes_of(range(len(two.operations))) // 2
+    _refuse_no_gradient(meant.whole, meant, meant.gradient)
+    one = runs.of(1)
+    size = one.bytes_of(range(len(one.operations)))
+    mixes = one_by_one or meant.mixes
     return replace(meant.whole, bytes_per_item=size, why=why, mixes=mixes)
 
 
@@ -156,78 +197,65 @@ def _image(recording: Recording) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Meant:
-    """What whole runs make of two probes: the images and the gradient that a recording must give.
+    """What whole runs make of the picture's own feature and of a probe, each alone.
 
-    The gradient is that of the first one alone, where both ways run alike: in a batch the network's
-    own rounding may tell runs apart. It is None where whole runs have none, as under
-    `torch.inference_mode`.
+    That is what a tail means: in a batch the network's own rounding may tell runs apart.
     """
 
     whole: WholeRunTail
-    probes: Feature
-    first: Tensor
-    """The image of the first one alone."""
+    own: Feature
+    picture: Images
+    probe: Feature
+    image: Images
     gradient: Units | None
+    """At the probe. None where whole runs have none, as under `torch.inference_mode`."""
     lost: str = "the network detaches its values or runs under torch.no_grad()"
     """Why there is no gradient."""
 
     @staticmethod
-    def by(whole: WholeRunTail, probes: Feature) -> _Meant:
+    def by(whole: WholeRunTail, own: Feature, picture: Images) -> _Meant:
         """Run the whole network, past its own `torch.no_grad` if there is no gradient otherwise."""
-        first = items_of(probes)[0]
+        probe = _probe(own)
         for follow_all in (False, True):
             whole = replace(whole, follow_all=follow_all)
+            known = (whole, own, picture, probe)
             try:
-                meant = _Meant(whole, probes, *vector_jacobian(whole, first))
+                meant = _Meant(*known, *vector_jacobian(whole, probe))
             except (RuntimeError, InputError) as error:
                 with torch.no_grad():
-                    meant = _Meant(whole, probes, whole(first), None, first_line(error))
+                    meant = _Meant(*known, whole(probe), None, first_line(error))
             if meant.gradient is not None:
                 break
         return meant
 
-    @cached_property
+    def batch(self, count: int) -> Feature:
+        """Return the own feature and then probes."""
+        columns = zip(*map(tensors_of, (self.own, *[self.probe] * (count - 1))), strict=True)
+        return feature_of(torch.cat(column) for column in columns)
+
+    def images(self, count: int) -> Images:
+        """Return the images of these, each made alone."""
+        return torch.cat([self.picture, *[self.image] * (count - 1)])
+
+    @property
     @torch.no_grad()
-    def images(self) -> Tensor:
-        """Those of both, run together if the network does not mix them."""
-        return self.whole(self.probes)
+    def mixes(self) -> bool:
+        """Whether what whole runs make of an item depends on the others of its batch."""
+        return self.is_mixing(relative_gap(self.whole(self.batch(2)), self.images(2)))
 
-    @cached_property
-    def one_by_one(self) -> _Meant:
-        """What whole runs make of each item alone."""
-        return replace(self, whole=replace(self.whole, mixes=True))
-
-    @torch.no_grad()
-    def mixes(self, tail: Tail) -> bool:
-        """Tell whether an item's image depends on the others of its batch."""
-        alone = torch.cat([tail(item) for item in items_of(self.probes)])
-        return not relative_gap(alone, self.images) <= 100 * tolerance(tail.parts.dtypes)
-
-    def is_rounding(self, gap: float) -> bool:
-        """Tell whether a gap between images of a batch is no larger than the network's own.
-
-        That is what its runs of one item and of two differ by, as in low precision they do.
-        """
-        least = tolerance(self.whole.parts.dtypes)
-        return gap <= least or gap <= min(4 * self._rounding, _MOST_ROUNDING)
-
-    @cached_property
-    @torch.no_grad()
-    def _rounding(self) -> float:
-        if self.whole.mixes:
-            return 0.0
-        alone = torch.cat([self.first, self.whole(items_of(self.probes)[1])])
-        return relative_gap(alone, self.images)
+    def is_mixing(self, gap: float) -> bool:
+        """Tell whether images of a batch are further from those made alone than by rounding."""
+        return not gap <= 100 * tolerance(self.whole.parts.dtypes)
 
 
-def _probes(feature: Feature) -> Feature:
-    """Disturb a feature of two items, so that a value wrongly held fixed shows in the images."""
+def _probe(feature: Feature) -> Feature:
+    """Disturb a feature, so that a value wrongly held fixed shows in the image."""
     rng = stream(0, "probes")
 
     def disturbed(tensor: Tensor) -> Tensor:
         noise = torch.randn(tensor.shape, generator=rng).to(tensor.device)
         spreads = (tensor.std() if tensor.numel() > 1 else tensor.mean(), tensor.abs().mean())
-        # Both items are one picture: a layer of one unit, or one that is silent, has no spread.
+        # A layer of one unit, or one that is silent, has no spread.
         spread = next((s for s in (one.nan_to_num() for one in spreads) if s > 0), 1.0)
         return tensor + 0.5 * spread * noise
 
@@ -235,53 +263,72 @@ def _probes(feature: Feature) -> Feature:
 
 
 def _recorded(
-    two: Recording,
-    three: Recording,
-    meant: _Meant,
-    run: Callable[[int, Program], Recording],
+    runs: _Runs, fewer: int, more: int, meant: _Meant
 ) -> tuple[RecordedTail, Units | None]:
     """Make the tail of recordings, in whichever layout of side inputs gives the right images."""
     whole = meant.whole
-    program = tail_program(two, three, follow_all=whole.follow_all)
+    pair = runs.of(fewer), runs.of(more)
+    program = tail_program(*pair, follow_all=whole.follow_all)
     if program.operations == 0:
         raise GeneratorError(f"nothing is computed behind layer {joined(whole.layers)!r}")
     if program.unused_layers:
         name = str(whole.layers[program.unused_layers[0]])
         raise GeneratorError(f"nothing of the picture depends on layer {name!r}")
-    one = run(1, program)
+    one = runs.capturing(program)
+    # What is known of one and two items, or of two and three, may be otherwise for one more.
+    count = more + 1 if program.counts else 2
     try:
-        return _checked(RecordedTail(whole.parts, program.holding(one), program.single), meant)
+        recorded = RecordedTail(whole.parts, program.holding(one), program.single)
+        return _checked(recorded, meant, count)
     except UnrecordableError:
         axes = [reading.axis for reading in program.readings]
         if all(axis is None or axis.multiple == 1 for axis in axes):
             raise
-        program = tail_program(two, three, inner=True, follow_all=whole.follow_all)
-        return _checked(RecordedTail(whole.parts, program.holding(one)), meant)
+        program = tail_program(*pair, inner=True, follow_all=whole.follow_all)
+        return _checked(RecordedTail(whole.parts, program.holding(one)), meant, count)
+
+
+def _checked(
+    recorded: RecordedTail, meant: _Meant, count: int
+) -> tuple[RecordedTail, Units | None]:
+    """Check a recording against whole runs, alone and in a batch of so many items.
+
+    Returns it with its gradient at the probe.
+    """
+    image, gradient = vector_jacobian(recorded, meant.probe)
+    gap = relative_gap(image, meant.image)
+    if gap > tolerance(recorded.parts.dtypes):  # alone both run alike, and nothing excuses a gap
+        raise _other_images(gap)
+    if meant.gradient is not None:
+        _refuse_other_gradient(gradient, meant)
+    gap = _gap_in_a_batch(recorded, meant, count)
+    return replace(recorded, mixes=recorded.mixes or meant.is_mixing(gap)), gradient
 
 
 @torch.no_grad()
-def _checked(recorded: RecordedTail, meant: _Meant) -> tuple[RecordedTail, Units | None]:
-    """Check a recording against whole runs; return it with its gradient at the probes."""
+def _gap_in_a_batch(recorded: RecordedTail, meant: _Meant, count: int) -> float:
+    """Tell how far a batch's images are from those of its items alone.
 
-    def gap(feature: Feature) -> float:
-        # The same batch size in both: another may choose kernels that round otherwise.
-        return relative_gap(recorded(feature), meant.whole(feature))
+    Raises:
+        UnrecordableError: further than those of the network itself, by more than its rounding.
+    """
+    batch, alone = meant.batch(count), meant.images(count)
+    images = recorded(batch)
+    gap, least = relative_gap(images, alone), tolerance(recorded.parts.dtypes)
+    if gap > least and recorded.mixes:
+        raise _other_images(gap)
+    if gap > least:
+        whole = meant.whole(batch)
+        apart, rounding = relative_gap(images, whole), relative_gap(whole, alone)
+        if apart > max(least, min(4 * rounding, _MOST_ROUNDING)):
+            raise _other_images(apart)
+    return gap
 
-    alone = items_of(meant.probes)
-    image, gradient = vector_jacobian(recorded, alone[0])
-    gaps = [relative_gap(recorded(meant.probes), meant.images)]
-    if recorded.program.extrapolates and not recorded.mixes:
-        columns = zip(*map(tensors_of, (*alone, *alone, alone[0])), strict=True)
-        gaps.append(gap(feature_of(torch.cat(column) for column in columns)))
-    own = relative_gap(image, meant.first)  # alone both run alike, and nothing excuses a gap
-    if own > tolerance(recorded.parts.dtypes) or not meant.is_rounding(max(gaps)):
-        raise UnrecordableError(
-            f"the recorded part gives other images (relative difference {max(own, *gaps):.2g})"
-        )
-    if meant.gradient is not None:
-        _refuse_other_gradient(gradient, meant)
-    mixes = recorded.mixes or meant.mixes(recorded)
-    return replace(recorded, mixes=mixes), gradient
+
+def _other_images(gap: float) -> UnrecordableError:
+    return UnrecordableError(
+        f"the recorded part gives other images (relative difference {gap:.2g})"
+    )
 
 
 def _refuse_other_gradient(gradient: Units | None, meant: _Meant) -> None:
@@ -294,8 +341,8 @@ def _refuse_other_gradient(gradient: Units | None, meant: _Meant) -> None:
     gap = float("inf") if gradient is None else relative_gap(gradient, meant.gradient)
     allowed = 10 * tolerance(meant.whole.parts.dtypes)
     if gap > allowed:
-        both = vector_jacobian(meant.whole, meant.probes)[1]
-        rounding = 0.0 if both is None else relative_gap(both[:1], meant.gradient)
+        both = vector_jacobian(meant.whole, meant.batch(2))[1]
+        rounding = 0.0 if both is None else relative_gap(both[1:], meant.gradient)
         allowed = max(allowed, min(4 * rounding, _MOST_ROUNDING))
     if gap > allowed:
         raise UnrecordableError(
@@ -304,7 +351,7 @@ def _refuse_other_gradient(gradient: Units | None, meant: _Meant) -> None:
         )
 
 
-def _refuse_no_gradient(tail: Tail, meant: _Meant, gradient: Units | None, own: Feature) -> None:
+def _refuse_no_gradient(tail: Tail, meant: _Meant, gradient: Units | None) -> None:
     """Refuse a tail through which no gradient flows, or one that is zero for every unit."""
     layer = joined(meant.whole.layers)
     if gradient is None:
@@ -313,7 +360,7 @@ def _refuse_no_gradient(tail: Tail, meant: _Meant, gradient: Units | None, own: 
     for scale in (0.0, 1.0, -1.0, 4.0):
         if bool(gradient.any()):
             return
-        scaled = feature_of(scale * tensor for tensor in tensors_of(own))
+        scaled = feature_of(scale * tensor for tensor in tensors_of(meant.own))
         found = vector_jacobian(tail, scaled)[1]
         gradient = gradient if found is None else found
     if not bool(gradient.any()):
@@ -334,23 +381,22 @@ def _refuse_nothing_held(tail: RecordedTail, layers: tuple[Layer, ...]) -> None:
         )
 
 
-@torch.no_grad()
-def _refuse_another_picture(
-    tail: Tail, network: Network, layers: tuple[Layer, ...], latents: Latents, *, hold: bool
-) -> None:
-    """Refuse a tail that makes another picture of the layer's own values than the network does."""
-    feature = tail.parts.feature(network.head(copied(latents), layers))
-    gap = relative_gap(tail(feature), network.run(copied(latents)))
-    if gap <= 10 * tolerance(tail.parts.dtypes):  # held means are added in another order
+def _refuse_another_picture(runs: _Runs, one: Recording, picture: Images) -> None:
+    """Refuse a layer whose values, copied, make another picture than they do in the network."""
+    gap = relative_gap(_image(one), picture)
+    if gap > ROUNDING:
+        runs.network.refuse_random(runs.latents, picture)
+    # Means that are held are added in another order.
+    if gap <= 10 * tolerance(tuple(tensor.dtype for layer in one.given for tensor in layer)):
         return
     difference = f"makes another picture (relative difference {gap:.2g})"
-    if hold:
+    if runs.hold:
         raise GeneratorError(
-            f"with normalisations held behind layer {joined(layers)!r} the network {difference}; "
-            "cut it without hold"
+            f"with normalisations held behind layer {joined(runs.layers)!r} the network "
+            f"{difference}; cut it without hold"
         )
     raise GeneratorError(
-        f"with a copy of its own values in the place of layer {joined(layers)!r} the network "
+        f"with a copy of its own values in the place of layer {joined(runs.layers)!r} the network "
         f"{difference}: what lies behind writes into memory that the layer shares with what it was "
         "given; cut at another layer"
     )
