@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, pad, relu
 from torch.nn.utils.parametrizations import spectral_norm
+from training import loop
 
 from regional_primitives.errors import InputError
 from regional_primitives.generators.zoo.residual import (
@@ -29,7 +30,6 @@ from regional_primitives.generators.zoo.residual import (
     sample_latents,
 )
 from regional_primitives.runtime.streams import stream
-from training import loop
 
 
 class ClassFashion:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from training import loop
+from training.pairs import faces
 
 from regional_primitives.generators.diffusion import DiffusionSampler
 from regional_primitives.generators.zoo import diffused
 from regional_primitives.runtime.streams import stream
-from training import loop
-from training.pairs import faces
 
 
 class DiffusionFaces:

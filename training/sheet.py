@@ -2,8 +2,7 @@
 
     python -m training.sheet
 
-Rows: `faces` and, of the same latents, `style-faces`; `class-fashion`, a class a column, twice;
-`diffusion-faces`.
+Rows: `faces` and, of the same latents, `style-faces`; `class-fashion`, a class a column, twice.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import interpolate
+from training.loop import save_sheet
+from training.pairs import faces
 
-from regional_primitives.generators.zoo.diffused import load_diffusion
-from regional_primitives.generators.zoo.diffused import sample_latents as draw_noise
 from regional_primitives.generators.zoo.residual import CLASSES, LATENT_SIZE, load_fashion
 from regional_primitives.generators.zoo.style import load_style
 from regional_primitives.runtime.streams import stream
-from training.loop import save_sheet
-from training.pairs import faces
 
 COLUMNS, SIDE = 10, 64
 
@@ -34,7 +31,6 @@ def main() -> None:
         pictures,
         load_style()(latents),
         load_fashion()(noise, labels).expand(-1, 3, -1, -1),
-        load_diffusion()(draw_noise(COLUMNS, stream(0, "sheet"))),
     ]
     enlarged = [interpolate(row, (SIDE, SIDE)) for row in rows]
     folder = Path(__file__).parents[1] / "docs" / "images"

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, l1_loss
+from training import loop
+from training.pairs import faces
 
 from regional_primitives.generators.zoo.style import PICTURE_SIDE, StyleNetwork
 from regional_primitives.runtime.streams import stream
-from training import loop
-from training.pairs import faces
 
 
 class StyleFaces:
