@@ -1,8 +1,8 @@
-"""`diffusion-faces`: a small pixel diffusion model of 32 × 32 faces, sampled in a few DDIM steps.
+"""`diffusion-faces`, not in the zoo yet: a small pixel diffusion model of 32 × 32 faces, sampled in a few DDIM steps.
 
 Network and scheduler are those of the library diffusers: a U-Net that predicts v (arXiv
-2202.00512), and DDIM (arXiv 2010.02502). It was trained here, by training/diffusion_faces.py, on
-pictures of `faces`; its weights are part of this library.
+2202.00512), and DDIM (arXiv 2010.02502). training/diffusion_faces.py trains it on pictures
+of `faces`; no weights of it are good enough yet to be kept.
 """
 
 from __future__ import annotations
