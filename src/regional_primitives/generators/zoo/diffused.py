@@ -1,4 +1,4 @@
-"""`diffusion-faces`, not in the zoo yet: a small pixel diffusion model of 32 × 32 faces, sampled in a few DDIM steps.
+"""`diffusion-faces`, not in the zoo yet: a small pixel diffusion model of 32 × 32 faces.
 
 Network and scheduler are those of the library diffusers: a U-Net that predicts v (arXiv
 2202.00512), and DDIM (arXiv 2010.02502). training/diffusion_faces.py trains it on pictures
