@@ -14,7 +14,15 @@ from regional_primitives.generators.cut import cut
 from regional_primitives.generators.factory import made_by, names_a_factory, registered
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.noise import seeded
-from regional_primitives.generators.zoo import faces, photos, terrain, toy, vaes
+from regional_primitives.generators.zoo import (
+    faces,
+    photos,
+    residual,
+    style,
+    terrain,
+    toy,
+    vaes,
+)
 from regional_primitives.generators.zoo.entry import ZooEntry
 from regional_primitives.runtime.arguments import AnyPath, path_of, whole
 from regional_primitives.runtime.modes import ordinary
@@ -22,7 +30,15 @@ from regional_primitives.runtime.storage import typed
 
 ZOO: dict[str, ZooEntry] = {
     entry.name: entry
-    for entry in (faces.ENTRY, terrain.ENTRY, photos.ENTRY, *vaes.ENTRIES, toy.ENTRY)
+    for entry in (
+        faces.ENTRY,
+        terrain.ENTRY,
+        photos.ENTRY,
+        *vaes.ENTRIES,
+        style.ENTRY,
+        residual.ENTRY,
+        toy.ENTRY,
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""Weights that users fetch themselves: where their files lie, and how one is read and checked."""
+"""Weights: where their files lie, and how one is read and checked."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def published(path: Path | None, name: str, sha256: str, how_to_get: str) -> Pat
     if file_digest(path) != sha256:
         raise StorageError(f"{path} is not the published file; get it anew: {how_to_get}")
     return path
+
+
+# Trained for this library, and part of it
+
+
+def trained_here(name: str) -> Path:
+    """Return where the weights of generator `name` lie; `trained/README.md` says how they came."""
+    return Path(__file__).with_name("trained") / f"{name}.safetensors"
 
 
 # In a folder of the user's
