@@ -16,7 +16,7 @@ from regional_primitives.decompose.exact.components import ExactComponents, fit_
 from regional_primitives.decompose.exact.lattice import all_demands
 from regional_primitives.decompose.exact.minimal import work_of
 from regional_primitives.decompose.exact.settings import Exact
-from regional_primitives.decompose.forecast import forecast
+from regional_primitives.decompose.forecast import bytes_of_fit, forecast
 from regional_primitives.decompose.provenance import Provenance, current_versions
 from regional_primitives.decompose.structured.fit import Fit, fit_structured
 from regional_primitives.decompose.structured.settings import Structured
@@ -28,7 +28,7 @@ from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import of_kind, path_of, random_seed, refuse_too_large
 from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.modes import ordinary
-from regional_primitives.runtime.progress import Progress, reporting
+from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.settings import settings_or
 
 
@@ -81,10 +81,12 @@ def explain(
             progress=report,
         )
         if isinstance(settings, Structured):
-            expected = forecast(subject.generator, settings, patches=divided.count)
+            needed = bytes_of_fit(subject.generator, settings, divided.count)
             what = f"a fit behind {generator.layer!r}"
-            refuse_too_large(what, expected.bytes, "cut at a later layer, or a smaller picture")
-            report("forecast", 1, 1, f"at most {expected}")
+            refuse_too_large(what, needed, "cut at a later layer, or a smaller picture")
+            if report is not silent:  # it runs a batch, which nobody would wait for
+                told = forecast(subject.generator, settings, patches=divided.count)
+                report("forecast", 1, 1, f"at most {told}")
             fit = fit_structured(subject, settings, report)
             return _assembled(subject, settings, fit, picture_seed, picture_file)
         # In the cache, where an interrupted run's finished demands are found again.

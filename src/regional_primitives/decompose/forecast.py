@@ -74,23 +74,30 @@ def forecast(
     patches = whole("patches", patches, 1)
     a_step = settings.batch + 2 * settings.trials
     evaluations = patches * settings.probes_a_patch(patches) + settings.steps * a_step
-    units = unit_count(place.feature_shape)
     together = min(place.chunk, a_step)
-    size = together * place.bytes_per_item + 4 * _FEATURES * a_step * units
     if isinstance(place, CutPoint):
         pace = place.seconds_per_item * (1 + _BACKWARD)
     else:
-        pace = _pace(place, units, together)
+        pace = _pace(place, together)
     return Forecast(
         evaluations=evaluations,
         seconds=evaluations * pace,
-        bytes=size + bytes_of_shares(units, patches, settings),
+        bytes=bytes_of_fit(place, settings, patches),
         chunk=together,
     )
 
 
-def _pace(generator: Generator, units: int, count: int) -> float:
+def bytes_of_fit(place: Generator | CutPoint, settings: Structured, patches: int) -> int:
+    """Estimate the memory that a fit takes beside the network; `place` as in `forecast`."""
+    units, a_step = unit_count(place.feature_shape), settings.batch + 2 * settings.trials
+    within_tail = min(place.chunk, a_step) * place.bytes_per_item
+    features = 4 * _FEATURES * a_step * units
+    return within_tail + features + bytes_of_shares(units, patches, settings)
+
+
+def _pace(generator: Generator, count: int) -> float:
     """Time an evaluation as one of a batch."""
+    units = unit_count(generator.feature_shape)
     features = torch.randn(count, units, generator=stream(0, "forecast")).to(generator.device)
     for some in (features[:1], features):  # what runs first prepares itself
         timed = Evaluations(generator)
