@@ -2,21 +2,59 @@
 
     python -m training.diffusion_faces --out runs/diffusion-faces
 
-The network predicts v = α·ε − σ·x (arXiv 2202.00512) at a time drawn for each picture.
+Network and scheduler are those of the library diffusers: a U-Net that predicts v = α·ε − σ·x (arXiv
+2202.00512) at a time drawn for each picture, and DDIM (arXiv 2010.02502). No weights of it are good
+enough yet to be kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from diffusers import DDIMScheduler, UNet2DModel
 from torch import Tensor, nn
 from training import loop
 from training.pairs import faces
 
 from regional_primitives.generators.diffusion import DiffusionSampler
-from regional_primitives.generators.zoo import diffused
 from regional_primitives.runtime.streams import stream
+
+PICTURE_SIDE = 32
+STEPS = 8
+_WIDTHS = (16, 32, 64)
+"""Channels at 32², 16² and 8²."""
+
+
+def unet(widths: tuple[int, ...] = _WIDTHS) -> nn.Module:
+    """Build the network, with random weights."""
+    network: nn.Module = UNet2DModel(
+        sample_size=PICTURE_SIDE,
+        block_out_channels=widths,
+        layers_per_block=1,
+        norm_num_groups=8,
+        attention_head_dim=widths[-1] // 2,
+        down_block_types=("DownBlock2D",) * len(widths),
+        up_block_types=("UpBlock2D",) * len(widths),
+    )
+    return network
+
+
+def scheduler() -> Any:
+    """Build the scheduler, whose last training step is noise alone."""
+    return DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+
+
+def sample_latents(count: int, rng: torch.Generator) -> Tensor:
+    """Draw the noise that the first step starts from."""
+    return torch.randn(count, 3, PICTURE_SIDE, PICTURE_SIDE, generator=rng)
 
 
 class DiffusionFaces:
@@ -27,10 +65,10 @@ class DiffusionFaces:
 
     def __init__(self, steps: int, batch: int, seed: int, pool: int = 16_384) -> None:
         self.batch, self.seed = batch, seed
-        self.pictures = faces(pool, diffused.PICTURE_SIDE, seed, "pool")[1]
+        self.pictures = faces(pool, PICTURE_SIDE, seed, "pool")[1]
         torch.manual_seed(seed)
-        self.unet = diffused.unet().to(memory_format=torch.channels_last)
-        self.scheduler = diffused.scheduler()
+        self.unet = unet().to(memory_format=torch.channels_last)
+        self.scheduler = scheduler()
         self.average = loop.averaged(self.unet, 0.998)
         self.optimiser = torch.optim.AdamW(self.unet.parameters(), 1e-3, weight_decay=0.01)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -60,14 +98,14 @@ class DiffusionFaces:
 
     @torch.no_grad()
     def samples(self) -> Tensor:
-        """Return pictures as the zoo samples them."""
-        noise = diffused.sample_latents(self.shown, stream(self.seed, "diffusion-faces", "sheet"))
-        return DiffusionSampler(self.network(), self.scheduler, diffused.STEPS)(noise)
+        """Return pictures that the sampler makes."""
+        noise = sample_latents(self.shown, stream(self.seed, "diffusion-faces", "sheet"))
+        return DiffusionSampler(self.network(), self.scheduler, STEPS)(noise)
 
     @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """Compare errors of v on held-out pictures: the network's, a linear map's, the mean's."""
-        held_out = faces(1024, diffused.PICTURE_SIDE, self.seed, "held out")[1]
+        held_out = faces(1024, PICTURE_SIDE, self.seed, "held out")[1]
         noisy, times, v = noised(
             self.scheduler, held_out, stream(self.seed, "diffusion-faces", "held out")
         )

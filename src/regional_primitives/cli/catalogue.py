@@ -29,7 +29,7 @@ def layers(
     size: Size = None,
     as_json: Json = False,
 ) -> None:
-    """List where a generator can be cut, and what lies behind each cut."""
+    """List where a generator can be cut, what lies behind, and what a fit takes at the most."""
     generator = load_generator(model, weights=weights, size=size, **keywords(options))
     worth = None if every or model not in ZOO else ZOO[model].layers
     points = [point for point in cut_points(generator) if worth is None or point.name in worth]

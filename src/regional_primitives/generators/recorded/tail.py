@@ -209,7 +209,7 @@ class _Meant:
     probe: Feature
     image: Images
     gradient: Units | None
-    """At the probe. None where whole runs have none, as under `torch.inference_mode`."""
+    """At the probe; None where whole runs have none."""
     lost: str = "the network detaches its values or runs under torch.no_grad()"
     """Why there is no gradient."""
 
