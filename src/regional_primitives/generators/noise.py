@@ -2,18 +2,21 @@
 
 Dropout that stays on, StyleGAN's per-pixel noise, a sampler's fresh noise: each is a side input of
 the picture and is held, like all others. Draw number k of a run comes from a stream of its own,
-for one item, and is repeated over the batch, so that a batch size cannot change it. torch's global
-random state is left as the caller has it.
+for one item, and is repeated over the batch, so that a batch size cannot change it. What draws
+otherwise (NumPy, Python, C++) does so from global states that are seeded alike for every run. These
+are left as the caller has them.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -220,67 +223,116 @@ def _mask(
     return one * kept.div_(1 - probability)
 
 
-# torch's global random state
+# Global random states
 
 _turn = Turn()
-"""The state is one for all threads: whoever seeds it draws from it alone."""
+"""The states are one for all threads: whoever seeds them draws from them alone."""
 
 
-class RandomState:
-    """Keeps the global random state as it is while one network runs.
-
-    Few networks move it: what is left behind frozen draws is a network that seeds, or draws where
-    nobody sees it. To set the state back after any other would take back what other threads have
-    drawn meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self.moved: bool | None = None
-        """Whether the network moves the state; None until a run tells."""
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Set the state back after a run within this context, if that run moved it."""
-        alone = threading.active_count() == 1
-        if self.moved is False and not alone:
-            yield
-            return
-        with _turn:
-            before = _states()
-            try:
-                yield
-            finally:
-                with torch._C.DisableTorchFunction():  # none of the network's own calculations
-                    moved = not all(map(torch.equal, before, _states()))
-                if moved:
-                    _set(before)
-        # Here are only runs that came to their end. Others' draws look like the network's, but
-        # whoever leaves the state alone once does not move it.
-        if not moved:
-            self.moved = self.moved or False
-        elif alone:
-            self.moved = True
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw from the global state as it is after `torch.manual_seed(seed)`, and set it back."""
-    with _turn:
-        before = _states()
-        try:
-            torch.manual_seed(seed)
-            yield
-        finally:
-            _set(before)
-
-
-def _states() -> list[Tensor]:
+def _torch_states() -> list[Tensor]:
     """Return the states of the CPU and of all GPUs in use."""
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in gpus)]
 
 
-def _set(states: list[Tensor]) -> None:
+def _set_torch(states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     for i, state in enumerate(states[1:]):
         torch.cuda.set_rng_state(state, i)
+
+
+def _seed_torch(seed: int) -> None:
+    """Seed the CPU and all GPUs in use; `torch.manual_seed` would do so of others when they are."""
+    gpus = torch.cuda.default_generators if torch.cuda.is_initialized() else ()
+    for generator in (torch.default_generator, *gpus):
+        generator.manual_seed(seed)
+
+
+def _seed_numpy(seed: int) -> None:
+    try:
+        np.random.seed(seed % 2**32)
+    except TypeError:  # who set another bit generator than NumPy's first
+        kind = getattr(np.random, np.random.get_state(legacy=False)["bit_generator"])
+        np.random.set_state({**kind(seed).state, "has_gauss": 0, "gauss": 0.0})
+
+
+_KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[int], None]]] = {
+    "torch": (_torch_states, _set_torch, _seed_torch),
+    "NumPy": (partial(np.random.get_state, legacy=False), np.random.set_state, _seed_numpy),
+    "Python": (random.getstate, random.setstate, random.seed),
+}
+"""Of each global state: get it, set it, seed it."""
+
+
+class RandomState:
+    """Lets a network draw from global random states as a seed decides, and sets them back.
+
+    Few networks move them: what is left behind frozen draws is a network that seeds, or draws from
+    NumPy, from Python, or where torch's modes do not see it. To set a state back after any other
+    would take back what other threads have drawn meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.moved: dict[str, bool | None] = dict.fromkeys(_KINDS)
+        """Whether the network moves each state; None until a run tells."""
+        self.left: dict[str, Any] = {}
+        """Those that the last run to come to its end has moved, as it left them."""
+
+    @contextmanager
+    def kept(self, seed: int) -> Iterator[None]:
+        """Seed for a run within this context what the network may move, and set it back."""
+        alone = threading.active_count() == 1
+        kinds = [kind for kind in _KINDS if alone or self.moved[kind] is not False]
+        with _kept(kinds) if kinds else nullcontext():
+            with torch._C.DisableTorchFunction():  # none of the network's own calculations
+                for kind in kinds:
+                    _KINDS[kind][2](seed)
+                began = _states(kinds)
+            yield
+            with torch._C.DisableTorchFunction():
+                ended = _states(kinds)
+        # Here are only runs that came to their end. Others' draws look like the network's, but
+        # whoever leaves a state alone once does not move it.
+        self.left = {kind: ended[kind] for kind in kinds if not _same(began[kind], ended[kind])}
+        for kind in kinds:
+            if kind not in self.left:
+                self.moved[kind] = self.moved[kind] or False
+            elif alone:
+                self.moved[kind] = True
+
+    def left_as(self, others: dict[str, Any]) -> bool:
+        """Tell whether the last run moved the states as one did that left `others`."""
+        return _same(self.left, others)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's global state as it is after `torch.manual_seed(seed)`, and set it back."""
+    with _kept(["torch"]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _kept(kinds: Iterable[str]) -> Iterator[None]:
+    """Let no other run here draw from these states, and set them back."""
+    with _turn:
+        before = _states(kinds)
+        try:
+            yield
+        finally:
+            with torch._C.DisableTorchFunction():
+                for kind, state in before.items():
+                    _KINDS[kind][1](state)
+
+
+def _states(kinds: Iterable[str]) -> dict[str, Any]:
+    return {kind: _KINDS[kind][0]() for kind in kinds}
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return all(map(torch.equal, one, other))
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)
