@@ -13,6 +13,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,6 +60,8 @@ class Adaptation:
     count: str | None = None
     """Its argument for how many, where it draws all by itself."""
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None
+    latents_of: Callable[[Path], Latents] | None = None
+    """Finds the latents of a picture file, where that can be."""
     image_range: tuple[float, float] = (-1.0, 1.0)
     image_of: ImageOf = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -297,6 +300,7 @@ def _of_pipeline(pipeline: Any, asked: _Asked) -> Adaptation:
     return Adaptation(
         sampler,
         sample_latents=sampler.sample_latents,
+        latents_of=sampler.latents_of if sampler.of_photographs else None,
         image_range=(0.0, 1.0) if asked.decoded else _LATENT_RANGE,
         name=_kind(pipeline),
         settings=sampler.settings,
