@@ -45,6 +45,7 @@ def cut(
     image: ImageOf = None,
     noise_seed: int = 0,
     call: str | None = None,
+    count: str | None = None,
     steps: int | None = None,
     prompt: str | None = None,
     guidance: float | None = None,
@@ -82,6 +83,9 @@ def cut(
         noise_seed: seed of the network's own random draws (dropout, noise), which are frozen.
         call: the method that generates, such as `decode` of an autoencoder; a forward pass unless
             given.
+        count: the argument that tells this method how many pictures to make, such as `batch_size`
+            of `sample`, where it draws all that it makes them of. Latents are then seeds, int64
+            [batch]: what is drawn for an item depends on its seed alone.
         steps: how many steps a sampler of `diffusers` takes.
         prompt: the text that a pipeline makes pictures of.
         guidance: the guidance scale of a pipeline or of a DiTTransformer2DModel; a pipeline's own
@@ -99,7 +103,14 @@ def cut(
             the cut, or a part behind it that cannot be recorded.
     """
     known = adapt(
-        module, steps, prompt=prompt, guidance=guidance, fixed=fixed, image=image, call=call
+        module,
+        steps,
+        prompt=prompt,
+        guidance=guidance,
+        fixed=fixed,
+        image=image,
+        call=call,
+        count=count,
     )
     module = known.module
     if isinstance(module, torch.jit.ScriptModule):
@@ -121,7 +132,7 @@ def cut(
     generator = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
-        network=Network(twin, known.fixed, known.image_of, noise_seed, known.call),
+        network=Network(twin, known.fixed, known.image_of, noise_seed, known.call, known.count),
         image_range=image_range,
         network_digest=_digest(module, {**known.fixed, **known.settings}, noise_seed),
         sampler=sample_latents,

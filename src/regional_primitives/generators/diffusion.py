@@ -56,6 +56,8 @@ class Adaptation:
     module: nn.Module
     call: str = "forward"
     """The method that generates."""
+    count: str | None = None
+    """Its argument for how many, where it draws all by itself."""
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None
     image_range: tuple[float, float] = (-1.0, 1.0)
     image_of: ImageOf = None
@@ -192,6 +194,7 @@ def adapt(
     fixed: Mapping[str, Any] | None = None,
     image: ImageOf = None,
     call: str | None = None,
+    count: str | None = None,
 ) -> Adaptation:
     """Turn a module, or an object of diffusers, into a generator's parts, as `rp.cut` takes them.
 
@@ -205,6 +208,8 @@ def adapt(
         if not callable(getattr(known.module, call, None)):
             raise InputError(f"call={call!r} is no method of {_kind(known.module)}")
         known = replace(known, call=call)
+    if count is not None:
+        known = _counted(known, count)
     sampler = isinstance(known.module, (PipelineSampler, DiffusionSampler))
     if image is None or (latent and sampler and not known.module.decoded):
         return known
@@ -229,6 +234,27 @@ class _Asked:
         guidance = guidance if self.guidance is None else self.guidance
         vae = vae if self.decoded else None
         return DiffusionSampler(network, scheduler, self.steps, guidance=guidance, vae=vae)
+
+
+def _counted(known: Adaptation, count: str) -> Adaptation:
+    """Let latents be seeds of what a method draws that is told how many are wanted."""
+    of_kind(count, str, "count is the name of an argument")
+    run = getattr(known.module, known.call)
+    taken = inspect.signature(run).parameters.values()
+    if not any(count == one.name or one.kind == one.VAR_KEYWORD for one in taken):
+        raise InputError(
+            f"count={count!r} is no argument of {_kind(known.module)}.{known.call}, which takes "
+            f"{', '.join(one.name for one in taken) or 'none'}"
+        )
+    if count in known.fixed:
+        raise InputError(f"{count!r} is how many are wanted, and cannot be in fixed=")
+
+    def sample_latents(count: int, rng: torch.Generator) -> Tensor:
+        """Draw a seed for each item."""
+        return torch.randint(2**63 - 1, (count,), generator=rng)
+
+    settings = {**known.settings, "count": count}
+    return replace(known, count=count, sample_latents=sample_latents, settings=settings)
 
 
 def _adapted(subject: Any, asked: _Asked) -> Adaptation:
