@@ -518,6 +518,31 @@ def test_digest_names_prompt_and_settings():
     assert len({first, *others}) == 7
 
 
+def test_any_pipeline_inside_a_module():
+    class Mine(nn.Module):
+        def __init__(self, pipeline):
+            super().__init__()
+            self.pipeline, self.unet, self.vae = pipeline, pipeline.unet, pipeline.vae
+
+        def forward(self, noise):
+            texts = [PROMPT] * len(noise)
+            return self.pipeline(texts, latents=noise, num_inference_steps=2, output_type="pt")[0]
+
+    pipeline = _stable()
+    pipeline.set_progress_bar_config(disable=True)
+    generator = rp.cut(
+        Mine(pipeline),
+        "unet.mid_block#1",
+        sample_latents=lambda count, rng: torch.randn(count, 4, 4, 4, generator=rng),
+        image_range=(0.0, 1.0),
+    )
+    latents = generator.sample_latents(1)
+    bound = generator.at(latents)
+    assert isinstance(bound.behind, RecordedTail)
+    expected = pipeline(PROMPT, latents=latents, num_inference_steps=2, output_type="pt")[0]
+    assert _gap(bound.tail(bound.head(latents)), expected) <= 1e-5
+
+
 # Refusals
 
 
@@ -531,6 +556,12 @@ REFUSED = {
     "unknown": (
         lambda: OtherPipeline(_vae(), _unet(), _ddim()),
         {"steps": 2},
+        "OtherPipeline cannot be cut: it also has vae; supported are .*StableDiffusionPipeline"
+        ".*; any other in a torch.nn.Module that holds its networks, takes noise and calls the pi",
+    ),
+    "unknown, of a prompt": (
+        lambda: OtherPipeline(_vae(), _unet(), _ddim()),
+        {"steps": 2, "prompt": PROMPT},
         "OtherPipeline cannot be cut: it also has vae; supported are .*StableDiffusionPipeline",
     ),
     "steps missing": (_stable, {"prompt": PROMPT}, "pass steps=, how many steps the pipeline"),

@@ -42,7 +42,8 @@ _NETWORKS = {
 _SUPPORTED = (
     f"supported are an AutoencoderKL or AutoencoderTiny; a pair of {', '.join(_NETWORKS)} and a "
     "scheduler; pipelines of a UNet2DModel and a scheduler alone, such as DDPMPipeline, "
-    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}"
+    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}; any "
+    "other in a torch.nn.Module that holds its networks, takes noise and calls the pipeline"
 )
 _LATENT_RANGE = (-3.0, 3.0)
 """Black and white of latents, whose standard deviation is about 1."""
@@ -266,6 +267,8 @@ def _adapted(subject: Any, asked: _Asked) -> Adaptation:
     if is_of(subject, *KINDS):
         return _of_pipeline(subject, asked)
     if asked.prompt is not None:
+        if is_of(subject, "DiffusionPipeline") and not is_of(subject, "DiTPipeline"):
+            _parts(subject)  # one that cannot be cut is refused for that, whatever it takes
         raise InputError(f"prompt= is for pipelines of diffusers that take a text, not {kind}")
     if is_of(subject, "DiTPipeline"):
         own = inspect.signature(subject.__call__).parameters["guidance_scale"].default
