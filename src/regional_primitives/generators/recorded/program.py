@@ -84,9 +84,10 @@ class Program:
     bytes_per_item: int
     """What the values between feature and image take up in memory, an item."""
     segments: tuple[Segment, ...]
-    """The same, in segments."""
+    """Run in a row they do what `run` does, for a gradient in less memory; empty where it would
+    take no less."""
     bytes_in_segments: int
-    """What a gradient takes up, an item, where it runs in these."""
+    """What a gradient takes up then, an item."""
     sides: tuple[SideInput, ...] = ()
 
     @property
@@ -196,16 +197,14 @@ def tail_program(
         text.add(lines[-1], follow=follow_all)
     counts = len(features), len(readings), fewer.image
     source = text.source(*counts)
-    segments = split(len(kept), [] if written else _memories(fewer, text, lines))
+    stops, least = split(len(kept), [] if written else _memories(fewer, text, lines))
     for number in features:
         if fewer is not more and _axis(fewer, more, number) is None:
             raise UnrecordableError("the layer's output has no batch axis")
     read = {number for place in kept for number in operations[place].inputs} | {fewer.image}
     return Program(
         run=_compiled(source, text.table),
-        segments=tuple(
-            _compiled(one, text.table) for one in text.segments(*counts, segments.stops)
-        ),
+        segments=tuple(_compiled(one, text.table) for one in text.segments(*counts, stops)),
         source=source,
         kept=tuple((place, operations[place]) for place in kept),
         readings=tuple(readings),
@@ -216,7 +215,7 @@ def tail_program(
         counts=text.counts,
         single=fewer is more,
         bytes_per_item=fewer.bytes_of(kept) // fewer.count,
-        bytes_in_segments=segments.bytes // fewer.count,
+        bytes_in_segments=least // fewer.count,
     )
 
 

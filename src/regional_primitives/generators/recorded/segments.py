@@ -22,8 +22,8 @@ Segment: TypeAlias = Callable[
 ]
 """(batch, feature tensors, side values, values still needed) → values still needed."""
 
-_FEWEST, _MOST = 2, 64
-"""How many segments are tried."""
+_COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""How many segments are tried, about."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,12 @@ class Memory:
     """Bytes."""
 
 
-@dataclass(frozen=True)
-class Segments:
-    """How a program is split."""
+def split(lines: int, memories: Sequence[Memory]) -> tuple[list[int], int]:
+    """Find the lines behind which to stop, so that a gradient takes the least memory.
 
-    stops: tuple[int, ...]
-    """Behind which lines; none where all at once is best."""
-    bytes: int
-    """What a gradient takes: values at all stops, and all values of the largest segment."""
-
-
-def split(lines: int, memories: Sequence[Memory]) -> Segments:
-    """Find stops at which a gradient takes the least memory.
-
-    No stop keeps what is written into behind it: run again, its segment would find other values.
+    Returns them, none where all at once is best, and the bytes that it takes: values at all stops,
+    and all those of the largest segment. No stop keeps what is written into behind it: run again,
+    its segment would find other values.
     """
     made = np.zeros(lines, dtype=np.int64)
     kept = np.zeros(lines + 1, dtype=np.int64)
@@ -66,14 +58,14 @@ def split(lines: int, memories: Sequence[Memory]) -> Segments:
         changing[max(one.first, one.written)] -= 1
     total, done = int(made.sum()), made.cumsum()
     kept, free = kept.cumsum()[:lines], changing.cumsum()[:lines] == 0
-    best = Segments((), total)
-    for count in range(_FEWEST, _MOST + 1):
+    best: tuple[list[int], int] = [], total
+    for count in _COUNTS:
         stops = _stops(done, kept, free, total // count)
         edges = [0, *(int(done[stop]) for stop in stops), total]
         largest = max(after - before for before, after in pairwise(edges))
         size = sum(int(kept[stop]) for stop in stops) + largest
-        if size < best.bytes:
-            best = Segments(tuple(stops), size)
+        if size < best[1]:
+            best = stops, size
     return best
 
 
@@ -85,20 +77,20 @@ def _stops(
 ) -> list[int]:
     """Stop where least is kept, each time between half of so much and all of it."""
     stops: list[int] = []
-    before = 0
+    before, most = 0, len(done) - 1
     while True:
         start, end = np.searchsorted(done, [before + size // 2, before + size])
-        places = np.arange(start, min(end + 1, len(done) - 1))
+        behind = stops[-1] + 1 if stops else 0
+        places = np.arange(max(start, behind), min(end + 1, most))
         places = places[free[places]]
         if len(places) == 0:  # nowhere to stop: as soon as it can be
-            places = np.flatnonzero(free[: len(done) - 1])
-            places = places[places > end][:1]
-            if len(places) == 0:
-                return stops
-        # The last of several that keep as little.
-        stop = int(places[::-1][kept[places[::-1]].argmin()])
-        stops.append(stop)
-        before = int(done[stop])
+            places = np.arange(max(end, behind), most)
+            places = places[free[places]][:1]
+        if len(places) == 0:
+            return stops
+        places = places[::-1]  # the last of several that keep as little
+        stops.append(int(places[kept[places].argmin()]))
+        before = int(done[stops[-1]])
 
 
 def run(

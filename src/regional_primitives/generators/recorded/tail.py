@@ -56,7 +56,7 @@ class RecordedTail:
     @property
     def in_segments(self) -> bool:
         """Whether a gradient does."""
-        return self.program.bytes_per_item > self.at_once
+        return bool(self.program.segments) and self.program.bytes_per_item > self.at_once
 
     @property
     def bytes_per_item(self) -> int:

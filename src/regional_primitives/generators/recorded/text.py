@@ -39,6 +39,7 @@ class Text:
         self.last: dict[int, int] = {}
         """In which line each value is met last."""
         self.first: dict[int, int] = {}
+        """In which line it is met first."""
         self.counts = False
 
     def add(self, operation: Operation, *, follow: bool) -> None:
@@ -64,8 +65,11 @@ class Text:
     ) -> Iterator[str]:
         """Write it as functions `tail(batch, features, sides, live)`, each as far as a stop.
 
-        What one returns is what the next takes as `live`: the values that are still needed.
+        What one returns is what the next takes as `live`: the values that are still needed. There
+        are none without a stop.
         """
+        if not stops:
+            return
         first = {number: line for number, line in self.first.items() if number not in self.names}
         edges = [0, *(stop + 1 for stop in stops), len(self.lines)]
         live: list[int] = []
