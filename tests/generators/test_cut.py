@@ -249,19 +249,6 @@ def test_random_state_is_left_as_found_by_a_network_that_seeds_it():
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def test_random_state_is_left_as_found_by_a_network_that_is_refused_for_its_draws():
-    def behind(self, h, z):
-        tokens = h.flatten(2)
-        mixed = F.scaled_dot_product_attention(tokens, tokens, tokens, dropout_p=0.5)
-        return self.up(mixed.view_as(h))
-
-    network = Picture(behind)
-    random = torch.get_rng_state()
-    with pytest.raises(rp.GeneratorError, match="random numbers that cannot be frozen"):
-        _cut(network, "early")
-    assert torch.equal(torch.get_rng_state(), random)
-
-
 def test_buffers_that_the_network_writes_are_left_alone():
     class Counts(nn.Module):
         def __init__(self):

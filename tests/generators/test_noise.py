@@ -3,13 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from networks import Picture
+from networks import Picture, sample
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+import regional_primitives as rp
 from regional_primitives.generators import noise
 from regional_primitives.generators.network import Network
 from regional_primitives.generators.noise import FrozenNoise
+from regional_primitives.generators.recorded import RecordedTail
 from regional_primitives.generators.twin import frozen_twin
 from regional_primitives.runtime.streams import stream
 
@@ -113,7 +115,10 @@ def test_every_known_function_is_tried():
     with Noting():
         for draw in (*DRAWS.values(), *OTHERS.values()):
             draw(2)
-    known = (noise._SIZED, noise._LIKE, noise._IN_PLACE, noise._DROPOUT, noise._OTHER)
+    known = (
+        *(noise._SIZED, noise._LIKE, noise._IN_PLACE, noise._DROPOUT),
+        *(noise._DEPENDING, noise._RRELU, noise._ALPHA_DROPOUT),
+    )
     for functions in known:
         assert set(functions) <= called, set(functions) - called
 
@@ -344,13 +349,26 @@ OTHERS = {
     "bernoulli method": lambda b: _values(b).bernoulli(),
     "multinomial": lambda b: torch.multinomial(_values(b), 9),
     "multinomial method": lambda b: _values(b).multinomial(9),
-    "poisson": lambda b: torch.poisson(_values(b)),
+    "poisson": lambda b: torch.poisson(9 * _values(b)),
+    "binomial": lambda b: torch.binomial(18 * _values(b), _values(b)),
+    "gamma": lambda b: torch.distributions.Gamma(_values(b), 1.0).rsample(),
+    "dirichlet": lambda b: torch.distributions.Dirichlet(_values(b)).rsample(),
+    "bernoulli in place": lambda b: torch.empty(b, 64).bernoulli_(p=_values(b)),
+    "bernoulli into": lambda b: torch.bernoulli(_values(b), out=torch.empty(b, 64)),
+    "normal of a mean": lambda b: torch.normal(_values(b), 2.0),
+    "normal of a deviation": lambda b: torch.normal(0.5, _values(64)),
     "randperm": lambda b: torch.randperm(64),
     "rrelu": lambda b: torch.rrelu(-_values(b), training=True),
+    "rrelu_": lambda b: torch.rrelu_(-_values(b), training=True),
     "F.rrelu": lambda b: F.rrelu(-_values(b), training=True),
+    "F.rrelu in place": lambda b: F.rrelu(-_values(b), 0.1, 0.2, True, True),
     "alpha dropout": lambda b: F.alpha_dropout(_values(b), 0.5, True),
+    "alpha dropout in place": lambda b: F.alpha_dropout(_values(b), 0.5, True, True),
+    "torch.alpha_dropout": lambda b: torch.alpha_dropout(_values(b), 0.5, True),
     "feature alpha dropout": lambda b: F.feature_alpha_dropout(_values(b, 64, 2), 0.5, True),
+    "torch.feature_alpha": lambda b: torch.feature_alpha_dropout(_values(b, 64, 2), 0.5, True),
     "gumbel softmax": lambda b: F.gumbel_softmax(_values(b)),
+    "hard gumbel softmax": lambda b: F.gumbel_softmax(_values(b), hard=True),
 }
 
 
@@ -369,11 +387,92 @@ def test_others_are_the_same_between_runs_and_touch_no_state(draw):
     assert not torch.equal(_frozen(draw, 3, 1), first)
 
 
-def test_others_let_the_gradient_through():
-    value = torch.full((2, 9), -1.0, requires_grad=True)
-    with FrozenNoise(2):
-        F.rrelu(value, training=True).sum().backward()
-    assert ((value.grad > 0.1) & (value.grad < 0.35)).all()
+@pytest.mark.parametrize(
+    "draw", [d for name, d in OTHERS.items() if name not in ("randperm", "normal of a deviation")]
+)
+def test_others_are_the_same_for_every_item_and_any_batch(draw):
+    one = _frozen(draw, 1)
+    for batch in (2, 3):
+        many = _frozen(draw, batch)
+        assert many.dtype == one.dtype
+        assert torch.equal(many, one.expand_as(many))
+
+
+DIFFERENTIABLE = {
+    "alpha dropout": lambda x: F.alpha_dropout(x, 0.3, True),
+    "alpha dropout in place": lambda x: F.alpha_dropout(2 * x, 0.3, True, inplace=True),
+    "feature alpha dropout": lambda x: F.feature_alpha_dropout(x, 0.3, True),
+    "gumbel softmax": lambda x: F.gumbel_softmax(x, 0.7, dim=1),
+    "hard gumbel softmax": lambda x: F.gumbel_softmax(x, hard=True),
+    "gamma": lambda x: torch.distributions.Gamma(-x, 1.0, validate_args=False).rsample(),
+    "bernoulli": lambda x: x * torch.bernoulli(x.exp()),
+    "poisson": lambda x: x * torch.poisson(-x),
+    "normal": lambda x: x * torch.normal(x, -x),
+}
+
+
+@pytest.mark.parametrize("draw", DIFFERENTIABLE.values(), ids=DIFFERENTIABLE)
+def test_others_are_torchs_after_seeding_and_so_is_their_gradient(draw):
+    value = (-0.1 - torch.rand(1, 6, 4, 4, generator=_own())).requires_grad_()
+    weight = torch.randn(1, 6, 4, 4, generator=_own())
+    with torch.random.fork_rng():
+        torch.manual_seed(stream(0, "noise", 1).initial_seed())
+        expected = draw(value)
+        gradient = torch.autograd.grad((expected * weight).sum(), value)[0]
+    assert gradient.any()
+    with FrozenNoise(1):
+        drawn = draw(value)
+    assert torch.equal(drawn, expected)
+    torch.testing.assert_close(torch.autograd.grad((drawn * weight).sum(), value)[0], gradient)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_rrelu_has_the_gradient_of_torchs_with_the_same_slopes(in_place):
+    value = torch.randn(1, 64, generator=_own())
+    value[0, :2] = torch.tensor([0.0, float("nan")])
+    value.requires_grad_()
+    bounds = 0.2, 0.7, True
+    with FrozenNoise(1):
+        made = F.rrelu(1 * value, *bounds, inplace=in_place)
+    with FrozenNoise(1):
+        slopes = -F.rrelu(-torch.ones(1, 64), *bounds)
+    assert ((slopes >= 0.2) & (slopes <= 0.7)).all()
+    expected = torch.where(value > 0, value, value * slopes)
+    torch.testing.assert_close(made[0, 2:], expected[0, 2:])
+    assert made[0, 0] == 0
+    assert made[0, 1].isnan()
+    noise = torch.where(value > 0, 1.0, slopes)
+    weight = torch.randn(1, 64, generator=_own())
+    rule = torch.ops.aten.rrelu_with_noise_backward(weight, value, noise, *bounds, False)
+    (gradient,) = torch.autograd.grad((made * weight).sum(), value)
+    torch.testing.assert_close(gradient[value == value], rule[value == value])
+
+
+BEHIND_A_CUT = {
+    **DIFFERENTIABLE,
+    "rrelu": lambda x: F.rrelu(x + 0.2, training=True),
+    "rrelu in place": lambda x: F.rrelu(x + 0.2, training=True, inplace=True),
+    "multinomial": lambda x: x + torch.multinomial(x.flatten(1).exp(), 1)[..., None, None] / 64,
+    "bernoulli in place": lambda x: x + torch.empty_like(x).bernoulli_(x.exp()),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("draw", BEHIND_A_CUT.values(), ids=BEHIND_A_CUT)
+def test_others_behind_a_cut_are_recorded(draw):
+    torch.manual_seed(0)
+    network = Picture(lambda self, h, z: self.up(draw(-0.1 - h.abs())))
+    generator = rp.cut(network, "early", sample_latents=sample)
+    latents = generator.sample_latents(3)
+    bound = generator.at(latents[:1])
+    assert isinstance(bound.behind, RecordedTail)
+    assert not bound.behind.mixes
+    features = generator.head(latents)
+    images = generator.image(latents)
+    assert torch.allclose(bound.tail(features), images, atol=1e-6)
+    for i in range(3):
+        alone = generator.image(latents[i : i + 1])
+        assert torch.allclose(images[i : i + 1], alone, atol=1e-6)
 
 
 def test_normal_of_a_size_is_the_same_for_every_item():

@@ -319,7 +319,7 @@ def test_picture_of_the_pipeline(name):
     given = pipeline._pack_latents(latents, 3, 4, 4, 4) if packs else latents
     kind = "latent" if "image" in settings else "pt"
     pipeline.set_progress_bar_config(disable=True)
-    with FrozenNoise(3, 0, generator.network.draws["single"]):
+    with FrozenNoise(3, 0, generator.network.draws[1]):
         expected = pipeline(
             latents=given, num_inference_steps=2, output_type=kind, return_dict=False, **fixed
         )[0]

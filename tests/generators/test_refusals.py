@@ -7,6 +7,7 @@ its own path through Python.
 from __future__ import annotations
 
 import math
+import random
 import warnings
 
 import numpy as np
@@ -391,7 +392,7 @@ def test_network_that_draws_random_numbers(draw, place):
     network = sequential()
     where = 3 if place == "head" else 6
     network = nn.Sequential(*network[:where], Noise(draw), *network[where:])
-    random = torch.get_rng_state()
+    state = torch.get_rng_state()
     generator, _ = _works(network, "4", free=True)
     latents = generator.sample_latents(1, seed=1)
     image = generator.image(latents)
@@ -406,16 +407,16 @@ def test_network_that_draws_random_numbers(draw, place):
     other = _cut(network, "4", noise_seed=1)
     assert other.digest != generator.digest
     assert not torch.allclose(other.image(latents), image, atol=1e-4)
-    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda x: torch.from_numpy(np.random.randn(*x.shape)).float(),
-        lambda x: torch._standard_gamma(x.abs() + 1),
+        lambda x: torch.from_numpy(np.random.default_rng().standard_normal(x.shape)).float(),
+        lambda x: x.new_tensor(random.SystemRandom().random()),
     ],
-    ids=["numpy", "a draw that is not known"],
+    ids=["a generator of NumPy", "the system"],
 )
 @pytest.mark.parametrize("place", [3, 6])
 def test_network_that_draws_what_cannot_be_frozen(draw, place):
@@ -424,7 +425,11 @@ def test_network_that_draws_what_cannot_be_frozen(draw, place):
     kind, message = _refused(network, "4")
     assert kind is rp.GeneratorError
     assert message.startswith("this network gives a different image for the same latent (largest ")
-    assert "draws random numbers that cannot be frozen; make them an input" in message
+    assert message.endswith(
+        "): it draws random numbers that cannot be frozen, such as those of a NumPy generator "
+        "(np.random.default_rng()); seed it anew in each run, draw with torch or np.random, or "
+        "make what it draws an argument: an input, or fixed="
+    )
 
 
 def test_network_that_remembers_is_refused_as_one_that_differs_between_runs():

@@ -6,7 +6,7 @@ bundle's units stand one tensor after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import TypeAlias
 
@@ -46,6 +46,12 @@ def map_feature(change: Callable[[Tensor], Tensor], feature: Feature) -> Feature
     if isinstance(feature, Tensor):
         return change(feature)
     return tuple(change(tensor) for tensor in feature)
+
+
+def joined_features(features: Sequence[Feature]) -> Feature:
+    """Join features along the batch."""
+    columns = zip(*map(tensors_of, features), strict=True)
+    return feature_of(torch.cat(column) for column in columns)
 
 
 def shape_of(feature: Feature) -> FeatureShape:

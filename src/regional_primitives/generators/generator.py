@@ -18,6 +18,7 @@ from regional_primitives.generators.feature import (
     Feature,
     FeatureShape,
     describe_shape,
+    joined_features,
     shape_of,
     tensors_of,
     units_as,
@@ -264,7 +265,10 @@ class Generator:
             InputError: latents of another shape than the network takes.
         """
         self._refuse_other_shapes(latents)
-        return self._parts(latents).feature(self.network.head(copied(latents), self.layers))
+        parts, batches = self._parts(latents), self.network.batches(copied(latents))
+        return joined_features(
+            [parts.feature(self.network.head(batch, self.layers)) for batch in batches]
+        )
 
     def _parts(self, latents: Latents) -> Parts:
         if self.behind is not None:
@@ -302,7 +306,7 @@ class Generator:
         """
         self._refuse_other_shapes(latents)
         with torch.no_grad():
-            return self.network.run(copied(latents))
+            return self.network.images(copied(latents))
 
     @property
     @ordinary()

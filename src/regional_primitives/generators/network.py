@@ -6,7 +6,7 @@ What runs is a twin that shares the user's weights (twin.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
@@ -28,11 +28,12 @@ from regional_primitives.generators.latents import (
     map_latents,
 )
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
-from regional_primitives.generators.noise import FrozenNoise, RandomState, seeded
+from regional_primitives.generators.noise import FrozenNoise, RandomState
 from regional_primitives.generators.precision import ROUNDING, relative_gap
 from regional_primitives.generators.rerun import running_again
 from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.modes import Turn
+from regional_primitives.runtime.streams import stream
 
 ImageOf: TypeAlias = Callable[[Any], Tensor] | int | str | None
 """How the image is found in what a network returns: by itself, by index, by name, by a function."""
@@ -60,10 +61,11 @@ class Network:
     """Seed of the network's own random draws, which are frozen."""
     call: str = "forward"
     """The method that generates."""
-    draws: dict[str, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
-    """Under `single`, the sizes of a single item's random draws, once they are known."""
+    draws: dict[int, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
+    """The sizes of the random draws of one item and of two, once they are known."""
     repeats: dict[str, bool] = field(default_factory=dict, repr=False)
-    """Under `one`, whether fixed arguments for one item are repeated for several."""
+    """Under `one`, whether fixed arguments for one item are repeated for several; under `apart`,
+    whether items run one by one, since several draw more often than one does."""
     turn: Turn = field(default_factory=Turn, repr=False)
     """Held by the thread that runs the twin: hooks, buffers and what a forward pass notes down on
     its modules are one for all threads."""
@@ -84,12 +86,12 @@ class Network:
         run = self.module if self.call == "forward" else getattr(self.module, self.call)
         self.learn(latents)
         fixed = self._fixed(count)
-        noise = FrozenNoise(count, self.noise_seed, self.draws.get("single"))
-        with self.turn, self.random_state.kept(), noise, calls_seen():
+        noise = FrozenNoise(count, self.noise_seed, self.draws.get(1))
+        with self.turn, self.states_kept("run"), noise, calls_seen():
             with _refusals(latents, self.fixed):
                 output = run(*positional, **named, **fixed)
-            if count == 1:
-                self.draws["single"] = noise.sizes
+            if count <= 2:
+                self.draws[count] = noise.sizes
             return find_image(output, count, self.image_of)
 
     def _fixed(self, count: int) -> dict[str, Any]:
@@ -100,33 +102,49 @@ class Network:
             fixed = repeated_to(count, fixed)
         return dict(fixed)
 
+    def images(self, latents: Latents) -> Images:
+        """Run the whole network, each item as it is alone."""
+        return torch.cat([self.run(batch) for batch in self.batches(latents)])
+
+    def batches(self, latents: Latents) -> list[Latents]:
+        """Take latents apart where items have to run one by one."""
+        self.learn(latents)
+        count = batch_size(latents)
+        if count == 1 or not self.repeats["apart"]:
+            return [latents]
+        return [items(latents, i, i + 1) for i in range(count)]
+
     def learn(self, latents: Latents) -> None:
         """Run a single item if several come and it is not known yet what one draws.
 
         Of fixed arguments for one item, such as the embedding of a text, it also learns whether
-        several items need them repeated.
+        several items need them repeated; of what is drawn, whether several draw more often.
         """
-        if batch_size(latents) == 1 or ("single" in self.draws and "one" in self.repeats):
+        if batch_size(latents) == 1 or (1 in self.draws and "apart" in self.repeats):
             return
         single = map_latents(torch.clone, items(latents, 0, 1))
-        with torch.no_grad():
-            if "single" not in self.draws:
-                self.run(single)
-            if any(map(_is_of_one, leaves(self.fixed).values())):
-                for self.repeats["one"] in (False, True):
-                    with suppress(InputError):
-                        self.run(map_latents(lambda part: torch.cat([part, part]), single))
-                        return
-        self.repeats["one"] = False
+        pair = map_latents(lambda part: torch.cat([part, part]), single)
+        with self.turn, torch.no_grad():
+            self.repeats.update(one=False, apart=False)
+            self.run(single)
+            left = self.random_state.left
+            if (
+                not left
+                and not self.draws[1]
+                and not any(map(_is_of_one, leaves(self.fixed).values()))
+            ):
+                return
+            for self.repeats["one"] in (False, True):
+                with suppress(InputError):
+                    self.run(pair)
+                    as_often = len(self.draws[2]) == len(self.draws[1])
+                    self.repeats["apart"] = not (as_often and self.random_state.left_as(left))
+                    return
+            self.repeats["one"] = False
 
-    def elsewhere(self) -> AbstractContextManager[Any]:
-        """Run from another random state than the caller's, where runs are not known to keep it.
-
-        Draws that escape freezing show so in another picture.
-        """
-        if self.random_state.moved is False:
-            return nullcontext()
-        return seeded((torch.initial_seed() + 1) % 2**63)
+    def states_kept(self, purpose: str) -> AbstractContextManager[Any]:
+        """Let random numbers of global states be the same in this context in every run."""
+        return self.random_state.kept(stream(self.noise_seed, "states", purpose).initial_seed())
 
     @torch.no_grad()
     def refuse_random(self, latents: Latents, image: Images) -> None:
@@ -135,15 +153,15 @@ class Network:
         Raises:
             GeneratorError: it does.
         """
-        with self.turn, self.elsewhere():  # in the order in which a run takes both
-            again = self.run(copied(latents))
+        again = self.images(copied(latents))
         # Some GPU kernels add in another order each time; that rounding is no randomness.
         if not relative_gap(again, image) <= ROUNDING:
             difference = float((image - again).abs().max())
             raise GeneratorError(
                 "this network gives a different image for the same latent (largest difference "
-                f"{difference:.3g}): it draws random numbers that cannot be frozen; make them an "
-                "input before it is explained"
+                f"{difference:.3g}): it draws random numbers that cannot be frozen, such as those "
+                "of a NumPy generator (np.random.default_rng()); seed it anew in each run, draw "
+                "with torch or np.random, or make what it draws an argument: an input, or fixed="
             )
 
     @torch.no_grad()

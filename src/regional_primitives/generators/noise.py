@@ -2,23 +2,28 @@
 
 Dropout that stays on, StyleGAN's per-pixel noise, a sampler's fresh noise: each is a side input of
 the picture and is held, like all others. Draw number k of a run comes from a stream of its own,
-for one item, and is repeated over the batch, so that a batch size cannot change it. torch's global
-random state is left as the caller has it.
+for one item, and is repeated over the batch, so that a batch size cannot change it. What draws
+otherwise (NumPy, Python, C++) does so from global states that are seeded alike for every run. These
+are left as the caller has them.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regional_primitives.generators.calls import seen
 from regional_primitives.runtime.modes import Turn
 from regional_primitives.runtime.streams import stream
 
@@ -48,14 +53,19 @@ _IN_PLACE = {
     Tensor.log_normal_, Tensor.geometric_, Tensor.random_,
 }  # fmt: skip
 """Overwrite a tensor with draws."""
-_TAKES_STREAM = {
+_DEPENDING = {
     torch.normal, torch.bernoulli, Tensor.bernoulli, torch.multinomial, Tensor.multinomial,
-    torch.poisson, torch.randperm,
+    torch.poisson, torch.binomial, torch.randperm, torch._standard_gamma, torch._sample_dirichlet,
 }  # fmt: skip
-_OTHER = _TAKES_STREAM | {
-    torch.rrelu, F.rrelu, F.alpha_dropout, F.feature_alpha_dropout, F.gumbel_softmax,
+"""Draw from a distribution that their arguments decide."""
+_RRELU = {torch.rrelu, torch.rrelu_, F.rrelu}
+_ALPHA_DROPOUT = {
+    F.alpha_dropout: False, torch.alpha_dropout: False,
+    F.feature_alpha_dropout: True, torch.feature_alpha_dropout: True,
 }  # fmt: skip
-"""Draw in ways that mix with their arguments; run as they are, from a stream or a seeded state."""
+"""Drop entries, or whole channels, to the least value of a SELU."""
+_ALPHA = 1.7580993408473766
+"""Minus the least value of a SELU, in torch's own digits."""
 _WITH_STREAMS = ("cpu", "cuda", "mps", "xpu")
 """Kinds of devices that torch has random generators for."""
 
@@ -87,12 +97,22 @@ class FrozenNoise(TorchFunctionMode):
         if func in _LIKE:
             value = args[0] if args else kwargs.pop("input")
             return self._like(_LIKE[func], value, args[1:], kwargs)
+        if func is Tensor.bernoulli_ and _first_tensor(args[1:], kwargs):
+            chances = next(a for a in (*args[1:], *kwargs.values()) if isinstance(a, Tensor))
+            drawn = self._depending(torch.bernoulli, (chances.expand_as(args[0]),), {})
+            return args[0].copy_(drawn)
         if func in _IN_PLACE:
             return args[0].copy_(self._like(func, args[0], args[1:], kwargs))
         if func in _DROPOUT:
             return self._dropout(func, args, kwargs)
-        if func in _OTHER:
-            return self._mixing(func, args, kwargs)
+        if func in _ALPHA_DROPOUT:
+            return self._alpha_dropout(func, args, kwargs)
+        if func in _RRELU:
+            return self._rrelu(func, args, kwargs)
+        if func is F.gumbel_softmax:
+            return self._gumbel_softmax(*args, **kwargs)
+        if func in _DEPENDING:
+            return self._depending(func, args, kwargs)
         return func(*args, **kwargs)
 
     def _sized(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -130,17 +150,46 @@ class FrozenNoise(TorchFunctionMode):
         mask = self._like(partial(_mask, func), value, (probability,), {})
         return value.mul_(mask) if in_place else value * mask
 
-    def _mixing(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Call `func`, which mixes draws with its arguments, from a state that depends on nothing.
+    def _alpha_dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
+        if not training or not 0 < probability < 1:
+            return func(*args, **kwargs)  # nothing is drawn
+        fill = partial(_kept_entries, _ALPHA_DROPOUT[func])
+        kept = self._like(fill, value, (probability,), {})
+        gain = ((_ALPHA**2 * probability + 1) * (1 - probability)) ** -0.5
+        shift = kept.add(-1).mul_(_ALPHA * gain).add_(_ALPHA * gain * probability)
+        scale = kept.mul(gain)
+        return value.mul_(scale).add_(shift) if in_place else value * scale + shift
 
-        Its gradient is followed, and modes see it, but cannot run it again alike.
-        """
-        given = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
-        device = torch.get_default_device() if given is None else given.device
-        if func in _TAKES_STREAM:
-            return func(*args, **{**kwargs, "generator": self._stream(_device(kwargs, device))})
-        with seeded(self._stream(torch.device("cpu")).initial_seed()):
+    def _rrelu(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        value, bounds, training, in_place = _rrelu_arguments(*args, **kwargs)
+        if not training:
             return func(*args, **kwargs)
+        slopes = self._like(Tensor.uniform_, value, bounds, {})
+        slopes = torch.where(value <= 0, slopes, 1.0)
+        return value.mul_(slopes) if in_place or func is torch.rrelu_ else value * slopes
+
+    def _gumbel_softmax(
+        self, logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+    ) -> Tensor:
+        gumbels = -self._like(Tensor.exponential_, logits, (), {}).log()
+        soft = ((logits + gumbels) / tau).softmax(dim)
+        if not hard:
+            return soft
+        chosen = soft.max(dim, keepdim=True)[1]
+        return torch.zeros_like(logits).scatter_(dim, chosen, 1.0) - soft.detach() + soft
+
+    def _depending(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Let each item draw from the same stream, from the distribution that is its own."""
+        out = kwargs.pop("out", None)
+        tensors = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
+        size = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+        single = self._one(tuple(size))
+        axes = [axis for axis, (a, b) in enumerate(zip(single, size, strict=True)) if a != b]
+        axis = axes[0] if axes else 0
+        entries = single[axis] if single else 0
+        drawn = seen(_Drawn(func, self._seed(), axis, entries), args, kwargs)
+        return drawn if out is None else out.copy_(drawn)
 
     def _one(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the size of the next draw for a single item."""
@@ -156,11 +205,11 @@ class FrozenNoise(TorchFunctionMode):
 
     def _stream(self, device: torch.device) -> torch.Generator:
         """Return the next draw's stream, which nothing else draws from."""
+        return _stream_on(device, self._seed())
+
+    def _seed(self) -> int:
         self.draws += 1
-        seed = stream(self.seed, "noise", self.draws).initial_seed()
-        # What is on the CPU only in truth, or has no streams of its own, draws from the CPU's.
-        there = device if device.type in _WITH_STREAMS else torch.device("cpu")
-        return torch.Generator(there).manual_seed(seed)
+        return stream(self.seed, "noise", self.draws).initial_seed()
 
     def _draw(self, func: Callable[..., Any], device: torch.device, args: Any, kwargs: Any) -> Any:
         """Call `func` on a stream of its own.
@@ -169,6 +218,43 @@ class FrozenNoise(TorchFunctionMode):
         """
         with torch._C.DisableTorchFunction(), torch.no_grad():
             return func(*args, **{**kwargs, "generator": self._stream(device)})
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A draw from distributions that the arguments decide, alike for each item of any batch."""
+
+    function: Callable[..., Any]
+    seed: int
+    axis: int
+    """Where items stand, each with so many entries."""
+    entries: int
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Draw for items one by one, each from a stream of the same seed."""
+        given = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+        device = given[0].device if given else _device(kwargs, torch.get_default_device())
+        size = torch.broadcast_shapes(*(tensor.shape for tensor in given))
+        count = size[self.axis] // self.entries if size and self.entries else 1
+
+        def of(item: int, argument: Any) -> Any:
+            if count == 1 or not isinstance(argument, Tensor):
+                return argument
+            return argument.expand(size).narrow(self.axis, item * self.entries, self.entries)
+
+        def drawn(item: int) -> Tensor:
+            named = {name: of(item, one) for name, one in kwargs.items()}
+            named["generator"] = _stream_on(device, self.seed)
+            return self.function(*(of(item, one) for one in args), **named)
+
+        rows = [drawn(item) for item in range(count)]
+        return rows[0] if count == 1 else torch.cat(rows, self.axis)
+
+
+def _stream_on(device: torch.device, seed: int) -> torch.Generator:
+    # What is on the CPU only in truth, or has no streams of its own, draws from the CPU's.
+    there = device if device.type in _WITH_STREAMS else torch.device("cpu")
+    return torch.Generator(there).manual_seed(seed)
 
 
 def _device(kwargs: dict[str, Any], otherwise: torch.device) -> torch.device:
@@ -206,6 +292,18 @@ def _dropout_arguments(
     return input, p, training if train is None else train, inplace
 
 
+def _rrelu_arguments(
+    input: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, tuple[float, float], bool, bool]:
+    """Find value, bounds of slopes, mode and whether in place, however they were passed."""
+    return input, (lower, upper), training, inplace is True
+
+
 def _mask(
     func: Callable[..., Any], one: Tensor, probability: float, *, generator: torch.Generator
 ) -> Tensor:
@@ -215,72 +313,128 @@ def _mask(
     if not 0 < probability < 1 or not known:
         with seeded(generator.initial_seed()):
             return func(one, probability, True)
-    size = list(one.shape) if whole_channels is None else [*one.shape[:2], *[1] * (one.ndim - 2)]
-    kept = one.new_empty(size).bernoulli_(1 - probability, generator=generator)
-    return one * kept.div_(1 - probability)
+    channels = whole_channels is not None
+    return _kept_entries(channels, one, probability, generator=generator).div_(1 - probability)
 
 
-# torch's global random state
+def _kept_entries(
+    channels: bool, one: Tensor, probability: float, *, generator: torch.Generator
+) -> Tensor:
+    """Draw which entries, or whole channels, of ones are not dropped."""
+    size = [*one.shape[:2], *[1] * (one.ndim - 2)] if channels else list(one.shape)
+    return one * one.new_empty(size).bernoulli_(1 - probability, generator=generator)
+
+
+# Global random states
 
 _turn = Turn()
-"""The state is one for all threads: whoever seeds it draws from it alone."""
+"""The states are one for all threads: whoever seeds them draws from them alone."""
 
 
-class RandomState:
-    """Keeps the global random state as it is while one network runs.
-
-    Few networks move it: what is left behind frozen draws is a network that seeds, or draws where
-    nobody sees it. To set the state back after any other would take back what other threads have
-    drawn meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self.moved: bool | None = None
-        """Whether the network moves the state; None until a run tells."""
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Set the state back after a run within this context, if that run moved it."""
-        alone = threading.active_count() == 1
-        if self.moved is False and not alone:
-            yield
-            return
-        with _turn:
-            before = _states()
-            try:
-                yield
-            finally:
-                with torch._C.DisableTorchFunction():  # none of the network's own calculations
-                    moved = not all(map(torch.equal, before, _states()))
-                if moved:
-                    _set(before)
-        # Here are only runs that came to their end. Others' draws look like the network's, but
-        # whoever leaves the state alone once does not move it.
-        if not moved:
-            self.moved = self.moved or False
-        elif alone:
-            self.moved = True
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw from the global state as it is after `torch.manual_seed(seed)`, and set it back."""
-    with _turn:
-        before = _states()
-        try:
-            torch.manual_seed(seed)
-            yield
-        finally:
-            _set(before)
-
-
-def _states() -> list[Tensor]:
+def _torch_states() -> list[Tensor]:
     """Return the states of the CPU and of all GPUs in use."""
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in gpus)]
 
 
-def _set(states: list[Tensor]) -> None:
+def _set_torch(states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     for i, state in enumerate(states[1:]):
         torch.cuda.set_rng_state(state, i)
+
+
+def _seed_torch(seed: int) -> None:
+    """Seed the CPU and all GPUs in use; `torch.manual_seed` would do so of others when they are."""
+    gpus = torch.cuda.default_generators if torch.cuda.is_initialized() else ()
+    for generator in (torch.default_generator, *gpus):
+        generator.manual_seed(seed)
+
+
+def _seed_numpy(seed: int) -> None:
+    try:
+        np.random.seed(seed % 2**32)
+    except TypeError:  # who set another bit generator than NumPy's first
+        kind = getattr(np.random, np.random.get_state(legacy=False)["bit_generator"])
+        np.random.set_state({**kind(seed).state, "has_gauss": 0, "gauss": 0.0})
+
+
+_KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[int], None]]] = {
+    "torch": (_torch_states, _set_torch, _seed_torch),
+    "NumPy": (partial(np.random.get_state, legacy=False), np.random.set_state, _seed_numpy),
+    "Python": (random.getstate, random.setstate, random.seed),
+}
+"""Of each global state: get it, set it, seed it."""
+
+
+class RandomState:
+    """Lets a network draw from global random states as a seed decides, and sets them back.
+
+    Few networks move them: what is left behind frozen draws is a network that seeds, or draws from
+    NumPy, from Python, or where torch's modes do not see it. To set a state back after any other
+    would take back what other threads have drawn meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.moved: dict[str, bool | None] = dict.fromkeys(_KINDS)
+        """Whether the network moves each state; None until a run tells."""
+        self.left: dict[str, Any] = {}
+        """Those that the last run to come to its end has moved, as it left them."""
+
+    @contextmanager
+    def kept(self, seed: int) -> Iterator[None]:
+        """Seed for a run within this context what the network may move, and set it back."""
+        alone = threading.active_count() == 1
+        kinds = [kind for kind in _KINDS if alone or self.moved[kind] is not False]
+        with _kept(kinds) if kinds else nullcontext():
+            with torch._C.DisableTorchFunction():  # none of the network's own calculations
+                for kind in kinds:
+                    _KINDS[kind][2](seed)
+                began = _states(kinds)
+            yield
+            with torch._C.DisableTorchFunction():
+                ended = _states(kinds)
+        # Here are only runs that came to their end. Others' draws look like the network's, but
+        # whoever leaves a state alone once does not move it.
+        self.left = {kind: ended[kind] for kind in kinds if not _same(began[kind], ended[kind])}
+        for kind in kinds:
+            if kind not in self.left:
+                self.moved[kind] = self.moved[kind] or False
+            elif alone:
+                self.moved[kind] = True
+
+    def left_as(self, others: dict[str, Any]) -> bool:
+        """Tell whether the last run moved the states as one did that left `others`."""
+        return _same(self.left, others)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's global state as it is after `torch.manual_seed(seed)`, and set it back."""
+    with _kept(["torch"]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _kept(kinds: Iterable[str]) -> Iterator[None]:
+    """Let no other run here draw from these states, and set them back."""
+    with _turn:
+        before = _states(kinds)
+        try:
+            yield
+        finally:
+            with torch._C.DisableTorchFunction():
+                for kind, state in before.items():
+                    _KINDS[kind][1](state)
+
+
+def _states(kinds: Iterable[str]) -> dict[str, Any]:
+    return {kind: _KINDS[kind][0]() for kind in kinds}
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return all(map(torch.equal, one, other))
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)

@@ -17,7 +17,13 @@ from torch import Tensor
 
 from regional_primitives.axes import Images, Units
 from regional_primitives.errors import GeneratorError, InputError, first_line
-from regional_primitives.generators.feature import Feature, feature_of, map_feature, tensors_of
+from regional_primitives.generators.feature import (
+    Feature,
+    feature_of,
+    joined_features,
+    map_feature,
+    tensors_of,
+)
 from regional_primitives.generators.latents import Latents, copied, repeated
 from regional_primitives.generators.layers import Layer, joined
 from regional_primitives.generators.layout import Parts, UnrecordableError
@@ -112,11 +118,13 @@ def tail_of(
     network.learn(repeated(latents, 2))  # or a run of one item might be made otherwise than of two
     runs = _Runs(network, layers, latents, hold)
     known = like if isinstance(like, RecordedTail) else None
-    with network.turn, network.elsewhere():
-        one = runs.made[1] = runs.record(1, None if known is None else known.program.wanted)
+    one = runs.made[1] = runs.record(1, None if known is None else known.program.wanted)
     _refuse_another_picture(runs, one, picture)
     found = None if known is None else _like(known, one)
-    return _tail_of(runs) if found is None else found
+    if found is not None:
+        return found
+    with network.turn, network.states_kept("checks"):  # what a recording draws is not the run's
+        return _tail_of(runs)
 
 
 @dataclass(frozen=True)
@@ -248,8 +256,7 @@ class _Meant:
 
     def batch(self, count: int) -> Feature:
         """Return the own feature and then probes."""
-        columns = zip(*map(tensors_of, (self.own, *[self.probe] * (count - 1))), strict=True)
-        return feature_of(torch.cat(column) for column in columns)
+        return joined_features([self.own, *[self.probe] * (count - 1)])
 
     def images(self, count: int) -> Images:
         """Return the images of these, each made alone."""
