@@ -3,9 +3,9 @@
     python -m training.diffusion_faces --out runs/diffusion-faces
 
 Network and scheduler are those of the library diffusers: a U-Net that predicts v = α·ε − σ·x (arXiv
-2202.00512) at a time drawn for each picture, and DDIM (arXiv 2010.02502). What it sees as 12 channels
-of a pixel are 2 × 2 neighbouring pixels of three, as in arXiv 2301.11093, which saves most of the
-time. It is trained in mixed precision (bfloat16), which is slow on processors without.
+2202.00512) at a time drawn for each picture, and DDIM (arXiv 2010.02502). The U-Net sees 2 × 2
+neighbouring pixels of three channels as one of twelve, as in arXiv 2301.11093, which saves most of
+the time. It is trained in mixed precision (bfloat16), which is slow on processors without.
 """
 
 from __future__ import annotations

@@ -275,7 +275,7 @@ class _Meant:
 
 def _jacobian(whole: WholeRunTail, probe: Feature) -> tuple[Tensor, Units | None]:
     """Return image and gradient at the probe, in less memory where much is needed."""
-    draws, much = whole.network.draws.get("single"), whole.bytes_per_item > _CHECKED_AT_ONCE
+    draws, much = whole.network.draws.get(1), whole.bytes_per_item > _CHECKED_AT_ONCE
     if much and not draws and not whole.hold:
         with suppress(RuntimeError, TypeError, ValueError):  # other rules than a checkpoint takes
             return vector_jacobian(replace(whole, again=True), probe)
