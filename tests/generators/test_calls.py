@@ -51,27 +51,6 @@ def _plain(self, h):
     return self.second(h).sin()
 
 
-class Straight(torch.autograd.Function):
-    """Rounds, with a gradient as if it did not."""
-
-    @staticmethod
-    def forward(ctx, x):
-        """Round."""
-        return x.round()
-
-    @staticmethod
-    def backward(ctx, slope):
-        """Take three times the slope, to be told apart."""
-        return 3 * slope
-
-
-taken_before = Straight.apply
-
-
-def _straight(self, h):
-    return self.second(taken_before(h))
-
-
 @torch.inference_mode()
 def _inferred(self, h):
     return self.second(h).sin()
@@ -134,13 +113,3 @@ def test_a_loss_beside_the_feature_is_left_out():
     generator = rp.cut(network, "quantise", sample_latents=draw)
     assert generator.feature_shape == (3, 8, 8)
     assert "quantise" in [point.name for point in rp.layers(network, generator.sample_latents(1))]
-
-
-def test_an_apply_that_was_taken_before_is_seen():
-    generator = _cut(_straight)
-    assert isinstance(generator.behind, RecordedTail)
-    feature = generator.head(generator.sample_latents(1)).requires_grad_(True)
-    slope = torch.autograd.grad(generator.tail(feature).sum(), feature)[0]
-    network = generator.network.module
-    followed = network.last.weight.sum(0).flatten() @ network.second.weight[..., 0, 0]
-    torch.testing.assert_close(slope, 3 * followed[None, :, None, None].expand_as(slope))
