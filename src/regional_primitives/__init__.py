@@ -3,13 +3,23 @@
 Follows "Disentangling Regional Primitives for Image Generation" (arXiv 2410.04421). The README has
 a dozen lines that explain a face; the modules, in the order of the method, are generators (cut a
 network), regions (the patches), setfunctions (OR interactions), decompose (the components), picture
-(what they generate), scores (how far to believe them), rivals (what one would do instead), compare
-(several pictures), apply (edits), show and explore (pages), runs (folders and sweeps) and cli.
+(what they generate), others (anybody's components), scores (how far to believe them), rivals (what
+one would do instead), compare (several pictures), apply (edits), show and explore (pages), runs
+(folders and sweeps) and cli.
 """
 
 from typing import Any
 
-from regional_primitives.apply import CarriedEdit, Edit, EditEffects, carry, edit, edit_effects
+from regional_primitives.apply import (
+    CarriedEdit,
+    Edit,
+    EditEffects,
+    EditScores,
+    carry,
+    edit,
+    edit_effects,
+    edit_scores,
+)
 from regional_primitives.compare import PictureComparison, compare
 from regional_primitives.decompose import (
     Decomposition,
@@ -34,6 +44,7 @@ from regional_primitives.errors import (
 )
 from regional_primitives.explore import explore
 from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
+from regional_primitives.others import components
 from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
 from regional_primitives.rivals import Comparison, baselines
@@ -49,6 +60,7 @@ __all__ = [
     "Decomposition",
     "Edit",
     "EditEffects",
+    "EditScores",
     "Evaluation",
     "Exact",
     "Forecast",
@@ -74,9 +86,11 @@ __all__ = [
     "baselines",
     "carry",
     "compare",
+    "components",
     "cut",
     "edit",
     "edit_effects",
+    "edit_scores",
     "evaluate",
     "exact_components",
     "explain",

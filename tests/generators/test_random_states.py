@@ -58,6 +58,18 @@ BEHIND = {
 }
 
 
+@pytest.fixture(params=["alone", "beside a thread"])
+def beside(request):
+    """Let another thread be there, such as one that shows progress."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, daemon=True)
+    if request.param != "alone":
+        thread.start()
+    yield
+    done.set()
+
+
+@pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize("name", BEHIND)
 def test_draws_are_frozen_and_the_callers_states_stay(name):
     before = _states(STATES)

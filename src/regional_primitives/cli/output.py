@@ -48,7 +48,7 @@ def print_run(
         table.add_row(score.phrase, value + whole, _told(scores, score.spread, score.form))
     print_table(table)
     if compared is not None:
-        _print_rivals(compared)
+        print_rivals(compared)
     print_report(report)
 
 
@@ -58,20 +58,30 @@ def _told(scores: Scores, name: str, form: str) -> str:
     return "" if value is None else form.format(value)
 
 
-def _print_rivals(compared: Comparison) -> None:
+def print_rivals(compared: Comparison) -> None:
     """Print each method at the setting that serves it best."""
     title = f"on the same {compared.demands} demands, each method at its best setting"
     table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
     # Broken by hand, so that 80 columns hold them.
-    for name in ("inside\nerror", "leak", "bounded-\nness", "consis-\ntency", "evalua-\ntions"):
-        table.add_column(name, justify="right")
+    columns = {
+        "inside_error": "inside\nerror",
+        "leak": "leak",
+        "boundedness": "bounded-\nness",
+        "consistency": "consis-\ntency",
+        "completeness_gap": "miss-\ning",
+        "evaluations": "evalua-\ntions",
+    }
+    for heading in columns.values():
+        table.add_column(heading, justify="right")
     for method in (compared.own, *compared.baselines):
         told = vars(method) | vars(method.best)
-        names = ("inside_error", "leak", "boundedness", "consistency", "evaluations")
         table.add_row(
             method.name,
-            *("" if told[name] is None else TABLE[name].form.format(told[name]) for name in names),
+            *(
+                "" if told[name] is None else TABLE[name].form.format(told[name])
+                for name in columns
+            ),
         )
     print_table(table)
     for name, why in compared.left_out.items():

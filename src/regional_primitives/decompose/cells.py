@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.structured.candidates import Layout
+from regional_primitives.decompose.subject import Subject
 
 Choose: TypeAlias = Callable[[Float[Tensor, "demands cells"], tuple[int, int]], Tensor]
 """A rule: of which cells so large a share lies in each demand, and their rows and columns, to which
@@ -36,7 +37,7 @@ def and_neighbours(held: Tensor, side: tuple[int, int]) -> Bool[Tensor, "demands
     return grown.flatten(1) > 0
 
 
-def _side(layout: Layout) -> tuple[int, int]:
+def side_of(layout: Layout) -> tuple[int, int]:
     """Return rows and columns of cells: maps as they are, tokens where they form a square.
 
     (1, 1) where the tensor has no places.
@@ -47,10 +48,12 @@ def _side(layout: Layout) -> tuple[int, int]:
     return (side, side) if len(layout.shape) == 2 and side * side == layout.sites else (1, 1)
 
 
-def _shares(decomposition: Decomposition, side: tuple[int, int]) -> Float[Tensor, "cells patches"]:
+def cell_shares(
+    picture: Decomposition | Subject, side: tuple[int, int]
+) -> Float[Tensor, "cells patches"]:
     """Return each cell's share of pixels in each patch, the cells laid over the picture."""
     rows, columns = side
-    labels = decomposition.regions.label_map(*decomposition.image.shape[-2:])
+    labels = picture.regions.label_map(*picture.image.shape[-2:])
     # Where cells are finer than pixels, pixels are repeated.
     for axis, cells in enumerate(side):
         labels = labels.repeat_interleave(-(-cells // labels.shape[axis]), axis)
@@ -59,7 +62,7 @@ def _shares(decomposition: Decomposition, side: tuple[int, int]) -> Float[Tensor
     column = torch.arange(width) * columns // width
     cell = row[:, None] * columns + column
     inside = labels >= 0
-    share = torch.zeros(rows * columns, decomposition.regions.count)
+    share = torch.zeros(rows * columns, picture.regions.count)
     share.index_put_((cell[inside], labels[inside]), torch.tensor(1.0), accumulate=True)
     return share / torch.bincount(cell.flatten(), minlength=rows * columns)[:, None]
 
@@ -69,8 +72,8 @@ def units_under(
 ) -> Callable[[Bool[Tensor, "demands patches"]], Bool[Tensor, "demands units"]]:
     """Return a function that gives each demand the units of the cells that the rule chooses."""
     layouts = Layout.of(decomposition.feature_shape)
-    sides = [_side(layout) for layout in layouts]
-    shares = [_shares(decomposition, side) for side in sides]
+    sides = [side_of(layout) for layout in layouts]
+    shares = [cell_shares(decomposition, side) for side in sides]
 
     def under(demands: Bool[Tensor, "demands patches"]) -> Bool[Tensor, "demands units"]:
         on = []

@@ -103,8 +103,7 @@ class Decomposition(RichResult):
         An entry is the change of one unit in the component of one field; `noise` is each field's
         noise floor, `rest` are the other attributes of the result.
         """
-        energy = torch.zeros(len(fields), dtype=torch.float64)
-        energy.index_add_(0, field_of, values.double().square())
+        energy = energies(len(fields), field_of, values)
         order = energy.argsort(descending=True, stable=True)
         order = order[energy[order] > 0]
         rank = torch.full((len(fields),), len(order), dtype=torch.long)
@@ -391,6 +390,14 @@ class Decomposition(RichResult):
         return result
 
 
+def energies(
+    count: int, owner: Int[Tensor, " entries"], values: Float[Tensor, " entries"]
+) -> Float[Tensor, " components"]:
+    """Return ‖Δf_k‖² of `count` components, given whose each entry is and its value."""
+    found = torch.zeros(count, dtype=torch.float64)
+    return found.index_add_(0, owner, values.double().square())
+
+
 def _faults(d: Decomposition, manifest: stored.Manifest) -> Iterator[tuple[bool, str]]:
     """Ask in what ways a decomposition is none that a fit could have made, each in words.
 
@@ -442,8 +449,7 @@ def _faults(d: Decomposition, manifest: stored.Manifest) -> Iterator[tuple[bool,
     )
     place = d.owners * d.unit_count + d.units
     yield bool((place.diff() <= 0).any()), "a component changes a unit twice"
-    energy = torch.zeros(count, dtype=torch.float64)
-    energy.index_add_(0, d.owners, d.values.double().square())
+    energy = energies(count, d.owners, d.values)
     yield (
         not torch.allclose(d.strengths.double(), energy.sqrt(), rtol=_STRENGTH_GAP, atol=0),
         "its strengths are not those of its components",

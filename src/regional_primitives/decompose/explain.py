@@ -17,7 +17,9 @@ from regional_primitives.decompose.exact.lattice import all_demands
 from regional_primitives.decompose.exact.minimal import work_of
 from regional_primitives.decompose.exact.settings import Exact
 from regional_primitives.decompose.forecast import bytes_of_fit, forecast
+from regional_primitives.decompose.given import Given
 from regional_primitives.decompose.provenance import Provenance, current_versions
+from regional_primitives.decompose.stored import FORMS
 from regional_primitives.decompose.structured.fit import Fit, fit_structured
 from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.decompose.subject import Subject, prepare
@@ -88,7 +90,7 @@ def explain(
                 told = forecast(subject.generator, settings, patches=divided.count)
                 report("forecast", 1, 1, f"at most {told}")
             fit = fit_structured(subject, settings, report)
-            return _assembled(subject, settings, fit, picture_seed, picture_file)
+            return assembled(subject, settings, fit, picture_seed, picture_file)
         # In the cache, where an interrupted run's finished demands are found again.
         name = hashlib.sha256(work_of(subject, demands, settings).encode()).hexdigest()
         folder = cache_folder() / "exact" / name
@@ -113,18 +115,18 @@ def decomposition_of(
     field_of, unit_of = values.nonzero(as_tuple=True)
     entries = (field_of, unit_of, values[field_of, unit_of])
     fit = Fit(fields, *entries, torch.zeros(0, 3), made.converged, **made.spent)
-    return _assembled(subject, made.settings, fit, picture_seed, picture_file, made.noise)
+    return assembled(subject, made.settings, fit, picture_seed, picture_file, made.noise)
 
 
-def _assembled(
+def assembled(
     subject: Subject,
-    settings: Structured | Exact,
+    settings: Structured | Exact | Given,
     fit: Fit,
-    picture_seed: int | None,
-    picture_file: str | None,
+    picture_seed: int | None = None,
+    picture_file: str | None = None,
     noise: Tensor | None = None,
 ) -> Decomposition:
-    """Put a fit's components together with the picture and where they come from."""
+    """Put components together with the picture that they are of and where they come from."""
     generator = subject.generator
     return Decomposition.assemble(
         fit.fields,
@@ -144,7 +146,7 @@ def _assembled(
             layer=generator.layer,
             weights_digest=generator.digest,
             image_range=generator.image_range,
-            method="exact" if isinstance(settings, Exact) else "structured",
+            method=next(name for name, form in FORMS.items() if isinstance(settings, form)),
             settings=asdict(settings),
             picture_seed=picture_seed,
             **fit.spent,

@@ -49,6 +49,11 @@ class Provenance:
         return purpose_of(self.settings)
 
     @property
+    def fitted(self) -> bool:
+        """Whether the components were fitted here, and not given by another method."""
+        return self.method != "given"
+
+    @property
     def picture_in_words(self) -> str:
         """Say which picture it is: `picture seed 8`, or `picture cat.png`; empty if not known."""
         if self.picture_file is not None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from regional_primitives.decompose.exact.settings import Exact
+from regional_primitives.decompose.given import Given
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.errors import InputError, StorageError
@@ -46,7 +47,12 @@ _STORED = (
     "values",
     "history",
 )
-_FORMS: dict[str, type[Structured | Exact]] = {"structured": Structured, "exact": Exact}
+FORMS: dict[str, type[Structured | Exact | Given]] = {
+    "structured": Structured,
+    "exact": Exact,
+    "given": Given,
+}
+"""By what name a run knows the way that its components came about, which its settings tell."""
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
@@ -133,9 +139,9 @@ def _checked(origin: Provenance) -> Provenance:
         InputError: values that no fit could have had. Settings that this release does not know,
             as earlier ones had, are left as they are.
     """
-    if origin.method not in _FORMS:
-        raise InputError(f"method is {' or '.join(_FORMS)}, not {origin.method[:40]!r}")
-    form = _FORMS[origin.method]
+    if origin.method not in FORMS:
+        raise InputError(f"method is {' or '.join(FORMS)}, not {origin.method[:40]!r}")
+    form = FORMS[origin.method]
     if origin.hold is not None:
         of_kind(origin.hold, str, "hold is a text")
     known = {field.name for field in fields(form)} & origin.settings.keys()

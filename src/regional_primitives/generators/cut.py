@@ -45,6 +45,7 @@ def cut(
     image: ImageOf = None,
     noise_seed: int = 0,
     call: str | None = None,
+    count: str | None = None,
     steps: int | None = None,
     prompt: str | None = None,
     guidance: float | None = None,
@@ -61,9 +62,11 @@ def cut(
             AutoencoderTiny, which decodes; a pair of UNet2DModel, UNet2DConditionModel or
             DiTTransformer2DModel and a scheduler; a pipeline: of a UNet2DModel and a scheduler,
             DiTPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline,
-            StableDiffusion3Pipeline, LatentConsistencyModelPipeline or FluxPipeline. Their
-            networks are the submodules `unet` or `transformer`, and `vae`. Latents, range and
-            method are filled in for them where they are not given here.
+            StableDiffusion3Pipeline, LatentConsistencyModelPipeline or FluxPipeline; or
+            StableDiffusionImg2ImgPipeline or StableDiffusionXLImg2ImgPipeline, whose latents are
+            photographs [batch, 3, height, width] in [0, 1]. Their networks are the submodules
+            `unet` or `transformer`, and `vae`. Latents, range and method are filled in for them
+            where they are not given here.
         layer: a submodule's dotted name, such as `main.5`; or several, whose outputs together are
             the feature. `name#3` is the third call of a submodule that is called several times,
             `name[0]` the first of several tensors that it returns.
@@ -82,6 +85,9 @@ def cut(
         noise_seed: seed of the network's own random draws (dropout, noise), which are frozen.
         call: the method that generates, such as `decode` of an autoencoder; a forward pass unless
             given.
+        count: the argument that tells this method how many pictures to make, such as `batch_size`
+            of `sample`, where it draws all that it makes them of. Latents are then seeds, int64
+            [batch]: what is drawn for an item depends on its seed alone.
         steps: how many steps a sampler of `diffusers` takes.
         prompt: the text that a pipeline makes pictures of.
         guidance: the guidance scale of a pipeline or of a DiTTransformer2DModel; a pipeline's own
@@ -99,7 +105,14 @@ def cut(
             the cut, or a part behind it that cannot be recorded.
     """
     known = adapt(
-        module, steps, prompt=prompt, guidance=guidance, fixed=fixed, image=image, call=call
+        module,
+        steps,
+        prompt=prompt,
+        guidance=guidance,
+        fixed=fixed,
+        image=image,
+        call=call,
+        count=count,
     )
     module = known.module
     if isinstance(module, torch.jit.ScriptModule):
@@ -121,13 +134,14 @@ def cut(
     generator = Generator(
         name=name or known.name or type(module).__name__,
         layers=layers,
-        network=Network(twin, known.fixed, known.image_of, noise_seed, known.call),
+        network=Network(twin, known.fixed, known.image_of, noise_seed, known.call, known.count),
         image_range=image_range,
         network_digest=_digest(module, {**known.fixed, **known.settings}, noise_seed),
         sampler=sample_latents,
         baseline=None if baseline is None else _finite_feature(baseline),
         baseline_latents=None if baseline_latents is None else copied(baseline_latents),
         baseline_count=baseline_count,
+        latents_of=known.latents_of,
         options={} if hold is None else {"hold": hold},
     )
     examples = _examples(generator)

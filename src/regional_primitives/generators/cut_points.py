@@ -61,6 +61,7 @@ def layers(
     fixed: Mapping[str, Any] | None = None,
     image: ImageOf = None,
     call: str | None = None,
+    count: str | None = None,
     steps: int | None = None,
     prompt: str | None = None,
     guidance: float | None = None,
@@ -76,6 +77,7 @@ def layers(
         fixed: as in `rp.cut`.
         image: as in `rp.cut`.
         call: as in `rp.cut`.
+        count: as in `rp.cut`.
         steps: as in `rp.cut`, of a sampler.
         prompt: as in `rp.cut`, of a pipeline.
         guidance: as in `rp.cut`, of a pipeline or sampler.
@@ -89,12 +91,21 @@ def layers(
         whole, own = network.network, nn.Module()
     else:
         known = adapt(
-            network, steps, prompt=prompt, guidance=guidance, fixed=fixed, image=image, call=call
+            network,
+            steps,
+            prompt=prompt,
+            guidance=guidance,
+            fixed=fixed,
+            image=image,
+            call=call,
+            count=count,
         )
         if example is None and known.sample_latents is not None:
             example = known.sample_latents(1, stream(0))
         own = known.module
-        whole = Network(frozen_twin(own), known.fixed, known.image_of, call=known.call)
+        whole = Network(
+            frozen_twin(own), known.fixed, known.image_of, call=known.call, count=known.count
+        )
     if example is None:
         raise InputError("pass example=, the latents of one picture")
     if batch_size(example) < 1:

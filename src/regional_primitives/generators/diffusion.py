@@ -13,6 +13,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,7 +42,8 @@ _NETWORKS = {
 _SUPPORTED = (
     f"supported are an AutoencoderKL or AutoencoderTiny; a pair of {', '.join(_NETWORKS)} and a "
     "scheduler; pipelines of a UNet2DModel and a scheduler alone, such as DDPMPipeline, "
-    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}"
+    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}; any "
+    "other in a torch.nn.Module that holds its networks, takes noise and calls the pipeline"
 )
 _LATENT_RANGE = (-3.0, 3.0)
 """Black and white of latents, whose standard deviation is about 1."""
@@ -56,7 +58,11 @@ class Adaptation:
     module: nn.Module
     call: str = "forward"
     """The method that generates."""
+    count: str | None = None
+    """Its argument for how many, where it draws all by itself."""
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None
+    latents_of: Callable[[Path], Latents] | None = None
+    """Finds the latents of a picture file, where that can be."""
     image_range: tuple[float, float] = (-1.0, 1.0)
     image_of: ImageOf = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -192,6 +198,7 @@ def adapt(
     fixed: Mapping[str, Any] | None = None,
     image: ImageOf = None,
     call: str | None = None,
+    count: str | None = None,
 ) -> Adaptation:
     """Turn a module, or an object of diffusers, into a generator's parts, as `rp.cut` takes them.
 
@@ -205,6 +212,8 @@ def adapt(
         if not callable(getattr(known.module, call, None)):
             raise InputError(f"call={call!r} is no method of {_kind(known.module)}")
         known = replace(known, call=call)
+    if count is not None:
+        known = _counted(known, count)
     sampler = isinstance(known.module, (PipelineSampler, DiffusionSampler))
     if image is None or (latent and sampler and not known.module.decoded):
         return known
@@ -231,12 +240,35 @@ class _Asked:
         return DiffusionSampler(network, scheduler, self.steps, guidance=guidance, vae=vae)
 
 
+def _counted(known: Adaptation, count: str) -> Adaptation:
+    """Let latents be seeds of what a method draws that is told how many are wanted."""
+    of_kind(count, str, "count is the name of an argument")
+    run = getattr(known.module, known.call)
+    taken = inspect.signature(run).parameters.values()
+    if not any(count == one.name or one.kind == one.VAR_KEYWORD for one in taken):
+        raise InputError(
+            f"count={count!r} is no argument of {_kind(known.module)}.{known.call}, which takes "
+            f"{', '.join(one.name for one in taken) or 'none'}"
+        )
+    if count in known.fixed:
+        raise InputError(f"{count!r} is how many are wanted, and cannot be in fixed=")
+
+    def sample_latents(count: int, rng: torch.Generator) -> Tensor:
+        """Draw a seed for each item."""
+        return torch.randint(2**63 - 1, (count,), generator=rng)
+
+    settings = {**known.settings, "count": count}
+    return replace(known, count=count, sample_latents=sample_latents, settings=settings)
+
+
 def _adapted(subject: Any, asked: _Asked) -> Adaptation:
     """Tell the kinds of subjects apart."""
     kind = _kind(subject)
     if is_of(subject, *KINDS):
         return _of_pipeline(subject, asked)
     if asked.prompt is not None:
+        if is_of(subject, "DiffusionPipeline") and not is_of(subject, "DiTPipeline"):
+            _parts(subject)  # one that cannot be cut is refused for that, whatever it takes
         raise InputError(f"prompt= is for pipelines of diffusers that take a text, not {kind}")
     if is_of(subject, "DiTPipeline"):
         own = inspect.signature(subject.__call__).parameters["guidance_scale"].default
@@ -271,6 +303,7 @@ def _of_pipeline(pipeline: Any, asked: _Asked) -> Adaptation:
     return Adaptation(
         sampler,
         sample_latents=sampler.sample_latents,
+        latents_of=sampler.latents_of if sampler.of_photographs else None,
         image_range=(0.0, 1.0) if asked.decoded else _LATENT_RANGE,
         name=_kind(pipeline),
         settings=sampler.settings,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from regional_primitives.errors import GeneratorError
 from regional_primitives.generators.feature import Feature, FeatureShape, feature_of, tensors_of
-from regional_primitives.generators.latents import Latents, concatenate, map_latents, repeated
+from regional_primitives.generators.latents import Latents, concatenate, repeated
 from regional_primitives.generators.layers import Layer
 from regional_primitives.generators.network import Network
 from regional_primitives.generators.precision import full_precision, relative_gap
@@ -142,8 +142,7 @@ class Parts:
         """Tell on two unlike pictures whether items with several entries each are outermost."""
         if all(axis.multiple == 1 for axis in self.axes):
             return self
-        other = map_latents(lambda part: 0.5 * part if part.is_floating_point() else part, latents)
-        pair = _flat(network.head(concatenate([latents, other]), layers))
+        pair = _flat(network.head(concatenate([latents, network.unlike(latents)]), layers))
         alone = _flat(network.head(latents, layers))
         axes = []
         for axis, mixed, one in zip(self.axes, pair, alone, strict=True):

@@ -26,6 +26,7 @@ from regional_primitives.generators.latents import (
     describe,
     items,
     map_latents,
+    parts,
 )
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
 from regional_primitives.generators.noise import FrozenNoise, RandomState
@@ -61,6 +62,8 @@ class Network:
     """Seed of the network's own random draws, which are frozen."""
     call: str = "forward"
     """The method that generates."""
+    count: str | None = None
+    """Its argument for how many, where it draws all by itself; latents are then seeds."""
     draws: dict[int, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
     """The sizes of the random draws of one item and of two, once they are known."""
     repeats: dict[str, bool] = field(default_factory=dict, repr=False)
@@ -80,19 +83,28 @@ class Network:
     def run(self, latents: Latents) -> Images:
         """Run the whole network; gradients are followed if the caller's context does."""
         latents = map_latents(lambda part: part.to(self.device), latents)
-        positional, named = arguments(latents)
         count = batch_size(latents)
+        self.learn(latents)
+        positional, named = arguments(latents) if self.count is None else ((), {self.count: count})
         # Not getattr for a forward pass: hooks on the network itself belong to it.
         run = self.module if self.call == "forward" else getattr(self.module, self.call)
-        self.learn(latents)
         fixed = self._fixed(count)
-        noise = FrozenNoise(count, self.noise_seed, self.draws.get(1))
-        with self.turn, self.states_kept("run"), noise, calls_seen():
+        noise, states = self._noise(latents)
+        with self.turn, states, noise, calls_seen():
             with _refusals(latents, self.fixed):
                 output = run(*positional, **named, **fixed)
             if count <= 2:
                 self.draws[count] = noise.sizes
             return find_image(output, count, self.image_of)
+
+    def _noise(self, latents: Latents) -> tuple[FrozenNoise, AbstractContextManager[Any]]:
+        """Freeze what a run draws: its torch functions, and global states."""
+        count, apart = batch_size(latents), self.repeats.get("apart", False)
+        seeds = None if self.count is None else _seeds(latents)
+        own = seeds.tolist() if seeds is not None and apart and count == 1 else ()
+        pair = None if apart else self.draws.get(2)
+        noise = FrozenNoise(count, self.noise_seed, self.draws.get(1), pair, seeds)
+        return noise, self.states_kept("run", *own, learn=True)
 
     def _fixed(self, count: int) -> dict[str, Any]:
         """Copy the fixed arguments, since the network may write into what it is given."""
@@ -120,31 +132,45 @@ class Network:
         Of fixed arguments for one item, such as the embedding of a text, it also learns whether
         several items need them repeated; of what is drawn, whether several draw more often.
         """
-        if batch_size(latents) == 1 or (1 in self.draws and "apart" in self.repeats):
+        if "apart" in self.repeats or (batch_size(latents) == 1 and self.count is None):
             return
-        single = map_latents(torch.clone, items(latents, 0, 1))
-        pair = map_latents(lambda part: torch.cat([part, part]), single)
         with self.turn, torch.no_grad():
-            self.repeats.update(one=False, apart=False)
-            self.run(single)
-            left = self.random_state.left
-            if (
-                not left
-                and not self.draws[1]
-                and not any(map(_is_of_one, leaves(self.fixed).values()))
-            ):
+            if self.repeats:  # learnt meanwhile by another thread, or being learnt by this one
                 return
-            for self.repeats["one"] in (False, True):
-                with suppress(InputError):
-                    self.run(pair)
-                    as_often = len(self.draws[2]) == len(self.draws[1])
-                    self.repeats["apart"] = not (as_often and self.random_state.left_as(left))
-                    return
-            self.repeats["one"] = False
+            self.repeats["one"] = apart = False
+            try:
+                apart = self._learnt(map_latents(torch.clone, items(latents, 0, 1)))
+            except BaseException:
+                self.repeats.clear()
+                raise
+            self.repeats["apart"] = apart
 
-    def states_kept(self, purpose: str) -> AbstractContextManager[Any]:
-        """Let random numbers of global states be the same in this context in every run."""
-        return self.random_state.kept(stream(self.noise_seed, "states", purpose).initial_seed())
+    def _learnt(self, single: Latents) -> bool:
+        """Run one item and two; return whether two draw more often."""
+        self.run(single)
+        left = self.random_state.left
+        of_one = any(map(_is_of_one, leaves(self.fixed).values()))
+        if not (left or self.draws[1] or of_one):
+            return False
+        pair = map_latents(lambda part: torch.cat([part, part]), single)
+        for self.repeats["one"] in (False, True):
+            with suppress(InputError):
+                self.run(pair)
+                as_often = len(self.draws[2]) == len(self.draws[1])
+                return not (as_often and self.random_state.left_as(left))
+        self.repeats["one"] = False
+        return False
+
+    def states_kept(self, *purpose: str | int, learn: bool = False) -> AbstractContextManager[Any]:
+        """Let random numbers of global states be the same whenever this context is entered."""
+        seed = stream(self.noise_seed, "states", *purpose).initial_seed()
+        return self.random_state.kept(seed, learn=learn)
+
+    def unlike(self, latents: Latents) -> Latents:
+        """Return latents of other pictures, as far as any that are taken can be told."""
+        if self.count is not None:
+            return map_latents(lambda seeds: seeds + 1, latents)
+        return map_latents(lambda part: 0.5 * part if part.is_floating_point() else part, latents)
 
     @torch.no_grad()
     def refuse_random(self, latents: Latents, image: Images) -> None:
@@ -216,6 +242,17 @@ class Network:
                 image = self.run(latents)
         refuse_unmet(taps)
         return image
+
+
+def _seeds(latents: Latents) -> Tensor:
+    """Refuse latents that are no seeds, one an item."""
+    if isinstance(latents, Tensor) and latents.dtype == torch.int64 and latents.ndim == 1:
+        return latents
+    kinds = ", ".join(str(part.dtype).removeprefix("torch.") for part in parts(latents).values())
+    raise InputError(
+        "latents of a method that takes a count are seeds, int64 [batch], one an item; "
+        f"not {kinds} {describe(latents)}"
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -70,20 +70,43 @@ _WITH_STREAMS = ("cpu", "cuda", "mps", "xpu")
 """Kinds of devices that torch has random generators for."""
 
 
+@dataclass(frozen=True)
+class _Items:
+    """How a draw is made of those for single items."""
+
+    single: tuple[int, ...]
+    """The size for one."""
+    axis: int
+    """Where they stand."""
+    seeds: Tensor | None
+    """For each item the seed of its own; None where all have the same draw."""
+
+
 class FrozenNoise(TorchFunctionMode):
     """Within this context every random draw of a network that runs on `batch` items is frozen.
 
     Which axis of a draw is the batch is told by `single`, the sizes of the same draws in a run of a
     single item, as such a run leaves them in `sizes`; without, by the first axis' length.
+
+    With `seeds`, a number for each item, items have draws of their own: those that are larger in a
+    run of a `pair` of items; the others are for all items alike. Without a `pair`, all draws of a
+    single item are its own.
     """
 
     def __init__(
-        self, batch: int, seed: int = 0, single: Sequence[tuple[int, ...]] | None = None
+        self,
+        batch: int,
+        seed: int = 0,
+        single: Sequence[tuple[int, ...]] | None = None,
+        pair: Sequence[tuple[int, ...]] | None = None,
+        seeds: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.batch = batch
         self.seed = seed
         self.single = single
+        self.pair = pair
+        self.seeds = seeds
         self.sizes: list[tuple[int, ...]] = []
         self.draws = 0
 
@@ -129,19 +152,21 @@ class FrozenNoise(TorchFunctionMode):
             size = size[0]
         size = tuple(int(side) for side in size)
         device = kwargs["device"] = _device(kwargs, torch.get_default_device())
-        return _tiled(self._draw(func, device, (*leading, self._one(size)), kwargs), size)
+        items = self._items(size)
+        return self._frozen(func, device, (*leading, items.single), kwargs, items, size)
 
     def _like(
         self, func: Callable[..., Any], value: Tensor, rest: Any, kwargs: dict[str, Any]
     ) -> Tensor:
         """Draw for one item what `func` draws for a tensor, and repeat it."""
         size = tuple(value.shape)
-        single = self._one(size)
+        items = self._items(size)
+        single = items.single
         with torch._C.DisableTorchFunction():
             one = torch.ones(single, dtype=value.dtype, device=value.device)
             others = [_fitted(given, size, single) for given in rest]
             named = {name: _fitted(given, size, single) for name, given in kwargs.items()}
-        return _tiled(self._draw(func, value.device, (one, *others), named), size)
+        return self._frozen(func, value.device, (one, *others), named, items, size)
 
     def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         value, probability, training, in_place = _dropout_arguments(*args, **kwargs)
@@ -184,17 +209,27 @@ class FrozenNoise(TorchFunctionMode):
         out = kwargs.pop("out", None)
         tensors = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
         size = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
-        single = self._one(tuple(size))
-        axes = [axis for axis, (a, b) in enumerate(zip(single, size, strict=True)) if a != b]
-        axis = axes[0] if axes else 0
-        entries = single[axis] if single else 0
-        drawn = seen(_Drawn(func, self._seed(), axis, entries), args, kwargs)
+        items = self._items(tuple(size))
+        entries = items.single[items.axis] if items.single else 0
+        draw = _Drawn(func, self._seed(), items.axis, entries)
+        drawn = seen(draw, (items.seeds, *args), kwargs)
         return drawn if out is None else out.copy_(drawn)
 
-    def _one(self, size: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the size of the next draw for a single item."""
+    def _items(self, size: tuple[int, ...]) -> _Items:
+        """Tell how the next draw is made of those for single items."""
         place = len(self.sizes)
         self.sizes.append(size)
+        single = self._single(place, size)
+        other, own = size, False
+        if self.seeds is not None and self.pair is None:
+            own = self.batch == 1
+        elif self.seeds is not None and self.single is not None and self.pair is not None:
+            other = self.pair[place] if place < len(self.pair) else single
+            own = len(other) == len(single) and other != single
+        axes = [axis for axis, (a, b) in enumerate(zip(single, other, strict=False)) if a != b]
+        return _Items(single, axes[0] if axes else 0, self.seeds if own else None)
+
+    def _single(self, place: int, size: tuple[int, ...]) -> tuple[int, ...]:
         if self.batch == 1:
             return size
         if self.single is None or place >= len(self.single):
@@ -203,26 +238,60 @@ class FrozenNoise(TorchFunctionMode):
         whole = len(known) == len(size) and all(b % max(a, 1) == 0 for a, b in zip(known, size))  # noqa: B905
         return known if whole else size
 
-    def _stream(self, device: torch.device) -> torch.Generator:
-        """Return the next draw's stream, which nothing else draws from."""
-        return _stream_on(device, self._seed())
-
     def _seed(self) -> int:
+        """Return the seed of the next draw, which no other has."""
         self.draws += 1
         return stream(self.seed, "noise", self.draws).initial_seed()
 
-    def _draw(self, func: Callable[..., Any], device: torch.device, args: Any, kwargs: Any) -> Any:
-        """Call `func` on a stream of its own.
+    def _frozen(
+        self,
+        func: Callable[..., Any],
+        device: torch.device,
+        args: Any,
+        kwargs: dict[str, Any],
+        items: _Items,
+        size: tuple[int, ...],
+    ) -> Tensor:
+        """Draw for single items with `func`."""
+        draw = _Draw(self._seed(), partial(func, *args, **kwargs), device, items.axis)
+        if items.seeds is None:
+            return _tiled(draw.once(draw.seed), size)
+        return seen(draw, (items.seeds,), {})
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """A draw from distributions that do not depend on a feature."""
+
+    seed: int
+    make: Callable[..., Tensor] = field(compare=False)
+    device: torch.device = field(compare=False)
+    axis: int = field(compare=False)
+
+    def once(self, seed: int) -> Tensor:
+        """Draw for one item.
 
         Other modes, such as one that records, see the draw as a value that comes from nowhere.
         """
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            return func(*args, **{**kwargs, "generator": self._stream(device)})
+            return self.make(generator=_stream_on(self.device, seed))
+
+    def __call__(self, seeds: Tensor) -> Tensor:
+        """Draw for each item from a stream of its own."""
+        return _joined([self.once(seed) for seed in _for_items(self.seed, seeds)], self.axis)
+
+
+def _for_items(seed: int, seeds: Tensor) -> list[int]:
+    return [stream(seed, item).initial_seed() for item in seeds.tolist()]
+
+
+def _joined(rows: list[Tensor], axis: int) -> Tensor:
+    return rows[0] if len(rows) == 1 else torch.cat(rows, axis)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A draw from distributions that the arguments decide, alike for each item of any batch."""
+    """A draw from distributions that the arguments decide."""
 
     function: Callable[..., Any]
     seed: int
@@ -230,8 +299,8 @@ class _Drawn:
     """Where items stand, each with so many entries."""
     entries: int
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Draw for items one by one, each from a stream of the same seed."""
+    def __call__(self, seeds: Tensor | None, *args: Any, **kwargs: Any) -> Tensor:
+        """Draw for each item from a stream of the same seed, or of its own."""
         given = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
         device = given[0].device if given else _device(kwargs, torch.get_default_device())
         size = torch.broadcast_shapes(*(tensor.shape for tensor in given))
@@ -242,13 +311,13 @@ class _Drawn:
                 return argument
             return argument.expand(size).narrow(self.axis, item * self.entries, self.entries)
 
-        def drawn(item: int) -> Tensor:
+        def drawn(item: int, seed: int) -> Tensor:
             named = {name: of(item, one) for name, one in kwargs.items()}
-            named["generator"] = _stream_on(device, self.seed)
+            named["generator"] = _stream_on(device, seed)
             return self.function(*(of(item, one) for one in args), **named)
 
-        rows = [drawn(item) for item in range(count)]
-        return rows[0] if count == 1 else torch.cat(rows, self.axis)
+        each = [self.seed] * count if seeds is None else _for_items(self.seed, seeds)
+        return _joined([drawn(i, seed) for i, seed in enumerate(each)], self.axis)
 
 
 def _stream_on(device: torch.device, seed: int) -> torch.Generator:
@@ -381,8 +450,11 @@ class RandomState:
         """Those that the last run to come to its end has moved, as it left them."""
 
     @contextmanager
-    def kept(self, seed: int) -> Iterator[None]:
-        """Seed for a run within this context what the network may move, and set it back."""
+    def kept(self, seed: int, *, learn: bool) -> Iterator[None]:
+        """Seed within this context what the network may move, and set it back.
+
+        Whoever runs it once within the context, and nothing else, may `learn` what it moves.
+        """
         alone = threading.active_count() == 1
         kinds = [kind for kind in _KINDS if alone or self.moved[kind] is not False]
         with _kept(kinds) if kinds else nullcontext():
@@ -393,6 +465,8 @@ class RandomState:
             yield
             with torch._C.DisableTorchFunction():
                 ended = _states(kinds)
+        if not learn:
+            return
         # Here are only runs that came to their end. Others' draws look like the network's, but
         # whoever leaves a state alone once does not move it.
         self.left = {kind: ended[kind] for kind in kinds if not _same(began[kind], ended[kind])}

@@ -6,7 +6,7 @@ decomposition itself. A rival with a knob gives several points, its frontier.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -19,8 +19,9 @@ from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
+from regional_primitives.rivals.given import as_fitted, given_rival
 from regional_primitives.rivals.rival import BASELINES, Rival, Scene, Way
-from regional_primitives.runtime.arguments import AnyPath, all_of_kind, path_of
+from regional_primitives.runtime.arguments import AnyPath, all_of_kind, of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.rich_display import RichResult
@@ -31,6 +32,7 @@ from regional_primitives.scores.components import component_scores
 from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation, Measurement
 from regional_primitives.scores.sparsity import sparsity_scores
+from regional_primitives.scores.superposition import completeness_gap
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Compared:
     evaluations: Count
     """Forward-and-backward evaluations for all its points, those of scoring left out."""
     boundedness: Real | None
-    """The following four are of the best point, see `Scores`; None without components."""
+    """The following five are of the best point, see `Scores`; None without components."""
     consistency: Real | None
     components: Count | None
     n90: Count | None
+    completeness_gap: Real | None = None
 
     @property
     def best(self) -> Point:
@@ -127,6 +130,7 @@ def baselines(
     names: Sequence[str] | str = "all",
     settings: Evaluation | None = None,
     *,
+    others: Mapping[str, Any] | None = None,
     progress: Progress | bool | None = False,
 ) -> Comparison:
     """Score rivals, other methods, on the demands that the decomposition itself is scored on.
@@ -134,28 +138,33 @@ def baselines(
     Args:
         decomposition: a result, and the picture that it explains.
         generator: the one that it was made with.
-        names: of `BASELINES`; "all" takes every one whose packages are installed.
+        names: of `BASELINES`; "all" takes every one whose packages are installed, () none.
         settings: as for `rp.evaluate`. The free optimum is computed for `free_demands` of the
             demands, whatever `free_steps` say, at a hundred steps each.
+        others: what other methods answer about this picture, by the method's name: of `rp.others`,
+            (fields, tensors), or another decomposition of it. They are told first.
         progress: True draws a bar on stderr; or a callable, told of every rival.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or an answer that does not fit the picture.
         GeneratorError: another generator.
         MissingExtraError: a method was named whose packages are missing.
     """
-    wanted = _wanted(names)
+    brought = of_kind({} if others is None else others, Mapping, "others are {name: answer}")
+    wanted = [] if brought and not names else _wanted(names)
     picture = Picture.of(decomposition, generator)
     settings = settings_or(settings, Evaluation, Evaluation())
     settings.afford(decomposition)
     with reporting(progress) as report:
-        given = picture.showing(decomposition.without(decomposition.remainder))
-        return _compared(given, wanted, names != "all", settings, report)
+        theirs = [given_rival(name, answer, picture) for name, answer in brought.items()]
+        return _compared(picture, [*theirs, *wanted], names != "all", settings, report)
 
 
 def _compared(
-    given: Picture, wanted: Sequence[Rival], named: bool, settings: Evaluation, tell: Progress
+    picture: Picture, wanted: Sequence[Rival], named: bool, settings: Evaluation, tell: Progress
 ) -> Comparison:
+    whole = picture.decomposition
+    given = picture.showing(whole.without(whole.remainder))
     demands = settings.held_out(given.decomposition)
     few = settings.few(demands)
     found: list[Compared] = []
@@ -172,7 +181,7 @@ def _compared(
         else:
             left_out[method.name] = "free_demands is 0"
         tell("baselines", number, len(wanted), method.name)
-    own = _measured(_OWN, given, demands, settings)
+    own = _measured(as_fitted(whole), given, demands, settings)
     return Comparison(own, tuple(found), len(demands), len(few), left_out)
 
 
@@ -189,14 +198,6 @@ def _wanted(names: Sequence[str] | str) -> list[Rival]:
     return [BASELINES[name] for name in dict.fromkeys(listed)]
 
 
-def _as_fitted(scene: Scene) -> Iterator[Way]:
-    scene.evaluations.count += scene.decomposition.provenance.evaluations
-    yield Way("as fitted", scene.decomposition.minimal_units, scene.decomposition)
-
-
-_OWN = Rival("this decomposition", "what this run found", "this library", "none", _as_fitted, 0)
-
-
 def _measured(method: Rival, given: Picture, demands: Demands, settings: Evaluation) -> Compared:
     evaluations = Evaluations(given.generator)
     scene = Scene(given.decomposition, given.generator, evaluations, settings.seed)
@@ -206,6 +207,7 @@ def _measured(method: Rival, given: Picture, demands: Demands, settings: Evaluat
     if components is not None:
         measurement = Measurement(given.showing(components), settings, silent)
         axioms = component_scores(measurement) | sparsity_scores(measurement)
+        axioms["completeness_gap"] = completeness_gap(measurement.whole)
     return Compared(
         method.name,
         method.about,
@@ -213,7 +215,7 @@ def _measured(method: Rival, given: Picture, demands: Demands, settings: Evaluat
         method.knob,
         tuple(point for point, _ in tried),
         evaluations.count,
-        *map(axioms.get, ("boundedness", "consistency", "components", "n90")),
+        *map(axioms.get, ("boundedness", "consistency", "components", "n90", "completeness_gap")),
     )
 
 

@@ -2,15 +2,14 @@
 
 PCA (rank-1 terms of the singular value decomposition), NMF of its positive and negative parts, and
 semi-NMF with parts ≥ 0 and signed appearances (Ding et al. 2010), the factorisation of PandA
-(Oldfield et al. 2022), here of one picture's feature. None of them knows of patches: each term gets
-the patches that its own picture changes as its action field.
+(Oldfield et al. 2022), here of one picture's feature. None of them knows of patches: each term's
+action field is that of `others.fields`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -18,13 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.given import Given
 from regional_primitives.decompose.structured.candidates import Layout
 from regional_primitives.errors import MissingExtraError
+from regional_primitives.others.components import Terms
+from regional_primitives.others.fields import SHARES
 from regional_primitives.rivals.rival import Scene, Way, rival
 from regional_primitives.runtime.streams import stream
 
-_HELD_SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
 _ITERATIONS = 200
 _Factors: TypeAlias = tuple[Tensor, Tensor]
 """[sites, terms] and [terms, channels]."""
@@ -36,11 +36,10 @@ def _ways(scene: Scene, factorise: _Factorise) -> Iterator[Way]:
     name = factorise.__name__.strip("_").replace("_", "-")
     patches = scene.decomposition.regions.count
     for count in sorted({max(1, patches // 4), patches}):
-        terms = _terms(scene, factorise, count)
-        shares = _patch_shares(scene, terms)
-        for held in _HELD_SHARES:
-            components = _components(scene, name, terms, _smallest_fields(shares, held))
-            setting = f"{count} terms, fields that hold {held:.0%} of each term's change"
+        terms = Terms(scene.subject, _terms(scene, factorise, count))
+        for share in SHARES:
+            components = terms.decomposition(Given(name, share=share))
+            setting = f"{count} terms, fields that hold {share:.0%} of each term's change"
             yield Way(setting, components.minimal_units, components)
 
 
@@ -106,44 +105,6 @@ def _semi_nmf(
         parts *= (up / down.clamp_min(1e-30)).sqrt()
     appearances = torch.linalg.lstsq(parts, matrix, driver="gelsd").solution
     return parts.float(), appearances.float()
-
-
-def _patch_shares(
-    scene: Scene, terms: Float[Tensor, "terms units"]
-) -> Float[Tensor, "terms patches"]:
-    """Return each patch's share of what a term alone changes in the baseline image."""
-    images = scene.generator.render(scene.decomposition.baseline_units + terms)
-    errors = scene.subject.errors
-    changed = errors.per_patch(images.to(errors.image.device), errors.baseline_image)
-    changed = changed[:, : errors.count].cpu()
-    return changed / changed.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _smallest_fields(shares: Float[Tensor, "terms patches"], held: float) -> Tensor:
-    """Return each term's fewest patches that hold the share `held`; one at least."""
-    values, order = shares.sort(dim=1, descending=True)
-    kept = values.cumsum(1) - values < held
-    kept[:, 0] = True
-    return torch.zeros_like(kept).scatter(1, order, kept)
-
-
-def _components(
-    scene: Scene, name: str, terms: Float[Tensor, "terms units"], fields: Tensor
-) -> Decomposition:
-    given = scene.decomposition
-    field_of, unit_of = terms.nonzero(as_tuple=True)
-    return Decomposition.assemble(
-        fields=fields,
-        field_of=field_of,
-        unit_of=unit_of,
-        values=terms[field_of, unit_of],
-        **{
-            kept: getattr(given, kept)
-            for kept in ("feature", "baseline", "image", "baseline_image", "regions", "latents")
-        },
-        history=torch.zeros(0, 3),
-        provenance=replace(given.provenance, method=name, settings={}, evaluations=0),
-    )
 
 
 for _place, _name, _factorise, _about, _source in (

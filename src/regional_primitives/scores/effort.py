@@ -27,8 +27,10 @@ _STILL_FALLING = 0.005
 
 
 def effort_scores(measurement: Measurement) -> dict[str, Any]:
-    """Tell what the fit took."""
+    """Tell what the fit took; of components that another method made, nothing is known."""
     origin = measurement.whole.decomposition.provenance
+    if not origin.fitted:
+        return {}
     return {"evaluations": origin.evaluations, "overhead_ratio": origin.overhead_ratio}
 
 

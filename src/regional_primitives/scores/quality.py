@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Image, Images, PerComponent
+from regional_primitives.axes import Demands, Image, Images, Mask, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import MissingExtraError
 
@@ -79,14 +79,23 @@ def visual_quality(
     decomposition: Decomposition, demands: Demands, images: Images
 ) -> tuple[float | None, float | None]:
     """Return mean PSNR in dB, and mean SSIM if it can be had, over the demanded patches."""
-    low, high = decomposition.provenance.image_range
-    target = decomposition.image
+    image_range, target = decomposition.provenance.image_range, decomposition.image
     psnr, ssim = [], []
     for demand, image in zip(demands, images, strict=True):
         mask = decomposition.regions.pixel_mask(demand, *target.shape[-2:])
-        error = float((image - target)[:, mask].square().mean())
-        psnr.append(10 * math.log10((high - low) ** 2 / max(error, 1e-12)))
-        if similarity_available():
-            table = similarity_map(target, image, (low, high))
-            ssim.append(float(table[:, mask].mean()))
+        ratio, similarity = quality_within(mask, target, image, image_range)
+        psnr.append(ratio)
+        ssim += [] if similarity is None else [similarity]
     return sum(psnr) / len(psnr), sum(ssim) / len(ssim) if ssim else None
+
+
+def quality_within(
+    mask: Mask, target: Image, image: Image, image_range: tuple[float, float]
+) -> tuple[float, float | None]:
+    """Return PSNR in dB over the pixels of a mask, and mean SSIM there if it can be had."""
+    low, high = image_range
+    error = float((image - target)[:, mask].square().mean())
+    psnr = 10 * math.log10((high - low) ** 2 / max(error, 1e-12))
+    if not similarity_available():
+        return psnr, None
+    return psnr, float(similarity_map(target, image, image_range)[:, mask].mean())

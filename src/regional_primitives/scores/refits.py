@@ -26,8 +26,9 @@ _PRICES = (0.4, 2.0)
 
 
 def refit_scores(measurement: Measurement) -> dict[str, Any]:
-    """Fit the picture three times more, if that was asked for."""
-    if not measurement.settings.refits:
+    """Fit the picture three times more, if that was asked for and a fit made its components."""
+    origin = measurement.whole.decomposition.provenance
+    if not measurement.settings.refits or not origin.fitted:
         return {}
     picture, progress = measurement.parts, measurement.progress
     components = picture.decomposition

@@ -35,11 +35,17 @@ def superposition_scores(measurement: Measurement) -> dict[str, Any]:
     rest = picture.change - measurement.patterns.sum(0)
     if whole.remainder is not None:
         rest = rest - picture.patterns([whole.remainder])[0]
-    missing = whole.combine_units(torch.ones(1, whole.count)) - whole.feature_units
     return {
-        "completeness_gap": float(missing.norm() / picture.difference.norm()),
+        "completeness_gap": completeness_gap(picture),
         "superposition_error": float(rest.square().sum() / picture.change.square().sum()),
     }
+
+
+def completeness_gap(picture: Picture) -> float:
+    """Return ‖f − f0 − Σ_k Δf_k‖ / ‖f − f0‖: what all components together leave out."""
+    whole = picture.decomposition
+    missing = whole.combine_units(torch.ones(1, whole.count)) - whole.feature_units
+    return float(missing.norm() / picture.difference.norm())
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from typing import Any
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import PARTS
 from regional_primitives.decompose.exact import Exact
+from regional_primitives.decompose.given import Given
 from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.decompose.structured import Structured
 from regional_primitives.generators.zoo import ZOO
@@ -34,6 +35,8 @@ def changed_from(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 def changed_settings(decomposition: Decomposition) -> dict[str, Any]:
     """Return the settings that differ from the defaults; all of them for an unknown method."""
     origin = decomposition.provenance
+    if not origin.fitted:
+        return changed_from(Given(purpose=origin.purpose), origin.settings)
     if origin.method not in _FORMS:
         return origin.settings
     form = _FORMS[origin.method]
@@ -134,6 +137,11 @@ def python_lines(decomposition: Decomposition) -> str:
         f"{name}={value!r}" for name, value in changed_settings(decomposition).items()
     )
     sampled = "run.latents" if seed is None else f"generator.sample_latents(1, seed={seed})"
+    if not origin.fitted:
+        return "\n".join(
+            [*lines[:3], 'decomposition = rp.Decomposition.load("RUN")  # this report\'s folder',
+             "scores = rp.evaluate(decomposition, generator)"]
+        )  # fmt: skip
     lines += [
         f"latents = {sampled}",
         f"regions = {divided}",
