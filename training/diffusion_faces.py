@@ -2,67 +2,28 @@
 
     python -m training.diffusion_faces --out runs/diffusion-faces
 
-Network and scheduler are those of the library diffusers: a U-Net that predicts v = α·ε − σ·x (arXiv
-2202.00512) at a time drawn for each picture, and DDIM (arXiv 2010.02502). The U-Net sees 2 × 2
-neighbouring pixels of three channels as one of twelve, as in arXiv 2301.11093, which saves most of
-the time. It is trained in mixed precision (bfloat16), which is slow on processors without.
+It is trained in mixed precision (bfloat16), which is slow on processors without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, UNet2DModel
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from training import loop
 from training.pairs import faces
 
-from regional_primitives.generators.diffusion import DiffusionSampler
+from regional_primitives.generators.zoo.denoiser import (
+    PICTURE_SIDE,
+    STEPS,
+    Sampler,
+    sample_latents,
+    scheduler,
+    squares_of,
+    unet,
+)
 from regional_primitives.runtime.streams import stream
-
-PICTURE_SIDE = 32
-STEPS = 8
-_SQUARE = 2
-"""Side of the squares of pixels that the network sees as one."""
-_CHANNELS = 3 * _SQUARE**2
-_WIDTHS = (48, 96)
-"""Channels at 16² and 8²."""
-
-
-def unet(widths: tuple[int, ...] = _WIDTHS) -> nn.Module:
-    """Build the network, with random weights."""
-    network: nn.Module = UNet2DModel(
-        sample_size=PICTURE_SIDE // _SQUARE,
-        in_channels=_CHANNELS,
-        out_channels=_CHANNELS,
-        block_out_channels=widths,
-        layers_per_block=1,
-        norm_num_groups=8,
-        attention_head_dim=widths[-1] // 2,
-        down_block_types=("DownBlock2D",) * len(widths),
-        up_block_types=("UpBlock2D",) * len(widths),
-    )
-    return network
-
-
-def scheduler() -> Any:
-    """Build the scheduler, whose last training step is noise alone."""
-    return DDIMScheduler(
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-    )
-
-
-def sample_latents(count: int, rng: torch.Generator) -> Tensor:
-    """Draw the noise that the first step starts from."""
-    side = PICTURE_SIDE // _SQUARE
-    return torch.randn(count, _CHANNELS, side, side, generator=rng)
 
 
 class DiffusionFaces:
@@ -73,7 +34,9 @@ class DiffusionFaces:
 
     def __init__(self, steps: int, batch: int, seed: int, pool: int = 16_384) -> None:
         self.batch, self.seed = batch, seed
-        self.pictures = _squares(faces(pool, PICTURE_SIDE, seed, "pool")[1])
+        self.pictures = squares_of(faces(pool, PICTURE_SIDE, seed, "pool")[1]).contiguous(
+            memory_format=torch.channels_last
+        )
         torch.manual_seed(seed)
         self.unet = unet().to(memory_format=torch.channels_last)
         self.scheduler = scheduler()
@@ -110,13 +73,12 @@ class DiffusionFaces:
     def samples(self) -> Tensor:
         """Return pictures that the sampler makes."""
         noise = sample_latents(self.shown, stream(self.seed, "diffusion-faces", "sheet"))
-        sampled = DiffusionSampler(self.network(), self.scheduler, STEPS)(noise)
-        return pixel_shuffle(sampled, _SQUARE)
+        return Sampler(self.network(), self.scheduler, STEPS)(noise)
 
     @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """Compare errors of v on held-out pictures: the network's, a linear map's, the mean's."""
-        held_out = _squares(faces(1024, PICTURE_SIDE, self.seed, "held out")[1])
+        held_out = squares_of(faces(1024, PICTURE_SIDE, self.seed, "held out")[1])
         noisy, times, v = noised(
             self.scheduler, held_out, stream(self.seed, "diffusion-faces", "held out")
         )
@@ -135,10 +97,6 @@ class DiffusionFaces:
         return {
             f"v_error_{name}": float((v - one).square().mean()) for name, one in guesses.items()
         }
-
-
-def _squares(pictures: Tensor) -> Tensor:
-    return pixel_unshuffle(pictures, _SQUARE).contiguous(memory_format=torch.channels_last)
 
 
 def noised(

@@ -15,6 +15,7 @@ from regional_primitives.generators.factory import made_by, names_a_factory, reg
 from regional_primitives.generators.generator import Generator
 from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.zoo import (
+    denoiser,
     faces,
     photos,
     residual,
@@ -37,6 +38,7 @@ ZOO: dict[str, ZooEntry] = {
         *vaes.ENTRIES,
         style.ENTRY,
         residual.ENTRY,
+        denoiser.ENTRY,
         toy.ENTRY,
     )
 }
