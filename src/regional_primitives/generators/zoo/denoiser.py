@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from regional_primitives.axes import Images
@@ -30,11 +30,11 @@ _WIDTHS = (48, 96)
 """Channels at 16² and 8²."""
 
 
-def unet(widths: tuple[int, ...] = _WIDTHS) -> nn.Module:
-    """Build the network, with random weights."""
+def unet(widths: tuple[int, ...] = _WIDTHS) -> Any:
+    """Build the network, a UNet2DModel with random weights."""
     from diffusers import UNet2DModel
 
-    network: Any = UNet2DModel(
+    return UNet2DModel(
         sample_size=PICTURE_SIDE // _SQUARE,
         in_channels=_CHANNELS,
         out_channels=_CHANNELS,
@@ -45,8 +45,6 @@ def unet(widths: tuple[int, ...] = _WIDTHS) -> nn.Module:
         down_block_types=("DownBlock2D",) * len(widths),
         up_block_types=("UpBlock2D",) * len(widths),
     )
-    made: nn.Module = network
-    return made
 
 
 def scheduler() -> Any:
