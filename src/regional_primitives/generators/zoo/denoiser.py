@@ -60,12 +60,12 @@ def scheduler() -> Any:
     )
 
 
-def squares_of(pictures: Images) -> Images:
+def squares_of(pictures: Tensor) -> Tensor:
     """Turn pictures [B, 3, 32, 32] into what the network sees, [B, 12, 16, 16]."""
     return pixel_unshuffle(pictures, _SQUARE)
 
 
-def pixels_of(squares: Images) -> Images:
+def pixels_of(squares: Tensor) -> Tensor:
     """Undo `squares_of`."""
     return pixel_shuffle(squares, _SQUARE)
 
