@@ -701,6 +701,7 @@ PREDICTS = {
     **dict.fromkeys(["DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler"], "epsilon"),
     **dict.fromkeys(["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"], "v_prediction"),
     **dict.fromkeys(["KDPM2DiscreteScheduler", "PNDMScheduler"], "v_prediction"),
+    **dict.fromkeys(["CosineDPMSolverMultistepScheduler", "DPMSolverSDEScheduler"], "v_prediction"),
     "EulerAncestralDiscreteScheduler": "v_prediction",
     "KDPM2AncestralDiscreteScheduler": "v_prediction",
 }
