@@ -42,8 +42,8 @@ from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.server import application
 from regional_primitives.generators import baseline_feature
+from regional_primitives.generators.photographs import read_photograph
 from regional_primitives.generators.zoo import photos
-from regional_primitives.generators.zoo.photographs import read_photograph
 from regional_primitives.generators.zoo.weights import filled
 from regional_primitives.rivals import Comparison
 from regional_primitives.runs.folder import generator_of

@@ -453,6 +453,9 @@ BEHIND_A_CUT = {
     "rrelu": lambda x: F.rrelu(x + 0.2, training=True),
     "rrelu in place": lambda x: F.rrelu(x + 0.2, training=True, inplace=True),
     "multinomial": lambda x: x + torch.multinomial(x.flatten(1).exp(), 1)[..., None, None] / 64,
+    "bernoulli, batch second": lambda x: (
+        x + torch.bernoulli(x.exp().transpose(0, 1)).transpose(0, 1)
+    ),
     "bernoulli in place": lambda x: x + torch.empty_like(x).bernoulli_(x.exp()),
 }
 

@@ -13,6 +13,7 @@ import diffusers
 import pytest
 import torch
 from diffusers import schedulers
+from PIL import Image
 from torch import nn
 
 import regional_primitives as rp
@@ -152,6 +153,16 @@ def _xl():
     return diffusers.StableDiffusionXLPipeline(_vae(), _clip(), second, *words, unet, scheduler)
 
 
+def _from_photograph():
+    return diffusers.StableDiffusionImg2ImgPipeline(
+        **_stable().components, requires_safety_checker=False
+    )
+
+
+def _xl_from_photograph():
+    return diffusers.StableDiffusionXLImg2ImgPipeline(**_xl().components)
+
+
 def _third():
     torch.manual_seed(0)
     transformer = diffusers.SD3Transformer2DModel(
@@ -225,6 +236,16 @@ CASES = {
     ),
     "consistency": (_consistency, TEXT, "unet.mid_block#2"),
     "XL": (_xl, TEXT, "unet.mid_block#2"),
+    "photograph": (
+        _from_photograph,
+        {**TEXT, "steps": 4, "fixed": {"strength": 0.5, "negative_prompt": "cat"}},
+        "unet.mid_block#1",
+    ),
+    "XL photograph, latent": (
+        _xl_from_photograph,
+        {**TEXT, "steps": 3, "fixed": {"strength": 0.7}, "image": "latent"},
+        "unet.mid_block#2",
+    ),
     "third": (_third, TEXT, "transformer.transformer_blocks.0#2"),
     "Flux": (
         _flux,
@@ -267,7 +288,7 @@ def _cut(name):
     make, settings, layer = {**CASES, **CLASSES}[name]
     with warnings.catch_warnings():
         warnings.simplefilter("error", WholeRunWarning)
-        generator = rp.cut(make(), layer, steps=2, **settings)
+        generator = rp.cut(make(), layer, **{"steps": 2, **settings})
         latents = generator.sample_latents(1)
         return generator, generator.at(latents), latents
 
@@ -317,17 +338,34 @@ def test_picture_of_the_pipeline(name):
     pipeline = make()
     packs = hasattr(pipeline, "_pack_latents")
     given = pipeline._pack_latents(latents, 3, 4, 4, 4) if packs else latents
+    start = {"image" if "photograph" in name else "latents": given}
+    steps = settings.get("steps", 2)
     kind = "latent" if "image" in settings else "pt"
     pipeline.set_progress_bar_config(disable=True)
     with FrozenNoise(3, 0, generator.network.draws[1]):
         expected = pipeline(
-            latents=given, num_inference_steps=2, output_type=kind, return_dict=False, **fixed
+            **start, num_inference_steps=steps, output_type=kind, return_dict=False, **fixed
         )[0]
     image = generator.image(latents)
     if packs and kind == "latent":
         image = pipeline._pack_latents(image, 3, 4, 4, 4)
     assert _gap(image, expected) <= 1e-5
     assert generator.image_range == ((-3.0, 3.0) if kind == "latent" else (0.0, 1.0))
+
+
+def test_photograph_is_that_of_a_file(tmp_path):
+    generator = _cut("photograph")[0]
+    rows = torch.arange(20, dtype=torch.uint8)[:, None, None].expand(20, 40, 3) * 12
+    Image.fromarray(rows.numpy()).save(tmp_path / "photo.png")
+    latents = generator.latents_of_image(tmp_path / "photo.png")
+    assert latents.shape == (1, 3, 8, 8)
+    assert (latents.diff(dim=2) > 0).all()
+    assert generator.sample_latents(2).aminmax() == pytest.approx((0, 1), abs=0.5)
+    bound = generator.at(latents)
+    assert bound.side_inputs
+    assert torch.allclose(bound.tail(bound.head(latents)), generator.image(latents), atol=1e-5)
+    with pytest.raises(rp.InputError, match="finds no latents for a picture of your own"):
+        _cut("stable")[0].latents_of_image(tmp_path / "photo.png")
 
 
 def test_picture_of_embeddings_alone():
@@ -480,6 +518,31 @@ def test_digest_names_prompt_and_settings():
     assert len({first, *others}) == 7
 
 
+def test_any_pipeline_inside_a_module():
+    class Mine(nn.Module):
+        def __init__(self, pipeline):
+            super().__init__()
+            self.pipeline, self.unet, self.vae = pipeline, pipeline.unet, pipeline.vae
+
+        def forward(self, noise):
+            texts = [PROMPT] * len(noise)
+            return self.pipeline(texts, latents=noise, num_inference_steps=2, output_type="pt")[0]
+
+    pipeline = _stable()
+    pipeline.set_progress_bar_config(disable=True)
+    generator = rp.cut(
+        Mine(pipeline),
+        "unet.mid_block#1",
+        sample_latents=lambda count, rng: torch.randn(count, 4, 4, 4, generator=rng),
+        image_range=(0.0, 1.0),
+    )
+    latents = generator.sample_latents(1)
+    bound = generator.at(latents)
+    assert isinstance(bound.behind, RecordedTail)
+    expected = pipeline(PROMPT, latents=latents, num_inference_steps=2, output_type="pt")[0]
+    assert _gap(bound.tail(bound.head(latents)), expected) <= 1e-5
+
+
 # Refusals
 
 
@@ -493,6 +556,12 @@ REFUSED = {
     "unknown": (
         lambda: OtherPipeline(_vae(), _unet(), _ddim()),
         {"steps": 2},
+        "OtherPipeline cannot be cut: it also has vae; supported are .*StableDiffusionPipeline"
+        ".*; any other in a torch.nn.Module that holds its networks, takes noise and calls the pi",
+    ),
+    "unknown, of a prompt": (
+        lambda: OtherPipeline(_vae(), _unet(), _ddim()),
+        {"steps": 2, "prompt": PROMPT},
         "OtherPipeline cannot be cut: it also has vae; supported are .*StableDiffusionPipeline",
     ),
     "steps missing": (_stable, {"prompt": PROMPT}, "pass steps=, how many steps the pipeline"),
@@ -543,6 +612,21 @@ REFUSED = {
         _stable,
         {"steps": 2, "prompt": PROMPT, "fixed": {"height": 12, "width": 12}},
         "StableDiffusionPipeline does not run with these arguments: `height` and `width` have",
+    ),
+    "photograph as an argument": (
+        _from_photograph,
+        {"steps": 2, "prompt": PROMPT, "fixed": {"image": torch.zeros(1, 3, 8, 8)}},
+        "fixed= does not take 'image' of a pipeline: the photograph is what is explained; it goes",
+    ),
+    "no step": (
+        _from_photograph,
+        {"steps": 4, "prompt": PROMPT, "fixed": {"strength": 0.2}},
+        "of 4 steps, strength 0.2 leaves none; pass more steps=, or more strength",
+    ),
+    "too strong": (
+        _from_photograph,
+        {"steps": 4, "prompt": PROMPT, "fixed": {"strength": 1.2}},
+        "does not run with these arguments: The value of strength should in",
     ),
     "guidance of none": (
         lambda: _flux(guided=False, texts=False),

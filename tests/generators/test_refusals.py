@@ -101,12 +101,12 @@ def test_layer_that_is_never_called():
 
 def test_container_that_is_never_called_as_such():
     network = Around(
-        lambda self, z: self.paint(self.parts[0](z)),
-        parts=nn.ModuleList([nn.Linear(8, 768)]),
+        lambda self, z: self.paint(self.parts[1](z)),
+        parts=nn.ModuleList([nn.Tanh(), nn.Sequential(nn.Linear(8, 768)), nn.Tanh()]),
         paint=View(3, 16, 16),
     )
     _, message = _refused(network, "parts")
-    assert message == "layer 'parts' is never called; what it consists of may be: parts.0"
+    assert message == "layer 'parts' is never called; called within it: parts.1"
 
 
 @pytest.mark.usefixtures("unchecked")

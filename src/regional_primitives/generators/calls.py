@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import torch
+from torch.autograd.function import _SingleLevelFunction
 from torch.utils.checkpoint import CheckpointFunction
 
 from regional_primitives.runtime.modes import ProcessWide
@@ -23,7 +24,8 @@ from regional_primitives.runtime.modes import ProcessWide
 See: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 """(what is called, its arguments, its keywords) → what it returns."""
 
-_APPLY = torch.autograd.Function.__dict__["apply"]
+_APPLY = torch._C._FunctionBase.__dict__["apply"]
+"""What every `apply` of an autograd Function comes to, also one that was taken long before."""
 _SCRIPTED: tuple[Any, ...] = (torch._C.ScriptFunction, torch._C.ScriptMethod)
 _seers = threading.local()
 
@@ -119,16 +121,13 @@ def _followed(own: Callable[[Any], None]) -> Callable[[Any], None]:
     return enter
 
 
-_SEEN_APPLY = classmethod(_apply)
-
-
 def _see_calls() -> list[Callable[[], None]]:
     """Put our own in the place of torch's ways to call, which are one for all threads."""
-    function: Any = torch.autograd.Function
-    if function.__dict__["apply"] is _SEEN_APPLY:
+    function: Any = _SingleLevelFunction  # between Function.apply and the one behind it
+    if "apply" in vars(function):
         return []
-    function.apply = _SEEN_APPLY
-    back: list[Callable[[], None]] = [partial(setattr, function, "apply", _APPLY)]
+    function.apply = classmethod(_apply)
+    back: list[Callable[[], None]] = [partial(delattr, function, "apply")]
     ways = [(kind, "__call__", _seen_scripted) for kind in _SCRIPTED]
     for kind, name, seen in (*ways, (torch.inference_mode, "__enter__", _followed)):
         own = getattr(kind, name)

@@ -62,9 +62,11 @@ def cut(
             AutoencoderTiny, which decodes; a pair of UNet2DModel, UNet2DConditionModel or
             DiTTransformer2DModel and a scheduler; a pipeline: of a UNet2DModel and a scheduler,
             DiTPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline,
-            StableDiffusion3Pipeline, LatentConsistencyModelPipeline or FluxPipeline. Their
-            networks are the submodules `unet` or `transformer`, and `vae`. Latents, range and
-            method are filled in for them where they are not given here.
+            StableDiffusion3Pipeline, LatentConsistencyModelPipeline or FluxPipeline; or
+            StableDiffusionImg2ImgPipeline or StableDiffusionXLImg2ImgPipeline, whose latents are
+            photographs [batch, 3, height, width] in [0, 1]. Their networks are the submodules
+            `unet` or `transformer`, and `vae`. Latents, range and method are filled in for them
+            where they are not given here.
         layer: a submodule's dotted name, such as `main.5`; or several, whose outputs together are
             the feature. `name#3` is the third call of a submodule that is called several times,
             `name[0]` the first of several tensors that it returns.
@@ -139,6 +141,7 @@ def cut(
         baseline=None if baseline is None else _finite_feature(baseline),
         baseline_latents=None if baseline_latents is None else copied(baseline_latents),
         baseline_count=baseline_count,
+        latents_of=known.latents_of,
         options={} if hold is None else {"hold": hold},
     )
     examples = _examples(generator)

@@ -13,6 +13,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,7 +42,8 @@ _NETWORKS = {
 _SUPPORTED = (
     f"supported are an AutoencoderKL or AutoencoderTiny; a pair of {', '.join(_NETWORKS)} and a "
     "scheduler; pipelines of a UNet2DModel and a scheduler alone, such as DDPMPipeline, "
-    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}"
+    f"DDIMPipeline and ConsistencyModelPipeline; DiTPipeline, {', '.join(KINDS)}; any "
+    "other in a torch.nn.Module that holds its networks, takes noise and calls the pipeline"
 )
 _LATENT_RANGE = (-3.0, 3.0)
 """Black and white of latents, whose standard deviation is about 1."""
@@ -59,6 +61,8 @@ class Adaptation:
     count: str | None = None
     """Its argument for how many, where it draws all by itself."""
     sample_latents: Callable[[int, torch.Generator], Latents] | None = None
+    latents_of: Callable[[Path], Latents] | None = None
+    """Finds the latents of a picture file, where that can be."""
     image_range: tuple[float, float] = (-1.0, 1.0)
     image_of: ImageOf = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -263,6 +267,8 @@ def _adapted(subject: Any, asked: _Asked) -> Adaptation:
     if is_of(subject, *KINDS):
         return _of_pipeline(subject, asked)
     if asked.prompt is not None:
+        if is_of(subject, "DiffusionPipeline") and not is_of(subject, "DiTPipeline"):
+            _parts(subject)  # one that cannot be cut is refused for that, whatever it takes
         raise InputError(f"prompt= is for pipelines of diffusers that take a text, not {kind}")
     if is_of(subject, "DiTPipeline"):
         own = inspect.signature(subject.__call__).parameters["guidance_scale"].default
@@ -297,6 +303,7 @@ def _of_pipeline(pipeline: Any, asked: _Asked) -> Adaptation:
     return Adaptation(
         sampler,
         sample_latents=sampler.sample_latents,
+        latents_of=sampler.latents_of if sampler.of_photographs else None,
         image_range=(0.0, 1.0) if asked.decoded else _LATENT_RANGE,
         name=_kind(pipeline),
         settings=sampler.settings,

@@ -12,10 +12,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from regional_primitives.errors import GeneratorError, InputError
@@ -118,8 +120,8 @@ class Tap:
     """One layer's outputs as a run meets them."""
 
     layer: Layer
-    inside: tuple[str, ...] = ()
-    """What the submodule consists of."""
+    inside: dict[str, None] = field(default_factory=dict)
+    """Which parts of the submodule have been called, the outermost ones, in that order."""
     tensors: list[Tensor] | None = None
     """What the call that is meant gave; the last one of several where none is."""
     calls: int = 0
@@ -133,14 +135,16 @@ def tapped(network: nn.Module, layers: Sequence[Layer], visit: Visit) -> Iterato
     No hook is left behind, also after an exception, and none minds another thread's calls, such as
     those of a backward pass that computes anew.
     """
-    taps = []
+    taps = [Tap(layer) for layer in layers]
     modules: dict[int, tuple[nn.Module, list[int]]] = {}
-    for i, layer in enumerate(layers):
-        module = network.get_submodule(layer.module)
-        inside = (f"{layer.module}.{name}" for name, _ in module.named_children())
-        taps.append(Tap(layer, tuple(inside)))
+    handles = []
+    for i, tap in enumerate(taps):
+        module = network.get_submodule(tap.layer.module)
         modules.setdefault(id(module), (module, []))[1].append(i)
-    handles = [
+        for name, part in module.named_modules(prefix=tap.layer.module):
+            if part is not module and not isinstance(part, torch.jit.ScriptModule):
+                handles.append(part.register_forward_pre_hook(partial(_note, tap, name)))
+    handles += [
         module.register_forward_hook(_hook(taps, mine, visit)) for module, mine in modules.values()
     ]
     try:
@@ -155,7 +159,7 @@ def refuse_unmet(taps: Sequence[Tap]) -> None:
     for tap in taps:
         name = tap.layer.module
         if tap.calls == 0:
-            instead = f"; what it consists of may be: {', '.join(tap.inside[:3])}"
+            instead = f"; called within it: {', '.join(list(tap.inside)[:3])}"
             raise GeneratorError(f"layer {name!r} is never called{instead if tap.inside else ''}")
         if tap.layer.call is None and tap.calls > 1:
             raise GeneratorError(
@@ -167,6 +171,11 @@ def refuse_unmet(taps: Sequence[Tap]) -> None:
                 f"layer {name!r} is called {tap.calls} times in a forward pass; "
                 f"there is no call {tap.layer.call}"
             )
+
+
+def _note(tap: Tap, name: str, module: nn.Module, inputs: Any) -> None:
+    if not tap.calls and not any(name.startswith(f"{outer}.") for outer in tap.inside):
+        tap.inside[name] = None
 
 
 def _hook(taps: list[Tap], mine: list[int], visit: Visit) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ What runs is a twin that shares the user's weights (twin.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
@@ -31,6 +31,7 @@ from regional_primitives.generators.latents import (
 from regional_primitives.generators.layers import Layer, leaves, refuse_unmet, tapped, with_leaves
 from regional_primitives.generators.noise import FrozenNoise, RandomState
 from regional_primitives.generators.precision import ROUNDING, relative_gap
+from regional_primitives.generators.rerun import running_again
 from regional_primitives.runtime.arguments import whole
 from regional_primitives.runtime.modes import Turn
 from regional_primitives.runtime.streams import stream
@@ -215,9 +216,18 @@ class Network:
         return [[t.clone() if t.is_inference() else t for t in layer] for layer in taken]
 
     def substituted(
-        self, latents: Latents, layers: Sequence[Layer], tensors: Sequence[Sequence[Tensor]]
+        self,
+        latents: Latents,
+        layers: Sequence[Layer],
+        tensors: Sequence[Sequence[Tensor]],
+        *,
+        again: bool = False,
     ) -> Images:
-        """Run the whole network with each layer's tensors replaced: the definition of a tail."""
+        """Run the whole network with each layer's tensors replaced: the definition of a tail.
+
+        With `again`, submodules behind the layers run again for a gradient, which then takes less
+        memory; it is wrong where they draw random numbers.
+        """
 
         def replace(i: int, found: list[Tensor]) -> list[Tensor]:
             # Clones: an in-place layer right behind the cut must not write into the caller's.
@@ -227,7 +237,9 @@ class Network:
 
         self.learn(latents)
         with self.turn, tapped(self.module, layers, replace) as taps:
-            image = self.run(latents)
+            rerun = running_again(self.module, lambda: all(tap.tensors is not None for tap in taps))
+            with rerun if again else nullcontext():
+                image = self.run(latents)
         refuse_unmet(taps)
         return image
 

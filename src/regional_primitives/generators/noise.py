@@ -85,12 +85,13 @@ class _Items:
 class FrozenNoise(TorchFunctionMode):
     """Within this context every random draw of a network that runs on `batch` items is frozen.
 
-    Which axis of a draw is the batch is told by `single`, the sizes of the same draws in a run of a
-    single item, as such a run leaves them in `sizes`; without, by the first axis' length.
+    Which axis of a draw is the batch is told by `single` and `pair`, the sizes of the same draws in
+    a run of a single item and of two, as such runs leave them in `sizes`; without, by the first
+    axis' length.
 
-    With `seeds`, a number for each item, items have draws of their own: those that are larger in a
-    run of a `pair` of items; the others are for all items alike. Without a `pair`, all draws of a
-    single item are its own.
+    With `seeds`, a number for each item, items have draws of their own: those that are larger for a
+    pair; the others are for all items alike. Without a `pair`, all draws of a single item are its
+    own.
     """
 
     def __init__(
@@ -220,13 +221,11 @@ class FrozenNoise(TorchFunctionMode):
         place = len(self.sizes)
         self.sizes.append(size)
         single = self._single(place, size)
-        other, own = size, False
-        if self.seeds is not None and self.pair is None:
-            own = self.batch == 1
-        elif self.seeds is not None and self.single is not None and self.pair is not None:
-            other = self.pair[place] if place < len(self.pair) else single
-            own = len(other) == len(single) and other != single
+        pair = self.pair or ()
+        known = place < len(pair)
+        other = pair[place] if known else size
         axes = [axis for axis, (a, b) in enumerate(zip(single, other, strict=False)) if a != b]
+        own = self.batch == 1 if self.pair is None else known and bool(axes)
         return _Items(single, axes[0] if axes else 0, self.seeds if own else None)
 
     def _single(self, place: int, size: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
 A pipeline is no module, keeps notes on itself while it runs, and draws its own initial noise. What
 runs here is a copy of it that holds a twin's networks; the prompt is encoded once, before. The
 first noise that it draws becomes the latents: so all pipelines can be given them, each scales and
-packs them in its own way, and their size is whatever it asks for.
+packs them in its own way, and their size is whatever it asks for. Of a pipeline that goes on from a
+photograph, that is the latents, and all its noise is frozen.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +26,7 @@ from regional_primitives.axes import Images
 from regional_primitives.errors import InputError, first_line
 from regional_primitives.generators.latents import describe
 from regional_primitives.generators.network import repeated_to
+from regional_primitives.generators.photographs import draw_crop, read_photograph
 from regional_primitives.generators.twin import frozen_twin
 from regional_primitives.runtime.arguments import of_kind, real, whole
 
@@ -31,14 +36,19 @@ KINDS = (
     "StableDiffusion3Pipeline",
     "LatentConsistencyModelPipeline",
     "FluxPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
 )
 """Pipelines whose pictures are checked to be diffusers' own, by their classes' names."""
+OF_PHOTOGRAPHS = KINDS[-2:]
+"""Those that go on from a photograph."""
 _OF_THE_PROMPT = ("tokenizer", "text_encoder", "image_encoder", "feature_extractor")
 """How the names of parts begin that run before the initial noise is drawn."""
 _BESIDE = (*_OF_THE_PROMPT, "safety_checker")
 """How those begin that have no part in making a picture of that noise."""
 _OURS = {
     "latents": "latents are what is explained",
+    "image": "the photograph is what is explained; it goes where latents do",
     "prompt": "pass it as prompt=",
     "num_inference_steps": "pass it as steps=",
     "guidance_scale": "pass it as guidance=",
@@ -53,7 +63,7 @@ _INSTEAD_OF_A_PROMPT = ("prompt_embeds", "pooled_prompt_embeds")
 
 
 class PipelineSampler(nn.Module):
-    """Noise becomes a picture as a pipeline makes it; its networks are submodules by their names.
+    """Noise, or a photograph, becomes a picture as a pipeline makes it, by its networks' names.
 
     Safety checker and watermark, which make no picture, are left out.
 
@@ -89,9 +99,12 @@ class PipelineSampler(nn.Module):
         if guidance is not None:
             given["guidance_scale"] = real("guidance", guidance, 0)
         self.decoded = decoded
-        self.encoded, self.noise_shape, self.dtype = _before_the_noise(
+        self.of_photographs = is_of(pipeline, *OF_PHOTOGRAPHS)
+        self.encoded, self.latent_shape, self.dtype = _before_the_latents(
             pipeline, given if prompt is None else {**given, "prompt": prompt}
         )
+        if self.of_photographs:
+            _refuse_no_step(pipeline, steps, given)
         self.arguments = {
             name: value for name, value in given.items() if name not in _INSTEAD_OF_A_PROMPT
         }
@@ -105,9 +118,12 @@ class PipelineSampler(nn.Module):
         self.scheduler_settings = scheduler_settings(pipeline.scheduler)
         own.update(watermark=None, _all_hooks=[])
 
-    def forward(self, noise: Tensor) -> Images:
-        """Generate pictures, or last latents, from standard normal noise."""
-        count = len(noise)
+    def forward(self, latents: Tensor) -> Images:
+        """Generate pictures, or last latents, from standard normal noise or from photographs.
+
+        Photographs are [batch, 3, height, width] in [0, 1].
+        """
+        count = len(latents)
         run = _fresh(self.pipeline)
         encoded = iter(self.encoded)
         processor = run.image_processor
@@ -116,26 +132,35 @@ class PipelineSampler(nn.Module):
             encode_prompt=lambda *_, **__: repeated_to(count, next(encoded)),
             # Whoever has no safety checker has nothing to decide for each picture.
             image_processor=SimpleNamespace(
+                preprocess=processor.preprocess,
                 postprocess=lambda image, output_type, **_: processor.postprocess(
                     image, output_type
-                )
+                ),
             ),
         )
-        with _InitialNoise(noise):
+        photographs = {"image": latents} if self.of_photographs else {}
+        with nullcontext() if self.of_photographs else _InitialNoise(latents):
             images: Tensor = run(
                 **repeated_to(count, self.arguments),
+                **photographs,
                 prompt=[""] * count,  # encoded already: only how many they are counts
                 output_type="pt" if self.decoded else "latent",
                 return_dict=False,
             )[0]
         if images.ndim == 3:  # patches in a row
-            height, width = (side * run.vae_scale_factor for side in noise.shape[-2:])
+            height, width = (side * run.vae_scale_factor for side in latents.shape[-2:])
             images = run._unpack_latents(images, height, width, run.vae_scale_factor)
         return images
 
     def sample_latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw standard normal noise of the size that the pipeline asks for."""
-        return torch.randn(count, *self.noise_shape, generator=rng).to(self.dtype)
+        """Draw standard normal noise, or crops of photographs, of the pipeline's size."""
+        if self.of_photographs:
+            return torch.cat([draw_crop(rng, self.latent_shape[-1]) for _ in range(count)])
+        return torch.randn(count, *self.latent_shape, generator=rng).to(self.dtype)
+
+    def latents_of(self, path: Path) -> Tensor:
+        """Read a photograph: its middle square, as large as the pipeline's pictures."""
+        return read_photograph(path, self.latent_shape[-1])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -184,10 +209,24 @@ def _refuse_wrong_arguments(
         )
 
 
-def _before_the_noise(
+def _refuse_no_step(pipeline: Any, steps: int, given: Mapping[str, Any]) -> None:
+    """Refuse a strength that leaves no step."""
+    own = inspect.signature(type(pipeline).__call__).parameters["strength"].default
+    strength = given.get("strength", own)
+    if int(steps * strength) < 1:
+        raise InputError(
+            f"of {steps} steps, strength {strength:g} leaves none; pass more steps=, or more "
+            f"strength as fixed={{'strength': …}}, at most 1"
+        )
+
+
+def _before_the_latents(
     pipeline: Any, given: Mapping[str, Any]
 ) -> tuple[list[Any], tuple[int, ...], torch.dtype]:
-    """Run a pipeline up to its first noise; return what prompts became, and the noise's shape."""
+    """Run a pipeline up to its first noise, or to where it takes a photograph.
+
+    Returns what prompts became, and shape and precision of that.
+    """
     run, encoded = _fresh(pipeline), []
     for name, part in pipeline.components.items():
         if isinstance(part, nn.Module) and name.startswith(_OF_THE_PROMPT):
@@ -199,6 +238,8 @@ def _before_the_noise(
         return encoded[-1]
 
     vars(run)["encode_prompt"] = noted
+    if is_of(pipeline, *OF_PHOTOGRAPHS):
+        vars(run)["image_processor"] = SimpleNamespace(preprocess=partial(_ask_photograph, run))
     kind = type(pipeline).__name__
     try:
         with _InitialNoise():
@@ -231,8 +272,14 @@ def _fresh(pipeline: Any) -> Any:
     return run
 
 
+def _ask_photograph(pipeline: Any, *_: Any) -> None:
+    size = pipeline.unet.config.sample_size
+    side = (size if isinstance(size, int) else min(size)) * pipeline.vae_scale_factor
+    raise _Asked((1, 3, side, side), torch.float32)
+
+
 class _Asked(BaseException):
-    """A pipeline draws its initial noise."""
+    """A pipeline draws its initial noise, or takes a photograph."""
 
     def __init__(self, size: tuple[int, ...], dtype: torch.dtype) -> None:
         super().__init__()

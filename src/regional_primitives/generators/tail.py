@@ -43,6 +43,8 @@ class WholeRunTail:
     follow_all: bool = False
     """Whether gradients are followed past the network's own `torch.no_grad`: all of it is under
     that, as samplers are, and has none otherwise."""
+    again: bool = False
+    """Whether submodules run again for a gradient, as `Network.substituted` tells."""
     hold: bool = False
     """Whether normalisations are held at the picture's statistics, those of a run before."""
 
@@ -54,7 +56,9 @@ class WholeRunTail:
         latents = repeated(self.latents, batch)
         past = PastNoGrad() if self.follow_all else nullcontext()
         with past, self._holding(latents):
-            return self.network.substituted(latents, self.layers, self.parts.by_layer(feature))
+            return self.network.substituted(
+                latents, self.layers, self.parts.by_layer(feature), again=self.again
+            )
 
     def _holding(self, latents: Latents) -> AbstractContextManager[Any]:
         if not self.hold:

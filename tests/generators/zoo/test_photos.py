@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 import regional_primitives as rp
 from regional_primitives.errors import GeneratorError, InputError, StorageError
+from regional_primitives.generators.photographs import PHOTOGRAPHS, draw_crop, read_photograph
 from regional_primitives.generators.zoo import photos
-from regional_primitives.generators.zoo.photographs import PHOTOGRAPHS, draw_crop, read_photograph
 from regional_primitives.generators.zoo.weights import WEIGHTS_VARIABLE
 from regional_primitives.runtime.storage import tensors_digest
 from regional_primitives.runtime.streams import stream
@@ -345,8 +345,13 @@ def test_latents_are_those_of_crops(pair, size):
     close(many[:1], alone)
     close(many, torch.cat([sample(1, rng) for _ in range(3)]))
     assert (many[0] - many[1]).abs().max() > 1e-2
-    with pytest.raises(InputError, match="size must be a multiple of 8"):
-        photos.latent_sampler(pair[1], size + 4)
+
+
+@pytest.mark.parametrize("size", [0, -64, 24, 31, 36, 63, 520, 1024, True, 64.0, "64", None])
+def test_bad_input_size(pair, size):
+    message = "size must be a (multiple of 8 from 32 to 512|whole number of at least 32)"
+    with pytest.raises(InputError, match=message):
+        photos.latent_sampler(pair[1], size)
 
 
 # The published weights, where this machine has them

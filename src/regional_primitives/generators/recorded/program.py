@@ -7,28 +7,21 @@ operations become one flat Python function.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from regional_primitives.generators.layout import BatchAxis, UnrecordableError
-from regional_primitives.generators.recorded.batch import Repeated, Scaled, Unlike, agrees, unified
+from regional_primitives.generators.recorded.batch import agrees, unified
 from regional_primitives.generators.recorded.dependence import Behind, Cut, of_the_picture, origin
 from regional_primitives.generators.recorded.inplace import out_of_place
-from regional_primitives.generators.recorded.recording import (
-    Context,
-    Operation,
-    Recording,
-    Value,
-    map_leaves,
-)
+from regional_primitives.generators.recorded.recording import Operation, Recording
+from regional_primitives.generators.recorded.segments import Memory, Segment, split
+from regional_primitives.generators.recorded.text import Text
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,11 @@ class Program:
     """Whether it is known for a single item alone."""
     bytes_per_item: int
     """What the values between feature and image take up in memory, an item."""
+    segments: tuple[Segment, ...]
+    """Run in a row they do what `run` does, for a gradient in less memory; empty where it would
+    take no less."""
+    bytes_in_segments: int
+    """What a gradient takes up then, an item."""
     sides: tuple[SideInput, ...] = ()
 
     @property
@@ -160,10 +158,11 @@ def tail_program(
     writes, versions = _writes(fewer, operations), _writes(fewer, fewer.operations)
     alone = _alone_in_memory(fewer, operations, kept)
     varying = of_the_picture(fewer, operations)
-    text = _Text({number: f"f{i}" for i, number in enumerate(features)})
+    text = Text({number: f"f{i}" for i, number in enumerate(features)})
     readings: list[Reading] = []
     sides: dict[tuple[int, int], str] = {}
     constants: dict[int, Tensor] = {}
+    lines: list[Operation] = []
     memory, written = set(map(fewer.storage, features)), False
     for place in kept:
         operation = operations[place]
@@ -194,16 +193,18 @@ def tail_program(
             functional = out_of_place(operation, fewer.values)
         if functional is None:
             written |= not memory.isdisjoint(map(fewer.storage, operation.mutated))
-        text.add(functional or operation, follow=follow_all)
-    source = text.source(len(features), len(readings), fewer.image)
-    namespace: dict[str, Any] = dict(text.table)
-    exec(compile(source, "<tail>", "exec"), namespace)
+        lines.append(functional or operation)
+        text.add(lines[-1], follow=follow_all)
+    counts = len(features), len(readings), fewer.image
+    source = text.source(*counts)
+    stops, least = split(len(kept), [] if written else _memories(fewer, text, lines))
     for number in features:
         if fewer is not more and _axis(fewer, more, number) is None:
             raise UnrecordableError("the layer's output has no batch axis")
     read = {number for place in kept for number in operations[place].inputs} | {fewer.image}
     return Program(
-        run=namespace["tail"],
+        run=_compiled(source, text.table),
+        segments=tuple(_compiled(one, text.table) for one in text.segments(*counts, stops)),
         source=source,
         kept=tuple((place, operations[place]) for place in kept),
         readings=tuple(readings),
@@ -214,7 +215,33 @@ def tail_program(
         counts=text.counts,
         single=fewer is more,
         bytes_per_item=fewer.bytes_of(kept) // fewer.count,
+        bytes_in_segments=least // fewer.count,
     )
+
+
+def _compiled(source: str, table: dict[str, Any]) -> Callable[..., Any]:
+    namespace: dict[str, Any] = dict(table)
+    exec(compile(source, "<tail>", "exec"), namespace)
+    function: Callable[..., Any] = namespace["tail"]
+    return function
+
+
+def _memories(recording: Recording, text: Text, lines: Sequence[Operation]) -> list[Memory]:
+    """List the memory that the lines of a program make."""
+    own = [number for number in text.first if number not in text.names]
+    found: dict[int, Memory] = {}
+    for number in own:
+        value, first = recording.values[number], text.first[number]
+        last = len(lines) if number == recording.image else text.last[number]
+        known = found.get(value.storage, Memory(first, last, first, value.size))
+        found[value.storage] = Memory(
+            min(known.first, first), max(known.last, last), first, max(known.size, value.size)
+        )
+    for place, line in enumerate(lines):
+        for storage in map(recording.storage, line.mutated):
+            if storage in found:
+                found[storage] = replace(found[storage], written=place)
+    return list(found.values())
 
 
 def _constant(value: Tensor) -> Tensor:
@@ -285,128 +312,3 @@ def _of_one(shape: Sequence[int], axis: BatchAxis | None) -> tuple[int, ...]:
     if axis is None:
         return tuple(shape)
     return (*shape[: axis.dim], axis.multiple, *shape[axis.dim + 1 :])
-
-
-def _leaves(structure: Any) -> list[Any]:
-    found: list[Any] = []
-    map_leaves(found.append, structure)
-    return found
-
-
-class _Text:
-    """The program's text: a line an operation."""
-
-    def __init__(self, names: dict[int, str]) -> None:
-        self.names = names
-        """Values that are given: features f…, side inputs s…, constants c…; all others are v…"""
-        self.table: dict[str, Any] = {}
-        """Objects that have no text of their own, by name."""
-        self.lines: list[tuple[str, str]] = []
-        """The modes in which each line runs, and what it calls."""
-        self.last: dict[int, int] = {}
-        """In which line each value is met last."""
-        self.counts = False
-
-    def add(self, operation: Operation, *, follow: bool) -> None:
-        """Write one operation as a line of Python."""
-        for number in (*operation.inputs, *operation.outputs):
-            self.last[number] = len(self.lines)
-        line = f"{self._target(operation.result)} = {self._call(operation)}"
-        self.lines.append((self._modes(operation.context, follow=follow), line))
-
-    def _modes(self, context: Context, *, follow: bool) -> str:
-        modes: list[Any] = [] if context.follows or follow else [torch.no_grad]
-        # Made anew each time: one that is entered notes what it has to set back.
-        modes += [partial(torch.autocast, kind, dtype=lower) for kind, lower in context.autocast]
-        return ", ".join(f"{self.entry(mode)}()" for mode in modes)
-
-    def source(self, features: int, sides: int, image: int) -> str:
-        """Write the function, which lets go of every value after its last use.
-
-        So memory is free as in an ordinary run.
-        """
-        released: dict[int, list[str]] = {}
-        for number, line in sorted(self.last.items()):
-            if number != image and number not in self.names:
-                released.setdefault(line, []).append(f"v{number}")
-        body = [
-            f"[{', '.join(f'{letter}{i}' for i in range(count))}] = {name}"
-            for letter, count, name in (("f", features, "features"), ("s", sides, "sides"))
-            if count
-        ]
-        for modes, lines in groupby(enumerate(self.lines), lambda line: line[1][0]):
-            if modes:
-                body.append(f"with {modes}:")
-            for i, (_, text) in lines:
-                free = f"; {' = '.join(released[i])} = None" if i in released else ""
-                body.append(f"{'    ' * bool(modes)}{text}{free}")
-        body.append(f"return {self._name(image)}")
-        return "def tail(batch, features, sides):\n" + "".join(f"    {line}\n" for line in body)
-
-    def entry(self, value: Any) -> str:
-        """Name an object that has no text of its own."""
-        for name, known in self.table.items():
-            if known is value or (isinstance(value, partial) and _same_call(known, value)):
-                return name
-        name = f"c{len(self.table)}"
-        self.table[name] = value
-        return name
-
-    def _name(self, number: int) -> str:
-        return self.names.get(number, f"v{number}")
-
-    def _call(self, operation: Operation) -> str:
-        function, arguments = operation.function, operation.arguments
-        attribute = getattr(getattr(function, "__self__", None), "__name__", None)
-        if getattr(function, "__name__", "") == "__get__" and attribute:
-            # A property such as x.T comes as its descriptor's __get__, made anew at each access.
-            return f"{self._of(arguments[0])}.{attribute}"
-        given = [self._of(argument) for argument in arguments]
-        given += [f"{key}={self._of(value)}" for key, value in operation.keywords.items()]
-        return f"{self.entry(function)}({', '.join(given)})"
-
-    def _target(self, result: Any) -> str:
-        """Write where a result goes: a name, or nested names for several."""
-        if isinstance(result, Value):
-            return self._name(result.number)
-        if isinstance(result, dict):
-            raise UnrecordableError("an operation returns a dictionary of tensors")
-        if isinstance(result, (tuple, list)) and result:
-            return f"[{', '.join(map(self._target, result))}]"
-        return "_"
-
-    def _of(self, value: Any) -> str:
-        """Write one argument."""
-        if isinstance(value, Unlike):
-            raise UnrecordableError(value.why, one_by_one=True)
-        if isinstance(value, Value):
-            return self._name(value.number)
-        if isinstance(value, Scaled):
-            self.counts = True
-            return f"({value.slope} * batch + {value.offset})"
-        if isinstance(value, Repeated):
-            self.counts = True
-            return f"[{self._of(value.value)}] * ({value.times} * batch)"
-        if value is None or value is Ellipsis or isinstance(value, (bool, str)):
-            return repr(value)
-        if type(value) is int or (type(value) is float and math.isfinite(value)):
-            return repr(value)
-        if isinstance(value, slice):
-            return f"slice({', '.join(map(self._of, (value.start, value.stop, value.step)))})"
-        if type(value) is list:
-            return f"[{', '.join(map(self._of, value))}]"
-        if type(value) is tuple:
-            return f"({''.join(f'{self._of(item)}, ' for item in value)})"
-        if type(value) is dict:
-            items = (f"{self._of(key)}: {self._of(item)}" for key, item in value.items())
-            return "{" + ", ".join(items) + "}"
-        if isinstance(value, (tuple, list, dict)) and any(
-            isinstance(leaf, (Value, Scaled, Repeated, Unlike)) for leaf in _leaves(value)
-        ):
-            raise UnrecordableError(f"an argument is of the kind {type(value).__name__}")
-        return self.entry(value)
-
-
-def _same_call(one: Any, other: partial[Any]) -> bool:
-    alike = type(one) is partial and (one.func, one.args) == (other.func, other.args)
-    return alike and bool(one.keywords == other.keywords)

@@ -162,6 +162,16 @@ def map_leaves(change: Callable[[Any], Any], structure: Any) -> Any:
     return change(structure)
 
 
+@dataclass(eq=False)
+class _Storage:
+    """The memory of tensors that are alive."""
+
+    name: int
+    reference: StorageWeakRef | None
+    """As long as it is kept, no other memory has this one's address."""
+    tensors: int = 0
+
+
 class _Recorder(TorchFunctionMode):
     """Writes down every torch function call of a context."""
 
@@ -170,8 +180,10 @@ class _Recorder(TorchFunctionMode):
         self.recording = Recording(count)
         self.numbers: dict[int, tuple[int, Any]] = {}
         """By the ids of tensors that are alive."""
-        self.storages: dict[int, StorageWeakRef] = {}
-        """As long as one is known here, no other has its address."""
+        self.storages: dict[int, _Storage] = {}
+        """Those of tensors that are alive, by their address."""
+        self.met = 0
+        """How many memories have been met."""
         self.wanted = wanted
         """What to capture; None for whatever flows past the layers."""
         self.writes: Counter[int] = Counter()
@@ -191,25 +203,44 @@ class _Recorder(TorchFunctionMode):
         if key in self.numbers and not anew:
             return self.numbers[key][0]
         number = len(self.recording.values)
-        # A tensor made later may have the id of one that is gone.
-        gone = weakref.ref(tensor, lambda _: self.numbers.pop(key, None))
-        self.numbers[key] = (number, gone)
         with torch._C.DisableTorchFunction():
             size = tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else 0
-            storage = self._storage(tensor, -1 - number)
+            storage = self._storage(tensor)
             origin = self.place[-1] if self.place else ""
-            met = Met(tensor.shape, tensor.dtype, size, storage, origin)
+            met = Met(tensor.shape, tensor.dtype, size, storage.name, origin)
+        # A tensor made later may have the id of one that is gone.
+        gone = weakref.ref(tensor, lambda _: self._forget(key, storage))
+        self.numbers[key] = (number, gone)
         self.recording.values.append(met)
         if not made:
             self.recording.unmade[number] = tensor
         return number
 
-    def _storage(self, tensor: Tensor, otherwise: int) -> int:
+    def _storage(self, tensor: Tensor) -> _Storage:
+        """Name the memory of one more tensor."""
         try:
             reference = StorageWeakRef(tensor.untyped_storage())
         except (RuntimeError, NotImplementedError):  # sparse values and those of torch.func
-            return otherwise
-        return int(self.storages.setdefault(reference.cdata, reference).cdata)
+            reference = None
+        known = None if reference is None else self.storages.get(reference.cdata)
+        if known is None:
+            known = _Storage(self.met, reference)
+            self.met += 1
+            if reference is not None:
+                self.storages[reference.cdata] = known
+        known.tensors += 1
+        return known
+
+    def _forget(self, key: int, storage: _Storage) -> None:
+        """Let go of a tensor that is no more, and of memory that has no other.
+
+        What is left of many memories would lie between those in use, which then take up more.
+        """
+        self.numbers.pop(key, None)
+        storage.tensors -= 1
+        if storage.tensors == 0 and storage.reference is not None:
+            self.storages.pop(storage.reference.cdata, None)
+            storage.reference = None
 
     def _numbered(
         self, structure: Any, *, made: bool = False, given: Collection[int] = ()

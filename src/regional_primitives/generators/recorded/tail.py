@@ -8,6 +8,7 @@ recorded, that is its tail: slower, with the same images and gradients.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -35,9 +36,14 @@ from regional_primitives.generators.precision import (
 )
 from regional_primitives.generators.recorded.program import Program, tail_program
 from regional_primitives.generators.recorded.recording import Recording, record
+from regional_primitives.generators.recorded.segments import run as run_in_segments
 from regional_primitives.generators.tail import WholeRunTail, items_of, vector_jacobian
 from regional_primitives.runtime.streams import stream
 
+_AT_ONCE = 2 * 2**30
+"""Bytes of values between feature and image, an item, above which a gradient runs in segments."""
+_CHECKED_AT_ONCE = 128 * 2**20
+"""The same while a cut is checked, which is done once."""
 _MOST_ROUNDING = 1e-2
 """What no network's own rounding may excuse: gradients apart by more follow other rules."""
 
@@ -50,11 +56,19 @@ class RecordedTail:
     program: Program
     mixes: bool = False
     """Whether the network mixes the items of a batch; then they go through one by one."""
+    at_once: int = _AT_ONCE
+    """Bytes of an item's values above which a gradient runs in segments, for less memory."""
+
+    @property
+    def in_segments(self) -> bool:
+        """Whether a gradient does."""
+        return bool(self.program.segments) and self.program.bytes_per_item > self.at_once
 
     @property
     def bytes_per_item(self) -> int:
-        """Memory between feature and image, an item."""
-        return self.program.bytes_per_item
+        """Memory between feature and image that a gradient needs, an item."""
+        program = self.program
+        return program.bytes_in_segments if self.in_segments else program.bytes_per_item
 
     def __call__(self, feature: Feature) -> Images:
         """Generate images; gradients flow to the feature and nowhere else."""
@@ -65,6 +79,9 @@ class RecordedTail:
         if self.program.writes_into_feature:
             tensors = [tensor.clone() for tensor in tensors]
         sides = [side.over(batch) for side in self.program.sides]
+        follows = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        if follows and self.in_segments:
+            return run_in_segments(self.program.segments, batch, tensors, sides)
         return self.program.run(batch, tensors, sides)
 
 
@@ -150,8 +167,10 @@ class _Runs:
 def _tail_of(runs: _Runs) -> Tail:
     layers, hold = runs.layers, runs.hold
     parts, own = runs.parts()
-    whole = WholeRunTail(parts, runs.network, layers, runs.latents, 0, "", hold=hold)
-    meant = _Meant.by(whole, own, _image(runs.of(1)))
+    one = runs.of(1)
+    size = one.bytes_of(range(len(one.operations)))
+    whole = WholeRunTail(parts, runs.network, layers, runs.latents, size, "", hold=hold)
+    meant = _Meant.by(whole, own, _image(one))
     if torch.equal(meant.image, meant.picture):
         raise GeneratorError(f"nothing of the picture depends on layer {joined(layers)!r}")
     why, one_by_one = "", False
@@ -174,10 +193,8 @@ def _tail_of(runs: _Runs) -> Tail:
             f"behind it cannot be recorded: {why}; cut it without hold"
         )
     _refuse_no_gradient(meant.whole, meant, meant.gradient)
-    one = runs.of(1)
-    size = one.bytes_of(range(len(one.operations)))
     mixes = one_by_one or meant.mixes
-    return replace(meant.whole, bytes_per_item=size, why=why, mixes=mixes)
+    return replace(meant.whole, why=why, mixes=mixes)
 
 
 @torch.no_grad()
@@ -229,7 +246,7 @@ class _Meant:
             whole = replace(whole, follow_all=follow_all)
             known = (whole, own, picture, probe)
             try:
-                meant = _Meant(*known, *vector_jacobian(whole, probe))
+                meant = _Meant(*known, *_jacobian(whole, probe))
             except (RuntimeError, InputError) as error:
                 with torch.no_grad():
                     meant = _Meant(*known, whole(probe), None, first_line(error))
@@ -254,6 +271,15 @@ class _Meant:
     def is_mixing(self, gap: float) -> bool:
         """Tell whether images of a batch are further from those made alone than by rounding."""
         return not gap <= 100 * tolerance(self.whole.parts.dtypes)
+
+
+def _jacobian(whole: WholeRunTail, probe: Feature) -> tuple[Tensor, Units | None]:
+    """Return image and gradient at the probe, in less memory where much is needed."""
+    draws, much = whole.network.draws.get(1), whole.bytes_per_item > _CHECKED_AT_ONCE
+    if much and not draws and not whole.hold:
+        with suppress(RuntimeError, TypeError, ValueError):  # other rules than a checkpoint takes
+            return vector_jacobian(replace(whole, again=True), probe)
+    return vector_jacobian(whole, probe)
 
 
 def _probe(feature: Feature) -> Feature:
@@ -303,7 +329,7 @@ def _checked(
 
     Returns it with its gradient at the probe.
     """
-    image, gradient = vector_jacobian(recorded, meant.probe)
+    image, gradient = vector_jacobian(replace(recorded, at_once=_CHECKED_AT_ONCE), meant.probe)
     gap = relative_gap(image, meant.image)
     if gap > tolerance(recorded.parts.dtypes):  # alone both run alike, and nothing excuses a gap
         raise _other_images(gap)
@@ -348,6 +374,9 @@ def _refuse_other_gradient(gradient: Units | None, meant: _Meant) -> None:
     assert meant.gradient is not None
     gap = float("inf") if gradient is None else relative_gap(gradient, meant.gradient)
     allowed = 10 * tolerance(meant.whole.parts.dtypes)
+    if gap > allowed and gradient is not None:  # unless it was taken by running parts again
+        plain = vector_jacobian(meant.whole, meant.probe)[1]
+        gap = gap if plain is None else relative_gap(gradient, plain)
     if gap > allowed:
         both = vector_jacobian(meant.whole, meant.batch(2))[1]
         rounding = 0.0 if both is None else relative_gap(both[1:], meant.gradient)

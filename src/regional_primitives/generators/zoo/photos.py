@@ -15,16 +15,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regional_primitives.errors import InputError, RegionalPrimitivesError, StorageError
+from regional_primitives.generators.photographs import draw_crop, read_photograph
 from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
-from regional_primitives.generators.zoo.photographs import (
-    PIXELS_PER_CELL,
-    draw_crop,
-    read_photograph,
-    require_size,
-)
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
+from regional_primitives.runtime.arguments import whole
 
 LATENT_CHANNELS = 32
+SMALLEST_SIZE = 32
+LARGEST_SIZE = 512
+PIXELS_PER_CELL = 8
+"""Pixels, a side, for one cell of the latent."""
 # The commit is named, so that the files cannot change behind the link.
 _HOW_TO_GET = (
     'curl -fL --create-dirs -o "taef2/#1" "https://raw.githubusercontent.com/madebyollin/taesd/'
@@ -94,6 +94,16 @@ class PhotoEncoder(nn.Sequential):
             layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False)]
             layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
         super().__init__(*layers, _conv(_WIDTH, LATENT_CHANNELS))
+
+
+def require_size(size: int) -> None:
+    """Refuse pixels a side that the autoencoder cannot take."""
+    whole("size", size, SMALLEST_SIZE)
+    if size % PIXELS_PER_CELL or size > LARGEST_SIZE:
+        raise InputError(
+            f"size must be a multiple of {PIXELS_PER_CELL} from {SMALLEST_SIZE} to {LARGEST_SIZE} "
+            f"pixels, not {size}"
+        )
 
 
 @torch.no_grad()

@@ -23,10 +23,8 @@ from regional_primitives.runtime.arguments import AnyPath, path_of, whole
 if TYPE_CHECKING:
     from PIL import Image
 
-SMALLEST_SIZE = 32
-LARGEST_SIZE = 512
-PIXELS_PER_CELL = 8
-"""Pixels, a side, for one cell of the autoencoder's latent."""
+LARGEST_SIZE = 4096
+"""Pixels, a side, that a photograph is resized to at most."""
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 """Those of scikit-image that show things as a camera sees them; no microscope, no telescope, and
 one of the stereo pair."""
@@ -39,22 +37,12 @@ _SMALLEST_CROP = 0.4
 """The side of the smallest crop, as a part of the photograph's shorter side."""
 
 
-def require_size(size: int) -> None:
-    """Refuse pixels a side that the autoencoder cannot take."""
-    whole("size", size, SMALLEST_SIZE)
-    if size % PIXELS_PER_CELL or size > LARGEST_SIZE:
-        raise InputError(
-            f"size must be a multiple of {PIXELS_PER_CELL} from {SMALLEST_SIZE} to {LARGEST_SIZE} "
-            f"pixels, not {size}"
-        )
-
-
 def read_photograph(path: AnyPath, size: int) -> Float[Tensor, "1 3 size size"]:
     """Read a picture file: turned upright, its middle square, resized to `size` pixels a side.
 
     Whatever the file's mode, the result is RGB; what is transparent becomes white.
     """
-    require_size(size)
+    whole("size", size, 1, LARGEST_SIZE)
     file = path_of(path, "the picture file")
     try:
         is_folder, is_file = file.is_dir(), file.is_file()
@@ -75,7 +63,7 @@ def draw_crop(rng: torch.Generator, size: int) -> Float[Tensor, "1 3 size size"]
 
     It is enlarged only where the whole photograph is smaller than `size`.
     """
-    require_size(size)
+    whole("size", size, 1, LARGEST_SIZE)
     # Always five numbers, so that what is drawn next does not depend on what was drawn.
     which, scale, down, right, mirrored = torch.rand(5, generator=rng, dtype=torch.float64).tolist()
     picture = _shipped(PHOTOGRAPHS[int(which * len(PHOTOGRAPHS))])

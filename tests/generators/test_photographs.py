@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from regional_primitives import InputError, MissingExtraError, StorageError
-from regional_primitives.generators.zoo import photographs
-from regional_primitives.generators.zoo.photographs import (
+from regional_primitives.generators import photographs
+from regional_primitives.generators.photographs import (
     PHOTOGRAPHS,
     draw_crop,
     read_photograph,
@@ -206,10 +206,10 @@ def test_cmyk_jpeg(tmp_path):
 # Files that are refused
 
 
-@pytest.mark.parametrize("size", [0, -64, 24, 31, 36, 63, 520, 1024, True, 64.0, "64", None])
+@pytest.mark.parametrize("size", [0, -64, 4097, True, 64.0, "64", None])
 def test_bad_input_size(tmp_path, size):
     Image.fromarray(_noise(64, 64)).save(tmp_path / "noise.png")
-    message = "size must be a (multiple of 8 from 32 to 512|whole number of at least 32)"
+    message = "size must be a whole number "
     with pytest.raises(InputError, match=message):
         read_photograph(tmp_path / "noise.png", size)
     with pytest.raises(InputError, match=message):
@@ -375,7 +375,8 @@ def test_scikit_image_without_a_photograph(monkeypatch):
 def test_importing_is_light_and_drawing_leaves_scikit_image_alone():
     code = (
         "import json, sys, torch\n"
-        "from regional_primitives.generators.zoo import photographs, photos\n"
+        "from regional_primitives.generators import photographs\n"
+        "from regional_primitives.generators.zoo import photos\n"
         "before = set(sys.modules)\n"
         "photographs.draw_crop(torch.Generator(), 32)\n"
         "print(json.dumps([sorted(before), sorted(sys.modules)]))\n"
