@@ -100,3 +100,28 @@ def test_experiments(device, tmp_path, monkeypatch):
         device=device,
     )
     assert result.per_form.keys() == {"structured", "exact"}
+
+
+def test_what_others_found_is_the_same_on_a_gpu(device, faces):
+    there = rp.load_generator("faces", device=device)
+    latents, others = faces.sample_latents(1, seed=3), rp.others
+    rng = torch.Generator().manual_seed(0)
+    rows, sites = torch.rand(2, 256, 8, 8, generator=rng), torch.rand(2, 8, 8, generator=rng)
+    for answer in (
+        others.Components(rows),
+        others.Directions(rows),
+        others.Codes(torch.rand(3, 256, generator=rng), torch.rand(64, 3, generator=rng)),
+        others.Parts(sites),
+        others.Maps(sites),
+        others.Attributions(rows),
+        others.Interactions({(0, 1): 1.0, (5,): 2.0}),
+    ):
+        own, on_gpu = (
+            rp.components(answer, generator, latents, GRID, baseline_count=8)
+            for generator in (faces, there)
+        )
+        assert own.count == on_gpu.count
+        assert torch.allclose(own.strengths, on_gpu.strengths, rtol=1e-3), answer.kind
+    scores, f, f0 = others.region_scores(there, latents, GRID, baseline_count=8)
+    assert torch.allclose(scores(f).cpu(), torch.ones(1, 16), atol=1e-3)
+    assert torch.allclose(scores(f0).cpu(), torch.zeros(1, 16), atol=1e-3)

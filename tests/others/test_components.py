@@ -7,6 +7,7 @@ import torch
 
 import regional_primitives as rp
 from planted_truth import planted_truth
+from regional_primitives.explore.explorer import Explorer
 from regional_primitives.others import Components, Directions
 from regional_primitives.others.fields import smallest_fields
 
@@ -103,13 +104,19 @@ def test_a_run_folder_of_theirs_is_one_like_ours(planted, theirs, fitted, tmp_pa
     folder = tmp_path / "theirs"
     rp.report(theirs, planted, folder, LIGHT)
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "truth" in page
+    assert "layer express, picture seed 3, components of truth" in page
     assert "fit never saw" not in page
     found = rp.Decomposition.load(folder)
     assert found.action_fields.equal(theirs.action_fields)
     assert found.provenance == theirs.provenance
     assert rp.edit(found, planted, {0: 0.0}).shape == (1, 3, 32, 32)
     assert rp.compare([found, fitted]).to_dict()
+    explorer = Explorer.of(folder)
+    session = explorer.session(explorer.first)
+    assert explorer.describe(session)["fields"] == [
+        field.nonzero().flatten().tolist() for field in found.action_fields
+    ]
+    explorer.close()
 
 
 def test_names_of_components_follow_their_strength(planted, fitted, truth):

@@ -72,6 +72,8 @@ def print_rivals(compared: Comparison) -> None:
         "completeness_gap": "miss-\ning",
         "evaluations": "evalua-\ntions",
     }
+    # What is missing is not only rounding here, as it is of our own components.
+    forms = {name: TABLE[name].form for name in columns} | {"completeness_gap": "{:.1%}"}
     for heading in columns.values():
         table.add_column(heading, justify="right")
     for method in (compared.own, *compared.baselines):
@@ -79,8 +81,8 @@ def print_rivals(compared: Comparison) -> None:
         table.add_row(
             method.name,
             *(
-                "" if told[name] is None else TABLE[name].form.format(told[name])
-                for name in columns
+                "" if told[name] is None else form.format(told[name])
+                for name, form in forms.items()
             ),
         )
     print_table(table)

@@ -67,9 +67,13 @@ class Provenance:
 
     @property
     def cut_and_picture(self) -> str:
-        """Say the layer and which picture it is, for titles: `layer main.5, picture seed 8`."""
+        """Say the layer and which picture it is, for titles: `layer main.5, picture seed 8`.
+
+        Components that another method made are told by its name.
+        """
         held = f"{self.hold} held" if self.hold else ""
-        return ", ".join(filter(None, (f"layer {self.layer}", held, self.picture_in_words)))
+        whose = "" if self.fitted else f"components of {self.settings.get('name')}"
+        return ", ".join(filter(None, (f"layer {self.layer}", held, self.picture_in_words, whose)))
 
     @property
     def overhead_ratio(self) -> float:

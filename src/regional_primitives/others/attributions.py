@@ -74,7 +74,8 @@ def region_scores(
         generator, latents, division(regions, generator, latents), baseline_count=baseline_count
     )
     change = subject.image - subject.baseline_image
-    whole = subject.errors.wholes(torch.eye(subject.regions.count, dtype=torch.bool))[0]
+    each = torch.eye(subject.regions.count, dtype=torch.bool, device=change.device)
+    whole = subject.errors.wholes(each)[0]
     masks = subject.regions.masks(*change.shape[-2:]).to(change)
 
     def scores(*tensors: Tensor) -> Float[Tensor, "batch patches"]:
