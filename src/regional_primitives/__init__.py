@@ -4,8 +4,8 @@ Follows "Disentangling Regional Primitives for Image Generation" (arXiv 2410.044
 a dozen lines that explain a face; the modules, in the order of the method, are generators (cut a
 network), regions (the patches), setfunctions (OR interactions), decompose (the components), picture
 (what they generate), others (anybody's components), scores (how far to believe them), rivals (what
-one would do instead), compare (several pictures), apply (edits), show and explore (pages), runs
-(folders and sweeps) and cli.
+one would do instead), compare (several pictures), apply (edits), sanity (whether nonsense is told
+from sense), show and explore (pages), runs (folders and sweeps) and cli.
 """
 
 from typing import Any
@@ -50,6 +50,7 @@ from regional_primitives.regions import Regions
 from regional_primitives.rivals import Comparison, baselines
 from regional_primitives.runs.folder import report
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.sanity import Sanity, sanity
 from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
@@ -76,6 +77,7 @@ __all__ = [
     "RegionalPrimitivesError",
     "Regions",
     "Relations",
+    "Sanity",
     "Scores",
     "StorageError",
     "Structured",
@@ -103,6 +105,7 @@ __all__ = [
     "or_values",
     "relations",
     "report",
+    "sanity",
 ]
 
 
