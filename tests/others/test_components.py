@@ -1,5 +1,6 @@
 """Anybody's components are a decomposition like any other: scored, kept, edited, compared."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -117,6 +118,29 @@ def test_a_run_folder_of_theirs_is_one_like_ours(planted, theirs, fitted, tmp_pa
         field.nonzero().flatten().tolist() for field in found.action_fields
     ]
     explorer.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, None),
+        ({"name": 3}, "the name of a method is a text"),
+        ({"share": 2}, "share must be a number"),
+        ({"labels": "one"}, "labels of components are texts"),
+        ({"purpose": []}, "purpose must be"),
+    ],
+)
+def test_settings_on_record_are_checked(planted, theirs, tmp_path, settings, message):
+    theirs.save(tmp_path / "run")
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**told, "settings": settings}))
+    if message is None:
+        found = rp.Decomposition.load(tmp_path / "run")
+        rp.report(found, planted, tmp_path / "again", LIGHT)
+        assert "components of another method" in (tmp_path / "again" / "report.html").read_text()
+        return
+    with pytest.raises(rp.StorageError, match=message):
+        rp.Decomposition.load(tmp_path / "run")
 
 
 def test_names_of_components_follow_their_strength(planted, fitted, truth):

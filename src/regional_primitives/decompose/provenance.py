@@ -54,6 +54,11 @@ class Provenance:
         return self.method != "given"
 
     @property
+    def maker(self) -> str:
+        """The name of the method whose components these are, where it is on record."""
+        return str(self.settings.get("name", "another method"))
+
+    @property
     def picture_in_words(self) -> str:
         """Say which picture it is: `picture seed 8`, or `picture cat.png`; empty if not known."""
         if self.picture_file is not None:
@@ -72,7 +77,7 @@ class Provenance:
         Components that another method made are told by its name.
         """
         held = f"{self.hold} held" if self.hold else ""
-        whose = "" if self.fitted else f"components of {self.settings.get('name')}"
+        whose = "" if self.fitted else f"components of {self.maker}"
         return ", ".join(filter(None, (f"layer {self.layer}", held, self.picture_in_words, whose)))
 
     @property
