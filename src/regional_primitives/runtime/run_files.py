@@ -12,6 +12,7 @@ SCORES = "scores.json"
 EXHIBITS = "exhibits.safetensors"
 EXHIBIT_NAMES = "exhibits.json"
 RIVALS = "baselines.json"
+SANITY = "sanity.json"
 REPORT = "report.html"
 FIGURES = "figures"
 """The folder of a run that holds its figures."""
@@ -31,7 +32,7 @@ _FIGURES = (
 )
 _OURS = frozenset(
     (
-        *(MANIFEST, TENSORS, SCORES, EXHIBITS, EXHIBIT_NAMES, RIVALS, REPORT),
+        *(MANIFEST, TENSORS, SCORES, EXHIBITS, EXHIBIT_NAMES, RIVALS, SANITY, REPORT),
         *(f"{FIGURES}/{name}.png" for name in _FIGURES),
     )
 )

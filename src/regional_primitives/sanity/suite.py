@@ -30,6 +30,7 @@ from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.runtime.run_files import SANITY
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import Real, write_json
 from regional_primitives.runtime.streams import stream
@@ -39,7 +40,6 @@ from regional_primitives.scores.agreement import stability
 
 Should: TypeAlias = Literal["stay", "go", "either"]
 
-SANITY = "sanity.json"
 SCORED = ("pooled_inside_error", "boundedness", "consistency", "n90")
 """Scores of each check's explanation of its own picture, which may tell nonsense from sense."""
 _WANTED: dict[Should, str] = {

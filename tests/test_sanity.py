@@ -1,0 +1,112 @@
+"""Sanity checks: what nonsense leaves of an explanation, where its components are known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import regional_primitives as rp
+from regional_primitives.cli import app
+from regional_primitives.sanity.shuffled import parts_in_order, shuffled
+
+FAST = rp.Structured(steps=30, batch=8, probes=2, baseline_count=32)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    generator = rp.load_generator("planted")
+    latents = generator.sample_latents(1, seed=0)
+    return generator, rp.explain(generator, latents, rp.Regions.grid(4, 4), FAST)
+
+
+@pytest.fixture(scope="module")
+def found(planted):
+    generator, d = planted
+    return rp.sanity(d, generator, FAST)
+
+
+def test_what_should_stay_stays_and_what_should_go_goes(found):
+    left = {one.name: one.survives for one in found.checks}
+    assert all(0 <= value <= 1 for value in left.values())
+    assert left["another seed"] > 0.8
+    assert left["coarser grid"] > 0.8
+    assert left["fields shuffled"] < 0.3
+    assert left["untrained network"] < 0.3
+    assert left["tail shuffled"] < 0.3
+    assert found.margin > 0.5
+
+
+def test_the_wrong_fields_show_in_the_scores(found):
+    swapped = next(one for one in found.checks if one.name == "fields shuffled")
+    assert swapped.scores["boundedness"] < found.reference["boundedness"] / 2
+    assert swapped.scores["pooled_inside_error"] > 10 * found.reference["pooled_inside_error"]
+
+
+def test_a_sentence_a_check(found):
+    for one in found.checks:
+        assert one.sentence.endswith(".")
+        assert f"{one.survives:.0%}" in one.sentence
+
+
+def test_the_same_seed_gives_the_same_numbers(planted, found):
+    generator, d = planted
+    assert rp.sanity(d, generator, FAST) == found
+
+
+def test_nothing_of_the_generators_is_changed(planted, found):
+    generator, d = planted
+    again = rp.load_generator("planted")
+    assert again.digest == generator.digest
+    assert torch.equal(generator.image(d.latents), again.image(d.latents))
+
+
+def test_parts_lie_before_or_behind_the_cut():
+    generator = rp.load_generator("faces")
+    before, behind = parts_in_order(generator, generator.sample_latents(1))
+    numbers = [int(name.split(".")[1]) for name in before + behind]
+    assert numbers == sorted(numbers)
+    assert all(int(name.split(".")[1]) <= 5 for name in before)
+    assert all(int(name.split(".")[1]) > 5 for name in behind)
+
+
+def test_shuffled_weights_keep_their_numbers():
+    generator = rp.load_generator("faces")
+    _, behind = parts_in_order(generator, generator.sample_latents(1))
+    changed = shuffled(generator, behind[-1:], 0)
+    own, other = (one.network.module.state_dict() for one in (generator, changed))
+    for name, value in own.items():
+        assert torch.equal(value.flatten().sort().values, other[name].flatten().sort().values)
+        assert torch.equal(value, other[name]) != name.startswith(f"{behind[-1]}.")
+    assert changed.digest != generator.digest
+
+
+def test_bad_input_no_weights_to_shuffle():
+    with pytest.raises(rp.InputError, match="no weights to shuffle"):
+        shuffled(rp.load_generator("planted"), [], 0)
+
+
+def test_regions_that_have_no_coarser_grid_say_so(planted):
+    generator, d = planted
+    odd = rp.explain(generator, d.latents, rp.Regions.grid(3, 3), FAST)
+    one = next(o for o in rp.sanity(odd, generator, FAST).checks if o.name == "coarser grid")
+    assert one.survives is None
+    assert "no grid of even numbers" in one.sentence
+
+
+def test_bad_input_another_generator(planted):
+    with pytest.raises(rp.GeneratorError):
+        rp.sanity(planted[1], rp.load_generator("faces"))
+
+
+def test_the_command_writes_and_tells(planted, tmp_path):
+    planted[1].save(tmp_path / "run")
+    told = CliRunner().invoke(app, ["sanity", str(tmp_path / "run"), "--json"])
+    assert told.exit_code == 0, told.output
+    kept = json.loads((tmp_path / "run" / "sanity.json").read_text())
+    assert json.loads(told.stdout) == {"run": str(tmp_path / "run"), **kept}
+    table = CliRunner().invoke(app, ["sanity", str(tmp_path / "run"), "--seed", "1"])
+    assert "untrained network" in table.stdout
+    assert "mean less mean" in table.stdout
