@@ -53,6 +53,7 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/sweep.py --workers 2
 	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/baselines.py
+	$(BIN)/python benchmarks/sanity.py
 	$(BIN)/python benchmarks/editing.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/method_figures.py
