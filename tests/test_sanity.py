@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
@@ -10,7 +11,9 @@ from typer.testing import CliRunner
 
 import regional_primitives as rp
 from regional_primitives.cli import app
+from regional_primitives.sanity import Sanity
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
+from regional_primitives.show.report import write_report
 
 FAST = rp.Structured(steps=30, batch=8, probes=2, baseline_count=32)
 
@@ -110,3 +113,18 @@ def test_the_command_writes_and_tells(planted, tmp_path):
     table = CliRunner().invoke(app, ["sanity", str(tmp_path / "run"), "--seed", "1"])
     assert "untrained network" in table.stdout
     assert "mean less mean" in table.stdout
+
+
+def test_the_report_tells_them(planted, found, tmp_path):
+    generator, d = planted
+    rp.report(d, generator, tmp_path / "run", rp.Evaluation(demands=4, components=2, contexts=2))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert 'id="sanity"' not in page
+    found.write(tmp_path / "run")
+    assert Sanity.read(tmp_path / "run") == found
+    write_report(tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert all(one.sentence in html.unescape(page) for one in found.checks)
+    (tmp_path / "run" / "sanity.json").write_text("{}")
+    with pytest.raises(rp.StorageError):
+        write_report(tmp_path / "run")

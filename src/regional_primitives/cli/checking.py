@@ -10,10 +10,8 @@ import typer
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json, ModelOptions, OwnModel, keywords
 from regional_primitives.cli.output import print_json, print_table
-from regional_primitives.decompose import Decomposition
-from regional_primitives.runs.folder import generator_of
+from regional_primitives.runs.folder import check
 from regional_primitives.runtime.progress import progress_bar
-from regional_primitives.sanity import sanity as checked
 from regional_primitives.sanity.suite import SCORED
 from regional_primitives.scores.table import TABLE
 from regional_primitives.show.sections import for_terminal
@@ -30,13 +28,10 @@ def sanity(
     """Check whether nonsense would be explained alike: shuffled weights, fields, other f0, seeds.
 
     The picture is explained a dozen times, of quality fast. What is left of the explanation, by
-    strengths of action fields, is told and written to sanity.json in the run folder.
+    strengths of action fields, is told, and written to the run's sanity.json and report.
     """
-    decomposition = Decomposition.load(folder)
-    generator = generator_of(decomposition, model, **keywords(options))
     with progress_bar() as progress:
-        found = checked(decomposition, generator, seed=seed, progress=progress)
-    found.write(folder)
+        found = check(folder, seed, progress, model, **keywords(options))
     if as_json:
         print_json({"run": str(folder), **found.to_dict()})
         return

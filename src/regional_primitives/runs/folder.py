@@ -35,6 +35,7 @@ from regional_primitives.runtime.staging import (
     visible,
 )
 from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.sanity import Sanity, sanity
 from regional_primitives.scores import Evaluation, Scores, evaluate, exhibit
 from regional_primitives.show.report import write_report
 
@@ -187,6 +188,32 @@ def rescore(
     with reporting(progress) as report:
         scores = _renewed(decomposition, generator, folder, evaluation, report, baselines)
     return scores, Comparison.read(folder)
+
+
+def check(
+    folder: AnyPath,
+    seed: int = 0,
+    progress: Progress | bool | None = False,
+    model: str | None = None,
+    **options: Any,
+) -> Sanity:
+    """Make the sanity checks of a run; write them into its folder, and its report if it has one.
+
+    `seed` is as for `rp.sanity`, `model` and `options` as for `rescore`.
+
+    Raises:
+        StorageError: no run, or a corrupt one.
+        GeneratorError: a generator that the zoo does not know, or whose weights have changed.
+    """
+    folder = _cleared(folder)
+    decomposition = Decomposition.load(folder)
+    generator = generator_of(decomposition, model, **options)
+    with reporting(progress) as told:
+        found = sanity(decomposition, generator, seed=seed, progress=told)
+        found.write(folder)
+        if (folder / REPORT).is_file():
+            drawn(lambda: write_report(folder), told)
+    return found
 
 
 def generator_of(

@@ -7,7 +7,7 @@ it survives is told by fields, `scores.agreement.stability`: Σ min / Σ max of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -32,7 +32,7 @@ from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.runtime.run_files import SANITY
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.storage import Real, write_json
+from regional_primitives.runtime.storage import Real, read_as, typed, write_json
 from regional_primitives.runtime.streams import stream
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
 from regional_primitives.scores import Evaluation, evaluate
@@ -107,6 +107,25 @@ class Sanity(RichResult):
     def write(self, folder: AnyPath) -> None:
         """Write sanity.json into an existing run folder."""
         write_json(path_of(folder, "the run folder") / SANITY, self.to_dict())
+
+    @staticmethod
+    def read(folder: AnyPath) -> Sanity | None:
+        """Read what `write` wrote; None where nothing was checked.
+
+        Raises:
+            StorageError: corrupt, or of another release.
+        """
+        path = path_of(folder, "the run folder") / SANITY
+        return read_as(path, Sanity.from_dict) if path.is_file() else None
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> Sanity:
+        """Undo `to_dict`, also after JSON.
+
+        Raises:
+            InputError: it is not what `to_dict` gives.
+        """
+        return typed({key: value for key, value in content.items() if key != "margin"}, Sanity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import REPORT, figure_file
 from regional_primitives.runtime.staging import staged_file
+from regional_primitives.sanity import Sanity
 from regional_primitives.scores import Exhibits, Relations, Scores, relations
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.quality import NOTICEABLE
@@ -53,7 +54,14 @@ def write_report(folder: AnyPath) -> Path:
     related = relations(form.apart(decomposition))
     figures = draw_figures(decomposition, scores, exhibits, comparison, related)
     page = render(
-        decomposition, scores, exhibits, read_manifest(folder), comparison, related, figures
+        decomposition,
+        scores,
+        exhibits,
+        read_manifest(folder),
+        comparison,
+        related,
+        figures,
+        Sanity.read(folder),
     )
     for name, figure in figures.items():
         write_figure(folder / figure_file(name), figure)
@@ -71,6 +79,7 @@ def render(
     comparison: Comparison | None = None,
     related: Relations | None = None,
     figures: Mapping[str, Figure] | None = None,
+    sanity: Sanity | None = None,
 ) -> str:
     """Return the page; everything that a run brings along is escaped.
 
@@ -82,6 +91,7 @@ def render(
         comparison: with baselines, where they were scored.
         related: how the components relate; found here unless given.
         figures: those that the page shows, by name.
+        sanity: what nonsense leaves of it, where that was checked.
     """
     d, origin = decomposition, decomposition.provenance
     components, exact = form.apart(d), form.is_exact(d)
@@ -106,6 +116,7 @@ def render(
         scores=scores,
         manifest=manifest,
         comparison=comparison,
+        sanity=sanity,
         related=relations(components) if related is None else related,
         figures=figures or {},
         components=components,
