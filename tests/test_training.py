@@ -14,7 +14,7 @@ from training.diffusion_faces import DiffusionFaces
 from training.style_faces import StyleFaces
 
 import regional_primitives as rp
-from regional_primitives.generators.zoo import residual, style
+from regional_primitives.generators.zoo import denoiser, residual, style
 
 STEPS = 3
 
@@ -99,7 +99,7 @@ def test_the_linear_denoiser_knows_a_normal_law():
     assert torch.allclose(found, torch.full_like(found, expected), atol=0.03)
 
 
-@pytest.mark.parametrize("name", [style.ENTRY.name, residual.ENTRY.name])
+@pytest.mark.parametrize("name", [style.ENTRY.name, residual.ENTRY.name, denoiser.ENTRY.name])
 def test_weights_are_small_and_half_precision(name):
     from regional_primitives.generators.zoo.weights import trained_here
 

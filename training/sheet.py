@@ -2,7 +2,8 @@
 
     python -m training.sheet
 
-Rows: `faces` and, of the same latents, `style-faces`; `class-fashion`, a class a column, twice.
+Rows: `faces` and, of the same latents, `style-faces`; `diffusion-faces`; `class-fashion`, a class a
+column, twice.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch.nn.functional import interpolate
 from training.loop import save_sheet
 from training.pairs import faces
 
+from regional_primitives.generators.zoo.denoiser import load_sampler, sample_latents
 from regional_primitives.generators.zoo.residual import CLASSES, LATENT_SIZE, load_fashion
 from regional_primitives.generators.zoo.style import load_style
 from regional_primitives.runtime.streams import stream
@@ -30,6 +32,7 @@ def main() -> None:
     rows = [
         pictures,
         load_style()(latents),
+        load_sampler()(sample_latents(COLUMNS, stream(0, "sheet", "noise"))),
         load_fashion()(noise, labels).expand(-1, 3, -1, -1),
     ]
     enlarged = [interpolate(row, (SIDE, SIDE)) for row in rows]
