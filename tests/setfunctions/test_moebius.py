@@ -199,6 +199,20 @@ def test_planted_or_components_are_recovered_exactly(game, data):
 
 
 @some
+@given(game=games(), data=st.data())
+def test_what_a_patch_shares_shows_when_nobody_asks_for_it(game, data):
+    n, values, _ = game
+    patch = data.draw(st.integers(0, n - 1))
+    masks = torch.arange(2**n)
+    without = masks[masks >> patch & 1 == 0]  # in order, they number the subsets of the others
+    never_demanded = or_harsanyi(values[without])
+    shared = never_demanded - or_harsanyi(values)[without]
+    torch.testing.assert_close(
+        or_harsanyi(values)[without | 1 << patch][1:], shared[1:], rtol=0, atol=1e-9
+    )
+
+
+@some
 @given(game=games())
 def test_or_is_the_and_transform_of_the_dual_game(game):
     _, values, _ = game
