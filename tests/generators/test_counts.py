@@ -82,7 +82,28 @@ class OfNumpy(Coder):
         return self.decode(torch.tensor(np.random.randn(num, 8), dtype=torch.float32))
 
 
+class InPlace(Coder):
+    """Fills memory with its draws."""
+
+    def sample(self, num):
+        z = torch.empty(num, 8).normal_() + 0.3 * torch.zeros(num, 8).uniform_(-1, 1)
+        return self.decode(z)
+
+
+class OfClasses(Coder):
+    """Draws from its feature, by functions that are made of draws in place."""
+
+    def decode(self, z):
+        h = nn.functional.gumbel_softmax(self.body(z), dim=1)
+        return torch.tanh(self.paint(nn.functional.rrelu(h - 0.5, training=True)))
+
+    def sample(self, num):
+        return self.decode(torch.randn(num, 8))
+
+
 CASES = {
+    "in place": (InPlace, "body", {"count": "num"}),
+    "of classes": (OfClasses, "body", {"count": "num"}),
     "diffusion": (Diffusion, "unet.1#2", {"count": "batch_size"}),
     "doubled": (Doubled, "unet.1#1", {"count": "batch_size", "fixed": {"guidance": 1.5}}),
     "shared": (Shared, "unet.0#2", {"count": "batch_size"}),

@@ -23,7 +23,7 @@ from regional_primitives.generators.layout import BatchAxis, UnrecordableError
 from regional_primitives.generators.network import Network, find_image
 from regional_primitives.generators.recorded import RecordedTail, tail_of
 from regional_primitives.generators.recorded.program import tail_program
-from regional_primitives.generators.recorded.recording import record
+from regional_primitives.generators.recorded.recording import _Recorder, record
 from regional_primitives.generators.tail import WholeRunTail
 from regional_primitives.generators.twin import frozen_twin
 
@@ -1113,3 +1113,15 @@ def test_warning_says_what_runs_and_why():
         "Picture cannot be recorded behind 'early': the part behind the cut writes into what lies "
         "before it; the whole network runs instead, which is slower and gives the same images"
     )
+
+
+def test_a_recorder_lets_go_of_all_memory_but_what_is_in_use():
+    recorder = _Recorder(1, ())
+    with recorder:
+        kept = torch.ones(3)
+        for _ in range(5):
+            kept = (kept + 1).contiguous().contiguous()  # one tensor, by a number a call
+    assert len(recorder.recording.operations) == 16
+    assert len(recorder.storages) == len(recorder.numbers) == 1
+    del kept
+    assert not recorder.storages

@@ -71,6 +71,17 @@ def test_segments_give_the_same_bits(name, layer):
         assert torch.equal(before, after)
 
 
+def test_torch_func_differentiates_what_would_run_in_segments():
+    bound, feature = _bound(*ALL[0])
+    divided = replace(bound.behind, at_once=0)
+    assert divided.program.segments
+    gradients = [
+        torch.func.grad(lambda one, tail=tail: tail(one).square().sum())(feature)
+        for tail in (bound.behind, divided)
+    ]
+    assert torch.equal(*gradients)
+
+
 def test_most_programs_can_be_split():
     split_up = [bool(_bound(*one)[0].behind.program.segments) for one in ALL]
     assert sum(split_up) > len(ALL) / 2

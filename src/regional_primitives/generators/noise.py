@@ -31,6 +31,11 @@ _SIZED = {torch.randn, torch.rand, torch.randint}
 """Draw a tensor of a given size."""
 
 
+def _anew(func: Callable[..., Tensor], one: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Draw into a copy, since many write into what they are given, which the next item is too."""
+    return func(one.clone(), *args, **kwargs)
+
+
 def _filled_like(
     fill: Any, one: Tensor, *ends: int, generator: torch.Generator, **kwargs: Any
 ) -> Tensor:
@@ -167,7 +172,8 @@ class FrozenNoise(TorchFunctionMode):
             one = torch.ones(single, dtype=value.dtype, device=value.device)
             others = [_fitted(given, size, single) for given in rest]
             named = {name: _fitted(given, size, single) for name, given in kwargs.items()}
-        return self._frozen(func, value.device, (one, *others), named, items, size)
+        fill = partial(_anew, func)
+        return self._frozen(fill, value.device, (one, *others), named, items, size)
 
     def _dropout(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         value, probability, training, in_place = _dropout_arguments(*args, **kwargs)

@@ -178,7 +178,7 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, count: int, wanted: Collection[tuple[int, int]] | None) -> None:
         super().__init__()
         self.recording = Recording(count)
-        self.numbers: dict[int, tuple[int, Any]] = {}
+        self.numbers: dict[int, tuple[int, Any, _Storage]] = {}
         """By the ids of tensors that are alive."""
         self.storages: dict[int, _Storage] = {}
         """Those of tensors that are alive, by their address."""
@@ -200,8 +200,9 @@ class _Recorder(TorchFunctionMode):
     def number(self, tensor: Tensor, *, made: bool = False, anew: bool = False) -> int:
         """Return a tensor's number; a new one where it has none, or is to get one."""
         key = id(tensor)
-        if key in self.numbers and not anew:
-            return self.numbers[key][0]
+        known = self.numbers.get(key)
+        if known is not None and not anew:
+            return known[0]
         number = len(self.recording.values)
         with torch._C.DisableTorchFunction():
             size = tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else 0
@@ -210,7 +211,9 @@ class _Recorder(TorchFunctionMode):
             met = Met(tensor.shape, tensor.dtype, size, storage.name, origin)
         # A tensor made later may have the id of one that is gone.
         gone = weakref.ref(tensor, lambda _: self._forget(key, storage))
-        self.numbers[key] = (number, gone)
+        self.numbers[key] = (number, gone, storage)
+        if known is not None:
+            self._let_go(known[2])
         self.recording.values.append(met)
         if not made:
             self.recording.unmade[number] = tensor
@@ -232,11 +235,15 @@ class _Recorder(TorchFunctionMode):
         return known
 
     def _forget(self, key: int, storage: _Storage) -> None:
-        """Let go of a tensor that is no more, and of memory that has no other.
+        """Let go of a tensor that is no more."""
+        self.numbers.pop(key, None)
+        self._let_go(storage)
+
+    def _let_go(self, storage: _Storage) -> None:
+        """Let go of a tensor's memory, if no other tensor has it.
 
         What is left of many memories would lie between those in use, which then take up more.
         """
-        self.numbers.pop(key, None)
         storage.tensors -= 1
         if storage.tensors == 0 and storage.reference is not None:
             self.storages.pop(storage.reference.cdata, None)
