@@ -81,8 +81,7 @@ class RecordedTail:
         sides = [side.over(batch) for side in self.program.sides]
         follows = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         # What torch.func differentiates cannot run again.
-        func = torch._C._functorch.peek_interpreter_stack() is not None
-        if follows and self.in_segments and not func:
+        if follows and self.in_segments and not torch._C._are_functorch_transforms_active():
             return run_in_segments(self.program.segments, batch, tensors, sides)
         return self.program.run(batch, tensors, sides)
 
