@@ -28,6 +28,9 @@ _SQUARE = 2
 _CHANNELS = 3 * _SQUARE**2
 _WIDTHS = (48, 96)
 """Channels at 16² and 8²."""
+_FIRST_HALF = "+".join(f"unet#{step}" for step in range(1, STEPS // 2 + 1))
+"""What the first half of the steps predicts; a single step changes little of a picture whose noise
+goes on past it."""
 
 
 def unet(widths: tuple[int, ...] = _WIDTHS) -> Any:
@@ -107,8 +110,8 @@ ENTRY = ZooEntry(
     family="pixel diffusion model (DDIM, 8 steps)",
     sizes=(PICTURE_SIDE,),
     licence="MIT (part of this library)",
-    layers=("unet.conv_in#1", "unet.conv_in#4", "unet.up_blocks.0#2", "unet.up_blocks.1#4"),
-    default_layer="unet.conv_in#1",
+    layers=(_FIRST_HALF, "unet#1", "unet.conv_in#4", "unet.up_blocks.1#4"),
+    default_layer=_FIRST_HALF,
     image_range=(-1.0, 1.0),
     load=lambda weights, _: Loaded(load_sampler(weights), sample_latents),
     installed=_installed,
