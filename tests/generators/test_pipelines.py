@@ -364,6 +364,8 @@ def test_photograph_is_that_of_a_file(tmp_path):
     bound = generator.at(latents)
     assert bound.side_inputs
     assert torch.allclose(bound.tail(bound.head(latents)), generator.image(latents), atol=1e-5)
+    with pytest.raises(rp.InputError, match=r"real numbers in \[0, 1\], not torch.uint8"):
+        generator.image((255 * latents).to(torch.uint8))
     with pytest.raises(rp.InputError, match="finds no latents for a picture of your own"):
         _cut("stable")[0].latents_of_image(tmp_path / "photo.png")
 
@@ -622,6 +624,11 @@ REFUSED = {
         _from_photograph,
         {"steps": 4, "prompt": PROMPT, "fixed": {"strength": 0.2}},
         "of 4 steps, strength 0.2 leaves none; pass more steps=, or more strength",
+    ),
+    "strength is no number": (
+        _from_photograph,
+        {"steps": 4, "prompt": PROMPT, "fixed": {"strength": float("nan")}},
+        "of 4 steps, strength nan leaves none; pass more steps=, or more strength",
     ),
     "too strong": (
         _from_photograph,

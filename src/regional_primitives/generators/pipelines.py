@@ -123,6 +123,8 @@ class PipelineSampler(nn.Module):
 
         Photographs are [batch, 3, height, width] in [0, 1].
         """
+        if self.of_photographs and not latents.is_floating_point():
+            raise InputError(f"a photograph is real numbers in [0, 1], not {latents.dtype}")
         count = len(latents)
         run = _fresh(self.pipeline)
         encoded = iter(self.encoded)
@@ -213,7 +215,7 @@ def _refuse_no_step(pipeline: Any, steps: int, given: Mapping[str, Any]) -> None
     """Refuse a strength that leaves no step."""
     own = inspect.signature(type(pipeline).__call__).parameters["strength"].default
     strength = given.get("strength", own)
-    if int(steps * strength) < 1:
+    if not steps * strength >= 1:
         raise InputError(
             f"of {steps} steps, strength {strength:g} leaves none; pass more steps=, or more "
             f"strength as fixed={{'strength': …}}, at most 1"
