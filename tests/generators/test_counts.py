@@ -241,3 +241,20 @@ def test_latents_that_are_no_seeds():
     for latents in (torch.zeros(1, 8), torch.zeros(2), {"z": torch.zeros(1, dtype=torch.int64)}):
         with pytest.raises(rp.InputError, match=r"do not fit|are seeds, int64 \[batch\]"):
             generator.image(latents)
+
+
+class Paired(Coder):
+    """Draws two latents an item, of which all first ones come before all second ones."""
+
+    def sample(self, num, current_device):
+        first, second = self.body(torch.randn(2 * num, 8)).chunk(2)
+        return torch.tanh(self.paint(first - second))
+
+
+def test_draws_that_lie_across_items_are_made_item_by_item():
+    generator = rp.cut(
+        Paired(), "paint", call="sample", count="num", fixed={"current_device": "cpu"}
+    )
+    seeds = torch.tensor([3, 8, 5])
+    alone = torch.cat([generator.image(seed[None]) for seed in seeds])
+    torch.testing.assert_close(generator.image(seeds), alone, rtol=0, atol=1e-6)

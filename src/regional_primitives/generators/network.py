@@ -22,6 +22,7 @@ from regional_primitives.generators.latents import (
     Latents,
     arguments,
     batch_size,
+    concatenate,
     copied,
     describe,
     items,
@@ -47,6 +48,10 @@ _REJECTIONS = (
 
 class _Reached(BaseException):
     """All layers that are asked for have been met; the rest of the run is not needed."""
+
+
+_APART = 1e-2
+"""Relative difference of pictures that no rounding makes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +162,19 @@ class Network:
             with suppress(InputError):
                 self.run(pair)
                 as_often = len(self.draws[2]) == len(self.draws[1])
-                return not (as_often and self.random_state.left_as(left))
+                return not (
+                    as_often and self.random_state.left_as(left) and self._tells_seeds(single)
+                )
         self.repeats["one"] = False
         return False
+
+    def _tells_seeds(self, single: Latents) -> bool:
+        """Whether draws of several seeds, in one run, make the pictures that each makes alone."""
+        if self.count is None:
+            return True
+        both = [single, self.unlike(single)]
+        together = self.run(concatenate(both))
+        return relative_gap(together, torch.cat([self.run(one) for one in both])) <= _APART
 
     def states_kept(self, *purpose: str | int, learn: bool = False) -> AbstractContextManager[Any]:
         """Let random numbers of global states be the same whenever this context is entered."""
