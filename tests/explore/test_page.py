@@ -396,7 +396,9 @@ def test_another_picture_is_explained_from_the_page_and_can_be_cancelled(
     with serving(folder) as address:
         page = Page(browser, address)
         page.tab.get_by_role("button", name="Explain another picture").click()
-        page.tab.locator("#explain-quality").select_option("best")  # nor done before it is cancelled
+        page.tab.locator("#explain-quality").select_option(
+            "best"
+        )  # nor done before it is cancelled
         page.tab.get_by_role("spinbutton", name="Seed").fill("5")
         page.tab.get_by_role("button", name="Start").click()
         page.tab.locator("#job[data-state=running]").wait_for()

@@ -95,6 +95,16 @@ def test_the_overview_names_the_run_and_says_what_colours_mean(decomposition, ex
     assert any("image range" in axes.get_ylabel() for axes in figure.axes)
 
 
+def test_an_overview_of_components_that_nobody_notices_shows_the_strongest(decomposition, exhibits):
+    unseen = replace(exhibits, visible_change=torch.zeros_like(exhibits.visible_change))
+    figure = plot_overview(decomposition, unseen)
+    assert "the strongest (none alone is noticed)" in figure.get_suptitle()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title for title in titles if title.startswith("component")][:2] == [
+        "component 0", "component 1",
+    ]  # fmt: skip
+
+
 def test_drawing_leaves_pyplot_alone(decomposition, scores, figures):
     from matplotlib import pyplot
 

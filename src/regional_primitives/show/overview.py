@@ -42,7 +42,9 @@ def plot_overview(
     """
     d, origin = decomposition, decomposition.provenance
     shown = exhibits.shown.tolist()
-    chosen = [k for k in exhibits.seen if k in set(shown) - {d.remainder}][:_COLUMNS]
+    # Where one would see none of them go, the order is that of their strengths.
+    order = exhibits.seen or exhibits.visible_order
+    chosen = [k for k in order if k in set(shown) - {d.remainder}][:_COLUMNS]
     patterns = exhibits.patterns[[shown.index(k) for k in chosen]]
     change = magnitude(d.image - d.baseline_image, origin.image_range)
     maps = magnitude(patterns, origin.image_range)
@@ -81,8 +83,9 @@ def plot_overview(
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)
     label = "change (% of the image range, square-root scale)"
     explain_colours(drawn, figure.add_subplot(layout[:, -1]), label, scale)
+    which = "the most visible" if exhibits.seen else "the strongest (none alone is noticed)"
     figure.suptitle(
-        f"{origin.generator}, {origin.cut_and_picture}: the most visible of "
+        f"{origin.generator}, {origin.cut_and_picture}: {which} of "
         f"{d.without(d.remainder).count} components",
         x=0.005, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink,
     )  # fmt: skip
