@@ -15,7 +15,7 @@ from regional_primitives.sanity import Sanity
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
 from regional_primitives.show.report import write_report
 
-FAST = rp.Structured(steps=30, batch=8, probes=2, baseline_count=32)
+FAST = rp.Structured(steps=80, batch=16, probes=2, baseline_count=32)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,12 @@ def sanity(
     for one in found.checks:
         left = one.why_not if one.survives is None else f"{one.survives:.0%}"
         rows.append((one.name, one.should, left, *_told(one.scores)))
-    columns = "check", "should", "is left", *(TABLE[name].column for name in SCORED)
+    columns = (
+        "check",
+        "should",
+        "is left",
+        *(TABLE[name].column.replace("\u00ad", "") for name in SCORED),
+    )
     margin = "" if found.margin is None else f", mean less mean: {found.margin:.2f} (1 is best)"
     print_table(
         for_terminal(str(folder), columns, rows, f"left where it should stay or go{margin}")
