@@ -204,6 +204,7 @@ def _examples(generator: Generator) -> list[Latents]:
     if generator.baseline_latents is not None:
         if batch_size(generator.baseline_latents) < 1:
             raise InputError("baseline_latents is empty")
+        generator.refuse_unfit(generator.baseline_latents)
         examples.append(items(generator.baseline_latents, 0, 2))
     return examples
 
