@@ -223,7 +223,7 @@ ONES = torch.ones
         (Attributions(ONES(2, 4)), r"attributions are \[K, 2 × 4 × 4\]"),
         (Attributions(ONES(2, 32), ONES(1, 4) > 0), r"fields are bool \[2, 4\]"),
         (Interactions({(0, 4): 1.0}), r"interaction of \(0, 4\) is of patches beyond 0 … 3"),
-        (Interactions({"mouth": 1.0}), "a tuple of patches, not a single str"),
+        (Interactions({"mouth": 1.0}), "one of a list of whole numbers, not 'mouth'"),
         (Interactions({(0,): torch.nan}), r"the interaction of \(0,\) must be a finite number"),
         (Interactions({(): 1.0}), "no interaction of any patch"),
         (Interactions([1.0]), "interactions are shapiq's InteractionValues"),

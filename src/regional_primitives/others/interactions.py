@@ -21,7 +21,7 @@ from regional_primitives.decompose.structured.candidates import Layout
 from regional_primitives.decompose.subject import Subject
 from regional_primitives.errors import InputError
 from regional_primitives.others.answer import Answer, afford, fields_of, numbers
-from regional_primitives.runtime.arguments import all_of_kind, real
+from regional_primitives.runtime.arguments import real, wholes
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def _by_patches(given: Any, subject: Subject) -> tuple[Tensor, Tensor]:
         )
     fields, values = torch.zeros(len(found), count, dtype=torch.bool), torch.zeros(len(found))
     for row, (patches, value) in enumerate(found.items()):
-        named = all_of_kind(patches, int, "an interaction is that of a tuple of patches")
+        named = wholes("a patch of an interaction", patches)
         if not all(0 <= patch < count for patch in named):
             raise InputError(f"the interaction of {named} is of patches beyond 0 … {count - 1}")
         fields[row, list(named)] = True
