@@ -133,6 +133,8 @@ def test_bad_input_carried_edits(planted, one, other, latents):
         rp.carry({0: 1.0}, one, planted, latents)
     with pytest.raises(rp.InputError, match=r"latents .* do not fit"):
         rp.carry({0: 0.0}, one, planted, torch.zeros(2, 7))
+    with pytest.raises(rp.InputError, match="latents hold NaN"):
+        rp.carry({0: 0.0}, one, planted, torch.full_like(latents, torch.nan))
     with pytest.raises(rp.InputError, match="component 999 does not exist"):
         rp.carry({999: 0.0}, one, planted, latents)
     with pytest.raises(rp.InputError, match="draws"):

@@ -98,6 +98,7 @@ def test_files_are_pictures_as_tensors_are(before, mask, tmp_path):
     [
         ({"after": torch.rand(3, 16, 11)}, r"one shape, not \[3, 16, 12\] and \[3, 16, 11\]"),
         ({"after": torch.full((3, 16, 12), torch.nan)}, "the picture after is finite numbers"),
+        ({"after": torch.full((3, 16, 12), 200)}, r"after holds real numbers in \[0, 1\], not in"),
         ({"before": torch.rand(2, 3, 16, 12)}, r"the picture before is.*\[2, 3, 16, 12\]"),
         ({"mask": torch.ones(12, 16)}, r"the mask is \[12, 16\], the picture \[16, 12\] pixels"),
         ({"mask": torch.zeros(16, 12)}, "marks no pixel that was meant"),

@@ -347,7 +347,7 @@ def test_bad_input_baseline_latents(wrong, message):
 
 
 def test_bad_input_baseline_latents_that_differ_from_the_sampler():
-    with pytest.raises(rp.InputError, match=r"latents \[1, 9\] do not fit; .* takes \[batch, 8\]"):
+    with pytest.raises(rp.InputError, match=r"latents \[4, 9\] do not fit; .* takes \[batch, 8\]"):
         _cut(baseline_latents=torch.zeros(4, 9), sample_latents=sample)
 
 

@@ -223,7 +223,7 @@ def test_digest_names_the_count():
         ({"fixed": {"batch_size": 4}}, "'batch_size' is how many are wanted, and cannot be in fi"),
         (
             {"baseline_latents": torch.randn(2, 8)},
-            r"latents \[1, 8\] do not fit; .* takes \[batch\]",
+            r"latents \[2, 8\] do not fit; .* takes \[batch\]",
         ),
         (
             {"sample_latents": lambda count, rng: torch.rand(count, generator=rng)},

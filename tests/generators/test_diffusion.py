@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import regional_primitives as rp
@@ -16,6 +17,7 @@ from regional_primitives.errors import WholeRunWarning
 from regional_primitives.generators.diffusion import Adaptation, DiffusionSampler, adapt
 from regional_primitives.generators.feature import as_units, tensors_of
 from regional_primitives.generators.noise import FrozenNoise
+from regional_primitives.generators.photographs import read_photograph
 from regional_primitives.generators.recorded import RecordedTail
 
 try:
@@ -259,6 +261,100 @@ def test_picture_of_euler_steps():
             denoised = unet(scaled.float(), torch.tensor(time)).sample.double()
             x = x + (x - denoised) / sigma * (lower - sigma)
         assert _gap(sampler(_noise(2)), x.clamp(-1, 1).float()) <= 1e-4
+
+
+# Photographs
+
+
+def _of_photographs(scheduler, **fixed):
+    fixed = {"strength": 0.5, **fixed}
+    unet = _unet(num_class_embeds=5 if "class_labels" in fixed else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WholeRunWarning)
+        return unet, rp.cut((unet, scheduler), "unet.mid_block#1", steps=4, fixed=fixed)
+
+
+def test_picture_of_a_photograph():
+    """No unconditional pipeline goes on from one; the oracle is DDIM's equation."""
+    unet, generator = _of_photographs(_ddim(clip_sample=False))
+    signal = torch.cumprod(1 - torch.linspace(1e-4, 0.002, 1000), 0)
+    photographs = generator.sample_latents(2)
+    with torch.no_grad(), FrozenNoise(2):
+        x = signal[250].sqrt() * photographs + (1 - signal[250]).sqrt() * torch.randn_like(
+            photographs
+        )
+        for time, later in ((250, signal[0]), (0, torch.tensor(1.0))):
+            noise, now = unet(x, time).sample, signal[time]
+            clean = (x - (1 - now).sqrt() * noise) / now.sqrt()
+            x = later.sqrt() * clean + (1 - later).sqrt() * noise
+    assert _gap(generator.image(photographs), x.clamp(-1, 1)) <= 1e-5
+
+
+SCHEDULERS = ["DDPM", "EulerAncestralDiscrete", "HeunDiscrete", "PNDM", "DPMSolverMultistep", "LCM"]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_photographs_are_recorded_with_every_scheduler(name):
+    _, generator = _of_photographs(getattr(diffusers, f"{name}Scheduler")())
+    latents = generator.sample_latents(1)
+    bound = generator.at(latents)
+    other = 1.5 * bound.head(latents)
+    layers = bound.behind.parts.by_layer(other)
+    expected = generator.network.substituted(latents, generator.layers, layers)
+    assert _gap(bound.tail(other), expected) <= 1e-5
+    assert _gap(generator.image(latents), expected) > 1e-4
+
+
+def _photograph(folder):
+    rows = torch.arange(20, dtype=torch.uint8)[:, None, None].expand(20, 40, 3) * 12
+    Image.fromarray(rows.numpy()).save(folder / "photo.png")
+    return folder / "photo.png"
+
+
+def test_photographs_of_files(tmp_path):
+    file = _photograph(tmp_path)
+    _, generator = _of_photographs(_ddim(), class_labels=torch.tensor([3]))
+    latents = generator.latents_of_image(file)
+    assert latents.shape == (1, 3, SIDE, SIDE)
+    assert (latents.diff(dim=2) > 0).all()
+    assert latents.aminmax() == pytest.approx((-1, 0.79), abs=0.1)
+    assert generator.image(latents).shape == latents.shape
+    assert generator.sample_latents(8).aminmax() == pytest.approx((-1, 1), abs=0.5)
+    for value in (float("nan"), 255.0):
+        with pytest.raises(rp.InputError, match=r"NaN or infinite|in \[-1, 1\], not in"):
+            generator.at(latents.index_fill(2, torch.tensor([1]), value))
+
+
+@pytest.mark.parametrize(("name", "make"), [("kl", _kl), ("tiny", _tiny)])
+def test_latents_of_a_decoder_are_those_of_a_photograph(tmp_path, name, make):
+    file, coder = _photograph(tmp_path), make()
+    generator = rp.cut(coder, CASES[name][2][0])
+    latents = generator.latents_of_image(file)
+    pixels = 2 * read_photograph(file, SIDE if name == "kl" else 512) - 1
+    with torch.no_grad():
+        found = coder.encode(pixels)
+        expected = found.latent_dist.mean if name == "kl" else found.latents
+    assert torch.equal(latents, expected)
+    assert generator.image(latents).shape == pixels.shape
+
+
+NO_PHOTOGRAPHS = {
+    "too weak": (lambda: (_unet(), _ddim()), {"strength": 0.2}, "of 4 steps, strength 0.2 leaves"),
+    "too strong": (lambda: (_unet(), _ddim()), {"strength": 2}, "strength must be a number from 0"),
+    "a word": (lambda: (_unet(), _ddim()), {"strength": "much"}, "strength must be a number"),
+    "adding no noise": (
+        lambda: (_unet(), diffusers.FlowMatchEulerDiscreteScheduler()),
+        {"strength": 0.5},
+        "a scheduler that adds noise, not UNet2DModel and FlowMatchEulerDiscreteScheduler; other",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_PHOTOGRAPHS)
+def test_bad_input_photographs(name):
+    make, fixed, message = NO_PHOTOGRAPHS[name]
+    with pytest.raises(rp.InputError, match=message):
+        rp.cut(make(), "unet.mid_block#1", steps=4, fixed=fixed)
 
 
 @pytest.mark.parametrize(("name", "make"), [("kl", _kl), ("tiny", _tiny)])

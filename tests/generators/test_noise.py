@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -9,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 import regional_primitives as rp
 from regional_primitives.generators import noise
+from regional_primitives.generators.calls import calls_seen_by
 from regional_primitives.generators.network import Network
 from regional_primitives.generators.noise import FrozenNoise
 from regional_primitives.generators.recorded import RecordedTail
@@ -407,7 +410,6 @@ DIFFERENTIABLE = {
     "gamma": lambda x: torch.distributions.Gamma(-x, 1.0, validate_args=False).rsample(),
     "bernoulli": lambda x: x * torch.bernoulli(x.exp()),
     "poisson": lambda x: x * torch.poisson(-x),
-    "normal": lambda x: x * torch.normal(x, -x),
 }
 
 
@@ -424,6 +426,38 @@ def test_others_are_torchs_after_seeding_and_so_is_their_gradient(draw):
         drawn = draw(value)
     assert torch.equal(drawn, expected)
     torch.testing.assert_close(torch.autograd.grad((drawn * weight).sum(), value)[0], gradient)
+
+
+NORMALS = {
+    "of tensors": lambda x: torch.normal(x, -x),
+    "of a mean": lambda x: torch.normal(x, 0.7),
+    "of a deviation": lambda x: torch.normal(mean=0.2, std=-x),
+    "of unlike sizes": lambda x: torch.normal(x.mean(3, keepdim=True), -x),
+    "in place": lambda x: torch.normal(x, -x, out=torch.empty_like(x)),
+    "of a distribution": lambda x: torch.distributions.Normal(x, -x).sample(),
+}
+
+
+@pytest.mark.parametrize("draw", NORMALS.values(), ids=NORMALS)
+def test_normals_are_torchs_after_seeding(draw):
+    value = -0.1 - torch.rand(1, 6, 4, 4, generator=_own())
+    with torch.random.fork_rng():
+        torch.manual_seed(stream(0, "noise", 1).initial_seed())
+        expected = draw(value)
+    with FrozenNoise(1):
+        assert torch.equal(draw(value), expected)
+
+
+def test_normals_have_the_gradient_of_what_scales_and_shifts_them():
+    """Their noise is held, so that the draw is a function of mean and deviation."""
+    mean, deviation = torch.randn(1, 6), torch.rand(1, 6) + 0.1
+    mean.requires_grad_()
+    deviation.requires_grad_()
+    with FrozenNoise(1):
+        drawn = torch.normal(mean, deviation)
+    by_mean, by_deviation = torch.autograd.grad(drawn.sum(), (mean, deviation))
+    assert torch.equal(by_mean, torch.ones(1, 6))
+    torch.testing.assert_close(by_deviation, ((drawn - mean) / deviation).detach())
 
 
 @pytest.mark.parametrize("in_place", [False, True])
@@ -450,6 +484,8 @@ def test_rrelu_has_the_gradient_of_torchs_with_the_same_slopes(in_place):
 
 BEHIND_A_CUT = {
     **DIFFERENTIABLE,
+    "normal": lambda x: torch.normal(x, -x),
+    "normal of a deviation": lambda x: torch.normal(0.0, -x),
     "rrelu": lambda x: F.rrelu(x + 0.2, training=True),
     "rrelu in place": lambda x: F.rrelu(x + 0.2, training=True, inplace=True),
     "multinomial": lambda x: x + torch.multinomial(x.flatten(1).exp(), 1)[..., None, None] / 64,
@@ -476,6 +512,83 @@ def test_others_behind_a_cut_are_recorded(draw):
     for i in range(3):
         alone = generator.image(latents[i : i + 1])
         assert torch.allclose(images[i : i + 1], alone, atol=1e-6)
+
+
+def _softplus(x):
+    return F.softplus(x) + 0.1
+
+
+def _channels_last(draw):
+    return lambda x: draw(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+DISTRIBUTIONS = {
+    "Normal": lambda x, d: d.Normal(x, _softplus(x)).rsample(),
+    "Normal, sampled": lambda x, d: d.Normal(x, _softplus(x)).sample(),
+    "Independent": lambda x, d: d.Independent(d.Normal(x, _softplus(x)), 3).rsample(),
+    "Laplace": lambda x, d: d.Laplace(x, _softplus(x)).rsample(),
+    "Uniform": lambda x, d: d.Uniform(x, x + _softplus(x)).rsample(),
+    "Gumbel": lambda x, d: d.Gumbel(x, _softplus(x)).rsample(),
+    "LogNormal": lambda x, d: d.LogNormal(x, _softplus(x)).rsample(),
+    "Gamma": lambda x, d: d.Gamma(_softplus(x), 2.0).rsample(),
+    "Bernoulli": lambda x, d: x * d.Bernoulli(logits=x).sample(),
+    "RelaxedBernoulli": lambda x, d: d.RelaxedBernoulli(torch.tensor(0.5), logits=x).rsample(),
+    "OneHotCategoricalStraightThrough": lambda x, d: _channels_last(
+        lambda x: d.OneHotCategoricalStraightThrough(logits=x).rsample()
+    )(x),
+    "MultivariateNormal": lambda x, d: _channels_last(
+        lambda x: d.MultivariateNormal(x, scale_tril=torch.diag_embed(_softplus(x))).rsample()
+    )(x),
+    "a density": lambda x, d: d.Normal(x, _softplus(x), validate_args=True).log_prob(x.square()),
+}
+
+
+@pytest.mark.filterwarnings("error::regional_primitives.errors.WholeRunWarning")
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("draw", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
+def test_distributions_of_the_feature_are_recorded(draw):
+    torch.manual_seed(0)
+    network = Picture(lambda self, h, z: self.up(draw(h, torch.distributions)))
+    generator = rp.cut(network, "early", sample_latents=sample)
+    latents = generator.sample_latents(2)
+    bound = generator.at(latents[:1])
+    assert isinstance(bound.behind, RecordedTail)
+    other = 1.5 * bound.head(latents[:1]) + 0.1
+    layers = bound.behind.parts.by_layer(other)
+    expected = generator.network.substituted(latents[:1], generator.layers, layers)
+    assert torch.allclose(bound.tail(other), expected, atol=1e-6)
+    images = generator.image(latents)
+    assert torch.allclose(images[:1], generator.image(latents[:1]), atol=1e-6)
+
+
+def test_distributions_check_their_arguments_wherever_no_network_runs():
+    made = []
+    draw = lambda x: torch.distributions.Normal(x, _softplus(x))  # noqa: E731
+    network = Picture(lambda self, h, z: self.up(made.append(draw(h)) or made[-1].rsample()))
+    generator = rp.cut(network, "early", sample_latents=sample)
+    assert not made[-1]._validate_args
+    own = draw(torch.zeros(2))
+    assert own._validate_args
+    with pytest.raises(ValueError, match="invalid values"):
+        torch.distributions.Normal(0.0, torch.tensor(-1.0))
+    with pytest.raises(ValueError, match="within the support"):
+        own.log_prob(torch.tensor(float("nan")))
+    with calls_seen_by(lambda called, args, kwargs: called(*args, **kwargs)):  # as in a run
+        torch.distributions.Normal(0.0, torch.tensor(-1.0))
+        refused = []
+
+        def elsewhere():
+            try:
+                torch.distributions.Normal(0.0, torch.tensor(-1.0))
+            except ValueError as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert refused
+    network(generator.sample_latents(1))
+    assert made[-1]._validate_args
 
 
 def test_normal_of_a_size_is_the_same_for_every_item():

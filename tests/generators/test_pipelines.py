@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import math
 import sys
 import warnings
 from types import SimpleNamespace
@@ -364,10 +365,59 @@ def test_photograph_is_that_of_a_file(tmp_path):
     bound = generator.at(latents)
     assert bound.side_inputs
     assert torch.allclose(bound.tail(bound.head(latents)), generator.image(latents), atol=1e-5)
-    with pytest.raises(rp.InputError, match=r"real numbers in \[0, 1\], not torch.uint8"):
-        generator.image((255 * latents).to(torch.uint8))
     with pytest.raises(rp.InputError, match="finds no latents for a picture of your own"):
         _cut("stable")[0].latents_of_image(tmp_path / "photo.png")
+
+
+def _spoilt(value):
+    pictures = torch.full((1, 3, 8, 8), 0.5)
+    pictures[0, 1, 2, 3] = value
+    return pictures
+
+
+BAD_PHOTOGRAPHS = [
+    (_spoilt(math.nan), "latents hold NaN or infinite values"),
+    (_spoilt(math.inf), "latents hold NaN or infinite values"),
+    (_spoilt(-0.3), r"a photograph holds real numbers in \[0, 1\], not in \[-0.3, 0.5\]; scale"),
+    (
+        255 * _spoilt(0.2),
+        r"a photograph holds real numbers in \[0, 1\], not in \[\d+, 128\]; scale",
+    ),
+    ((255 * _spoilt(0.2)).byte(), r"real numbers in \[0, 1\], not torch.uint8"),
+]
+
+
+@pytest.mark.parametrize(("pictures", "message"), BAD_PHOTOGRAPHS)
+def test_bad_photographs(pictures, message):
+    generator = _cut("photograph")[0]
+    uses = [
+        generator.at,
+        generator.image,
+        generator.head,
+        lambda latents: rp.explain(generator, latents, rp.Regions.grid(2, 2)),
+    ]
+    for use in uses:
+        with pytest.raises(rp.InputError, match=message):
+            use(pictures)
+
+
+def test_bad_photographs_of_a_baseline():
+    make, settings, layer = CASES["photograph"]
+
+    def explained(several):
+        generator = rp.cut(make(), layer, **settings, baseline_latents=several)
+        rp.explain(generator, generator.sample_latents(1), rp.Regions.grid(2, 2))
+
+    for pictures, message in BAD_PHOTOGRAPHS:
+        with pytest.raises(rp.InputError, match=message):
+            explained(torch.cat([torch.zeros_like(pictures).expand(2, -1, -1, -1), pictures]))
+
+
+def test_photograph_that_overshoots_is_clamped():
+    generator = _cut("photograph")[0]
+    pictures = generator.sample_latents(1)
+    resized = torch.where(pictures < pictures.median(), -0.01, 1.02)
+    assert torch.equal(generator.image(resized), generator.image(resized.clamp(0, 1)))
 
 
 def test_picture_of_embeddings_alone():

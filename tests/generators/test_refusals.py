@@ -638,12 +638,47 @@ def test_bad_input_sampler(sampler, message):
         ([[0.0] * 8], "latents are a tensor, or a tuple or dictionary of tensors, not list"),
         (torch.zeros(2, 8).numpy(), "not ndarray"),
         (None, "not NoneType"),
+        (torch.full((1, 8), math.nan), "latents hold NaN or infinite values"),
+        (torch.tensor([[0.0] * 7 + [math.inf]]), "latents hold NaN or infinite values"),
     ],
 )
 def test_bad_input_latents(method, latents, message):
     generator = _cut(sequential(), "3")
     with pytest.raises(rp.InputError, match=message):
         getattr(generator, method)(latents)
+
+
+class Encoded(nn.Module):
+    """Quantised photographs, which hide a NaN, within a mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode, self.decode = nn.Conv2d(3, 4, 2, 2), nn.ConvTranspose2d(4, 3, 2, 2)
+
+    def forward(self, photograph, mask):
+        seen = self.encode(photograph.nan_to_num()) * mask.softmax(1)[:, 0, None, None, None]
+        return self.decode(seen.tanh())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_photographs_that_a_network_encodes_itself(value):
+    mask = torch.tensor([[0.0, -math.inf]])
+    given = {"photograph": torch.rand(2, 3, 8, 8), "mask": mask.repeat(2, 1)}
+    generator = rp.cut(Encoded(), "encode", baseline_latents=given)
+    good = {"photograph": torch.rand(1, 3, 8, 8), "mask": mask}
+    assert generator.at(good).image(good).shape == (1, 3, 8, 8)
+    bad = {"photograph": torch.rand(1, 3, 8, 8), "mask": mask}
+    bad["photograph"][0, 0, 0, 0] = value
+    uses = [
+        generator.at,
+        generator.image,
+        lambda bad: rp.explain(generator, bad, rp.Regions.grid(2, 2)),
+        lambda bad: rp.layers(Encoded(), bad),
+        lambda bad: rp.cut(Encoded(), "encode", baseline_latents=bad),
+    ]
+    for use in uses:
+        with pytest.raises(rp.InputError, match="latents 'photograph' hold NaN or infinite values"):
+            use(bad)
 
 
 def test_latents_that_do_not_fit_a_generator_without_sampler():

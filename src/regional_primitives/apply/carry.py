@@ -29,7 +29,7 @@ from regional_primitives.decompose.structured.candidates import Layout
 from regional_primitives.errors import InputError
 from regional_primitives.generators.feature import as_units
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, items, parts
+from regional_primitives.generators.latents import Latents, batch_size, items
 from regional_primitives.generators.precision import full_precision
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.arguments import random_seed, real, whole
@@ -225,8 +225,8 @@ def carry(
     inside, outside = real("inside", inside, 0), real("outside", outside, 0, 1)
     picture = Picture.of(decomposition, generator)
     count = batch_size(latents)
-    if count == 0 or any(bool(part.isnan().any()) for part in parts(latents).values()):
-        raise InputError("an edit is carried to pictures: latents of at least one, without NaN")
+    if count == 0:
+        raise InputError("an edit is carried to pictures: latents of at least one")
     carrier = _Carrier.of(decomposition, wanted, by)
     region = wanted.region(decomposition)
     mask = pixels_of(decomposition, region)

@@ -19,7 +19,7 @@ from regional_primitives.apply.effects import changes, seam
 from regional_primitives.axes import Image, Mask
 from regional_primitives.errors import InputError, MissingExtraError, first_line
 from regional_primitives.runtime.arguments import path_of
-from regional_primitives.runtime.eight_bit import black_and_white
+from regional_primitives.runtime.eight_bit import black_and_white, refuse_outside
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.storage import measurable
 from regional_primitives.scores.quality import quality_within
@@ -28,6 +28,8 @@ _WHITE = 0.5
 """A picture marks its brighter half."""
 _MOST_PIXELS = 2**26
 _UNIT = (0.0, 1.0)
+_FAR = 1.0
+"""Networks overshoot black and white, but not by the whole range between them."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def edit_scores(
         image_range: the values of black and white in tensors; files have their own.
 
     Raises:
-        InputError: pictures that cannot be read, of unlike shapes, or a mask of no pixel.
+        InputError: pictures that cannot be read, of unlike shapes, or far outside of `image_range`;
+            or a mask of no pixel.
         MissingExtraError: Pillow is not installed, which reads files.
     """
     span = black_and_white(image_range)
@@ -104,6 +107,7 @@ def _picture(value: Any, what: str, image_range: tuple[float, float]) -> Image:
             f"the picture {what} is finite numbers [channels, height, width], not "
             f"{found.dtype} {list(found.shape)}"
         )
+    refuse_outside(found.float(), image_range, f"the picture {what}", _FAR)
     low, high = image_range
     return (found.float() - low) / (high - low)
 

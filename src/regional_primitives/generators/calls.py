@@ -3,7 +3,8 @@
 Of an autograd Function torch's modes see the operations within its forward pass, whose own backward
 pass would be lost; of scripted code nothing. What a network runs under `torch.inference_mode` could
 have no gradient at all. So while one runs, calls of the first two kinds go to whoever wants to see
-them, checkpoints are the ordinary code that they are, and inference mode is `torch.no_grad`.
+them, checkpoints are the ordinary code that they are, and inference mode is `torch.no_grad`. Nor
+do distributions of `torch.distributions` check their arguments, which reads numbers of a feature.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch.autograd.function import _SingleLevelFunction
+from torch.distributions import Distribution
 from torch.utils.checkpoint import CheckpointFunction
 
 from regional_primitives.runtime.modes import ProcessWide
@@ -121,6 +123,15 @@ def _followed(own: Callable[[Any], None]) -> Callable[[Any], None]:
     return enter
 
 
+def _unchecked(own: Callable[..., None]) -> Callable[..., None]:
+    def make(made: Distribution, *args: Any, **kwargs: Any) -> None:
+        if _seer() is not None:  # beside the two shapes
+            args, kwargs = args[:2], {**kwargs, "validate_args": False}
+        own(made, *args, **kwargs)
+
+    return make
+
+
 def _see_calls() -> list[Callable[[], None]]:
     """Put our own in the place of torch's ways to call, which are one for all threads."""
     function: Any = _SingleLevelFunction  # between Function.apply and the one behind it
@@ -128,8 +139,12 @@ def _see_calls() -> list[Callable[[], None]]:
         return []
     function.apply = classmethod(_apply)
     back: list[Callable[[], None]] = [partial(delattr, function, "apply")]
-    ways = [(kind, "__call__", _seen_scripted) for kind in _SCRIPTED]
-    for kind, name, seen in (*ways, (torch.inference_mode, "__enter__", _followed)):
+    ways: list[tuple[Any, str, Any]] = [(kind, "__call__", _seen_scripted) for kind in _SCRIPTED]
+    ways += [
+        (torch.inference_mode, "__enter__", _followed),
+        (Distribution, "__init__", _unchecked),
+    ]
+    for kind, name, seen in ways:
         own = getattr(kind, name)
         setattr(kind, name, seen(own))
         back.append(partial(setattr, kind, name, own))

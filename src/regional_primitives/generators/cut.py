@@ -78,7 +78,9 @@ def cut(
         baseline_count: how many latents are drawn for f0 where `rp.Structured` does not say.
         fixed: keyword arguments of the network that are the same for every picture; of a pipeline
             with a prompt, those of its call, such as `negative_prompt`, `height` and `width`, or
-            `prompt_embeds` in the place of a prompt.
+            `prompt_embeds` in the place of a prompt. With `strength`, a UNet2DModel and a scheduler
+            go on from photographs [batch, channels, height, width] in [−1, 1], which are the
+            latents, by that share of the steps.
         image: which of several outputs is the image: an index, a name, or a function of what the
             network returns. Unless given, the only output that is shaped like one. "latent" leaves
             the decoder of a pipeline out: its last latent is the image.
@@ -204,6 +206,7 @@ def _examples(generator: Generator) -> list[Latents]:
     if generator.baseline_latents is not None:
         if batch_size(generator.baseline_latents) < 1:
             raise InputError("baseline_latents is empty")
+        generator.refuse_unfit(generator.baseline_latents)
         examples.append(items(generator.baseline_latents, 0, 2))
     return examples
 

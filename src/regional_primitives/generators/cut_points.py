@@ -16,7 +16,13 @@ from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.generators.generator import Generator, chunk_of
-from regional_primitives.generators.latents import Latents, batch_size, items, repeated
+from regional_primitives.generators.latents import (
+    Latents,
+    batch_size,
+    items,
+    refuse_not_finite,
+    repeated,
+)
 from regional_primitives.generators.layers import Layer
 from regional_primitives.generators.layout import Parts
 from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
@@ -83,7 +89,7 @@ def layers(
         guidance: as in `rp.cut`, of a pipeline or sampler.
 
     Raises:
-        InputError: no example, or one that the network rejects.
+        InputError: no example, one that is not finite, or one that the network rejects.
         GeneratorError: the network gives no image.
     """
     if isinstance(network, Generator):
@@ -111,6 +117,7 @@ def layers(
     if batch_size(example) < 1:
         raise InputError("the example is empty")
     latents = items(example, 0, 1)
+    refuse_not_finite(latents)
     with untouched(own):
         refuse_no_image(whole.run(latents).detach(), 1)
     runs = [record(whole, repeated(latents, 2)) for _ in range(_TIMED)]

@@ -23,15 +23,18 @@ from regional_primitives.axes import Images
 from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.latents import Latents
 from regional_primitives.generators.network import ImageOf, held, of_image, repeated_to
+from regional_primitives.generators.photographs import draw_crop, read_photograph
 from regional_primitives.generators.pipelines import (
     KINDS,
     PipelineSampler,
     is_of,
+    refuse_no_step,
     scheduler_settings,
     unsliced,
 )
-from regional_primitives.generators.twin import uncompiled
+from regional_primitives.generators.twin import frozen_twin, uncompiled
 from regional_primitives.runtime.arguments import of_kind, real, whole
+from regional_primitives.runtime.eight_bit import refuse_outside
 
 _NETWORKS = {
     "UNet2DModel": "unet",
@@ -76,6 +79,9 @@ class Adaptation:
 class DiffusionSampler(nn.Module):
     """Noise becomes a picture in [−1, 1], or a latent, by a scheduler's steps.
 
+    With a strength, a photograph in [−1, 1] becomes one instead: the scheduler adds noise, which is
+    frozen, as at the step from which that share of all steps is left, and goes on from there.
+
     Each step is a call of the network, `unet` or `transformer`. Cut it at `unet.mid_block#2` to
     explain the second call; the rest is the tail. A scheduler of second order, such as Heun's,
     calls the network more than once a step. All calls are recorded, so that memory grows with them.
@@ -89,9 +95,11 @@ class DiffusionSampler(nn.Module):
             to what it predicts with one and beyond; 1 unless given, which is the latter.
         vae: what decodes the last latent; without one, that is the picture of a network other than
             a UNet2DModel, whose pictures are pixels.
+        strength: of a UNet2DModel, the share of the steps that goes on from a photograph.
 
     Raises:
-        InputError: no pair of these, or steps that the scheduler does not take.
+        InputError: no pair of these, steps that the scheduler does not take, or a strength that
+            leaves none.
         GeneratorError: the network predicts other channels than the scheduler takes.
     """
 
@@ -104,6 +112,7 @@ class DiffusionSampler(nn.Module):
         *,
         guidance: float | None = None,
         vae: nn.Module | None = None,
+        strength: float | None = None,
     ) -> None:
         super().__init__()
         if not is_of(network, *_NETWORKS) or not _steps_samples(scheduler):
@@ -126,11 +135,16 @@ class DiffusionSampler(nn.Module):
         self.add_module(self.part, network)
         self.vae = None if vae is None else unsliced(vae)
         self.scheduler = _started(scheduler, steps, timesteps)
+        self.strength = strength
+        self.begins = 0 if strength is None else self._begin(strength)
 
     def forward(
         self, noise: Tensor, class_labels: Tensor | None = None, **conditions: Any
     ) -> Images:
-        """Generate pictures from standard normal noise; conditions of one item are for all."""
+        """Generate pictures from standard normal noise or photographs.
+
+        Conditions of one item are for all.
+        """
         with torch._C.DisableTorchFunction():  # a copy is no calculation that a tail could hold
             scheduler = copy.deepcopy(self.scheduler)
         scaled = getattr(scheduler, "scale_model_input", lambda sample, t: sample)
@@ -138,8 +152,16 @@ class DiffusionSampler(nn.Module):
             conditions["class_labels"] = class_labels
         conditions = repeated_to(len(noise), conditions)
         sample = noise.to(next(self.network.parameters()).dtype)
-        sample = sample * getattr(scheduler, "init_noise_sigma", 1.0)
-        for t in scheduler.timesteps:
+        timesteps = scheduler.timesteps[self.begins :]
+        if self.strength is None:
+            sample = sample * getattr(scheduler, "init_noise_sigma", 1.0)
+        else:
+            refuse_outside(sample, (-1.0, 1.0), "a photograph")
+            if hasattr(scheduler, "set_begin_index"):
+                scheduler.set_begin_index(self.begins)
+            times = timesteps[:1].repeat(len(sample))
+            sample = scheduler.add_noise(sample, torch.randn_like(sample), times)
+        for t in timesteps:
             predicted = self._predicted(scaled(sample, t), t, conditions)
             try:
                 sample = scheduler.step(predicted, t, sample).prev_sample
@@ -152,6 +174,21 @@ class DiffusionSampler(nn.Module):
         if vae is not None:
             sample = vae.decode(sample / vae.config.scaling_factor).sample
         return sample.clamp(-1, 1) if self.decoded else sample
+
+    def _begin(self, strength: float) -> int:
+        """Find the step from which so large a share of all is left."""
+        real("strength", strength, 0, 1)
+        if not self.of_pixels or not hasattr(self.scheduler, "add_noise"):
+            raise InputError(
+                f"a photograph is what a UNet2DModel goes on from, by a scheduler that adds noise, "
+                f"not {_kind(self.network)} and {_kind(self.scheduler)}; other networks do so in "
+                "a pipeline"
+            )
+        order = getattr(self.scheduler, "order", 1)
+        steps = -(-len(self.scheduler.timesteps) // order)  # the last may call the network once
+        left = int(steps * strength)
+        refuse_no_step(steps, strength)
+        return (steps - left) * order
 
     def _predicted(self, sample: Tensor, t: Any, conditions: Mapping[str, Any]) -> Tensor:
         """Ask the network what the scheduler steps by, guided where a DiT is to be."""
@@ -186,7 +223,9 @@ class DiffusionSampler(nn.Module):
             "scheduler": scheduler_settings(self.scheduler),
             "timesteps": self.scheduler.timesteps,
         }
-        return told if self.guidance == 1 else {**told, "guidance": self.guidance}
+        if self.guidance != 1:
+            told["guidance"] = self.guidance
+        return told if self.strength is None else {**told, "strength": self.strength}
 
 
 def adapt(
@@ -237,7 +276,10 @@ class _Asked:
         """Put a sampler together."""
         guidance = guidance if self.guidance is None else self.guidance
         vae = vae if self.decoded else None
-        return DiffusionSampler(network, scheduler, self.steps, guidance=guidance, vae=vae)
+        strength = self.fixed.pop("strength", None)
+        return DiffusionSampler(
+            network, scheduler, self.steps, guidance=guidance, vae=vae, strength=strength
+        )
 
 
 def _counted(known: Adaptation, count: str) -> Adaptation:
@@ -321,20 +363,33 @@ def _of_sampler(sampler: DiffusionSampler, name: str, fixed: dict[str, Any]) -> 
     classes = config.num_embeds_ada_norm if sampler.of_classes else config.num_class_embeds
     classes = None if "class_labels" in fixed else classes
     sides = _sides(config.sample_size)
+    of_photographs = sampler.strength is not None
+
+    def photograph(pixels: Tensor) -> Tensor:
+        return 2 * pixels - 1
 
     def sample_latents(count: int, rng: torch.Generator) -> Latents:
-        """Draw standard normal noise and a class, each as likely."""
-        noise = torch.randn(count, config.in_channels, *sides, generator=rng)
+        """Draw standard normal noise, or crops of photographs, and a class, each as likely."""
+        if of_photographs:
+            noise = torch.cat([photograph(draw_crop(rng, sides[0])) for _ in range(count)])
+        else:
+            noise = torch.randn(count, config.in_channels, *sides, generator=rng)
         if classes is None:
             return noise
         return {"noise": noise, "class_labels": torch.randint(classes, (count,), generator=rng)}
 
+    def latents_of(path: Path) -> Tensor:
+        return photograph(read_photograph(path, sides[0]))
+
     # Other embeddings take numbers or vectors, whose distribution no configuration tells.
     of_other = getattr(config, "class_embed_type", None) is not None
     drawable = bool(sides) and (not of_other or "class_labels" in fixed)
+    colours = (config.in_channels, len(set(sides))) == (3, 1)  # as photographs are read
+    drawable = drawable and (colours or not of_photographs)
     return Adaptation(
         sampler,
         sample_latents=sample_latents if drawable else None,
+        latents_of=latents_of if of_photographs and drawable and classes is None else None,
         image_range=(-1.0, 1.0) if sampler.decoded else _LATENT_RANGE,
         fixed=fixed,
         name=name,
@@ -360,10 +415,20 @@ def _of_autoencoder(autoencoder: nn.Module) -> Adaptation:
         shape = (count, config.latent_channels, *(side // factor for side in sides))
         return torch.randn(shape, generator=rng).to(dtype)
 
+    @torch.no_grad()
+    def latents_of(path: Path) -> Tensor:
+        """Encode a photograph; of a distribution of latents, take the most likely."""
+        pixels = 2 * read_photograph(path, sides[0]) - 1
+        weight = next(autoencoder.parameters())
+        twin: Any = frozen_twin(autoencoder)
+        found = twin.encode(pixels.to(weight))
+        return found.latent_dist.mode() if hasattr(found, "latent_dist") else found.latents
+
     return Adaptation(
         unsliced(autoencoder),
         call="decode",
         sample_latents=sample_latents if sides else None,
+        latents_of=latents_of if config.in_channels == 3 and len(set(sides)) == 1 else None,
         image_of="sample",
         name=_kind(autoencoder),
     )

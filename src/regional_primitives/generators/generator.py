@@ -32,6 +32,7 @@ from regional_primitives.generators.latents import (
     items,
     map_latents,
     parts,
+    refuse_not_finite,
     same_latents,
 )
 from regional_primitives.generators.layers import Layer, joined
@@ -184,7 +185,8 @@ class Generator:
     def _latent_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(part.shape[1:]) for name, part in parts(self._draw(stream(0))).items()}
 
-    def _refuse_other_shapes(self, latents: Latents) -> None:
+    def refuse_unfit(self, latents: Latents) -> None:
+        """Refuse latents of other shapes than are drawn, or with NaN or infinite values."""
         given = {name: tuple(part.shape[1:]) for name, part in parts(latents).items()}
         if self.sampler is not None and given != self._latent_shapes:
             sizes = (", ".join(map(str, ("batch", *one))) for one in self._latent_shapes.values())
@@ -192,6 +194,7 @@ class Generator:
             raise InputError(
                 f"latents {describe(latents)} do not fit; this generator takes {takes}"
             )
+        refuse_not_finite(latents)
 
     # Head, tail and image
 
@@ -202,11 +205,11 @@ class Generator:
         Where nothing of a picture flows past the cut, that is the generator itself.
 
         Raises:
-            InputError: not exactly one latent, or latents that do not fit.
+            InputError: not exactly one latent, or latents that do not fit or are not finite.
             GeneratorError: a network that draws random numbers, gives no image, lets no gradient
                 through, a layer that cannot be cut at, or normalisations that cannot be held.
         """
-        self._refuse_other_shapes(latents)
+        self.refuse_unfit(latents)
         if batch_size(latents) != 1:
             raise InputError(f"one picture at a time; got {batch_size(latents)} latents")
         if self.behind is not None and (
@@ -262,9 +265,9 @@ class Generator:
             One tensor [batch, *shape] in float32, or a tuple of them where the cut has several.
 
         Raises:
-            InputError: latents of another shape than the network takes.
+            InputError: latents of another shape than the network takes, or not finite.
         """
-        self._refuse_other_shapes(latents)
+        self.refuse_unfit(latents)
         parts, batches = self._parts(latents), self.network.batches(copied(latents))
         return joined_features(
             [parts.feature(self.network.head(batch, self.layers)) for batch in batches]
@@ -302,9 +305,9 @@ class Generator:
         """Run the whole network, uncut.
 
         Raises:
-            InputError: latents of another shape than the network takes.
+            InputError: latents of another shape than the network takes, or not finite.
         """
-        self._refuse_other_shapes(latents)
+        self.refuse_unfit(latents)
         with torch.no_grad():
             return self.network.images(copied(latents))
 

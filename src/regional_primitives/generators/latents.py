@@ -36,6 +36,18 @@ def parts(latents: Latents) -> dict[str, Tensor]:
     return named
 
 
+def refuse_not_finite(latents: Latents) -> None:
+    """Refuse NaN and infinite values, which a network may turn into a picture as any other.
+
+    A mask of zeros and −∞, such as attention takes, is none of these.
+    """
+    for name, part in parts(latents).items():
+        if part.isfinite().all() or ((part == 0) | (part == -torch.inf)).all():
+            continue
+        where = "latents hold" if isinstance(latents, Tensor) else f"latents {name!r} hold"
+        raise InputError(f"{where} NaN or infinite values")
+
+
 def kind_of(latents: Latents) -> str:
     """Name what latents are, whatever their own class: `Tensor`, `tuple` or `dict`."""
     if isinstance(latents, list):

@@ -59,8 +59,8 @@ _IN_PLACE = {
 }  # fmt: skip
 """Overwrite a tensor with draws."""
 _DEPENDING = {
-    torch.normal, torch.bernoulli, Tensor.bernoulli, torch.multinomial, Tensor.multinomial,
-    torch.poisson, torch.binomial, torch.randperm, torch._standard_gamma, torch._sample_dirichlet,
+    torch.bernoulli, Tensor.bernoulli, torch.multinomial, Tensor.multinomial, torch.poisson,
+    torch.binomial, torch.randperm, torch._standard_gamma, torch._sample_dirichlet,
 }  # fmt: skip
 """Draw from a distribution that their arguments decide."""
 _RRELU = {torch.rrelu, torch.rrelu_, F.rrelu}
@@ -140,6 +140,8 @@ class FrozenNoise(TorchFunctionMode):
             return self._rrelu(func, args, kwargs)
         if func is F.gumbel_softmax:
             return self._gumbel_softmax(*args, **kwargs)
+        if func is torch.normal:
+            return self._normal(*args, **kwargs)
         if func in _DEPENDING:
             return self._depending(func, args, kwargs)
         return func(*args, **kwargs)
@@ -210,6 +212,22 @@ class FrozenNoise(TorchFunctionMode):
             return soft
         chosen = soft.max(dim, keepdim=True)[1]
         return torch.zeros_like(logits).scatter_(dim, chosen, 1.0) - soft.detach() + soft
+
+    def _normal(
+        self,
+        mean: Any = 0.0,
+        std: Any = 1.0,
+        *,
+        generator: Any = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Scale and shift what is drawn, which has a gradient where torch's own draw has none."""
+        tensors = [part for part in (mean, std) if isinstance(part, Tensor)]
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            size = torch.broadcast_shapes(*(part.shape for part in tensors))
+            like = tensors[0].expand(size)
+        drawn = self._like(Tensor.normal_, like, (), {}) * std + mean
+        return drawn if out is None else out.copy_(drawn)
 
     def _depending(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Let each item draw from the same stream, from the distribution that is its own."""

@@ -29,6 +29,7 @@ from regional_primitives.generators.network import repeated_to
 from regional_primitives.generators.photographs import draw_crop, read_photograph
 from regional_primitives.generators.twin import frozen_twin
 from regional_primitives.runtime.arguments import of_kind, real, whole
+from regional_primitives.runtime.eight_bit import refuse_outside
 
 KINDS = (
     "StableDiffusionPipeline",
@@ -104,7 +105,8 @@ class PipelineSampler(nn.Module):
             pipeline, given if prompt is None else {**given, "prompt": prompt}
         )
         if self.of_photographs:
-            _refuse_no_step(pipeline, steps, given)
+            default = inspect.signature(type(pipeline).__call__).parameters["strength"].default
+            refuse_no_step(steps, given.get("strength", default))
         self.arguments = {
             name: value for name, value in given.items() if name not in _INSTEAD_OF_A_PROMPT
         }
@@ -123,8 +125,9 @@ class PipelineSampler(nn.Module):
 
         Photographs are [batch, 3, height, width] in [0, 1].
         """
-        if self.of_photographs and not latents.is_floating_point():
-            raise InputError(f"a photograph is real numbers in [0, 1], not {latents.dtype}")
+        if self.of_photographs:
+            refuse_outside(latents, (0.0, 1.0), "a photograph")
+            latents = latents.clamp(0, 1)  # diffusers takes one below 0 to lie in [-1, 1]
         count = len(latents)
         run = _fresh(self.pipeline)
         encoded = iter(self.encoded)
@@ -211,10 +214,8 @@ def _refuse_wrong_arguments(
         )
 
 
-def _refuse_no_step(pipeline: Any, steps: int, given: Mapping[str, Any]) -> None:
+def refuse_no_step(steps: int, strength: float) -> None:
     """Refuse a strength that leaves no step."""
-    own = inspect.signature(type(pipeline).__call__).parameters["strength"].default
-    strength = given.get("strength", own)
     if not steps * strength >= 1:
         raise InputError(
             f"of {steps} steps, strength {strength:g} leaves none; pass more steps=, or more "

@@ -13,6 +13,9 @@ from torch import Tensor
 from regional_primitives.errors import InputError
 from regional_primitives.runtime.arguments import real
 
+OVERSHOOT = 0.1
+"""How far pixels of a photograph may lie outside of black and white, in shares of their range: what
+resizing and rounding leave there, and no other range."""
 _FARTHEST = 1e9
 """No value of black or white lies farther from 0, and none nearer to the other than its inverse."""
 
@@ -27,6 +30,27 @@ def black_and_white(image_range: Any) -> tuple[float, float]:
     if not (sane and high - low > 1e-6 * max(abs(low), abs(high))):
         raise InputError(f"image_range is (black, white) with black < white, not {image_range!r}")
     return low, high
+
+
+def refuse_outside(
+    pixels: Tensor, image_range: tuple[float, float], what: str, overshoot: float = OVERSHOOT
+) -> None:
+    """Refuse a user's picture whose values cannot be meant for this range; messages call it `what`.
+
+    Raises:
+        InputError: no real numbers, NaN or infinite pixels, or one that lies outside by more than
+            `overshoot` times the range.
+    """
+    low, high = image_range
+    wanted = f"{what} holds real numbers in [{low:g}, {high:g}]"
+    if not pixels.is_floating_point():
+        raise InputError(f"{wanted}, not {pixels.dtype}")
+    if not bool(pixels.isfinite().all()):
+        raise InputError(f"{wanted}, not NaN or infinite ones")
+    room = overshoot * (high - low)
+    if bool(((pixels < low - room) | (pixels > high + room)).any()):
+        least, most = map(float, pixels.aminmax())
+        raise InputError(f"{wanted}, not in [{least:.3g}, {most:.3g}]; scale or clamp them")
 
 
 def bytes_of(

@@ -320,7 +320,8 @@ NO_PICTURES = [
     *(((*axes, 32, 32), 0.5, r"pictures are \[batch, 3, h") for axes in [(3,), (1, 4), (0, 3)]),
     ((1, 3, 32, 36), 0.5, r"multiples of 8 pixels, not \[32, 36\]"),
     ((1, 3, 20, 32), 0.5, r"multiples of 8 pixels, not \[20, 32\]"),
-    *(((1, 3, 32, 32), value, r"lie in \[0, 1\], not") for value in [-0.5, 1.01, math.nan]),
+    *(((1, 3, 32, 32), value, r"in \[0, 1\], not in") for value in [-0.5, 1.2]),
+    *(((1, 3, 32, 32), value, r"in \[0, 1\], not NaN") for value in [math.nan, -math.inf]),
 ]
 
 

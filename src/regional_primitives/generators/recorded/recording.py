@@ -286,6 +286,8 @@ class _Recorder(TorchFunctionMode):
         # `requires_grad_` is no calculation, and replayed it would break the gradient.
         if self.inside or name == "requires_grad_":
             return func(*args, **kwargs)
+        if func is Tensor.new and isinstance(args[-1], torch.Size):
+            func = Tensor.new_empty  # as a tuple, a size would be the numbers of a new tensor
         (arguments, keywords), tensors = self._numbered((tuple(args), kwargs))
         inputs = tuple(map(self.number, tensors))
         self._capture(inputs, tensors)

@@ -19,6 +19,7 @@ from regional_primitives.generators.photographs import draw_crop, read_photograp
 from regional_primitives.generators.zoo.entry import Loaded, ZooEntry
 from regional_primitives.generators.zoo.weights import filled, first_file, folders, not_found
 from regional_primitives.runtime.arguments import whole
+from regional_primitives.runtime.eight_bit import refuse_outside
 
 LATENT_CHANNELS = 32
 SMALLEST_SIZE = 32
@@ -118,11 +119,7 @@ def encode_photograph(
             f"the sides of a picture must be multiples of {PIXELS_PER_CELL} pixels, "
             f"not {list(picture.shape[2:])}"
         )
-    low, high = picture.aminmax()
-    if not (low >= 0 and high <= 1):
-        raise InputError(
-            f"pictures lie in [0, 1], not [{float(low):.3g}, {float(high):.3g}]; scale or clamp"
-        )
+    refuse_outside(picture, (0.0, 1.0), "a picture")
     weight = next(encoder.parameters())
     return torch.cat([encoder(item.to(weight)) for item in picture.split(1)])
 
