@@ -9,9 +9,9 @@ decomposition, GANSpace's incremental PCA, and sdxl-unbox's top-k sparse autoenc
 of its training script. DIR of --code holds checkouts of github.com/james-oldfield/PandA,
 harskish/ganspace and wendlerc/sdxl-unbox by their names (nothing of them is part of this
 project); their Python packages tensorly and fbpca must be installed. What they learn of many
-pictures is kept in the folder of --work, and used again from there. Writes benchmarks/results/others.json after each
-picture, goes on from there, and renews the tables. Half a minute to a minute of one core a picture
-and purpose.
+pictures is kept in the folder of --work, and used again from there. --purposes names the question,
+both unless given. Writes benchmarks/results/others.json after each picture, goes on from there, and
+renews the tables. A quarter of a minute to a minute of one core a picture and purpose.
 """
 
 from __future__ import annotations
@@ -310,6 +310,7 @@ def main() -> None:
     parser.add_argument("--code", type=Path, help="folder of the checkouts")
     parser.add_argument("--work", type=Path, default=Path("runs/others"))
     parser.add_argument("--pictures", type=int, default=20)
+    parser.add_argument("--purposes", nargs="+", choices=PURPOSES, default=PURPOSES)
     chosen = parser.parse_args()
     before = record.read("others")
     found: dict[str, Any] = before.get("pictures", {})
@@ -317,7 +318,7 @@ def main() -> None:
         name: learned(chosen.code, chosen.work, name) if chosen.code else {}
         for name in chosen.generators
     }
-    for purpose, name, seed in product(PURPOSES, chosen.generators, range(chosen.pictures)):
+    for purpose, name, seed in product(chosen.purposes, chosen.generators, range(chosen.pictures)):
         key = f"{name} {purpose} {seed}"
         if key not in found:
             found[key] = compared(name, seed, purpose, chosen.code, known[name])
