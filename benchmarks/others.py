@@ -142,11 +142,14 @@ def panda(
             drawn = int(noise[0, 0].abs() * 1e6)  # its noise chooses our latents
             return features(generator, len(noise), _SEED + drawn), None
 
-    model = Ours()
-    model.HOSVD(batch_size=10, n_iters=100)
-    # Its own rate of 1e-8 is for another network's features, and moves nothing here; this is the
-    # largest power of ten that does not diverge.
-    model.decompose(ranks=[appearances, parts], lr=1e-4, its=steps, verbose=False)
+    # Its own rate of 1e-8 is for another network's features, and moves ours hardly; taken is the
+    # largest power of ten that neither diverges nor ends with all parts gone.
+    for rate in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        model = Ours()
+        model.HOSVD(batch_size=10, n_iters=100)
+        model.decompose(ranks=[appearances, parts], lr=rate, its=steps, verbose=False)
+        if bool(model.Us.isfinite().all()) and bool((model.Us.abs().amax(0) > 0).all()):
+            break
     return {"parts": model.Us.T.reshape(parts, side, side), "appearances": model.Uc.T}
 
 
