@@ -21,6 +21,7 @@ import importlib.util
 import sys
 from itertools import product
 from pathlib import Path
+from statistics import quantiles
 from types import ModuleType
 from typing import Any
 
@@ -269,39 +270,50 @@ def told(method: Compared) -> list[float | None]:
     ]
 
 
-def rows(pictures: list[dict[str, list[float | None]]]) -> dict[str, dict[str, str]]:
-    """Write each method's means over the pictures with half of their 95 % intervals."""
-    found: dict[str, dict[str, str]] = {}
-    for method in pictures[0]:
-        own = [one[method] for one in pictures if method in one]
-        found[method] = {
-            name: "" if None in values else with_interval(Spread.over(values), FORMS[name])
-            for name, values in zip(COLUMNS, zip(*own, strict=True), strict=True)
-        }
-    return found
+Pictures = list[dict[str, list[float | None]]]
+"""Of each picture, each method's `COLUMNS`."""
+
+
+def by_method(pictures: Pictures) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    """Line up the pictures' values under each method and score."""
+    return {
+        method: dict(
+            zip(COLUMNS, zip(*(one[method] for one in pictures), strict=True), strict=True)
+        )
+        for method in pictures[0]
+    }
+
+
+def mean(name: str, values: tuple[float | None, ...]) -> str:
+    """Write the mean with half of its 95 % interval."""
+    return "" if None in values else with_interval(Spread.over(values), FORMS[name])
+
+
+def middle(name: str, values: tuple[float | None, ...]) -> str:
+    """Write the median and, in brackets, the quartiles."""
+    low, half, high = (FORMS[name].format(one) for one in quantiles(values, n=4))
+    return f"{half} ({low.rstrip('%')} – {high.rstrip('%')})"
 
 
 def renewed(pictures: dict[str, dict[str, list[float | None]]], names: list[str]) -> None:
-    """Write the tables: all scores of the first generator, the main ones of each."""
+    """Write the tables: all scores of the first generator, the errors of each."""
     for purpose in PURPOSES:
-        each = {
-            name: rows(
+        each = [
+            by_method(
                 [one for key, one in pictures.items() if key.startswith(f"{name} {purpose} ")]
             )
             for name in names
-        }
-        first = each[names[0]]
-        renew(
-            DOCS / "others.md",
-            purpose,
-            table(
-                ("method", *COLUMNS.values()), [(key, *one.values()) for key, one in first.items()]
-            ),
-        )
-        shown = ("inside_error", "leak", "consistency")
+        ]
+        lines = [
+            (method, *(mean(name, values) for name, values in scores.items()))
+            for method, scores in each[0].items()
+        ]
+        renew(DOCS / "others.md", purpose, table(("method", *COLUMNS.values()), lines))
+        shown = ("inside_error", "leak")
         header = ("method", *(f"{name}: {COLUMNS[score]}" for name in names for score in shown))
         lines = [
-            (key, *(each[name][key][score] for name in names for score in shown)) for key in first
+            (method, *(middle(score, one[method][score]) for one in each for score in shown))
+            for method in each[0]
         ]
         renew(DOCS / "results.md", f"methods, {purpose}", table(header, lines))
 
