@@ -3,9 +3,13 @@ import itertools
 import json
 import shutil
 import statistics
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
+import pandas
+import polars
 import pytest
 import torch
 from scipy import stats
@@ -108,7 +112,7 @@ def test_each_picture_at_each_layer_is_a_run(swept):
         assert (run.provenance.layer, run.provenance.picture_seed) == (layer, seed)
         assert (folder / layer / str(seed) / "report.html").is_file()
     assert {path.name for path in folder.iterdir()} == {
-        "embed", "express", "figures", "sweep.html", "sweep.json",
+        "embed", "express", "figures", "index.parquet", "sweep.html", "sweep.json",
     }  # fmt: skip
     assert (folder / "figures" / "sweep.png").stat().st_size > 20_000
 
@@ -552,3 +556,39 @@ def test_a_sweep_takes_named_regions_and_a_function_of_ones_own(tmp_path, monkey
     assert SweepScores.read(tmp_path / "runs/sweep-own-make").regions == found.regions
     runs = sorted((tmp_path / "runs" / "sweep-own-make" / "express").iterdir())
     assert [rp.Decomposition.load(run).names for run in runs] == [("up", "down")] * 2
+
+
+def test_the_index_opens_in_three_tools_and_is_the_table(tmp_path):
+    swept = sweep(tmp_path / "sweep", seeds=(0, 2**63 + 1))
+    table = rp.load_sweep(tmp_path / "sweep").table
+    pandas.testing.assert_frame_equal(table, swept.table)
+    assert list(table["layer"]) == ["embed", "embed", "express", "express"]
+    assert list(table["seed"]) == [0, 2**63 + 1] * 2
+    first = swept.layers[0].pictures[0]
+    assert table["inside_error"][0] == first.scores.inside_error
+    assert (tmp_path / "sweep" / table["run"][3] / "run.json").is_file()
+    index = tmp_path / "sweep" / "index.parquet"
+    pandas.testing.assert_frame_equal(pandas.read_parquet(index), table, check_dtype=False)
+    assert polars.read_parquet(index)["seed"].to_list() == list(table["seed"])
+    asked = duckdb.sql(f"select layer, avg(leak) from '{index}' group by layer order by layer")
+    means = dict(asked.fetchall())
+    assert means == pytest.approx(
+        {name: own["leak"].mean() for name, own in table.groupby("layer")}
+    )
+
+
+def test_without_the_tables_packages_a_sweep_leaves_the_index_out(tmp_path, monkeypatch):
+    sweep(tmp_path / "sweep", seeds=(0,), layers="express")
+    assert (tmp_path / "sweep" / "index.parquet").is_file()
+    told = []
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    swept = sweep(
+        tmp_path / "sweep",
+        seeds=(0, 1),
+        layers="express",
+        progress=lambda stage, done, total, note="": told.append(note),
+    )
+    assert not (tmp_path / "sweep" / "index.parquet").exists()  # an older one would be wrong
+    assert any("regional_primitives[sweeps]" in note for note in told)
+    with pytest.raises(rp.MissingExtraError, match="sweeps"):
+        swept.table  # noqa: B018

@@ -49,9 +49,11 @@ from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
 from regional_primitives.rivals import Comparison, baselines
 from regional_primitives.runs.folder import report
+from regional_primitives.runs.sweep import load_sweep, sweep
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.sanity import Sanity, sanity
 from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
+from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "Scores",
     "StorageError",
     "Structured",
+    "SweepScores",
     "WholeRunWarning",
     "and_harsanyi",
     "and_values",
@@ -100,12 +103,14 @@ __all__ = [
     "forecast",
     "layers",
     "load_generator",
+    "load_sweep",
     "minimal_features",
     "or_harsanyi",
     "or_values",
     "relations",
     "report",
     "sanity",
+    "sweep",
 ]
 
 

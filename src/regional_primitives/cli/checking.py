@@ -10,7 +10,8 @@ import typer
 from regional_primitives.cli.application import app
 from regional_primitives.cli.options import Json, ModelOptions, OwnModel, keywords
 from regional_primitives.cli.output import print_json, print_table
-from regional_primitives.runs.folder import check
+from regional_primitives.decompose import Decomposition
+from regional_primitives.runs.folder import check, generator_of
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.sanity.suite import SCORED
 from regional_primitives.scores.table import TABLE
@@ -31,7 +32,8 @@ def sanity(
     strengths of action fields, is told, and written to the run's sanity.json and report.
     """
     with progress_bar() as progress:
-        found = check(folder, seed, progress, model, **keywords(options))
+        generator = generator_of(Decomposition.load(folder), model, **keywords(options))
+        found = check(folder, generator, seed, progress)
     if as_json:
         print_json({"run": str(folder), **found.to_dict()})
         return

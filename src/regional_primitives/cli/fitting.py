@@ -45,7 +45,7 @@ from regional_primitives.runs import folder as runs
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.progress import progress_bar
-from regional_primitives.runtime.run_files import REPORT
+from regional_primitives.runtime.run_files import REPORT, SANITY
 from regional_primitives.runtime.settings import changed, settings_help, settings_list
 from regional_primitives.scores import Evaluation
 from regional_primitives.show.reproduction_page import REPRODUCTION_REPORT, reproduction_table
@@ -155,6 +155,8 @@ def explain(
             overwrite=overwrite,
             progress=progress,
         )
+        if thorough and exact is None and not (folder / SANITY).is_file():
+            runs.check(folder, generator, progress=progress)
     if stood:
         tell(f"{folder} holds this very run already, not fitted again; --overwrite makes it anew")
     print_run(folder, scores, as_json)

@@ -80,7 +80,8 @@ Thorough = Annotated[
     bool,
     typer.Option(
         "--thorough",
-        help="Measure more: three more fits, for stability and the frontier, and free bounds.",
+        help="Measure more: three more fits, for stability and the frontier, and free bounds; of "
+        "one picture also the sanity checks, a dozen quick fits.",
     ),
 ]
 Purpose = Annotated[

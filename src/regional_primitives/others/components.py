@@ -128,7 +128,7 @@ class Terms:
         values = terms[owner, unit]
         energy = energies(len(terms), owner, values)
         if not bool(energy.any()):
-            raise InputError("none of the components changes the feature")
+            raise InputError(f"{settings.name}: none of the components changes the feature")
         # As `Decomposition.assemble` orders them.
         order = energy.argsort(descending=True, stable=True).tolist()
         told = replace(

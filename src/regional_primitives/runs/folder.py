@@ -26,7 +26,7 @@ from regional_primitives.runs.key import Work
 from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of, random_seed
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
-from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT, RIVALS, TENSORS
+from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT, RIVALS, SANITY, TENSORS
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import (
     check_folder,
@@ -151,10 +151,12 @@ def report(
     Picture.of(decomposition, generator)  # the two go together
     evaluation = settings_or(evaluation, Evaluation, Evaluation())
     folder = _cleared(folder)
-    overwrite = overwrite or _holds(folder, decomposition)
-    with reporting(progress) as told, staged_folder(folder, overwrite=overwrite) as staging:
-        decomposition.write(staging)
-        return _scored_and_drawn(decomposition, generator, evaluation, staging, told)
+    with reporting(progress) as told:
+        if not overwrite and _holds(folder, decomposition):
+            return _renewed(decomposition, generator, folder, evaluation, told)
+        with staged_folder(folder, overwrite=overwrite) as staging:
+            decomposition.write(staging)
+            return _scored_and_drawn(decomposition, generator, evaluation, staging, told)
 
 
 @ordinary()
@@ -192,22 +194,20 @@ def rescore(
 
 def check(
     folder: AnyPath,
+    generator: Generator,
     seed: int = 0,
     progress: Progress | bool | None = False,
-    model: str | None = None,
-    **options: Any,
 ) -> Sanity:
     """Make the sanity checks of a run; write them into its folder, and its report if it has one.
 
-    `seed` is as for `rp.sanity`, `model` and `options` as for `rescore`.
+    `generator` is the one that it was made with, `seed` as for `rp.sanity`.
 
     Raises:
         StorageError: no run, or a corrupt one.
-        GeneratorError: a generator that the zoo does not know, or whose weights have changed.
+        GeneratorError: another generator.
     """
     folder = _cleared(folder)
     decomposition = Decomposition.load(folder)
-    generator = generator_of(decomposition, model, **options)
     with reporting(progress) as told:
         found = sanity(decomposition, generator, seed=seed, progress=told)
         found.write(folder)
@@ -290,6 +290,7 @@ def _renewed(
     """Score and draw a run that stands, whose components stay as they are."""
     with staged_folder(folder, overwrite=True) as staging:
         kept = [MANIFEST, TENSORS]
+        kept += [SANITY] if (folder / SANITY).is_file() else []
         if baselines is not None:
             compared = compare(decomposition, generator, baselines, evaluation, progress=progress)
             compared.write(staging)

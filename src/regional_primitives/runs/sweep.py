@@ -53,6 +53,7 @@ from regional_primitives.runtime.workers import threads_per_worker, work_off
 from regional_primitives.scores import Evaluation, Scores
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.sweep_scores import (
+    INDEX,
     SWEEP,
     LayerScores,
     PictureScores,
@@ -127,7 +128,10 @@ def sweep(
     progress: Progress | bool | None = False,
     **options: Any,
 ) -> SweepScores:
-    """Explain the same pictures at several layers; write sweep.json, sweep.html and a figure.
+    """Explain the same pictures at several layers.
+
+    Writes sweep.json, the same as a table (index.parquet, by the extra `sweeps`), sweep.html and
+    a figure.
 
     A run that stands is not fitted again. An error or an interrupt leaves the finished runs, and
     the same call goes on from there. Numbers do not depend on `workers`, but for rounding: each of
@@ -187,9 +191,19 @@ def sweep(
                     path.rmdir()
         result = _collected(asked, target, tasks, workers)
         result.write(target)
+        drawn(partial(result.write_index, target), report, target / INDEX)
         older = (target / SWEEP_REPORT, target / FIGURES / SWEEP_FIGURE)
         drawn(partial(write_sweep_report, target), report, *older)
     return result
+
+
+def load_sweep(folder: AnyPath) -> SweepScores:
+    """Read a sweep's folder; `.table` is a pandas frame of it, a run a row.
+
+    Raises:
+        StorageError: no sweep, a corrupt one, or one of another release.
+    """
+    return SweepScores.read(folder)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Ours, in the spirit of "Sanity checks for saliency maps" (Adebayo et al. 2018, arXiv 1810.03292).
 All are held against one reference: the same picture explained with the same settings. How much of
-it survives is told by fields, `scores.agreement.stability`: Σ min / Σ max of their strengths.
+it survives is told by fields, `scores.agreement.field_overlap`: Σ min / Σ max of their strengths.
 """
 
 from __future__ import annotations
@@ -34,19 +34,16 @@ from regional_primitives.runtime.run_files import SANITY
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import Real, read_as, typed, write_json
 from regional_primitives.runtime.streams import stream
+from regional_primitives.sanity.neighbours import neighbour
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
 from regional_primitives.scores import Evaluation, evaluate
-from regional_primitives.scores.agreement import stability
+from regional_primitives.scores.agreement import field_overlap
 
 Should: TypeAlias = Literal["stay", "go", "either"]
 
 SCORED = ("pooled_inside_error", "boundedness", "consistency", "n90")
 """Scores of each check's explanation of its own picture, which may tell nonsense from sense."""
-_WANTED: dict[Should, str] = {
-    "stay": "and should be",
-    "go": "and should not be",
-    "either": "which is the layer's, not the picture's",
-}
+_WANTED: dict[Should, str] = {"stay": ", and should be", "go": ", and should not be", "either": ""}
 _FEW = Evaluation(demands=32, components=12, contexts=4, free_demands=0)
 _MEDIAN_OF = 256
 
@@ -73,7 +70,7 @@ class Checked:
         if self.survives is None:
             return f"{self.about}: not measured, {self.why_not}."
         return (
-            f"{self.about}: {self.survives:.0%} of the explanation is left, {_WANTED[self.should]}."
+            f"{self.about}: {self.survives:.0%} of the explanation is left{_WANTED[self.should]}."
         )
 
 
@@ -154,6 +151,10 @@ class _Scene:
     def against(self, baseline: Feature) -> Picture:
         """Explain the picture with another f0."""
         return self.explained(replace(self.generator, baseline=baseline))
+
+    def at_layer(self, step: int) -> Picture:
+        """Explain the picture at another layer of the network."""
+        return self.explained(neighbour(self.generator, self.picture.decomposition.latents, step))
 
     @cached_property
     def generator(self) -> Generator:
@@ -270,8 +271,19 @@ CHECKS = (
     _Check("tail shuffled", "go", "All weights behind the cut are shuffled", _last(1)),
     _Check(
         "noise as picture", "either",
-        "All weights before the cut are shuffled: the trained tail shows noise",
+        "All weights before the cut are shuffled, and the trained tail shows noise; what is left "
+        "is the layer's own",
         lambda scene: scene.mixed(scene.parts[0]),
+    ),
+    _Check(
+        "layer before", "either",
+        "Cut one layer earlier; what is left is the picture's, by the fields' shares of strength",
+        lambda scene: scene.at_layer(-1),
+    ),
+    _Check(
+        "layer behind", "either",
+        "Cut one layer later; what is left is the picture's, by the fields' shares of strength",
+        lambda scene: scene.at_layer(1),
     ),
     _Check(
         "untrained network", "go", "All weights are shuffled", lambda scene: scene.mixed(None)
@@ -327,7 +339,7 @@ def _checked(check: _Check, scene: _Scene) -> Checked:
     except RegionalPrimitivesError as error:  # this network, or these regions, do not have it
         return Checked(*told, None, dict.fromkeys(SCORED), first_line(error))
     picture, held_against = made if isinstance(made, tuple) else (made, scene.reference)
-    left = stability(held_against, picture.decomposition)[0]
+    left = field_overlap(held_against, picture.decomposition)
     return Checked(*told, left, _scores(picture))
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
 from regional_primitives.decompose.provenance import purpose_of
 from regional_primitives.decompose.purpose import Purpose
 from regional_primitives.decompose.stored import Grid, LabelMap, Side
+from regional_primitives.errors import MissingExtraError
 from regional_primitives.generators.feature import FeatureShape, unit_count
 from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.staging import staged_file
 from regional_primitives.runtime.storage import (
     AtLeastZero,
     check_version,
@@ -24,8 +26,13 @@ from regional_primitives.runtime.storage import (
 from regional_primitives.scores.spread import Spread, spreads
 from regional_primitives.scores.table import TABLE, Score, Scores
 
+if TYPE_CHECKING:
+    import pandas
+
 SWEEP = "sweep.json"
 """The file whose presence makes a folder a sweep's folder."""
+INDEX = "index.parquet"
+"""The same as a table, a run a row."""
 SCHEMA_VERSION = 1
 
 _DERIVED = {
@@ -201,6 +208,45 @@ class SweepScores(_Sweep):
     def purpose(self) -> Purpose:
         """Which question the runs answer, see `purpose_of`."""
         return purpose_of(self.settings)
+
+    @property
+    def table(self) -> pandas.DataFrame:
+        """A frame, a run a row: layer, seed, run (its folder), report, converged, and all scores.
+
+        Scores that were not measured, or have no number, are NaN; shares are of 1, times in
+        seconds.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtraError("the table of a sweep", "sweeps") from error
+        rows = [
+            {
+                "layer": layer.layer,
+                **{name: getattr(picture, name) for name in _OF_A_PICTURE},
+                **numbers,
+            }
+            for layer in self.layers
+            for picture, numbers in zip(layer.pictures, layer.numbers, strict=True)
+        ]
+        return pandas.DataFrame(rows).astype({"seed": "uint64"})
+
+    def write_index(self, folder: AnyPath) -> None:
+        """Write index.parquet, the table, into an existing folder.
+
+        Raises:
+            MissingExtraError: pandas or pyarrow is not installed.
+            StorageError: the disk refuses.
+        """
+        table = self.table
+        with staged_file(path_of(folder, "the sweep's folder") / INDEX) as temporary:
+            try:
+                table.to_parquet(temporary, engine="pyarrow", index=False)
+            except ImportError as error:
+                raise MissingExtraError("the index of a sweep", "sweeps") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return what sweep.json holds."""
