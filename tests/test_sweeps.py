@@ -19,7 +19,7 @@ from regional_primitives.regions import described
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runtime.storage import read_json
-from regional_primitives.scores.sweep_scores import SweepScores
+from regional_primitives.scores.sweep_scores import FailedPicture, SweepScores
 
 QUICK = rp.Structured(purpose="isolate", steps=3, batch=4, probes=1, baseline_count=64)
 LITTLE = rp.Evaluation(
@@ -123,7 +123,7 @@ def test_sweep_json_tells_what_was_asked_and_every_score(swept):
     assert content == json.loads(json.dumps(result.to_dict()))
     assert set(content) == {
         "schema_version", "generator", "weights_digest", "options", "regions", "patches", "seeds",
-        "settings", "evaluation", "versions", "machine", "date", "layers",
+        "settings", "evaluation", "versions", "machine", "date", "layers", "failed",
     }  # fmt: skip
     assert content["schema_version"] == 1
     assert content["generator"] == "planted"
@@ -256,7 +256,7 @@ def test_what_ends_a_sweep_leaves_the_finished_runs_and_no_debris(
 
     monkeypatch.setattr(runs, "explain", ended)
     with pytest.raises(told, match=message):
-        sweep(folder, seeds=(0, 1))
+        sweep(folder, seeds=(0, 1), strict=True)
     assert visible(folder) == {"embed/0", "embed/1"}
     assert [path.name for path in folder.iterdir()] == ["embed"]
     assert not [name for name in everything(folder) if "/." in name or name.startswith(".")]
@@ -592,3 +592,37 @@ def test_without_the_tables_packages_a_sweep_leaves_the_index_out(tmp_path, monk
     assert any("regional_primitives[sweeps]" in note for note in told)
     with pytest.raises(rp.MissingExtraError, match="sweeps"):
         swept.table  # noqa: B018
+
+
+def without_second(monkeypatch):
+    noted = runs.explain
+
+    def explained(generator, latents, *rest, **named):
+        if named["picture_seed"] == 1 and generator.layer == "express":
+            raise rp.InputError("blank")
+        return noted(generator, latents, *rest, **named)
+
+    monkeypatch.setattr(runs, "explain", explained)
+
+
+def test_a_picture_that_cannot_be_explained_is_told_and_the_rest_goes_on(tmp_path, monkeypatch):
+    folder, said = tmp_path / "sweep", []
+    with monkeypatch.context() as changed:
+        without_second(changed)
+        swept = sweep(folder, progress=lambda *news: said.append(news))
+    assert swept.seeds == (0, 2)
+    assert [[one.seed for one in layer.pictures] for layer in swept.layers] == [[0, 2], [0, 2]]
+    assert swept.failed == (FailedPicture(1, "express", "express, picture 1: blank"),)
+    assert rp.load_sweep(folder) == swept
+    assert any("express/1 failed: express, picture 1: blank" in str(news) for news in said)
+    assert visible(folder) >= {"embed/1", "express/2"}
+    again = sweep(folder)  # tried again, and whole now
+    assert again.failed == ()
+    assert again.seeds == (0, 1, 2)
+
+
+def test_nothing_of_a_sweep_can_be_explained(tmp_path, monkeypatch):
+    without_second(monkeypatch)
+    with pytest.raises(rp.GeneratorError, match=r"no picture could be explained; .*blank"):
+        sweep(tmp_path / "sweep", seeds=(1,), layers="express")
+    assert not (tmp_path / "sweep").exists()

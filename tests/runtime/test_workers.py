@@ -1,7 +1,6 @@
 import os
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -49,10 +48,10 @@ def test_tasks_run_elsewhere_and_their_news_comes_here(tmp_path, two_threads):
         partial(note, tmp_path),
         list(range(4)),
         1,
-        finished.append,
+        lambda task, result: finished.append((task, result())),
         lambda stage, done, total, note="": said.append((stage, done, total, note)),
     )
-    assert sorted(finished) == [0, 1, 2, 3]
+    assert sorted(finished) == [(task, None) for task in range(4)]
     told = [(tmp_path / str(task)).read_text().split() for task in range(4)]
     assert str(os.getpid()) not in {pid for pid, _ in told}
     assert {threads for _, threads in told} == {"2"}
@@ -60,18 +59,21 @@ def test_tasks_run_elsewhere_and_their_news_comes_here(tmp_path, two_threads):
 
 
 def test_the_first_failure_stops_the_others_which_clean_up(tmp_path):
-    finished = []
+    ended = []
+
+    def end(task, result):
+        ended.append(task)
+        result()
+
     with pytest.raises(rp.GeneratorError, match="task 0 has failed"):
-        in_workers(
-            partial(run_or_wait, tmp_path), [0, 1], 2, finished.append, lambda *_, **__: None
-        )
-    assert finished == []
+        in_workers(partial(run_or_wait, tmp_path), [0, 1], 2, end, lambda *_, **__: None)
+    assert ended == [0]
     assert (tmp_path / "cleaned up").exists()
 
 
 def test_a_killed_worker_is_told_in_one_line():
     with pytest.raises(rp.RegionalPrimitivesError, match=r"worker process was killed.*memory"):
-        in_workers(die, [0], 1, Path, lambda *_, **__: None)
+        in_workers(die, [0], 1, lambda _, result: result(), lambda *_, **__: None)
 
 
 def test_threads_are_shared_out(two_threads):

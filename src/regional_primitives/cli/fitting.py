@@ -207,6 +207,10 @@ def sweep(
     ] = 1,
     device: Device = "cpu",
     hold: Hold = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop at the first picture that cannot be explained."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Explain the same pictures at several layers and compare; goes on where it was stopped."""
@@ -223,6 +227,7 @@ def sweep(
             settings=_structured(changes, purpose, quality),
             evaluation=evaluation.thorough() if thorough else evaluation,
             workers=workers,
+            strict=strict,
             progress=progress,
             weights=weights,
             size=size,
@@ -230,6 +235,8 @@ def sweep(
             hold=hold,
             **keywords(options),
         )
+    for one in result.failed:
+        tell(f"left out: {one.why}")
     if as_json:
         print_json(result.to_dict())
         return

@@ -55,6 +55,7 @@ from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.sweep_scores import (
     INDEX,
     SWEEP,
+    FailedPicture,
     LayerScores,
     PictureScores,
     SweepScores,
@@ -125,6 +126,7 @@ def sweep(
     settings: Structured | None = None,
     evaluation: Evaluation | None = None,
     workers: int = 1,
+    strict: bool = False,
     progress: Progress | bool | None = False,
     **options: Any,
 ) -> SweepScores:
@@ -134,8 +136,10 @@ def sweep(
     a figure.
 
     A run that stands is not fitted again. An error or an interrupt leaves the finished runs, and
-    the same call goes on from there. Numbers do not depend on `workers`, but for rounding: each of
-    N processes computes with 1/N of the threads, and the order in which threads add up differs.
+    the same call goes on from there. A picture that cannot be explained at one of the layers is
+    left out at all of them, and told in `failed`. Numbers do not depend on `workers`, but for
+    rounding: each of N processes computes with 1/N of the threads, and the order in which threads
+    add up differs.
     With several workers a script needs the guard `if __name__ == "__main__"`.
 
     Args:
@@ -150,13 +154,14 @@ def sweep(
         evaluation: of every run. With refits=True the frontier and stability are measured too,
             which takes three more fits a run.
         workers: processes on this machine.
+        strict: a picture that cannot be explained ends the sweep.
         progress: told of `RUNS`, and of the stages of each run under its name.
         options: further ones of `rp.load_generator`, such as size and device.
 
     Raises:
         InputError: no seeds, or a malformed argument.
-        GeneratorError: a layer that cannot be cut at, told before anything is run, or a run that
-            fails.
+        GeneratorError: a layer that cannot be cut at, told before anything is run; with `strict`
+            a picture that cannot be explained, otherwise if that is so of every picture.
         StorageError: the folder holds something else, or the disk refuses.
     """
     workers = whole("workers", workers, 1)
@@ -181,15 +186,23 @@ def sweep(
         for parent in made:
             recover(parent)
         made = [path for path in (*made, target) if not path.exists()]
+        failed: list[FailedPicture] = []
+
+        def excuse(task: _Task, error: Exception) -> bool:
+            if strict or not isinstance(error, _NotExplainedError):
+                return False
+            failed.append(FailedPicture(task.seed, task.work.layer, str(error)))
+            return True
+
         try:
             stands = partial(_stands, asked)
-            work_off(partial(_run, asked), tasks, stands, RUNS, report, workers)
+            work_off(partial(_run, asked), tasks, stands, RUNS, report, workers, excuse=excuse)
         finally:
             _generator.cache_clear()
             for path in made:  # in which no run was finished
                 with suppress(OSError):
                     path.rmdir()
-        result = _collected(asked, target, tasks, workers)
+        result = _collected(asked, target, tasks, failed, workers)
         result.write(target)
         drawn(partial(result.write_index, target), report, target / INDEX)
         older = (target / SWEEP_REPORT, target / FIGURES / SWEEP_FIGURE)
@@ -286,6 +299,10 @@ def _stands(asked: _Asked, task: _Task) -> bool:
     return manifest.evaluation == asdict(asked.evaluation) and (task.folder / REPORT).is_file()
 
 
+class _NotExplainedError(GeneratorError):
+    """One picture cannot be explained."""
+
+
 def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
     def named(stage: str, done: int, total: int, note: str = "") -> None:
         progress(f"{task} {stage}", done, total, note)
@@ -301,8 +318,8 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
             evaluation=asked.evaluation,
             progress=named,
         )
-    except GeneratorError as error:
-        raise GeneratorError(f"{layer}, picture {seed}: {error}") from error
+    except (GeneratorError, InputError) as error:
+        raise _NotExplainedError(f"{layer}, picture {seed}: {error}") from error
 
 
 @lru_cache(maxsize=1)
@@ -311,9 +328,15 @@ def _generator(model: str, layer: str | None, options: tuple[tuple[str, Any], ..
     return load_generator(model, layer, **dict(options))
 
 
-def _collected(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) -> SweepScores:
+def _collected(
+    asked: _Asked, folder: Path, tasks: list[_Task], failed: list[FailedPicture], workers: int
+) -> SweepScores:
     layers = []
-    for layer, found in itertools.groupby(tasks, key=lambda task: task.work.layer):
+    seeds = {one.seed for one in failed}
+    made = [task for task in tasks if task.seed not in seeds]
+    if not made:
+        raise GeneratorError(f"no picture could be explained; {failed[0].why}")
+    for layer, found in itertools.groupby(made, key=lambda task: task.work.layer):
         own = list(found)
         pictures = tuple(_picture(folder, task) for task in own)
         layers.append(LayerScores(layer, own[0].feature_shape, asked.regions.count, pictures))
@@ -338,6 +361,7 @@ def _collected(asked: _Asked, folder: Path, tasks: list[_Task], workers: int) ->
         },
         date=datetime.date.today().isoformat(),
         layers=tuple(layers),
+        failed=tuple(failed),
     )  # fmt: skip
 
 

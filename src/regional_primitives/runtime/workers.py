@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -39,24 +40,35 @@ def work_off(
     stage: str,
     progress: Progress,
     workers: int = 1,
+    *,
+    excuse: Callable[[_Task, Exception], bool] = lambda *_: False,
 ) -> None:
-    """Do the tasks that do not stand yet, in this order, and tell `stage` of each that is done."""
+    """Do the tasks that do not stand yet, in this order, and tell `stage` of each that is done.
+
+    A task that fails ends the work, unless `excuse(task, error)` is true.
+    """
     waiting = [task for task in tasks if not stands(task)]
     done = len(tasks) - len(waiting)
     progress(stage, done, len(tasks), f"{done} stand already" if done else "")
 
-    def finished(task: _Task) -> None:
+    def ended(task: _Task, result: Callable[[], None]) -> None:
         nonlocal done
+        how = "finished"
+        try:
+            result()
+        except Exception as error:
+            if not excuse(task, error):
+                raise
+            how = f"failed: {error}"
         done += 1
-        progress(stage, done, len(tasks), f"{task} finished")
+        progress(stage, done, len(tasks), f"{task} {how}")
 
     workers = min(workers, len(waiting))
     if workers > 1:
-        in_workers(work, waiting, workers, finished, progress)
+        in_workers(work, waiting, workers, ended, progress)
         return
     for task in waiting:
-        work(task, progress)
-        finished(task)
+        ended(task, partial(work, task, progress))
 
 
 def threads_per_worker(workers: int) -> int:
@@ -68,13 +80,14 @@ def in_workers(
     work: Callable[[_Task, Progress], None],
     tasks: Sequence[_Task],
     workers: int,
-    finished: Callable[[_Task], None],
+    ended: Callable[[_Task, Callable[[], None]], None],
     progress: Progress,
 ) -> None:
     """Run `work(task, progress)` for every task in fresh processes; both must be picklable.
 
-    A KeyboardInterrupt out of its `progress` gives a task up. Reports and news of finished tasks
-    come to this process; the first task to fail stops the others, and its error is raised here.
+    A KeyboardInterrupt out of its `progress` gives a task up. Reports come to this process, and of
+    each task that ended a call of `ended`, whose second argument raises what the task raised; what
+    leaves `ended` stops the others.
     """
     context = multiprocessing.get_context("spawn")
     news, stop = context.Queue(), context.Event()
@@ -94,8 +107,7 @@ def in_workers(
                     progress(*news.get_nowait())
             for future in done:
                 task = pending.pop(future)
-                future.result()
-                finished(task)
+                ended(task, future.result)
     except BrokenProcessPool as error:
         raise RegionalPrimitivesError(
             "a worker process was killed, most likely for want of memory; what was finished "

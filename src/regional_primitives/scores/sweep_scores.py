@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,6 +181,15 @@ class LayerScores:
 
 
 @dataclass(frozen=True)
+class FailedPicture:
+    """A picture that could not be explained at a layer; none of its scores count anywhere."""
+
+    seed: int
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True)
 class _Sweep:
     generator: str
     weights_digest: str
@@ -196,6 +205,8 @@ class _Sweep:
     machine: dict[str, Any]
     date: str
     """Day of writing, ISO 8601."""
+    failed: tuple[FailedPicture, ...] = field(default=(), kw_only=True)
+    """Pictures that are not among `seeds`, since they could not be explained at every layer."""
 
 
 @dataclass(frozen=True)
@@ -250,8 +261,9 @@ class SweepScores(_Sweep):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what sweep.json holds."""
-        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content = {one.name: getattr(self, one.name) for one in fields(self)}
         content["layers"] = [layer.to_dict() for layer in self.layers]
+        content["failed"] = [asdict(one) for one in self.failed]
         return {"schema_version": SCHEMA_VERSION, **content}
 
     def write(self, folder: AnyPath) -> None:
@@ -277,7 +289,7 @@ class SweepScores(_Sweep):
 
 _Dictionaries = Annotated[list[dict[str, Any]], Meta(min_length=1)]
 _Shape = Annotated[list[Side | list[Side]], Meta(min_length=1)]
-_OF_A_PICTURE = tuple(field.name for field in fields(_Picture))
+_OF_A_PICTURE = tuple(one.name for one in fields(_Picture))
 
 
 def _layer(content: Mapping[str, Any], patches: int) -> LayerScores:

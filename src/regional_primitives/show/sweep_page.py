@@ -130,6 +130,8 @@ def _summary(sweep: SweepScores) -> str:
                  for spread in told]  # fmt: skip
         return words[0] if first is last else " to ".join(words)
 
+    count = len({one.seed for one in sweep.failed})
+    left_out = f" {_some(count, 'picture')} could not be explained." if count else ""
     goes = "is" if first is last else "goes from"
     where = f"At {first.layer}" if first is last else f"From {first.layer} to {last.layer}"
     scores = "".join(
@@ -139,7 +141,7 @@ def _summary(sweep: SweepScores) -> str:
     return (
         f"{where} an action field {goes} **{ends('field_patches')} patches** (mean, of "
         f"{sweep.patches}), boundedness in context {goes} **{ends('boundedness_in_context')}**"
-        f"{scores}."
+        f"{scores}.{left_out}"
     )
 
 
@@ -235,6 +237,7 @@ def _origin(sweep: SweepScores) -> Section:
         ("Layers", ", ".join(layer.layer for layer in sweep.layers)),
         *([("Held behind the cut", form.held_in_words(hold))] if hold else []),
         ("Picture seeds", seeds_in_words(sweep.seeds)),
+        *[(f"Picture {one.seed} left out", one.why) for one in sweep.failed],
         ("Patches", described(sweep.regions)),
         ("Runs", f"{numerals.count(runs)}, {numerals.seconds(seconds)} of fitting in all"),
         ("Written", sweep.date),
