@@ -107,6 +107,28 @@ def test_bad_input_another_generator(planted):
         rp.sanity(planted[1], rp.load_generator("faces"))
 
 
+def test_bad_seeds_are_told_before_anything_is_written(planted, found, tmp_path):
+    generator, d = planted
+    for seed in (2**70, 0.5):
+        with pytest.raises(rp.InputError, match="a seed"):
+            rp.sanity(d, generator, seed=seed)
+    d.save(tmp_path / "run")
+    found.write(tmp_path / "run")
+    told = CliRunner().invoke(app, ["sanity", str(tmp_path / "run"), "--seed", str(2**70)])
+    assert told.exit_code != 0
+    assert Sanity.read(tmp_path / "run") == found
+
+
+def test_components_of_other_kinds_are_not_checked(planted):
+    generator, d = planted
+    theirs = rp.components((d.action_fields[:1], d.component(0)), generator, d)
+    with pytest.raises(rp.InputError, match="nothing about components of another method"):
+        rp.sanity(theirs, generator)
+    exact = rp.explain(generator, d.latents, d.regions, rp.Exact(patches=[0, 1], steps=2))
+    with pytest.raises(rp.InputError, match="nothing about components of the exact form"):
+        rp.sanity(exact, generator)
+
+
 def test_the_command_writes_and_tells(planted, tmp_path):
     planted[1].save(tmp_path / "run")
     told = CliRunner().invoke(app, ["sanity", str(tmp_path / "run"), "--json"])

@@ -1,6 +1,7 @@
 """`primitives score`: others' components beside a run's own, edits, and what is refused."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -77,6 +78,12 @@ def test_their_run_folder_is_one_for_the_other_commands(score, folder, tmp_path,
     assert found.baseline_units.equal(rp.Decomposition.load(folder / "run").baseline_units)
     assert (out / "report.html").is_file()
     assert rp.edit(found, planted, {0: 2.0}).isfinite().all()
+    again = (folder / "run", folder / "truth.safetensors", *LIGHT, "--out", out)
+    status, _, err = score(*again)
+    assert status == 2
+    assert "holds a run already" in err.splitlines()[-1]
+    assert score(*again, "--overwrite")[0] == 0
+    assert rp.Decomposition.load(out).provenance.settings["name"] == "truth"
 
 
 def test_an_edit(score, tmp_path):
@@ -100,6 +107,8 @@ def test_an_edit(score, tmp_path):
 def test_bad_input(score, folder, tmp_path):
     run, truth = folder / "run", folder / "truth.safetensors"
     (tmp_path / "truth.npz").write_bytes(b"")
+    for name in ("PCA", "this decomposition"):
+        shutil.copy(folder / "axes.npz", tmp_path / f"{name}.npz")
     for words, message in (
         ([], "give a run folder and a file of components"),
         ([run], "give a run folder and a file of components"),
@@ -108,6 +117,8 @@ def test_bad_input(score, folder, tmp_path):
         ([run, folder / "none.npz"], "there is no file"),
         ([run, tmp_path / "truth.npz"], "cannot be read as a NumPy file"),
         ([run, truth, truth], "two are called alike"),
+        ([run, tmp_path / "PCA.npz", "--baselines", "PCA"], "another name for 'PCA'"),
+        ([run, tmp_path / "this decomposition.npz"], "another name for 'this decomposition'"),
         ([run, truth, folder / "axes.npz", "--out", tmp_path / "o"], "of one file's components"),
         ([run, truth, "--baselines", "none"], "'none' is no method to compare with"),
         ([tmp_path / "no", truth], "no run"),

@@ -112,7 +112,7 @@ def test_each_picture_at_each_layer_is_a_run(swept):
         assert (run.provenance.layer, run.provenance.picture_seed) == (layer, seed)
         assert (folder / layer / str(seed) / "report.html").is_file()
     assert {path.name for path in folder.iterdir()} == {
-        "embed", "express", "figures", "index.parquet", "sweep.html", "sweep.json",
+        "embed", "express", "figures", "sweep.parquet", "sweep.html", "sweep.json",
     }  # fmt: skip
     assert (folder / "figures" / "sweep.png").stat().st_size > 20_000
 
@@ -567,7 +567,7 @@ def test_the_index_opens_in_three_tools_and_is_the_table(tmp_path):
     first = swept.layers[0].pictures[0]
     assert table["inside_error"][0] == first.scores.inside_error
     assert (tmp_path / "sweep" / table["run"][3] / "run.json").is_file()
-    index = tmp_path / "sweep" / "index.parquet"
+    index = tmp_path / "sweep" / "sweep.parquet"
     pandas.testing.assert_frame_equal(pandas.read_parquet(index), table, check_dtype=False)
     assert polars.read_parquet(index)["seed"].to_list() == list(table["seed"])
     asked = duckdb.sql(f"select layer, avg(leak) from '{index}' group by layer order by layer")
@@ -579,7 +579,7 @@ def test_the_index_opens_in_three_tools_and_is_the_table(tmp_path):
 
 def test_without_the_tables_packages_a_sweep_leaves_the_index_out(tmp_path, monkeypatch):
     sweep(tmp_path / "sweep", seeds=(0,), layers="express")
-    assert (tmp_path / "sweep" / "index.parquet").is_file()
+    assert (tmp_path / "sweep" / "sweep.parquet").is_file()
     told = []
     monkeypatch.setitem(sys.modules, "pandas", None)
     swept = sweep(
@@ -588,7 +588,7 @@ def test_without_the_tables_packages_a_sweep_leaves_the_index_out(tmp_path, monk
         layers="express",
         progress=lambda stage, done, total, note="": told.append(note),
     )
-    assert not (tmp_path / "sweep" / "index.parquet").exists()  # an older one would be wrong
+    assert not (tmp_path / "sweep" / "sweep.parquet").exists()  # an older one would be wrong
     assert any("regional_primitives[sweeps]" in note for note in told)
     with pytest.raises(rp.MissingExtraError, match="sweeps"):
         swept.table  # noqa: B018
@@ -626,3 +626,10 @@ def test_nothing_of_a_sweep_can_be_explained(tmp_path, monkeypatch):
     with pytest.raises(rp.GeneratorError, match=r"no picture could be explained; .*blank"):
         sweep(tmp_path / "sweep", seeds=(1,), layers="express")
     assert not (tmp_path / "sweep").exists()
+
+
+def test_seeds_below_zero_and_folders_of_something_else(tmp_path):
+    with pytest.raises(rp.InputError, match="at least 0"):
+        sweep(tmp_path / "sweep", seeds=(-1, 0))
+    with pytest.raises(rp.StorageError, match=r"is no sweep: it holds no sweep\.json"):
+        rp.load_sweep(tmp_path)

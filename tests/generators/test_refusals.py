@@ -608,6 +608,7 @@ def test_nothing_to_take_the_baseline_from():
         (lambda n, rng: torch.tensor(1.0), r"one common batch axis first; got \[\]"),
         (lambda n, rng: (torch.zeros(1, 8), torch.zeros(2)), r"one common batch axis first; got 0"),
         (lambda n, rng: torch.randn(n, 8), "must draw from rng and nothing else"),
+        (lambda n, rng: torch.full((n, 8), torch.nan), "latents hold NaN or infinite values"),
         (lambda n, rng: [0.0] * 8, "latents are a tensor, or a tuple .* not list"),
         (lambda n, rng: None, "not NoneType"),
         (lambda n, rng: (), "latents are a tensor, or a tuple or dictionary of tensors, not tuple"),

@@ -155,7 +155,9 @@ def explain(
             overwrite=overwrite,
             progress=progress,
         )
-        if thorough and exact is None and not (folder / SANITY).is_file():
+        if thorough and exact is not None:
+            tell("no sanity checks: they are of the structured form")
+        elif thorough and not (folder / SANITY).is_file():
             runs.check(folder, generator, progress=progress)
     if stood:
         tell(f"{folder} holds this very run already, not fitted again; --overwrite makes it anew")

@@ -56,6 +56,9 @@ def score(
         Path | None,
         typer.Option(help="With one FILE: a run folder of its components, for the other commands."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that --out holds already.")
+    ] = False,
     model: OwnModel = None,
     options: ModelOptions = None,
     as_json: Json = False,
@@ -89,7 +92,7 @@ def score(
         if out is not None:
             ((name, answer),) = answers.items()
             theirs = components(answer, generator, own, name=name)
-            report(theirs, generator, out, settings, progress=progress)
+            report(theirs, generator, out, settings, overwrite=overwrite, progress=progress)
     if as_json:
         print_json({"run": str(folder), "out": None if out is None else str(out),
                     "comparison": found.to_dict()})  # fmt: skip

@@ -19,7 +19,14 @@ from regional_primitives.generators.baseline import fit_baseline
 from regional_primitives.generators.diffusion import adapt
 from regional_primitives.generators.feature import Feature, map_feature
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, batch_size, copied, items, same_latents
+from regional_primitives.generators.latents import (
+    Latents,
+    batch_size,
+    copied,
+    items,
+    refuse_not_finite,
+    same_latents,
+)
 from regional_primitives.generators.layers import parse_layers
 from regional_primitives.generators.network import ImageOf, Network, refuse_no_image
 from regional_primitives.generators.precision import full_precision, relative_gap, tolerance
@@ -201,6 +208,7 @@ def _examples(generator: Generator) -> list[Latents]:
     examples: list[Latents] = []
     if generator.sampler is not None:
         examples.append(generator.sample_latents(2))
+        refuse_not_finite(examples[0])
         if not same_latents(examples[0], generator.sample_latents(2)):
             raise InputError("sample_latents(count, rng) must draw from rng and nothing else")
     if generator.baseline_latents is not None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regional_primitives.errors import InputError, first_line
+from regional_primitives.errors import InputError
 from regional_primitives.others.answer import Answer
 from regional_primitives.others.attributions import Attributions
 from regional_primitives.others.codes import Codes
@@ -87,4 +87,4 @@ def _tensors(file: Path) -> dict[str, Tensor]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: torch.from_numpy(archive[name]) for name in archive.files}
     except Exception as error:  # damaged files, and arrays of objects, raise all kinds
-        raise InputError(f"{file} cannot be read as a NumPy file: {first_line(error)}") from error
+        raise InputError(f"{file} cannot be read as a NumPy file of arrays of numbers") from error

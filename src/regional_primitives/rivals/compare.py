@@ -19,7 +19,7 @@ from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.errors import InputError, MissingExtraError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
-from regional_primitives.rivals.given import as_fitted, given_rival
+from regional_primitives.rivals.given import OWN, as_fitted, given_rival
 from regional_primitives.rivals.rival import BASELINES, Rival, Scene, Way
 from regional_primitives.runtime.arguments import AnyPath, all_of_kind, of_kind, path_of
 from regional_primitives.runtime.modes import ordinary
@@ -146,12 +146,15 @@ def baselines(
         progress: True draws a bar on stderr; or a callable, told of every rival.
 
     Raises:
-        InputError: an unknown name, or an answer that does not fit the picture.
+        InputError: an unknown name, one that is taken, or an answer that does not fit the picture.
         GeneratorError: another generator.
         MissingExtraError: a method was named whose packages are missing.
     """
     brought = of_kind({} if others is None else others, Mapping, "others are {name: answer}")
     wanted = [] if brought and not names else _wanted(names)
+    taken = {OWN, *(one.name for one in wanted)} & set(brought)
+    if taken:
+        raise InputError(f"another name for {taken.pop()!r}, which a row of the table has already")
     picture = Picture.of(decomposition, generator)
     settings = settings_or(settings, Evaluation, Evaluation())
     settings.afford(decomposition)

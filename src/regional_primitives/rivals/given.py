@@ -15,8 +15,11 @@ from regional_primitives.picture import Picture
 from regional_primitives.rivals.rival import Rival, Scene, Way
 from regional_primitives.runtime.arguments import of_kind
 
+OWN = "this decomposition"
+"""What the run's own row is called."""
 
-def as_fitted(decomposition: Decomposition, name: str = "this decomposition") -> Rival:
+
+def as_fitted(decomposition: Decomposition, name: str = OWN) -> Rival:
     """Make a rival of a decomposition as it is."""
     parts = decomposition.without(decomposition.remainder)
 

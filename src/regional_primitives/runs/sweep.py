@@ -132,14 +132,15 @@ def sweep(
 ) -> SweepScores:
     """Explain the same pictures at several layers.
 
-    Writes sweep.json, the same as a table (index.parquet, by the extra `sweeps`), sweep.html and
+    Writes sweep.json, the same as a table (sweep.parquet, by the extra `sweeps`), sweep.html and
     a figure.
 
     A run that stands is not fitted again. An error or an interrupt leaves the finished runs, and
     the same call goes on from there. A picture that cannot be explained at one of the layers is
-    left out at all of them, and told in `failed`. Numbers do not depend on `workers`, but for
-    rounding: each of N processes computes with 1/N of the threads, and the order in which threads
-    add up differs.
+    left out at all of them, and told in `failed`. What is written is of the pictures asked for now:
+    runs of others that stand in the folder stay, and are not among them. Numbers do not depend on
+    `workers`, but for rounding: each of N processes computes with 1/N of the threads, and the order
+    in which threads add up differs.
     With several workers a script needs the guard `if __name__ == "__main__"`.
 
     Args:
@@ -165,7 +166,7 @@ def sweep(
         StorageError: the folder holds something else, or the disk refuses.
     """
     workers = whole("workers", workers, 1)
-    chosen = tuple(dict.fromkeys(map(random_seed, wholes("a seed", seeds))))
+    chosen = tuple(dict.fromkeys(random_seed(seed) for seed in wholes("a seed", seeds, 0)))
     if not chosen:
         raise InputError("a sweep needs at least one seed")
     of_kind(model, str, "a sweep takes a generator by its name, as rp.load_generator does")
@@ -216,6 +217,9 @@ def load_sweep(folder: AnyPath) -> SweepScores:
     Raises:
         StorageError: no sweep, a corrupt one, or one of another release.
     """
+    folder = path_of(folder, "the sweep's folder")
+    if not (folder / SWEEP).is_file():
+        raise StorageError(f"{folder} is no sweep: it holds no {SWEEP}")
     return SweepScores.read(folder)
 
 

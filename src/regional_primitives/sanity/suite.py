@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from regional_primitives.decompose import Decomposition, Structured, explain
-from regional_primitives.errors import InputError, RegionalPrimitivesError, first_line
+from regional_primitives.errors import GeneratorError, InputError, first_line
 from regional_primitives.generators.feature import (
     Feature,
     feature_of,
@@ -26,7 +26,7 @@ from regional_primitives.generators.feature import (
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.regions import Regions
-from regional_primitives.runtime.arguments import AnyPath, path_of
+from regional_primitives.runtime.arguments import AnyPath, path_of, random_seed
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.rich_display import RichResult
@@ -301,7 +301,7 @@ def sanity(
     seed: int = 0,
     progress: Progress | bool | None = False,
 ) -> Sanity:
-    """Check whether an explanation changes where it should, and stays where it should.
+    """Check whether an explanation of the structured form changes and stays where it should.
 
     The picture is explained a dozen times with `settings`: as it is, for reference, and then under
     every check (docs/sanity.md).
@@ -314,10 +314,16 @@ def sanity(
         progress: True draws a bar on stderr; or a callable (stage, done, total, note).
 
     Raises:
-        InputError: a malformed argument.
+        InputError: a malformed argument, or components of the exact form or of another method,
+            which these fits would say nothing about.
         GeneratorError: another generator.
     """
-    picture = Picture.of(decomposition, generator)
+    picture, seed = Picture.of(decomposition, generator), random_seed(seed)
+    if decomposition.provenance.method != "structured":
+        raise InputError(
+            "sanity checks are fits of the structured form; they say nothing about components of "
+            + ("the exact form" if decomposition.provenance.fitted else "another method")
+        )
     fast = Structured.of_quality("fast", decomposition.provenance.purpose)
     settings = settings_or(settings, (Structured,), fast)
     with reporting(progress) as report:
@@ -336,7 +342,7 @@ def _checked(check: _Check, scene: _Scene) -> Checked:
     told = check.name, check.should, check.about
     try:
         made = check.make(scene)
-    except RegionalPrimitivesError as error:  # this network, or these regions, do not have it
+    except (InputError, GeneratorError) as error:  # this network, or these regions, do not have it
         return Checked(*told, None, dict.fromkeys(SCORED), first_line(error))
     picture, held_against = made if isinstance(made, tuple) else (made, scene.reference)
     left = field_overlap(held_against, picture.decomposition)

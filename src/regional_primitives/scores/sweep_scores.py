@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SWEEP = "sweep.json"
 """The file whose presence makes a folder a sweep's folder."""
-INDEX = "index.parquet"
+INDEX = "sweep.parquet"
 """The same as a table, a run a row."""
 SCHEMA_VERSION = 1
 
@@ -222,7 +222,7 @@ class SweepScores(_Sweep):
 
     @property
     def table(self) -> pandas.DataFrame:
-        """A frame, a run a row: layer, seed, run (its folder), report, converged, and all scores.
+        """A frame, a run a row: layer, seed, run (its folder, below the sweep's), and its numbers.
 
         Scores that were not measured, or have no number, are NaN; shares are of 1, times in
         seconds.
@@ -246,7 +246,7 @@ class SweepScores(_Sweep):
         return pandas.DataFrame(rows).astype({"seed": "uint64"})
 
     def write_index(self, folder: AnyPath) -> None:
-        """Write index.parquet, the table, into an existing folder.
+        """Write sweep.parquet, the table, into an existing folder.
 
         Raises:
             MissingExtraError: pandas or pyarrow is not installed.

@@ -165,8 +165,8 @@ def load_recorded(
         raise GeneratorError(
             f"this run was made with {made or name!r}, which is not in the zoo, and whose code is "
             "only run when you name it: on the command line with --model "
-            f"{made or 'file.py:function'}; in Python, load the network and pass it to rp.evaluate "
-            "or rp.edit"
+            f"{made or 'file.py:function'}; in Python, load the network and pass it to "
+            "rp.evaluate, rp.edit or rp.sanity"
         )
     try:
         asked = vars(typed(dict(options), _Options))
