@@ -217,9 +217,12 @@ def on_planted(runs: Path, pictures: int) -> Iterator[dict[str, Any]]:
             network.generator, latents, network.regions, None, settings, checkpoint=folder
         )
         truth = known(network, features.patches, features.subject.difference.cpu())
-        for name, (components, told) in measured(features, BOUNDS, settings).items():
-            case = {"network": network.name, "held_out": network.held_out, "picture": picture}
-            yield {**case, "way": name, **recovered(components, truth), **told}
+        case = {"network": network.name, "held_out": network.held_out, "picture": picture}
+        ways = measured(features, BOUNDS, settings).items()
+        yield {
+            **case,
+            "ways": {name: {**recovered(own, truth), **told} for name, (own, told) in ways},
+        }
 
 
 def on_added(pictures: int) -> Iterator[dict[str, Any]]:
@@ -236,9 +239,10 @@ def on_added(pictures: int) -> Iterator[dict[str, Any]]:
         rng = stream(picture, "noise cure", network.name)
         values = or_values(torch.cat([torch.zeros_like(truth[:1]), truth[1:]]))
         values[1:] += noise * difference.abs() * torch.randn(values[1:].shape, generator=rng)
-        for name, way in routes(values, difference.abs(), BOUNDS, settings).items():
-            case = {"network": network.name, "held_out": network.held_out, "picture": picture}
-            yield {**case, "noise": noise, "way": name, **recovered(way(), truth)}
+        case = {"network": network.name, "held_out": network.held_out, "picture": picture}
+        ways = routes(values, difference.abs(), BOUNDS, settings).items()
+        found = {name: recovered(way(), truth) for name, way in ways}
+        yield {**case, "noise": noise, "ways": found}
 
 
 def on_program() -> Iterator[dict[str, Any]]:
@@ -285,14 +289,13 @@ def on_pictures(name: str, runs: Path, pictures: int, count: int) -> Iterator[di
                 generator, latents, regions, None, settings, checkpoint=folder
             )
             found.append(measured(features, FACE_BOUNDS, settings))
+        ways = {}
         for name, (one, told) in found[0].items():
             other = found[1][name][0]
             floor = noise_floor(one, other).max() / one.norm(dim=1).max()
             apart = (one - other).norm() / (one.square().sum() + other.square().sum()).sqrt()
-            yield {
-                "picture": picture, "patches": count, "way": name, **told,
-                "noise_floor": float(floor), "apart": float(apart),
-            }  # fmt: skip
+            ways[name] = {**told, "noise_floor": float(floor), "apart": float(apart)}
+        yield {"picture": picture, "patches": count, "ways": ways}
 
 
 def main() -> None:
