@@ -162,6 +162,8 @@ def test_thorough_explanations_are_checked_once(tmp_path):
     assert told.exit_code == 0, told.output
     found = Sanity.read(run)
     assert len(found.checks) == len(CHECKS)
+    assert f"what goes {found.margin:.2f}" in " ".join(told.stdout.split())
+    assert "stability" in told.stdout
     assert 'id="sanity"' in (tmp_path / "run" / "report.html").read_text()
     modified = (tmp_path / "run" / "sanity.json").stat().st_mtime_ns
     assert CliRunner().invoke(app, command).exit_code == 0

@@ -18,6 +18,7 @@ from regional_primitives.cli.application import tell
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.run_files import REPORT
+from regional_primitives.sanity import Sanity
 from regional_primitives.scores import Scores
 from regional_primitives.scores.table import TABLE, headlines
 
@@ -40,12 +41,16 @@ def print_run(
         print_json(content | ({} if compared is None else {"baselines": compared.to_dict()}))
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
-    for score in (TABLE[name] for name in headlines(read_manifest(folder).provenance.purpose)):
+    first = headlines(read_manifest(folder).provenance.purpose)
+    for score in (TABLE[name] for name in (*first, "stability")):
         value = _told(scores, score.name, score.form)
         if not value:
             continue
         whole = _told(scores, score.among, " of {:,}")
         table.add_row(score.phrase, value + whole, _told(scores, score.spread, score.form))
+    checked = Sanity.read(folder)
+    if checked is not None and checked.margin is not None:
+        table.add_row("sanity: what stays less what goes", f"{checked.margin:.2f}", "")
     print_table(table)
     if compared is not None:
         print_rivals(compared)
