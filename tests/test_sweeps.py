@@ -12,6 +12,7 @@ import pandas
 import polars
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy import stats
 
 import regional_primitives as rp
@@ -633,3 +634,43 @@ def test_seeds_below_zero_and_folders_of_something_else(tmp_path):
         sweep(tmp_path / "sweep", seeds=(-1, 0))
     with pytest.raises(rp.StorageError, match=r"is no sweep: it holds no sweep\.json"):
         rp.load_sweep(tmp_path)
+
+
+def small(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_sweep_that_keeps_scores_alone_has_the_same_numbers(swept, tmp_path, explained):
+    folder = tmp_path / "sweep"
+    light = sweep(folder, seeds=(0, 1), keep="scores")
+    whole = without_times(swept[0].to_dict())
+    for one, other in zip(without_times(light.to_dict())["layers"], whole["layers"], strict=True):
+        for mine, theirs in zip(one["pictures"], other["pictures"][:2], strict=True):
+            assert mine == {**theirs, "report": None}
+    for layer, seed in itertools.product(LAYERS, (0, 1)):
+        run, kept = swept[1] / layer / str(seed), folder / layer / str(seed)
+        assert small(kept) == ["fields.safetensors", "run.json", "scores.json"]
+        d, tensors = rp.Decomposition.load(run), load_file(kept / "fields.safetensors")
+        assert tensors["fields"].equal(d.action_fields)
+        assert tensors["strengths"].equal(d.strengths)
+    with pytest.raises(rp.StorageError, match="missing"):
+        rp.Decomposition.load(folder / "embed" / "0")
+    explained.clear()
+    assert sweep(folder, seeds=(0, 1), keep="scores") == light
+    assert explained == []
+    sweep(folder, seeds=(0,), layers="express")  # whole, on top of it
+    assert explained == [("express", 0)]
+    assert "tensors.safetensors" in small(folder / "express" / "0")
+    assert "fields.safetensors" not in small(folder / "express" / "0")
+
+
+def test_scores_alone_are_not_kept_where_a_whole_run_stands(own_folder, explained):
+    more = replace(LITTLE, demands=9)
+    sweep(own_folder, keep="scores", evaluation=more)
+    assert explained == []  # measured anew, and not thrown away
+    assert rp.Decomposition.load(own_folder / "embed" / "0").count
+
+
+def test_what_a_sweep_keeps_has_two_names(tmp_path):
+    with pytest.raises(rp.InputError, match="keep is one of runs, scores, not 'all'"):
+        sweep(tmp_path / "sweep", keep="all")

@@ -209,6 +209,14 @@ def sweep(
     ] = 1,
     device: Device = "cpu",
     hold: Hold = None,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="runs|scores",
+            help="What is kept of each picture: a run folder, or its scores, fields and strengths "
+            "alone.",
+        ),
+    ] = "runs",
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop at the first picture that cannot be explained."),
@@ -229,6 +237,7 @@ def sweep(
             settings=_structured(changes, purpose, quality),
             evaluation=evaluation.thorough() if thorough else evaluation,
             workers=workers,
+            keep=keep,  # type: ignore[arg-type]  # refused there if it is another
             strict=strict,
             progress=progress,
             weights=weights,

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import division
@@ -26,7 +28,15 @@ from regional_primitives.runs.key import Work
 from regional_primitives.runtime.arguments import AnyPath, of_kind, path_of, random_seed
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
-from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT, RIVALS, SANITY, TENSORS
+from regional_primitives.runtime.run_files import (
+    FIELDS,
+    FIGURES,
+    MANIFEST,
+    REPORT,
+    RIVALS,
+    SANITY,
+    TENSORS,
+)
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import (
     check_folder,
@@ -34,9 +44,10 @@ from regional_primitives.runtime.staging import (
     staged_folder,
     visible,
 )
-from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
 from regional_primitives.sanity import Sanity, sanity
 from regional_primitives.scores import Evaluation, Scores, evaluate, exhibit
+from regional_primitives.scores.effort import unfinished
 from regional_primitives.show.report import write_report
 
 
@@ -120,6 +131,52 @@ def explain_to_folder(
             )
             decomposition.write(staging)
             return _scored_and_drawn(decomposition, generator, evaluation, staging, report), False
+
+
+@ordinary()
+def scores_to_folder(
+    generator: Generator,
+    seed: int,
+    folder: AnyPath,
+    *,
+    regions: Regions,
+    settings: Structured,
+    evaluation: Evaluation,
+    progress: Progress,
+) -> None:
+    """Explain one picture and keep what is small: run.json, scores.json and fields.safetensors.
+
+    The last holds `fields` bool [K, n], `strengths` [K], strongest first, and whether the fit has
+    `converged`. What `TENSORS` would hold is gone, so that other commands need the picture
+    explained again.
+
+    Raises:
+        InputError, GeneratorError: what `rp.explain` raises.
+        StorageError: the folder holds something else, or the disk refuses.
+    """
+    folder, latents = _cleared(folder), generator.sample_latents(1, seed=seed)
+    with staged_folder(folder, overwrite=True) as staging:
+        found = explain(generator, latents, regions, settings, picture_seed=seed, progress=progress)
+        found.write(staging)
+        (staging / TENSORS).unlink()
+        small = {"fields": found.action_fields, "strengths": found.strengths}
+        converged = torch.tensor(not unfinished(found))
+        write_tensors(staging / FIELDS, {**small, "converged": converged})
+        _scored(found, generator, evaluation, staging, progress)
+
+
+def converged(folder: Path) -> bool:
+    """Tell whether the fit of a run has converged, whatever is kept of it.
+
+    Raises:
+        StorageError: no run, or a corrupt one.
+    """
+    if not (folder / FIELDS).is_file():
+        return not unfinished(Decomposition.load(folder))
+    kept = read_tensors(folder / FIELDS, None)
+    if "converged" not in kept:
+        raise StorageError(f"{folder / FIELDS} is corrupt: it does not tell whether it converged")
+    return bool(kept["converged"])
 
 
 @ordinary()
@@ -309,16 +366,28 @@ def _scored_and_drawn(
     progress: Progress,
 ) -> Scores:
     """Score a fit that lies in a folder, then draw the folder."""
-    began = time.perf_counter()
-    scores = evaluate(decomposition, generator, evaluation, progress=progress)
-    seconds = {"evaluation_seconds": time.perf_counter() - began}
-    scores.write(folder)
-    manifest = read_json(folder / MANIFEST)
-    write_json(folder / MANIFEST, {**manifest, "evaluation": asdict(evaluation), **seconds})
+    scores = _scored(decomposition, generator, evaluation, folder, progress)
 
     def draw() -> None:
         exhibit(decomposition, generator, evaluation).write(folder)
         write_report(folder)
 
     drawn(draw, progress)
+    return scores
+
+
+def _scored(
+    decomposition: Decomposition,
+    generator: Generator,
+    evaluation: Evaluation,
+    folder: Path,
+    progress: Progress,
+) -> Scores:
+    """Score a fit whose manifest lies in a folder."""
+    began = time.perf_counter()
+    scores = evaluate(decomposition, generator, evaluation, progress=progress)
+    seconds = {"evaluation_seconds": time.perf_counter() - began}
+    scores.write(folder)
+    manifest = read_json(folder / MANIFEST)
+    write_json(folder / MANIFEST, {**manifest, "evaluation": asdict(evaluation), **seconds})
     return scores

@@ -11,14 +11,13 @@ import itertools
 import os
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
-from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
@@ -29,10 +28,12 @@ from regional_primitives.generators.factory import names_a_factory
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
 from regional_primitives.runs.folder import (
+    converged,
     drawn,
     explain_to_folder,
     plain_name,
     refuse_other_content,
+    scores_to_folder,
 )
 from regional_primitives.runs.key import Work
 from regional_primitives.runtime.arguments import (
@@ -45,13 +46,12 @@ from regional_primitives.runtime.arguments import (
 )
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
-from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT
+from regional_primitives.runtime.run_files import FIELDS, FIGURES, MANIFEST, REPORT, TENSORS
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.staging import recover, visible
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.runtime.workers import threads_per_worker, work_off
 from regional_primitives.scores import Evaluation, Scores
-from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.sweep_scores import (
     INDEX,
     SWEEP,
@@ -61,6 +61,9 @@ from regional_primitives.scores.sweep_scores import (
     SweepScores,
 )
 from regional_primitives.show.sweep_page import SWEEP_FIGURE, SWEEP_REPORT, write_sweep_report
+
+Keep: TypeAlias = Literal["runs", "scores"]
+"""What a sweep keeps of each picture."""
 
 RUNS = "runs"
 """The stage that counts finished runs; all other stages are part of one."""
@@ -126,6 +129,7 @@ def sweep(
     settings: Structured | None = None,
     evaluation: Evaluation | None = None,
     workers: int = 1,
+    keep: Keep = "runs",
     strict: bool = False,
     progress: Progress | bool | None = False,
     **options: Any,
@@ -155,6 +159,9 @@ def sweep(
         evaluation: of every run. With refits=True the frontier and stability are measured too,
             which takes three more fits a run.
         workers: processes on this machine.
+        keep: "runs" keeps a whole run folder of each picture; "scores" its run.json, scores.json
+            and fields.safetensors (fields bool [K, n] and strengths [K]) alone. Whole runs that
+            stand are kept.
         strict: a picture that cannot be explained ends the sweep.
         progress: told of `RUNS`, and of the stages of each run under its name.
         options: further ones of `rp.load_generator`, such as size and device.
@@ -166,6 +173,8 @@ def sweep(
         StorageError: the folder holds something else, or the disk refuses.
     """
     workers = whole("workers", workers, 1)
+    if keep not in get_args(Keep):
+        raise InputError(f"keep is one of {', '.join(get_args(Keep))}, not {keep!r}")
     chosen = tuple(dict.fromkeys(random_seed(seed) for seed in wholes("a seed", seeds, 0)))
     if not chosen:
         raise InputError("a sweep needs at least one seed")
@@ -180,6 +189,7 @@ def sweep(
         Regions.of(regions),
         settings_or(settings, Structured, Structured()),
         settings_or(evaluation, Evaluation, Evaluation()),
+        keep,
     )
     with reporting(progress) as report:
         tasks = asked.tasks(layers, chosen, target)
@@ -232,6 +242,7 @@ class _Asked:
     regions: Regions
     settings: Structured
     evaluation: Evaluation
+    keep: Keep
 
     def tasks(
         self, layers: str | Sequence[str] | None, seeds: Sequence[int], folder: Path
@@ -300,7 +311,9 @@ def _stands(asked: _Asked, task: _Task) -> bool:
     wanted = replace(task.work, picture_seed=task.seed)
     for difference in wanted.differences(Work.done(manifest)):
         raise StorageError(f"{task.folder} holds a run with {difference}; choose another folder")
-    return manifest.evaluation == asdict(asked.evaluation) and (task.folder / REPORT).is_file()
+    enough = (REPORT, FIELDS) if asked.keep == "scores" else (REPORT,)
+    whole = any((task.folder / name).is_file() for name in enough)
+    return whole and manifest.evaluation == asdict(asked.evaluation)
 
 
 class _NotExplainedError(GeneratorError):
@@ -312,8 +325,13 @@ def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
         progress(f"{task} {stage}", done, total, note)
 
     layer, seed = task.work.layer, task.seed
+    whole = (task.folder / TENSORS).is_file()
+    light = not whole and (task.folder / FIELDS).is_file()
+    explained: Callable[..., object] = partial(explain_to_folder, overwrite=light)
+    if asked.keep == "scores" and not whole:
+        explained = scores_to_folder
     try:
-        explain_to_folder(
+        explained(
             _generator(asked.model, task.layer, asked.options),
             seed,
             task.folder,
@@ -376,7 +394,7 @@ def _picture(folder: Path, task: _Task) -> PictureScores:
         seed=task.seed,
         run=run,
         report=f"{run}/{REPORT}" if (task.folder / REPORT).is_file() else None,
-        converged=not unfinished(Decomposition.load(task.folder)),
+        converged=converged(task.folder),
         wall_seconds=origin.wall_seconds,
         scores=Scores.read(task.folder),
     )

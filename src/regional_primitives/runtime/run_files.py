@@ -8,6 +8,8 @@ from pathlib import Path, PurePath
 MANIFEST = "run.json"
 """The file that makes a folder a run folder, if it is one of ours."""
 TENSORS = "tensors.safetensors"
+FIELDS = "fields.safetensors"
+"""In the place of `TENSORS` where a sweep keeps scores alone: fields and strengths."""
 SCORES = "scores.json"
 EXHIBITS = "exhibits.safetensors"
 EXHIBIT_NAMES = "exhibits.json"
@@ -32,7 +34,7 @@ _FIGURES = (
 )
 _OURS = frozenset(
     (
-        *(MANIFEST, TENSORS, SCORES, EXHIBITS, EXHIBIT_NAMES, RIVALS, SANITY, REPORT),
+        *(MANIFEST, TENSORS, FIELDS, SCORES, EXHIBITS, EXHIBIT_NAMES, RIVALS, SANITY, REPORT),
         *(f"{FIGURES}/{name}.png" for name in _FIGURES),
     )
 )
