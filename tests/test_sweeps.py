@@ -671,6 +671,51 @@ def test_scores_alone_are_not_kept_where_a_whole_run_stands(own_folder, explaine
     assert rp.Decomposition.load(own_folder / "embed" / "0").count
 
 
+def test_kept_scores_are_measured_anew_and_nothing_else_is_replaced(tmp_path, explained):
+    folder = tmp_path / "sweep"
+    sweep(folder, seeds=(0, 1), layers="express", keep="scores")
+    more = sweep(folder, [0], "express", keep="scores", evaluation=replace(LITTLE, demands=9))
+    assert more.evaluation["demands"] == 9
+    own = folder / "express" / "5"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+    with pytest.raises(rp.StorageError):
+        sweep(folder, seeds=(5,), layers="express", keep="scores")
+    assert small(own) == ["notes.txt"]
+
+
+BLANK = """
+import torch
+import regional_primitives as rp
+
+def make(layer=None):
+    torch.manual_seed(0)
+    layers = torch.nn.ConvTranspose2d(4, 8, 4), torch.nn.ConvTranspose2d(8, 3, 9)
+    module = torch.nn.Sequential(*layers)
+
+    def sample_latents(count, rng):
+        drawn = torch.randn(count, 4, 1, 1, generator=rng)
+        return torch.zeros_like(drawn) if rng.initial_seed() == 1 else drawn
+
+    return rp.cut(module, layer or "0", sample_latents=sample_latents,
+                  baseline_latents=torch.zeros(2, 4, 1, 1))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_picture_like_the_baseline_is_told_by_any_number_of_workers(tmp_path, workers):
+    (tmp_path / "own.py").write_text(BLANK)
+    asked = {"regions": rp.Regions.grid(2, 2), "settings": QUICK, "evaluation": LITTLE}
+    model, folder = f"{tmp_path / 'own.py'}:make", tmp_path / "sweep"
+    swept = rp.sweep(model, [0, 1, 2], None, folder, workers=workers, keep="scores", **asked)
+    assert swept.seeds == (0, 2)
+    ((seed, layer, why),) = (vars(one).values() for one in swept.failed)
+    assert (seed, layer) == (1, "0")
+    assert why.startswith("0, picture 1: ")
+    with pytest.raises(rp.GeneratorError, match="0, picture 1: "):
+        rp.sweep(model, [1], None, tmp_path / "strict", workers=workers, strict=True, **asked)
+
+
 def test_what_a_sweep_keeps_has_two_names(tmp_path):
     with pytest.raises(rp.InputError, match="keep is one of runs, scores, not 'all'"):
         sweep(tmp_path / "sweep", keep="all")

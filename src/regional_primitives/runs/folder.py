@@ -155,7 +155,8 @@ def scores_to_folder(
         StorageError: the folder holds something else, or the disk refuses.
     """
     folder, latents = _cleared(folder), generator.sample_latents(1, seed=seed)
-    with staged_folder(folder, overwrite=True) as staging:
+    light = (folder / FIELDS).is_file()  # an older one of these is measured anew
+    with staged_folder(folder, overwrite=light) as staging:
         found = explain(generator, latents, regions, settings, picture_seed=seed, progress=progress)
         found.write(staging)
         (staging / TENSORS).unlink()
