@@ -53,7 +53,11 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/sweep.py --workers 2
 	$(BIN)/python benchmarks/reproduction.py
 	$(BIN)/python benchmarks/baselines.py
+	$(BIN)/python benchmarks/others.py
 	$(BIN)/python benchmarks/sanity.py
+	$(BIN)/python benchmarks/factors.py
+	$(BIN)/python benchmarks/noise_cure.py program planted added
+	$(BIN)/python benchmarks/noise_cure.py faces vae-faces --patches 7 --pictures 4
 	$(BIN)/python benchmarks/editing.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/method_figures.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from regional_primitives.sanity import Sanity
 from regional_primitives.sanity.neighbours import neighbour
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
 from regional_primitives.sanity.suite import CHECKS
+from regional_primitives.scores.agreement import field_stability
 from regional_primitives.show.report import write_report
 
 FAST = rp.Structured(steps=80, batch=16, probes=2, baseline_count=32)
@@ -179,6 +181,14 @@ def test_another_layer_is_the_next_of_its_kind():
     assert torch.equal(later.image(latents), generator.image(latents))
     with pytest.raises(rp.InputError, match="no layer of its kind lies behind"):
         neighbour(rp.load_generator("faces", "main.11"), latents, 1)
+
+
+def test_strengths_of_another_layer_count_by_their_shares(planted):
+    d = planted[1]
+    twice = replace(d, values=2 * d.values, strengths=2 * d.strengths)
+    assert field_stability(d, twice) == pytest.approx(0.5)
+    elsewhere = replace(twice, provenance=replace(d.provenance, layer="embed"))
+    assert field_stability(d, elsewhere) == pytest.approx(1)
 
 
 def test_another_layer_of_a_sampler_is_its_next_call():

@@ -2,7 +2,7 @@
 
 Ours, in the spirit of "Sanity checks for saliency maps" (Adebayo et al. 2018, arXiv 1810.03292).
 All are held against one reference: the same picture explained with the same settings. How much of
-it survives is told by fields, `scores.agreement.field_overlap`: Σ min / Σ max of their strengths.
+it survives is told by fields, `scores.agreement.field_stability`: Σ min / Σ max of their strengths.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from regional_primitives.runtime.streams import stream
 from regional_primitives.sanity.neighbours import neighbour
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
 from regional_primitives.scores import Evaluation, evaluate
-from regional_primitives.scores.agreement import field_overlap
+from regional_primitives.scores.agreement import field_stability
 
 Should: TypeAlias = Literal["stay", "go", "either"]
 
@@ -345,7 +345,7 @@ def _checked(check: _Check, scene: _Scene) -> Checked:
     except (InputError, GeneratorError) as error:  # this network, or these regions, do not have it
         return Checked(*told, None, dict.fromkeys(SCORED), first_line(error))
     picture, held_against = made if isinstance(made, tuple) else (made, scene.reference)
-    left = field_overlap(held_against, picture.decomposition)
+    left = field_stability(held_against, picture.decomposition)
     return Checked(*told, left, _scores(picture))
 
 

@@ -14,7 +14,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     """Return how far two decompositions of one picture agree: by fields' strengths, and by unit.
 
-    Both are Σ min / Σ max, over fields of ‖Δf_T‖ (`field_overlap`), and over fields and units of
+    Both are Σ min / Σ max, over fields of ‖Δf_T‖ (`field_stability`), and over fields and units of
     |Δf_T| where the signs agree; 1 is the same decomposition.
     """
     places = numbered([one.action_fields, other.action_fields])
@@ -26,17 +26,17 @@ def stability(one: Decomposition, other: Decomposition) -> tuple[float, float]:
     shared = values.abs().amin(0) * alike
     # Opposite signs share nothing, and both sides count.
     whole = torch.where(alike, values.abs().amax(0), values.abs().sum(0))
-    return field_overlap(one, other), float(shared.sum() / whole.sum())
+    return field_stability(one, other), float(shared.sum() / whole.sum())
 
 
-def field_overlap(one: Decomposition, other: Decomposition) -> float:
+def field_stability(one: Decomposition, other: Decomposition) -> float:
     """Return Σ min / Σ max of the strengths ‖Δf_T‖ of equal fields; of shares of another layer's.
 
     Strengths of two layers have no common unit, so that there each field counts with its share of
     all strengths.
     """
     strengths = [one.strengths, other.strengths]
-    if one.feature_shape != other.feature_shape:
+    if one.provenance.layer != other.provenance.layer:
         strengths = [own / own.sum() for own in strengths]
     table = side_by_side(numbered([one.action_fields, other.action_fields]), strengths)
     return float(table.amin(0).sum() / table.amax(0).sum())
