@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -90,7 +88,8 @@ def in_workers(
     leaves `ended` stops the others.
     """
     context = multiprocessing.get_context("spawn")
-    news, stop = context.Queue(), context.Event()
+    # A simple queue: what a task told has arrived once the task has ended.
+    news, stop = context.SimpleQueue(), context.Event()
     pool = ProcessPoolExecutor(
         workers,
         mp_context=context,
@@ -102,9 +101,8 @@ def in_workers(
             pending = {pool.submit(_perform, work, task): task for task in tasks}
         while pending:
             done, _ = wait(pending, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
-            with suppress(queue.Empty):
-                while True:
-                    progress(*news.get_nowait())
+            while not news.empty():
+                progress(*news.get())
             for future in done:
                 task = pending.pop(future)
                 ended(task, future.result)
@@ -132,7 +130,6 @@ def _begin(threads: int, news: Any, stop: Any) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     torch.set_num_threads(threads)
-    news.cancel_join_thread()  # a parent that has gone reads no news
     _parent.update(news=news, stop=stop)
 
 
