@@ -39,6 +39,7 @@ from regional_primitives.errors import (
     InputError,
     MissingExtraError,
     RegionalPrimitivesError,
+    SomeFailedError,
     StorageError,
     WholeRunWarning,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "Relations",
     "Sanity",
     "Scores",
+    "SomeFailedError",
     "StorageError",
     "Structured",
     "SweepScores",
