@@ -19,6 +19,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from regional_primitives.compare.kept import converged
+from regional_primitives.compare.vocabulary import write_vocabulary
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
@@ -26,7 +28,7 @@ from regional_primitives.decompose.structured import Structured
 from regional_primitives.errors import BusyError, GeneratorError, InputError, StorageError
 from regional_primitives.generators import load_generator
 from regional_primitives.regions import Regions
-from regional_primitives.runs.folder import converged, drawn, plain_name, refuse_other_content
+from regional_primitives.runs.folder import drawn, plain_name, refuse_other_content
 from regional_primitives.runs.sweep_runs import (
     Afar,
     Asked,
@@ -232,6 +234,7 @@ def sweep(
         )
         result = _collected(asked, target, tasks, failed, machine)
         result.write(target)
+        write_vocabulary(target, result, asked.regions, report)
         drawn(partial(result.write_index, target), report, target / INDEX)
         older = (target / SWEEP_REPORT, target / FIGURES / SWEEP_FIGURE)
         drawn(partial(write_sweep_report, target), report, *older)

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from regional_primitives.compare.vocabulary import VOCABULARY
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
@@ -168,7 +169,7 @@ class Task:
 
 def layer_folder(layer: str) -> str:
     """Name the folder of a layer's runs, fit for file systems and links, no two alike."""
-    if _SAFE_NAME.fullmatch(layer) and layer not in (FIGURES, SWEEP, SWEEP_REPORT):
+    if _SAFE_NAME.fullmatch(layer) and layer not in (FIGURES, SWEEP, SWEEP_REPORT, VOCABULARY):
         return layer
     safe = re.sub(r"[^A-Za-z0-9_.+-]+", "_", layer)[:60].lstrip(".")
     return f"{safe}-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
