@@ -42,7 +42,8 @@ def print_run(
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
     first = headlines(read_manifest(folder).provenance.purpose)
-    for score in (TABLE[name] for name in (*first, "stability")):
+    sampled = ("patterns", "patterns_share") if scores.sampled else ()
+    for score in (TABLE[name] for name in (*first, "stability", *sampled)):
         value = _told(scores, score.name, score.form)
         if not value:
             continue
