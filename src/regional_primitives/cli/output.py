@@ -92,8 +92,8 @@ def print_rivals(compared: Comparison) -> None:
             ),
         )
     print_table(table)
-    for name, why in compared.left_out.items():
-        tell(f"{name} is left out: {why}")
+    for name, note in compared.notes.items():
+        tell(f"{name} {note}")
 
 
 def print_json(content: Any) -> None:
