@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from scipy import stats
 
 import regional_primitives as rp
+from regional_primitives.compare.vocabulary import Vocabulary
 from regional_primitives.regions import described
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import sweep as sweeps
@@ -359,7 +360,8 @@ def test_several_layers_are_one_bundle_with_a_safe_folder(tmp_path, monkeypatch)
 def test_folder_names_are_safe_and_differ_where_layers_differ():
     names = [
         "main.5", "unet.mid#3", "unet.mid#4", "unet.mid[0]", "a/b", "a_b", "figures", "a b", "日本",
-        ".hidden", "x" * 300, "x" * 301, "sweep.json", "ein+zwei", "b8.conv#1[0]+b9", "..", "con#",
+        ".hidden", "x" * 300, "x" * 301, "sweep.json", "vocabulary.json", "ein+zwei",
+        "b8.conv#1[0]+b9", "..", "con#",
     ]  # fmt: skip
     folders = [sweeps.layer_folder(name) for name in names]
     assert folders[0] == "main.5"
@@ -370,7 +372,7 @@ def test_folder_names_are_safe_and_differ_where_layers_differ():
         assert len(folder) <= 80
         assert not set(folder) & set("/\\#[]%?*:<>|\"' ")
         assert not folder.startswith(".")
-        assert folder not in ("figures", "sweep.json", "sweep.html")
+        assert folder not in ("figures", "sweep.json", "sweep.html", "vocabulary.json")
 
 
 @pytest.mark.parametrize(
@@ -719,3 +721,22 @@ def test_a_picture_like_the_baseline_is_told_by_any_number_of_workers(tmp_path, 
 def test_what_a_sweep_keeps_has_two_names(tmp_path):
     with pytest.raises(rp.InputError, match="keep is one of runs, scores, not 'all'"):
         sweep(tmp_path / "sweep", keep="all")
+
+
+def test_the_vocabulary_is_the_same_whatever_is_kept(tmp_path, monkeypatch):
+    asked = {"seeds": range(20), "layers": "express"}
+    sweep(tmp_path / "runs", **asked)
+    sweep(tmp_path / "scores", keep="scores", **asked)
+    whole, light = (Vocabulary.read(tmp_path / name) for name in ("runs", "scores"))
+    assert whole == light
+    (layer,) = whole.layers
+    assert (layer.layer, layer.pictures) == ("express", 20)
+    assert layer.random_pictures >= 256
+    assert layer.words
+    said = []
+    monkeypatch.setattr(rp.Decomposition, "load", lambda *_: pytest.fail("a whole run was read"))
+    again = sweep(tmp_path / "runs", progress=lambda *news: said.append(news), **asked)
+    assert again == rp.load_sweep(tmp_path / "runs")
+    assert ("vocabulary", 20, 20, "express") in said
+    sweep(tmp_path / "runs", range(3), "express")
+    assert not (tmp_path / "runs" / "vocabulary.json").exists()  # of other pictures than these

@@ -18,6 +18,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from regional_primitives.compare.kept import converged
+from regional_primitives.compare.vocabulary import VOCABULARY, write_vocabulary
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
@@ -28,7 +30,6 @@ from regional_primitives.generators.factory import names_a_factory
 from regional_primitives.generators.feature import FeatureShape
 from regional_primitives.regions import Regions
 from regional_primitives.runs.folder import (
-    converged,
     drawn,
     explain_to_folder,
     plain_name,
@@ -106,7 +107,7 @@ def parse_layers(text: str | None) -> tuple[str, ...] | Literal["all"] | None:
 
 def layer_folder(layer: str) -> str:
     """Name the folder of a layer's runs, fit for file systems and links, no two alike."""
-    if _SAFE_NAME.fullmatch(layer) and layer not in (FIGURES, SWEEP, SWEEP_REPORT):
+    if _SAFE_NAME.fullmatch(layer) and layer not in (FIGURES, SWEEP, SWEEP_REPORT, VOCABULARY):
         return layer
     safe = re.sub(r"[^A-Za-z0-9_.+-]+", "_", layer)[:60].lstrip(".")
     return f"{safe}-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
@@ -215,6 +216,7 @@ def sweep(
                     path.rmdir()
         result = _collected(asked, target, tasks, failed, workers)
         result.write(target)
+        write_vocabulary(target, result, asked.regions, report)
         drawn(partial(result.write_index, target), report, target / INDEX)
         older = (target / SWEEP_REPORT, target / FIGURES / SWEEP_FIGURE)
         drawn(partial(write_sweep_report, target), report, *older)
