@@ -51,6 +51,7 @@ def arguments(planted, run_folder, exact_folder):
         "plot_contexts": (consistent,),
         "plot_control": (controlled := measured.control(d, planted, draws=2),),
         "plot_credit": (related,),
+        "plot_distributions": (swept(scores, 8),),
         "plot_edits": (controlled,),
         "plot_field_sizes": (d, scores),
         "plot_frontier": (scores,),
@@ -73,13 +74,13 @@ def arguments(planted, run_folder, exact_folder):
     }
 
 
-def swept(scores):
+def swept(scores, pictures=1):
     picture = PictureScores(0, "0", "0/report.html", True, 1.0, scores)
     return SweepScores(
         generator="planted", weights_digest="ab", options={},
-        regions={"kind": "grid", "rows": 4, "columns": 4}, patches=16, seeds=(0,), settings={},
-        evaluation={}, versions={}, machine={}, date="2025-01-31",
-        layers=(LayerScores("express", (64,), 16, (picture,)),),
+        regions={"kind": "grid", "rows": 4, "columns": 4}, patches=16, seeds=(0,) * pictures,
+        settings={}, evaluation={}, versions={}, machine={}, date="2025-01-31",
+        layers=(LayerScores("express", (64,), 16, (picture,) * pictures),),
     )  # fmt: skip
 
 

@@ -1,28 +1,36 @@
+import base64
 import io
 import json
 import random
 import re
 import shlex
+import statistics
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from html import unescape
 from html.parser import HTMLParser
 
+import numpy
 import pytest
+import torch
 from PIL import Image
 
 import regional_primitives as rp
+from regional_primitives.compare.kept import Kept
+from regional_primitives.compare.vocabulary import Vocabulary, write_vocabulary
 from regional_primitives.scores.sweep_scores import (
     AVERAGED,
+    FailedPicture,
     LayerScores,
     PictureScores,
     SweepScores,
 )
 from regional_primitives.scores.table import columns
-from regional_primitives.show import style, sweep_page
+from regional_primitives.show import numerals, style, sweep_page
 from regional_primitives.show.reproduce import sweep_command
 from regional_primitives.show.sections import Section
+from regional_primitives.show.sweep_distributions import plot_distributions
 from regional_primitives.show.sweep_page import cell, terminal_table, write_sweep_report
 from regional_primitives.show.sweep_plots import plot_sweep
 
@@ -366,7 +374,7 @@ def test_a_link_leads_to_a_strange_folder_and_a_missing_report_is_no_link():
     missing = replace(sweep.layers[0].pictures[1], report=None)
     layer = replace(sweep.layers[0], pictures=(strange, missing))
     section = sweep_page._runs(replace(sweep, layers=(layer,)))
-    ((_, _, links),) = section.values["layers"]
+    ((_, _, (links,)),) = section.values["layers"]
     assert [link for _, link, _ in links] == ["a%20b%231/0/report.html", None]
 
 
@@ -515,3 +523,164 @@ def test_importing_sweeps_loads_none_of_the_reports_packages():
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "regional_primitives.show.sweep_plots" in loaded
     assert not {"matplotlib", "jinja2", "PIL", "rich", "scipy"} & set(loaded)
+
+
+def kept(seed):
+    """A picture of one colour, whose strongest component is of the upper left quarter."""
+    fields = torch.zeros(3, 36, dtype=torch.bool)
+    fields[0, [0, 1, 2, 6, 7, 8, 12, 13, 14]] = True
+    fields[1, seed % 36] = True
+    fields[2] = True
+    return Kept(
+        fields, torch.tensor([3.0, 1.2, 1.1]), torch.tensor([[4, 5], [seed % 7, -1], [1, -1]]),
+        torch.full((12, 12, 3), 20 * seed % 256, dtype=torch.uint8), None, True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    """A sweep of twenty pictures in two layers, whose runs keep what is small."""
+    folder, sweep = tmp_path_factory.mktemp("album"), made_up(dict([*FACES.items()][:2]), 20)
+    for layer in sweep.layers:
+        for one in layer.pictures:
+            (folder / one.run).mkdir(parents=True)
+            (folder / one.run / "run.json").touch()
+            kept(one.seed).write(folder / one.run)
+    sweep.write(folder)
+    write_vocabulary(folder, sweep, rp.Regions.grid(6, 6))
+    page = write_sweep_report(folder).read_text(encoding="utf-8")
+    return sweep, folder, page
+
+
+def section(page, anchor):
+    return re.search(f'<section id="{anchor}">.*?</section>', page, re.DOTALL)[0]
+
+
+def test_of_few_pictures_none_is_singled_out(page, plain):
+    for anchor in ("spread", "pictures", "vocabulary"):
+        assert f'id="{anchor}"' not in page
+    with pytest.raises(rp.InputError, match="at least 8 pictures; this sweep has 4"):
+        plot_distributions(plain)
+
+
+def test_the_most_and_the_least_separable_pictures_are_shown_with_their_reports(album):
+    sweep, _, page = album
+    told = section(page, "pictures")
+    assert "the smaller its leak" in told  # of runs whose purpose is isolate
+    per_layer = told.split("<h3>")[1:]
+    assert len(per_layer) == 2
+    for layer, part in zip(sweep.layers, per_layer, strict=True):
+        ordered = sorted(layer.pictures, key=lambda one: one.scores.leak)
+        expected = [*ordered[:4], *ordered[:-5:-1]]
+        links = re.findall(r'<a href="([^"]+)">picture (\d+)</a>', part)
+        assert links == [(one.report, str(one.seed)) for one in expected]
+        values = re.findall(r'"spread">([^<]+)<', part)
+        assert values == [numerals.percent(one.scores.leak) for one in expected]
+        shown = re.findall(r'href="#image-([^"]+)"', part)
+        assert shown == [one.run.replace("/", "-") for one in expected]
+    # Each image once, and it is the run's thumbnail.
+    stored = dict(re.findall(r'<image id="image-([^"]+)".*?base64,([^"]+)"', page))
+    assert set(re.findall(r'href="#image-([^"]+)"', page)) == set(stored)
+    first = sweep.layers[0].by_separability("isolate")[0]
+    image = Image.open(io.BytesIO(base64.b64decode(stored[first.run.replace("/", "-")])))
+    assert image.size == (12, 12)
+    assert image.convert("RGB").getextrema() == ((20 * first.seed % 256,) * 2,) * 3
+
+
+def test_the_other_purpose_is_ordered_by_its_own_score():
+    layer = made_up(pictures=9).layers[0]
+    ordered = layer.by_separability("generate")
+    values = [one.scores.pooled_inside_error for one in ordered]
+    assert values == sorted(values)
+    assert ordered != layer.by_separability("isolate")
+    unmeasured = replace(ordered[0], scores=replace(ordered[0].scores, pooled_inside_error=None))
+    assert (
+        replace(layer, pictures=(unmeasured, *ordered[1:])).by_separability("generate")
+        == (ordered[1:])
+    )
+
+
+def test_the_vocabulary_shows_the_field_that_recurs_and_its_channels(album):
+    _, folder, page = album
+    found = Vocabulary.read(folder).layers[0].words[0]
+    assert found.pictures == 20
+    told = section(page, "vocabulary")
+    assert "at least 0.8 of their union" in told
+    word = re.search(r'<article class="word">.*?</article>', told, re.DOTALL)[0]
+    words = " ".join(unescape(re.sub("<[^>]+>", " ", word)).split())
+    chance = f"{found.by_chance:.1f}"
+    assert f"9 patches pictures 20 of 20, by chance {chance}" in words
+    assert "4 in 20, by chance" in words
+    assert 'd="M0 0H6V6H0Z"' in word  # a quarter of 12 × 12 pixels
+
+
+def test_a_sweep_without_its_vocabulary_or_runs_says_so(tmp_path):
+    sweep = made_up(pictures=12)
+    words = words_of(sweep, tmp_path)
+    assert "There is no vocabulary.json beside this page" in words
+    assert "picture 11" in words
+    assert "<image" not in (tmp_path / "sweep.html").read_text(encoding="utf-8")
+
+
+def test_distributions_have_the_median_and_the_quartiles_of_each_layer():
+    sweep = made_up(pictures=20)
+    figure = plot_distributions(sweep)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "Inside error", "Leak", "Boundedness in context", "Consistency", "Patches a field",
+        "Components for 90 % of the energy",
+    ]  # fmt: skip
+    axes = panel(figure, "Leak")
+    assert [text.get_text() for text in axes.get_yticklabels()] == [*reversed(FACES)]
+    for place, layer in enumerate(reversed(sweep.layers)):
+        values = [100 * value for value in layer.values("leak")]
+        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+        bar, dot = axes.lines[2 * place : 2 * place + 2]
+        assert list(bar.get_xdata()) == pytest.approx([low, high])
+        assert list(dot.get_xdata()) == pytest.approx([middle])
+        heights = axes.patches[place].get_data().values - place
+        edges = axes.patches[place].get_data().edges
+        counts, _ = numpy.histogram(values, edges)
+        assert heights / heights.max() == pytest.approx(counts / counts.max())
+        assert counts.sum() == 20
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_equal_values_are_one_bar(value):
+    sweep = made_up(pictures=9)
+    layers = tuple(
+        replace(layer, pictures=tuple(
+            replace(one, scores=replace(one.scores, leak=value, n90=7)) for one in layer.pictures
+        ))
+        for layer in sweep.layers
+    )  # fmt: skip
+    figure = plot_distributions(replace(sweep, layers=layers))
+    for title in ("Leak", "Components for 90 % of the energy"):
+        heights = panel(figure, title).patches[0].get_data().values
+        assert sum(heights > 0) == 1
+
+
+def test_many_runs_are_folded_by_the_hundred_and_each_is_linked(tmp_path):
+    sweep = made_up({"main.5": (256, 8, 8)}, 250, refits=False)
+    sweep.write(tmp_path)
+    runs = section(write_sweep_report(tmp_path).read_text(encoding="utf-8"), "runs")
+    assert re.findall("<summary>(.*?)</summary>", runs) == [
+        "pictures 0 to 99", "pictures 100 to 199", "pictures 200 to 249",
+    ]  # fmt: skip
+    links = re.findall(r'href="([^"]+)"', runs)
+    assert links == [one.report for one in sweep.layers[0].pictures]
+
+
+def test_many_that_failed_are_counted(tmp_path):
+    failed = tuple(FailedPicture(seed, "main.5", "blank") for seed in range(100, 130))
+    words = words_of(made_up(failed=failed), tmp_path)
+    assert words.count("left outblank") == 10
+    assert "More left out20; sweep.json tells all" in words
+
+
+def test_the_terminal_names_the_pictures_at_either_end():
+    sweep = made_up({"main.5": (256, 8, 8)}, 9, refits=True)
+    ordered = [str(one.seed) for one in sweep.layers[0].by_separability("isolate")]
+    most, least = terminal_table(sweep).caption.splitlines()
+    assert most.startswith("most separable by leak: ")
+    assert re.findall(r"(\d+) \(", most) == ordered[:3]
+    assert re.findall(r"(\d+) \(", least) == ordered[:-4:-1]

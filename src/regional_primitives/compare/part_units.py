@@ -1,7 +1,7 @@
 """Which channels make a part, in how many pictures, beside random fields of the same sizes; ours.
 
 Of one picture, channel c holds Σ_k h_k ‖Δf_k,c‖² of a part's energy, with h_k the share of the
-pixels of A_k that lies in the part. Leading are the fewest channels that hold half of it.
+pixels of A_k that lies in the part. Leading channels are those of `channels.leading`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regional_primitives.axes import Fields
+from regional_primitives.compare.channels import channel_energies, channel_of_unit, leading
 from regional_primitives.compare.transfer import Span, Transfer, random_alike
 from regional_primitives.decompose.decomposition import Decomposition
-from regional_primitives.decompose.structured.candidates import Layout
 from regional_primitives.regions import Regions
 
 _MOST_TOLD = 20
@@ -57,11 +57,11 @@ class PartUnits:
 def part_units(beside: Transfer, seed: int) -> tuple[PartUnits, ...]:
     """Tell which channels make each part; nothing where patches are only numbered."""
     several, regions = beside.decompositions, beside.decompositions[0].regions
-    channels = _channel_of_unit(several[0])
+    channels = channel_of_unit(several[0].feature_shape)
     count = int(channels.max()) + 1
     if regions.given_names is None or count * max(map(len, beside.counted)) > _MOST_ENTRIES:
         return ()
-    energies = [_energies(d, own, channels, count)
+    energies = [channel_energies(d.offsets, d.units, d.values, channels)[list(own)]
                 for d, own in zip(several, beside.counted, strict=True)]  # fmt: skip
     fields = [d.action_fields[list(own)]
               for d, own in zip(several, beside.counted, strict=True)]  # fmt: skip
@@ -73,10 +73,10 @@ def part_units(beside: Transfer, seed: int) -> tuple[PartUnits, ...]:
         return found / found.sum(-1, keepdim=True).clamp_min(1e-300)
 
     found = shares(fields)
-    leads = _leading(found)
+    leads = leading(found)
     common = _common(leads)
     drawn = torch.stack([
-        _common(_leading(shares(rows)))
+        _common(leading(shares(rows)))
         for rows, _ in random_alike(fields, regions, beside.draws, seed)
     ])  # fmt: skip
     pictures, mean = leads.sum(0), found.mean(0)
@@ -98,26 +98,6 @@ def part_units(beside: Transfer, seed: int) -> tuple[PartUnits, ...]:
     return tuple(parts)
 
 
-def _channel_of_unit(decomposition: Decomposition) -> Int[Tensor, " units"]:
-    """Number the channels of all tensors of the feature; a unit without a place is its own."""
-    found, first = [], 0
-    for layout in Layout.of(decomposition.feature_shape):
-        numbers = torch.arange(first, first + layout.channels)
-        found.append(layout.flat(numbers.expand(layout.sites, -1)))
-        first += layout.channels
-    return torch.cat(found)
-
-
-def _energies(
-    decomposition: Decomposition, counted: Sequence[int], channels: Tensor, count: int
-) -> Float[Tensor, "components channels"]:
-    """Return ‖Δf_k,c‖² of the components that count."""
-    energy = torch.zeros(decomposition.count * count, dtype=torch.double)
-    place = decomposition.owners * count + channels[decomposition.units.long()]
-    energy.index_add_(0, place, decomposition.values.double().square())
-    return energy.view(decomposition.count, count)[list(counted)]
-
-
 def _sizes(regions: Regions, decomposition: Decomposition) -> Float[Tensor, " parts"]:
     labels = regions.label_map(*decomposition.image.shape[-2:])
     return torch.bincount(labels[labels >= 0], minlength=regions.count).double()
@@ -127,14 +107,6 @@ def _held(fields: Fields, sizes: Tensor) -> Float[Tensor, "parts components"]:
     """Return which share of each field's pixels lies in each part."""
     pixels = fields.double() * sizes
     return (pixels / pixels.sum(1, keepdim=True).clamp_min(1)).T
-
-
-def _leading(shares: Float[Tensor, "pictures parts channels"]) -> Bool[Tensor, "..."]:
-    """Mark the fewest channels that hold half."""
-    ordered, index = shares.sort(-1, descending=True)
-    before = ordered.cumsum(-1) - ordered
-    leads = (before < 0.5 * shares.sum(-1, keepdim=True)) & (ordered > 0)
-    return torch.zeros_like(leads).scatter(-1, index, leads)
 
 
 def _common(leads: Bool[Tensor, "pictures parts channels"]) -> Float[Tensor, " parts"]:

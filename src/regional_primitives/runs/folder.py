@@ -10,8 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from regional_primitives.compare.kept import Kept
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import division
@@ -44,10 +43,9 @@ from regional_primitives.runtime.staging import (
     staged_folder,
     visible,
 )
-from regional_primitives.runtime.storage import read_json, read_tensors, write_json, write_tensors
+from regional_primitives.runtime.storage import read_json, write_json
 from regional_primitives.sanity import Sanity, sanity
 from regional_primitives.scores import Evaluation, Scores, evaluate, exhibit
-from regional_primitives.scores.effort import unfinished
 from regional_primitives.show.report import write_report
 
 
@@ -146,9 +144,8 @@ def scores_to_folder(
 ) -> None:
     """Explain one picture and keep what is small: run.json, scores.json and fields.safetensors.
 
-    The last holds `fields` bool [K, n], `strengths` [K], strongest first, and whether the fit has
-    `converged`. What `TENSORS` would hold is gone, so that other commands need the picture
-    explained again.
+    The last holds `fields` bool [K, n], `strengths` [K], strongest first, and what else `Kept` has.
+    What `TENSORS` would hold is gone, so that other commands need the picture explained again.
 
     Raises:
         InputError, GeneratorError: what `rp.explain` raises.
@@ -160,24 +157,8 @@ def scores_to_folder(
         found = explain(generator, latents, regions, settings, picture_seed=seed, progress=progress)
         found.write(staging)
         (staging / TENSORS).unlink()
-        small = {"fields": found.action_fields, "strengths": found.strengths}
-        converged = torch.tensor(not unfinished(found))
-        write_tensors(staging / FIELDS, {**small, "converged": converged})
+        Kept.of(found).write(staging)
         _scored(found, generator, evaluation, staging, progress)
-
-
-def converged(folder: Path) -> bool:
-    """Tell whether the fit of a run has converged, whatever is kept of it.
-
-    Raises:
-        StorageError: no run, or a corrupt one.
-    """
-    if not (folder / FIELDS).is_file():
-        return not unfinished(Decomposition.load(folder))
-    kept = read_tensors(folder / FIELDS, None)
-    if "converged" not in kept:
-        raise StorageError(f"{folder / FIELDS} is corrupt: it does not tell whether it converged")
-    return bool(kept["converged"])
 
 
 @ordinary()

@@ -15,11 +15,11 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import msgspec
 import torch
 from msgspec import Meta
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from regional_primitives.errors import InputError, StorageError
+from regional_primitives.errors import InputError, StorageError, first_line
 from regional_primitives.runtime.staging import staged_file
 
 _Made = TypeVar("_Made")
@@ -121,6 +121,23 @@ def read_tensors(path: Path, digest: str | None) -> dict[str, Tensor]:
     return _tensors(path, data)
 
 
+def read_beginnings(path: Path, **entries: int | None) -> dict[str, Tensor]:
+    """Read some tensors of a safetensors file by name: so many entries of each, all for None.
+
+    The rest of the file is not read, so that no digest can be checked.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {
+                name: (file.get_tensor(name) if end is None else file.get_slice(name)[:end]).clone()
+                for name, end in entries.items()
+            }
+    except Exception as error:  # the parser raises all kinds on a damaged file
+        if not path.is_file():
+            raise StorageError(f"{path} is missing") from error
+        raise StorageError(f"{path} is corrupt: {first_line(error)}") from error
+
+
 _SEAL = "seal"
 
 
@@ -165,8 +182,7 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
         tensors = load(data)
     except Exception as error:  # the parser raises all kinds on a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StorageError(f"{path} is corrupt: {reason}") from error
+        raise StorageError(f"{path} is corrupt: {first_line(error)}") from error
     for name, tensor in tensors.items():
         # A truth value is a byte that is 0 or 1; torch takes others for neither.
         if tensor.dtype == torch.bool and bool((tensor.view(torch.uint8) > 1).any()):

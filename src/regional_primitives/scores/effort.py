@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.exact import ExactComponents
+from regional_primitives.decompose.provenance import Provenance
 from regional_primitives.errors import InputError
 from regional_primitives.generators.feature import units_as
 from regional_primitives.generators.tail import WholeRunTail
@@ -35,14 +38,18 @@ def effort_scores(measurement: Measurement) -> dict[str, Any]:
 
 
 def unfinished(decomposition: Decomposition) -> bool:
-    """Tell whether more steps would still have changed a fit by much.
+    """Tell whether more steps would still have changed a fit by much, see `still_falling`."""
+    return still_falling(decomposition.provenance, decomposition.history)
+
+
+def still_falling(origin: Provenance, history: Float[Tensor, "steps 3"]) -> bool:
+    """Tell the same of what is known of a fit besides its components.
 
     Step sizes fall to zero, so that a fit may well be done at its last step. One that took all its
     steps is not if inside error and priced leak still fell by more than half a percent of the
     baseline picture's over the last fifth. Of the exact form: some minimal features ran out of
     steps.
     """
-    origin, history = decomposition.provenance, decomposition.history
     if origin.converged or origin.method == "exact":
         return not origin.converged
     if len(history) < 5:

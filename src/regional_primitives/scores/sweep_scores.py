@@ -34,6 +34,11 @@ SWEEP = "sweep.json"
 INDEX = "sweep.parquet"
 """The same as a table, a run a row."""
 SCHEMA_VERSION = 1
+ENOUGH = 8
+"""From so many pictures on, it is told how they are spread and what recurs among them."""
+SEPARABLE = {"generate": "pooled_inside_error", "isolate": "leak"}
+"""The score, small where good, by which pictures of each purpose are called separable; ours. Parts
+that can be asked for come out right, and parts that can be changed leave the others alone."""
 
 _DERIVED = {
     "field_patches": Score(
@@ -143,6 +148,12 @@ class LayerScores:
     def values(self, name: str) -> list[float]:
         """Return one score of each picture for which it was measured."""
         return [numbers[name] for numbers in self.numbers if name in numbers]
+
+    def by_separability(self, purpose: Purpose) -> list[PictureScores]:
+        """Return the pictures for which `SEPARABLE` was measured, the most separable first."""
+        name = SEPARABLE[purpose]
+        known = [one for one in self.pictures if getattr(one.scores, name) is not None]
+        return sorted(known, key=lambda one: (getattr(one.scores, name), one.seed))
 
     @cached_property
     def frontier(self) -> tuple[FrontierPoint, ...] | None:

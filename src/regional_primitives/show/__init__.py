@@ -43,6 +43,7 @@ from regional_primitives.show.relation_plots import (
     plot_togetherness,
 )
 from regional_primitives.show.report import write_report
+from regional_primitives.show.sweep_distributions import plot_distributions
 from regional_primitives.show.sweep_plots import plot_sweep
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "plot_contexts",
     "plot_control",
     "plot_credit",
+    "plot_distributions",
     "plot_edits",
     "plot_field_sizes",
     "plot_frontier",

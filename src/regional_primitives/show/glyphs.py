@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from regional_primitives.axes import Region
+from regional_primitives.compare.kept import thinned
 from regional_primitives.regions import Regions
 from regional_primitives.show.outlines import loops, segments
 from regional_primitives.show.style import LIGHT, Axes
@@ -23,12 +23,7 @@ def coarse_labels(regions: Regions) -> Int[Tensor, "height width"]:
         assert regions.rows is not None
         assert regions.columns is not None
         return regions.label_map(regions.rows, regions.columns)
-    height, width = regions.labels.shape
-    shrink = max(1.0, max(height, width) / _MOST_PIXELS)
-    rows, columns = (max(1, round(side / shrink)) for side in (height, width))
-    y = torch.arange(rows) * height // rows
-    x = torch.arange(columns) * width // columns
-    return regions.labels[y][:, x]
+    return thinned(regions.labels, _MOST_PIXELS)
 
 
 class FieldGlyphs:

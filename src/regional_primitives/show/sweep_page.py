@@ -15,7 +15,13 @@ from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import FIGURES
 from regional_primitives.scores import Evaluation
-from regional_primitives.scores.sweep_scores import AVERAGED, LayerScores, SweepScores
+from regional_primitives.scores.sweep_scores import (
+    AVERAGED,
+    ENOUGH,
+    SEPARABLE,
+    LayerScores,
+    SweepScores,
+)
 from regional_primitives.scores.table import TABLE, columns, headlines
 from regional_primitives.show import form, numerals
 from regional_primitives.show.extras import require_extra
@@ -35,11 +41,17 @@ from regional_primitives.show.sections import (
     listing,
     write_page,
 )
+from regional_primitives.show.sweep_distributions import plot_distributions
+from regional_primitives.show.sweep_pictures import Album, enough, picture_sections
 from regional_primitives.show.sweep_plots import NOT_MEASURED, plot_sweep
 
 SWEEP_REPORT = "sweep.html"
 SWEEP_FIGURE = "sweep.png"
 """In the folder's figures."""
+_RUNS_A_PAGE = 100
+"""Links to runs that are folded away together, where there are more."""
+_MOST_FAILED = 10
+"""Pictures that are said one by one to have been left out."""
 _IN_TERMINAL = {
     "generate": (
         "field_patches", "pooled_inside_error", "departure", "boundedness", "consistency", "n90",
@@ -63,13 +75,22 @@ def write_sweep_report(folder: AnyPath) -> Path:
     require_extra()
     sweep = SweepScores.read(folder)
     figure = plot_sweep(sweep)
+    album, depth, single = Album(folder), _figure(sweep, figure), len(sweep.layers) == 1
     page = Page(
         kicker="Regional primitives over depth",
         title=f"{sweep.generator}: {_some(len(sweep.seeds), 'picture')} at "
         f"{_some(len(sweep.layers), 'layer')}",
         summary=_summary(sweep),
-        sections=[_figure(sweep, figure), *(section(sweep) for section in SECTIONS)],
-        footer="Made from sweep.json alone; this page loads nothing from anywhere.",
+        sections=[
+            *([] if single else [depth]),
+            *([_distributions(sweep)] if enough(sweep) else []),
+            *picture_sections(sweep, album),
+            *([depth] if single else []),
+            *(section(sweep) for section in SECTIONS),
+        ],
+        footer="Made from this folder alone; the page loads nothing from anywhere.",
+        images=album.images,
+        sizes=album.sizes,
     )
     write_figure(folder / FIGURES / SWEEP_FIGURE, figure)
     return write_page(folder / SWEEP_REPORT, page)
@@ -104,7 +125,6 @@ def terminal_table(sweep: SweepScores) -> Any:
     from rich.text import Text
 
     interval = " ± half the 95 % interval" if len(sweep.seeds) > 1 else ""
-    refitted = any(layer.frontier for layer in sweep.layers)
     chosen = _IN_TERMINAL[sweep.purpose]
     rows = []
     for layer in sweep.layers:
@@ -117,8 +137,26 @@ def terminal_table(sweep: SweepScores) -> Any:
         f"{sweep.generator}, mean over {_some(len(sweep.seeds), 'picture')}{interval}",
         ("layer", *(AVERAGED[name].column.lower().replace("\u00ad", "-\n") for name in chosen)),
         rows,
-        None if refitted else f"frontier and stability: {NOT_MEASURED}",
+        "\n".join(_remarks(sweep)) or None,
     )
+
+
+def _remarks(sweep: SweepScores) -> list[str]:
+    """Tell what stands below the table: which pictures stick out, and what was not measured."""
+    told = []
+    name = SEPARABLE[sweep.purpose]
+    for layer in sweep.layers if len(sweep.layers) == 1 else ():
+        ordered = layer.by_separability(sweep.purpose)
+        if len(ordered) >= ENOUGH:
+            first, last = (
+                [f"{one.seed} ({write(TABLE[name], getattr(one.scores, name))})" for one in some]
+                for some in (ordered[:3], ordered[:-4:-1])
+            )
+            told.append(f"most separable by {TABLE[name].phrase}: {', '.join(first)}")
+            told.append(f"least: {', '.join(last)}")
+    if not any(layer.frontier for layer in sweep.layers):
+        told.append(f"frontier and stability: {NOT_MEASURED}")
+    return told
 
 
 def _summary(sweep: SweepScores) -> str:
@@ -160,7 +198,19 @@ def _figure(sweep: SweepScores, figure: Any) -> Section:
     )
     label = f"Panels of all scores over the layers {names}; the table below has their means."
     drawing = Drawing.of(figure, label, caption)
-    return Section("figure", "How the components change with depth", drawings=[drawing])
+    title = "All scores" if len(sweep.layers) == 1 else "How the components change with depth"
+    return Section("figure", title, drawings=[drawing])
+
+
+def _distributions(sweep: SweepScores) -> Section:
+    caption = (
+        "How many pictures have which value: a histogram a layer, all of one height. Below it, the "
+        "dot is the median, which is written on the right, and the bar goes from quartile to "
+        "quartile: half of the pictures lie within."
+    )
+    label = "Histograms of the main scores over the pictures of each layer."
+    drawing = Drawing.of(plot_distributions(sweep), label, caption)
+    return Section("spread", "How the pictures differ", drawings=[drawing])
 
 
 def scores_table(sweep: SweepScores) -> Section:
@@ -221,8 +271,11 @@ def _runs(sweep: SweepScores) -> Section:
             for picture in layer.pictures
         ]
 
-    layers = [(layer.layer, describe_shape(layer.feature_shape), links(layer))
-              for layer in sweep.layers]  # fmt: skip
+    layers = []
+    for layer in sweep.layers:
+        all_links = links(layer)
+        pages = [all_links[i : i + _RUNS_A_PAGE] for i in range(0, len(all_links), _RUNS_A_PAGE)]
+        layers.append((layer.layer, describe_shape(layer.feature_shape), pages))
     return Section("runs", "The runs", template="sweep_runs.html", values={"layers": layers})
 
 
@@ -230,6 +283,7 @@ def _origin(sweep: SweepScores) -> Section:
     seconds = sum(sum(layer.values("wall_seconds")) for layer in sweep.layers)
     runs = sum(len(layer.pictures) for layer in sweep.layers)
     hold = sweep.options.get("hold")
+    more = numerals.count(left) if (left := len(sweep.failed) - _MOST_FAILED) > 0 else ""
     machine = {name.replace("_", " "): value for name, value in sweep.machine.items()}
     about = [
         ("Generator", sweep.generator),
@@ -237,7 +291,8 @@ def _origin(sweep: SweepScores) -> Section:
         ("Layers", ", ".join(layer.layer for layer in sweep.layers)),
         *([("Held behind the cut", form.held_in_words(hold))] if hold else []),
         ("Picture seeds", seeds_in_words(sweep.seeds)),
-        *[(f"Picture {one.seed} left out", one.why) for one in sweep.failed],
+        *[(f"Picture {one.seed} left out", one.why) for one in sweep.failed[:_MOST_FAILED]],
+        *([("More left out", f"{more}; sweep.json tells all")] if more else []),
         ("Patches", described(sweep.regions)),
         ("Runs", f"{numerals.count(runs)}, {numerals.seconds(seconds)} of fitting in all"),
         ("Written", sweep.date),

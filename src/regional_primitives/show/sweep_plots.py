@@ -217,7 +217,6 @@ def _draw_frontier(axes: Axes, sweep: SweepScores) -> None:
     note_above(axes, "each point another price")
     axes.set_xlabel("inside error (%, log)")
     axes.set_ylabel("leak (%)")
-    last = max(len(sweep.layers) - 1, 1)
     for place, layer in enumerate(sweep.layers):
         if not layer.frontier:
             continue
@@ -229,9 +228,9 @@ def _draw_frontier(axes: Axes, sweep: SweepScores) -> None:
             inside, [100 * point.leak.mean for point in layer.frontier],
             xerr=[left, right],
             yerr=[100 * (point.leak.half_interval_95 or 0.0) for point in layer.frontier],
-            color=LIGHT.depth[round(place * (len(LIGHT.depth) - 1) / last)],
+            color=layer_colour(place, len(sweep.layers)),
             marker=_MARKERS[place % len(_MARKERS)], markersize=5, linewidth=1.8, elinewidth=0.9,
-            label=_short_name(layer.layer),
+            label=short_name(layer.layer),
         )  # fmt: skip
     axes.set_xscale("log")
     log_ticks(axes.xaxis)
@@ -247,7 +246,7 @@ def _name_layers(axes: Axes, layers: Sequence[LayerScores], most_characters: int
     shared = ""
     if max(map(len, full)) * len(full) > most_characters:
         shared = _shared_prefix(full)
-        full = [_short_name(name.removeprefix(shared)) for name in full]
+        full = [short_name(name.removeprefix(shared)) for name in full]
         axes.set_xlabel(f"layers {shared}*" if shared else "")
     names = [f"{name}\n{shape}" for name, shape in zip(full, shapes, strict=True)]
     aslant = max(map(len, [*full, *shapes])) * len(names) > most_characters
@@ -268,7 +267,12 @@ def _shared_prefix(names: list[str]) -> str:
     return shared
 
 
-def _short_name(name: str) -> str:
+def layer_colour(place: int, layers: int) -> str:
+    """Return the colour of a layer among so many, from the latent to the picture."""
+    return LIGHT.depth[round(place * (len(LIGHT.depth) - 1) / max(layers - 1, 1))]
+
+
+def short_name(name: str) -> str:
     """Shorten a layer's name to its end, and a bundle's to its first layer and how many more."""
     first, *others = name.split(JOIN)
     cut = first if len(first) <= _LONGEST_NAME else f"…{first[1 - _LONGEST_NAME :]}"
