@@ -198,7 +198,8 @@ def _figure(sweep: SweepScores, figure: Any) -> Section:
     )
     label = f"Panels of all scores over the layers {names}; the table below has their means."
     drawing = Drawing.of(figure, label, caption)
-    title = "All scores" if len(sweep.layers) == 1 else "How the components change with depth"
+    single = len(sweep.layers) == 1
+    title = "All pictures" if single else "How the components change with depth"
     return Section("figure", title, drawings=[drawing])
 
 

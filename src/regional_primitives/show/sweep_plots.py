@@ -139,7 +139,7 @@ def _heading(sweep: SweepScores, frontiers: bool) -> str:
     count = len(sweep.seeds)
     told = [
         sweep.generator,
-        described(sweep.regions),
+        described(sweep.regions).partition(":")[0],  # without names, which would not fit
         f"{count} pictures" if count > 1 else "one picture",
     ]
     rest = "; dots are pictures, marks their mean ± 95 % interval" if count > 1 else ""
