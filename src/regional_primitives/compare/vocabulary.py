@@ -13,7 +13,8 @@ the channels that lead in a component (see `channels.leading`; at most 16), by c
 same picture's components shuffled among these, which is worked out and not drawn. A candidate is a
 word, and a channel is told, if it is found in more of N pictures than by chance by over
 4 √(v + 1), where v = c (1 − c / N) (1 + N / R) is the variance of what chance finds in c of them,
-less what is drawn (R is infinite for channels); the 1 keeps rare ones out.
+and in what is drawn (R is infinite for channels); the 1 keeps rare ones out. Fits prefer compact
+fields, and random ones are ragged: where fields are squares, some of the excess is only that.
 """
 
 from __future__ import annotations

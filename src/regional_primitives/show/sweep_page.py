@@ -77,7 +77,7 @@ def write_sweep_report(folder: AnyPath) -> Path:
     figure = plot_sweep(sweep)
     album, depth, single = Album(folder), _figure(sweep, figure), len(sweep.layers) == 1
     page = Page(
-        kicker="Regional primitives over depth",
+        kicker=f"Regional primitives over {'pictures' if single else 'depth'}",
         title=f"{sweep.generator}: {_some(len(sweep.seeds), 'picture')} at "
         f"{_some(len(sweep.layers), 'layer')}",
         summary=_summary(sweep),

@@ -146,7 +146,9 @@ def _vocabulary(sweep: SweepScores, album: Album) -> Section:
     same = (
         "Fields are the same where they are of the same parts."
         if sweep.regions.get("names")
-        else "Fields count as the same where their intersection is at least 0.8 of their union."
+        else "Fields count as the same where their intersection is at least 0.8 of their union. "
+        "Random fields are more ragged than those of a fit, so that compact ones exceed chance "
+        "easily."
     )
     return Section(
         "vocabulary",
@@ -169,7 +171,10 @@ def _vocabulary(sweep: SweepScores, album: Album) -> Section:
 
 def _held(found: LayerVocabulary) -> str:
     if not found.words:
-        return "No field is found clearly oftener than by chance."
+        return (
+            f"In {numerals.count(found.pictures)} pictures, no field is found clearly oftener than "
+            "by chance."
+        )
     return numerals.unbroken(
         f"{len(found.words)} field{'s' if found.words[1:] else ''}, those that exceed chance the "
         f"most first. Together they hold {numerals.percent(found.held)} of a picture’s energy, "
