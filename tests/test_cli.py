@@ -110,6 +110,19 @@ def test_evaluate_measures_anew_and_renews_the_report(run_folder, primitives, tm
     assert one.provenance == other.provenance
 
 
+def test_evaluate_tells_that_scores_are_of_a_sample(run_folder, primitives, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    small = [f"--set={name}" for name in ("components=2", "contexts=2", "free_demands=0")]
+    count = rp.Decomposition.load(folder).count
+    for patterns in (count - 1, count):
+        status, out, _ = primitives("evaluate", folder, "--set", f"patterns={patterns}", *small)
+        assert status == 0
+        assert (f"{patterns} of {count}" in out) == (patterns < count)
+        assert ("share measured alone" in out) == (patterns < count)
+    assert rp.Scores.read(folder).superposition_error is not None
+
+
 def test_evaluate_scores_baselines_and_forgets_them_when_measured_otherwise(
     run_folder, primitives, tmp_path
 ):

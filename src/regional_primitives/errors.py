@@ -25,14 +25,23 @@ class StorageError(RegionalPrimitivesError):
     """A file or folder cannot be written, is missing, corrupt, or of an unknown version."""
 
 
+class BusyError(StorageError):
+    """Another process is writing what is to be written."""
+
+
 class MissingExtraError(RegionalPrimitivesError, ImportError):
     """A feature needs a package that the core install leaves out; the message has the pip line."""
 
     def __init__(self, feature: str, extra: str) -> None:
+        self._told = feature, extra
         super().__init__(
             f"{feature} needs packages that are not installed; "
             f'get them with: pip install "regional_primitives[{extra}]"'
         )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Let it come back from another process."""
+        return MissingExtraError, self._told
 
 
 class ImageRangeWarning(UserWarning):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from regional_primitives.axes import Image, Images, Scales, Units
@@ -113,16 +113,23 @@ class Picture:
 
     def patterns(self, components: Sequence[int]) -> Images:
         """Return Δx_k = G(f0 + Δf_k) − x0 of these components, the regional patterns."""
-        return self.combine(self._only(components)) - self.baseline_image
+        chunks = torch.tensor(list(components), dtype=torch.long).split(_CHUNK)
+        return torch.cat([self._alone(chunk) for chunk in chunks]) - self.baseline_image
 
     def removals(self, components: Sequence[int]) -> Images:
         """Return x − G(f − Δf_k): what the finished picture owes to each of these components."""
-        return self.image - self.combine(1 - self._only(components))
+        chunks = torch.tensor(list(components), dtype=torch.long).split(_CHUNK)
+        return self.image - torch.cat([self._without(chunk) for chunk in chunks])
 
-    def _only(self, components: Sequence[int]) -> Scales:
-        rows = torch.zeros(len(components), self.decomposition.count)
-        rows[torch.arange(len(components)), torch.tensor(list(components), dtype=torch.long)] = 1.0
-        return rows
+    def _alone(self, components: Int[Tensor, " chosen"]) -> Images:
+        # Of their own entries alone, so that the work does not grow with all components.
+        chosen = self.decomposition.select(components.tolist())
+        return self.render(chosen.combine_units(torch.eye(chosen.count)))
+
+    def _without(self, components: Int[Tensor, " chosen"]) -> Images:
+        rows = torch.ones(len(components), self.decomposition.count)
+        rows.scatter_(1, components[:, None], 0.0)
+        return self.render(self.decomposition.combine_units(rows))
 
 
 def _digest(row: Float[Tensor, " units"]) -> bytes:

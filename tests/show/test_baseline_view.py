@@ -45,6 +45,10 @@ def test_the_note_says_what_is_compared_and_what_is_left_out(run_folder):
     assert "the same 128 demands" in note
     assert "NMF is left out: it needs packages." in note
     assert "free optimum" not in note
+    assert "estimated from" not in note
+    many = replace(COMPARISON, own=replace(OWN, components=12288, patterns=1024))
+    note = words(section(run.page(comparison=many), "baselines"))
+    assert "decomposition has a boundedness estimated from 1,024 of its 12,288 components." in note
     free = replace(COMPARISON, baselines=(replace(MASKS, name="free optimum"),))
     assert "the first 16" in run.page(comparison=free)
 

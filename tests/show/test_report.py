@@ -16,7 +16,7 @@ import pytest
 import regional_primitives as rp
 from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.scores.table import TABLE
-from regional_primitives.show import figures, plots, relation_plots, report, write_report
+from regional_primitives.show import figures, form, plots, relation_plots, write_report
 from regional_primitives.show.score_table import score_rows
 
 
@@ -93,8 +93,7 @@ def test_each_figure_is_drawn_once_and_relations_are_found_once(own_folder, monk
             if name.startswith("plot_"):
                 counted(module, name)
     counted(figures, "plot_overview")
-    counted(report, "relations")
-    counted(figures, "relations")
+    counted(form, "relations")
     write_report(own_folder)
     written = [f"plot_{path.stem}" for path in (own_folder / "figures").iterdir()]
     assert len(written) == 9

@@ -50,6 +50,36 @@ def test_values_are_the_scores(run, page):
     assert numerals.percent(scores.measured_share) in told
 
 
+def test_a_page_of_very_many_components_says_what_it_left_out(run, monkeypatch):
+    count, looked, related = run.decomposition.count, 5, 4
+    monkeypatch.setattr("regional_primitives.show.form.MOST_RELATED", related)
+    scores = replace(run.scores, patterns=7, patterns_share=0.5, superposition_error=None)
+    visible = run.exhibits.visible_change.clone()
+    visible[looked:] = 0
+    exhibits = replace(run.exhibits, visible_change=visible, looked_at=looked)
+    page = run.page(scores=scores, exhibits=exhibits)
+    energy = run.decomposition.strengths.double().square()
+
+    def share(rows):
+        return numerals.percent(float(rows.sum() / energy.sum()))
+
+    told = words(section(page, "scores"))
+    assert f"estimated from 7 of {count} components, which carry {numerals.percent(0.5)} of" in told
+    assert "superposition error takes all of them and was not measured" in told
+    told = words(section(page, "components"))
+    assert f"other {count - looked}, with {share(energy[looked:])} of the energy, were not" in told
+    assert f"of the {looked} strongest components change nothing so much" in told or visible.all()
+    told = words(section(page, "relations"))
+    assert f"Only the {related} strongest of {count} components are related" in told
+    assert f"which carry {share(energy[:related])} of the energy" in told
+
+
+def test_a_page_of_usual_many_leaves_nothing_out(page):
+    assert "over all components" in words(section(page, "scores"))
+    for words_of_many in ("estimated from", "were not looked at", "components are related, which"):
+        assert words_of_many not in words(page)
+
+
 def test_what_was_not_measured_is_absent(run):
     names = ("additivity_gap", "free_leak", "psnr", "stability", "unit_stability", "frontier")
     page = run.page(scores=replace(run.scores, **dict.fromkeys(names)))

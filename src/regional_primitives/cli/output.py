@@ -42,7 +42,8 @@ def print_run(
         return
     table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
     first = headlines(read_manifest(folder).provenance.purpose)
-    for score in (TABLE[name] for name in (*first, "stability")):
+    sampled = ("patterns", "patterns_share") if scores.sampled else ()
+    for score in (TABLE[name] for name in (*first, "stability", *sampled)):
         value = _told(scores, score.name, score.form)
         if not value:
             continue
@@ -91,8 +92,8 @@ def print_rivals(compared: Comparison) -> None:
             ),
         )
     print_table(table)
-    for name, why in compared.left_out.items():
-        tell(f"{name} is left out: {why}")
+    for name, note in compared.notes.items():
+        tell(f"{name} {note}")
 
 
 def print_json(content: Any) -> None:

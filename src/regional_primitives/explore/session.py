@@ -25,7 +25,7 @@ from regional_primitives.runtime.eight_bit import bytes_of, picture_digest
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.run_files import EXHIBITS
-from regional_primitives.scores.components import bounded_share, field_masks
+from regional_primitives.scores.alone import bounded_share, field_masks
 from regional_primitives.scores.exhibits import Exhibits
 from regional_primitives.scores.quality import structural_change
 from regional_primitives.show.pixels import ColourScale, channel_note, data_uri, magnitude, png

@@ -93,7 +93,8 @@ def rows_of(value: Any, subject: Subject, what: str) -> Float[Tensor, "rows unit
     if len(found) == 1 and tuple(found[0].shape) == (rows, unit_count(subject.feature_shape)):
         flat = found[0]
     elif [tuple(one.shape) for one in found] == [(rows, *shape) for shape in shapes]:
-        flat = torch.cat([one.flatten(1) if one.ndim > 1 else one[:, None] for one in found], 1)
+        parts = [one.flatten(1) if one.ndim > 1 else one[:, None] for one in found]
+        flat = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
     else:
         told = " + ".join(str(list(one.shape)) for one in found) or "nothing"
         raise InputError(

@@ -16,16 +16,20 @@ from regional_primitives.decompose.subject import Subject
 
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
 """The knob's values where a frontier is drawn."""
+_ROWS = 64
+"""Pictures that are held at once."""
 
 
 def change_shares(
     subject: Subject, terms: Float[Tensor, "terms units"]
 ) -> Float[Tensor, "terms patches"]:
     """Return each patch's share of what a term alone changes in the baseline picture."""
-    errors = subject.errors
-    images = subject.generator.render(subject.baseline_units.cpu() + terms)
-    changed = errors.per_patch(images.to(errors.image.device), errors.baseline_image)
-    changed = changed[:, : errors.count].cpu()
+    errors, generator, baseline = subject.errors, subject.generator, subject.baseline_units.cpu()
+    found = []
+    for rows in terms.split(min(generator.chunk, _ROWS)):
+        images = generator.render(baseline + rows).to(errors.image.device)
+        found.append(errors.per_patch(images, errors.baseline_image)[:, : errors.count].cpu())
+    changed = torch.cat(found)
     return changed / changed.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
 
 

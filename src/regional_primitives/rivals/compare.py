@@ -34,6 +34,8 @@ from regional_primitives.scores.evaluation import Evaluation, Measurement
 from regional_primitives.scores.sparsity import sparsity_scores
 from regional_primitives.scores.superposition import completeness_gap
 
+_AXIOMS = ("boundedness", "consistency", "components", "n90", "completeness_gap", "patterns")
+
 
 @dataclass(frozen=True)
 class Point:
@@ -62,11 +64,13 @@ class Compared:
     evaluations: Count
     """Forward-and-backward evaluations for all its points, those of scoring left out."""
     boundedness: Real | None
-    """The following five are of the best point, see `Scores`; None without components."""
+    """These and the following are of the best point, see `Scores`; None without components."""
     consistency: Real | None
     components: Count | None
     n90: Count | None
     completeness_gap: Real | None = None
+    patterns: Count | None = None
+    """On how many of the components boundedness was measured."""
 
     @property
     def best(self) -> Point:
@@ -94,6 +98,18 @@ class Comparison(RichResult):
     """Of these, how many the free optimum was computed for."""
     left_out: dict[str, str]
     """Rivals that could not be run, and why."""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What rows do not tell, by method: why it is left out, and what is an estimate."""
+        told = {name: f"is left out: {why}" for name, why in self.left_out.items()}
+        for method in (self.own, *self.baselines):
+            alone, count = method.patterns, method.components
+            if alone is not None and count is not None and alone < count:
+                told[method.name] = (
+                    f"has a boundedness estimated from {alone:,} of its {count:,} components"
+                )
+        return told
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
@@ -218,7 +234,7 @@ def _measured(method: Rival, given: Picture, demands: Demands, settings: Evaluat
         method.knob,
         tuple(point for point, _ in tried),
         evaluations.count,
-        *map(axioms.get, ("boundedness", "consistency", "components", "n90", "completeness_gap")),
+        **{name: axioms.get(name) for name in _AXIOMS},
     )
 
 

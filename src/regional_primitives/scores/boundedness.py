@@ -18,12 +18,11 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.arguments import whole
+from regional_primitives.scores.alone import bounded_share, field_masks
 from regional_primitives.scores.components import (
-    bounded_share,
     chance_share,
     counted_first,
     energy_mean,
-    field_masks,
     in_contexts,
 )
 from regional_primitives.scores.measured import Measured, listed

@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.axes import Images, PerComponent, PerDemand
+from regional_primitives.axes import Images, PerComponent
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import InputError
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.streams import stream
+from regional_primitives.scores.alone import BLOCK, bounded_share, field_masks
 from regional_primitives.scores.evaluation import Measurement
 
 
@@ -35,7 +36,7 @@ class ComponentEffects:
 
 
 def component_scores(measurement: Measurement) -> dict[str, Any]:
-    """Measure every component alone, and the strongest among random sets of others."""
+    """Measure components alone, and the strongest among random sets of others."""
     settings, components = measurement.settings, measurement.parts.decomposition
     measured = min(settings.components, components.count)
     effects = measure_components(
@@ -45,14 +46,14 @@ def component_scores(measurement: Measurement) -> dict[str, Any]:
         seed=settings.seed,
         progress=measurement.progress,
     )
-    of_each = {
-        "boundedness": bounded_share(measurement.patterns, field_masks(components)),
-        "chance_boundedness": chance_share(components),
-        **vars(effects),
-    }
+    alone = measurement.alone
+    of_each = {"chance_boundedness": chance_share(components), **vars(effects)}
     energy, weight = components.strengths.double().square(), components.strengths.square()
     return {
+        "boundedness": energy_mean(alone.boundedness, alone.energy),
         **{name: energy_mean(values, weight) for name, values in of_each.items()},
+        "patterns": len(alone.components),
+        "patterns_share": float(energy[alone.components].sum() / energy.sum()),
         "measured_components": measured,
         "measured_share": float(energy[:measured].sum() / energy.sum()),
     }
@@ -67,7 +68,7 @@ def measure_components(
     progress: Progress = silent,
 ) -> ComponentEffects:
     """Measure the `measured` strongest in contexts: 2 × contexts forward evaluations each."""
-    masks = field_masks(picture.decomposition)
+    masks = field_masks(picture.decomposition, picture.decomposition.action_fields[:measured])
     rows = []
     for k in range(measured):
         changes = in_contexts(picture, k, contexts=contexts, seed=seed).changes
@@ -106,12 +107,6 @@ def in_contexts(picture: Picture, k: int, *, contexts: int, seed: int) -> InCont
     return InContexts(*picture.render(units).chunk(2))
 
 
-def bounded_share(changes: Images, masks: Float[Tensor, "batch height width"]) -> PerDemand:
-    """Return which share of each change's energy lies inside its mask."""
-    energy = changes.square().sum(1)
-    return (energy * masks).sum((1, 2)) / energy.sum((1, 2)).clamp_min(1e-20)
-
-
 def chance_share(decomposition: Decomposition) -> PerComponent:
     """Return which share of ‖x − x0‖² each action field holds.
 
@@ -119,13 +114,9 @@ def chance_share(decomposition: Decomposition) -> PerComponent:
     field would say the same of a picture that departs from the baseline alike everywhere.
     """
     departure = (decomposition.image - decomposition.baseline_image).square().sum(0)
-    return (field_masks(decomposition) * departure).sum((1, 2)) / departure.sum()
-
-
-def field_masks(decomposition: Decomposition) -> Float[Tensor, "components height width"]:
-    """Mark the pixels of every component's action field."""
-    pixels = decomposition.regions.masks(*decomposition.image.shape[-2:]).float()
-    return torch.einsum("kn,nhw->khw", decomposition.action_fields.float(), pixels)
+    blocks = decomposition.action_fields.split(BLOCK)
+    held = [(field_masks(decomposition, rows) * departure).sum((1, 2)) for rows in blocks]
+    return torch.cat(held) / departure.sum()
 
 
 def patch_shares(decomposition: Decomposition) -> Float[Tensor, " patches"]:
@@ -145,7 +136,8 @@ def counted_components(decomposition: Decomposition) -> list[int]:
     Raises:
         InputError: there is no other.
     """
-    counted = [k for k in range(decomposition.count) if k != decomposition.remainder]
+    remainder = decomposition.remainder
+    counted = [k for k in range(decomposition.count) if k != remainder]
     if not counted:
         raise InputError("the remainder is the only component; at least one must be counted")
     return counted

@@ -8,13 +8,14 @@ from functools import cached_property
 from jaxtyping import Bool
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Images
+from regional_primitives.axes import Demands
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.demands import held_out_demands
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.progress import Progress
 from regional_primitives.runtime.settings import check_settings
+from regional_primitives.scores.alone import Alone, measured_alone
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Evaluation:
 
     demands: int = 64
     """Held-out demands for inside error, leak, cost and visual quality."""
+    patterns: int = 1024
+    """Components that are generated each by itself, for boundedness and the superposition error. Of
+    more than these a sample is drawn by energy, and the superposition error is left out."""
     components: int = 24
     """Strongest components measured in contexts, for boundedness there and consistency."""
     contexts: int = 8
@@ -40,8 +44,8 @@ class Evaluation:
     """Random stream of demands and contexts."""
 
     def __post_init__(self) -> None:
-        least = {"demands": 1, "components": 1, "contexts": 2, "free_demands": 0, "free_steps": 1}
-        check_settings(self, least)
+        least = {"demands": 1, "patterns": 1, "components": 1, "contexts": 2, "free_demands": 0}
+        check_settings(self, least | {"free_steps": 1})
 
     def thorough(self) -> Evaluation:
         """Return the same with refits and free bounds, as `--thorough` measures."""
@@ -92,6 +96,7 @@ class Measurement:
         return self.settings.held_out(self.parts.decomposition)
 
     @cached_property
-    def patterns(self) -> Images:
-        """Δx_k of every component but the remainder."""
-        return self.parts.patterns(range(self.parts.decomposition.count))
+    def alone(self) -> Alone:
+        """What components do by themselves, without the remainder."""
+        settings = self.settings
+        return measured_alone(self.parts, settings.patterns, settings.seed, self.progress)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float32, Int, Int64, jaxtyped
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Image, Region
+from regional_primitives.axes import Demands, Image, PerComponent, Region
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import GeneratorError, StorageError
 from regional_primitives.generators.generator import Generator
@@ -20,6 +20,7 @@ from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.run_files import EXHIBIT_NAMES
 from regional_primitives.runtime.settings import settings_or
 from regional_primitives.runtime.storage import (
+    Count,
     Digest,
     measurable,
     read_as,
@@ -28,7 +29,8 @@ from regional_primitives.runtime.storage import (
     write_json,
     write_tensors,
 )
-from regional_primitives.scores.components import bounded_share, field_masks, patch_shares
+from regional_primitives.scores.alone import BLOCK, bounded_share, field_masks
+from regional_primitives.scores.components import patch_shares
 from regional_primitives.scores.demands import demand_errors
 from regional_primitives.scores.evaluation import Evaluation
 from regional_primitives.scores.quality import similarity_map, structural_change
@@ -44,7 +46,7 @@ class Exhibits:
 
     visible_change: Float32[Tensor, " components"]
     """The structure that the finished picture owes to each component: 1 − SSIM(x, G(f − Δf_k)),
-    where one notices the change. 0 of one that nobody sees go."""
+    where one notices the change. 0 of one that nobody sees go, or that was not looked at."""
     shown: Int64[Tensor, " shown"]
     """The components that are shown, ascending: the strongest and the most visible."""
     patterns: Float32[Tensor, "shown channels height width"]
@@ -65,6 +67,8 @@ class Exhibits:
     inside: Float32[Tensor, " demands"]
     leak: Float32[Tensor, " demands"]
     demand_names: tuple[str, ...]
+    looked_at: int | None = None
+    """How many, the strongest, were taken out to see the visible change; None of all."""
     baseline_as_it_is: Float32[Tensor, "channels height width"] | None = None
     """What the network makes of f0 if nothing behind the cut is held; None where nothing is."""
 
@@ -85,7 +89,11 @@ class Exhibits:
         digest = write_tensors(folder / EXHIBITS, tensors)
         write_json(
             folder / EXHIBIT_NAMES,
-            {"demand_names": list(self.demand_names), "exhibits_digest": digest},
+            {
+                "demand_names": list(self.demand_names),
+                "looked_at": self.looked_at,
+                "exhibits_digest": digest,
+            },
         )
 
     @staticmethod
@@ -102,11 +110,11 @@ class Exhibits:
         folder = path_of(folder, "the run folder")
         names = read_as(folder / EXHIBIT_NAMES, lambda content: typed(content, _Names))
         tensors = read_tensors(folder / EXHIBITS, names.exhibits_digest)
-        known = {field.name for field in fields(Exhibits)} - {"demand_names", _OF_HELD}
+        known = {field.name for field in fields(Exhibits)} - {*_TOLD, _OF_HELD}
         if tensors.keys() - {_OF_HELD} != known:
             odd = ", ".join(map(repr, sorted(tensors.keys() - {_OF_HELD} ^ known)))[:200]
             raise StorageError(f"{folder / EXHIBITS} is corrupt: its tensors differ in: {odd}")
-        found = Exhibits(**tensors, demand_names=names.demand_names)
+        found = Exhibits(**tensors, demand_names=names.demand_names, looked_at=names.looked_at)
         if not found._is_sound():
             raise StorageError(f"{folder / EXHIBITS} is corrupt: its tensors cannot be")
         if of is not None and not found._belong_to(of):
@@ -129,12 +137,14 @@ class Exhibits:
 
     def _belong_to(self, decomposition: Decomposition) -> bool:
         return (
-            len(self.visible_change) == decomposition.count
+            len(self.visible_change) == decomposition.count >= (self.looked_at or 0)
             and self.patterns.shape[1:] == decomposition.image.shape
             and self.demands.shape[1] == decomposition.regions.count
         )
 
 
+_TOLD = ("demand_names", "looked_at")
+"""What is no tensor."""
 _OF_HELD = "baseline_as_it_is"
 """What only runs have in which something behind the cut was held."""
 _AT_LEAST_0 = ("boundedness", "build_up_error", "inside", "leak")
@@ -144,6 +154,7 @@ _AT_LEAST_0 = ("boundedness", "build_up_error", "inside", "leak")
 class _Names:
     demand_names: tuple[str, ...]
     exhibits_digest: Digest
+    looked_at: Count | None = None
 
 
 def _ascending(numbers: Int[Tensor, " numbers"], most: int) -> bool:
@@ -164,7 +175,8 @@ def exhibit(
     Args:
         decomposition: what is shown.
         generator: the one that it was made with.
-        settings: which held-out demands the worst are sought among.
+        settings: which held-out demands the worst are sought among, and how many components, the
+            strongest, are looked at for their visible change: as many as `patterns`.
         most: components shown of each ranking.
 
     Raises:
@@ -177,11 +189,9 @@ def exhibit(
     if generator.hold is not None:
         network = picture.generator.as_it_is.at(decomposition.latents)
         as_it_is = network.render(decomposition.baseline_units)[0]
-    everything = range(decomposition.count)
-    removals = picture.removals(everything)
-    visible = structural_change(decomposition, removals)
-    order = visible.argsort(descending=True, stable=True)
-    shown = sorted({*everything[:most], *order[:most].tolist()})
+    looked_at = min(settings.patterns, decomposition.count)
+    visible, removals = _seen_missing(picture, looked_at, most)
+    order, shown = visible.argsort(descending=True, stable=True), list(removals)
     patterns = picture.patterns(shown)
     steps = [0, *doublings(decomposition.count)]
     grown = build_up(picture, order, steps)
@@ -192,8 +202,10 @@ def exhibit(
         visible_change=visible,
         shown=torch.tensor(shown),
         patterns=patterns,
-        removals=removals[shown],
-        boundedness=bounded_share(patterns, field_masks(decomposition)[shown]),
+        removals=torch.stack([*removals.values()]),
+        boundedness=bounded_share(
+            patterns, field_masks(decomposition, decomposition.action_fields[shown])
+        ),
         steps=torch.tensor(steps),
         build_up=grown,
         build_up_error=(grown - picture.image).square().sum((1, 2, 3))
@@ -207,8 +219,29 @@ def exhibit(
             "held-out demand with the largest inside error",
             "held-out demand with the largest leak",
         ),
+        looked_at=looked_at if looked_at < decomposition.count else None,
         baseline_as_it_is=as_it_is,
     )
+
+
+def _seen_missing(
+    picture: Picture, looked_at: int, most: int
+) -> tuple[PerComponent, dict[int, Image]]:
+    """Take each of the strongest out of the picture, and look what is missing.
+
+    Returns:
+        The visible change of every component, and what removing them changes for up to `most` each
+        of the strongest and of the most visible, ascending.
+    """
+    visible, kept = torch.zeros(picture.decomposition.count), dict[int, Image]()
+    for block in torch.arange(looked_at).split(BLOCK):
+        removals = picture.removals(block.tolist())
+        visible[block] = structural_change(picture.decomposition, removals)
+        kept |= zip(block.tolist(), removals, strict=True)
+        order = visible[: int(block[-1]) + 1].argsort(descending=True, stable=True)
+        leading = {*range(min(most, looked_at)), *order[:most].tolist()}
+        kept = {k: kept[k].clone() for k in sorted(leading & kept.keys())}
+    return visible, kept
 
 
 def named_demands(picture: Picture) -> tuple[list[str], Demands]:

@@ -24,6 +24,8 @@ from regional_primitives.runtime.modes import ordinary
 _ASKED_SHARE = 0.1
 """At one half, nearly every demand would wake large fields, wherever they are, and the hierarchy
 would be mostly one of size; at a tenth or less, location decides, and groups are regions."""
+_PAIRS = 2**20
+"""Of components that are weighed at once, so that memory does not grow with the square of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,6 @@ def relations(decomposition: Decomposition, strongest: int | None = 40) -> Relat
     strongest = None if strongest is None else whole("strongest", strongest, 1)
     fields, strengths = decomposition.action_fields, decomposition.strengths.double()
     contains = strictly_contains(fields)
-    overlap = field_overlap(fields)
     together = acting_together(fields[:strongest])
     merges, order = _hierarchy(together)
     return Relations(
@@ -174,8 +175,8 @@ def relations(decomposition: Decomposition, strongest: int | None = 40) -> Relat
         contains=contains,
         covers=covering_pairs(contains),
         levels=chain_levels(contains),
-        overlap=overlap,
-        mean_overlap=mean_field_overlap(overlap, strengths),
+        overlap=field_overlap(fields),
+        mean_overlap=mean_field_overlap(fields, strengths),
         togetherness=together,
         merges=merges,
         order=order,
@@ -187,7 +188,7 @@ def strictly_contains(
     fields: Fields,
 ) -> Bool[Tensor, "components components"]:
     """Tell at [k, l] whether A_k ⊋ A_l."""
-    shared, size = _shared(fields), fields.sum(1).double()
+    shared, size = _shared(fields, fields), fields.sum(1).double()
     return (shared == size) & (size[:, None] > size)
 
 
@@ -211,25 +212,27 @@ def chain_levels(contains: Bool[Tensor, "components components"]) -> Int[Tensor,
 
 
 def field_overlap(
-    fields: Fields,
-) -> Float[Tensor, "components components"]:
-    """Return the IoU of each pair of fields; 0 with an empty one."""
-    shared, size = _shared(fields), fields.sum(1).double()
-    return shared / (size[:, None] + size - shared).clamp_min(1)
+    fields: Fields, others: Bool[Tensor, "others patches"] | None = None
+) -> Float[Tensor, "components others"]:
+    """Return the IoU of each field with each of the others, or of itself; 0 with an empty one."""
+    others = fields if others is None else others
+    shared = _shared(fields, others)
+    return shared / (fields.sum(1)[:, None] + others.sum(1) - shared).clamp_min(1)
 
 
-def mean_field_overlap(
-    overlap: Float[Tensor, "components components"], strengths: PerComponent
-) -> float:
+def mean_field_overlap(fields: Fields, strengths: PerComponent) -> float:
     """Return the mean IoU of pairs of different components, weighted by both strengths.
 
     It is 0 where there are no two components.
     """
     strengths = strengths.double()
-    weight = strengths[:, None] * strengths
-    weight.fill_diagonal_(0.0)
-    total = float(weight.sum())
-    return float((weight * overlap).sum()) / total if total > 0 else 0.0
+    total, met = 0.0, 0.0
+    for places in torch.arange(len(fields)).split(max(1, _PAIRS // max(len(fields), 1))):
+        weight = strengths[places, None] * strengths
+        weight[torch.arange(len(places)), places] = 0.0
+        total += float(weight.sum())
+        met += float((weight * field_overlap(fields[places], fields)).sum())
+    return met / total if total > 0 else 0.0
 
 
 def acting_together(
@@ -243,7 +246,7 @@ def acting_together(
     and the set is missed with probability 1/(a+1). As q → 0, demands become single patches, and the
     quotient becomes the IoU.
     """
-    shared, size = _shared(fields), fields.sum(1).double()
+    shared, size = _shared(fields, fields), fields.sum(1).double()
     union = size[:, None] + size - shared
 
     def hit(patches: Tensor) -> Tensor:
@@ -256,9 +259,11 @@ def acting_together(
     return (both / either.clamp_min(1e-300)).clamp(0.0, 1.0)
 
 
-def _shared(fields: Fields) -> Float[Tensor, "components components"]:
+def _shared(
+    fields: Fields, others: Bool[Tensor, "others patches"]
+) -> Float[Tensor, "components others"]:
     """Count the patches that two fields share; whole numbers, exact in floats."""
-    return fields.double() @ fields.double().T
+    return fields.double() @ others.double().T
 
 
 def _hierarchy(

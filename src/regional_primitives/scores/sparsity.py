@@ -16,7 +16,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.scores.components import counted_components
 from regional_primitives.scores.evaluation import Measurement
 from regional_primitives.scores.measured import Measured
-from regional_primitives.scores.relations import field_overlap, mean_field_overlap
+from regional_primitives.scores.relations import mean_field_overlap
 
 NEAR_ZERO = (0.01, 0.05)
 """Components below these shares of the strongest are called near zero."""
@@ -52,7 +52,7 @@ def sparsity_scores(measurement: Measurement) -> dict[str, Any]:
         "components": parts.count,
         **counts(parts),
         "remainder": (left / float(measurement.whole.difference.norm())) ** 2,
-        "overlap": mean_field_overlap(field_overlap(parts.action_fields), parts.strengths),
+        "overlap": mean_field_overlap(parts.action_fields, parts.strengths),
         "field_sizes": field_sizes(parts),
     }
 

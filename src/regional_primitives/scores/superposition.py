@@ -32,13 +32,15 @@ def superposition_scores(measurement: Measurement) -> dict[str, Any]:
     """Measure how far features and pictures are the sums of their components."""
     picture = measurement.whole
     whole = picture.decomposition
-    rest = picture.change - measurement.patterns.sum(0)
+    found = {"completeness_gap": completeness_gap(picture)}
+    total = measurement.alone.total
+    if total is None:
+        return found
+    rest = picture.change - total
     if whole.remainder is not None:
         rest = rest - picture.patterns([whole.remainder])[0]
-    return {
-        "completeness_gap": completeness_gap(picture),
-        "superposition_error": float(rest.square().sum() / picture.change.square().sum()),
-    }
+    error = float(rest.square().sum() / picture.change.square().sum())
+    return {**found, "superposition_error": error}
 
 
 def completeness_gap(picture: Picture) -> float:

@@ -89,6 +89,7 @@ class Score:
 _NO_BOUND = "not measured: no demand was optimised by itself"
 _NO_FREE = "not measured: ask for it with free_bounds=True"
 _NO_REFIT = "not measured: takes three more fits; ask for it with refits=True"
+_SAMPLED = "not measured: it takes the pattern of every component; ask for more patterns"
 _NO_SKIMAGE = (
     "not measured: scikit-image was not installed; get it with: "
     'pip install "regional_primitives[report]"'
@@ -335,9 +336,20 @@ class Scores(RichResult):
         "remainder's among them. Features add up exactly; pixels need not, because the network "
         "behind the cut is not linear. Over 100 %, the sum is further off than the baseline "
         "picture.",
+        missing=_SAMPLED,
         short="Super\u00adposition error", plain="{:.2f}", sweep="Axioms of the paper",
     )
 
+    patterns: Count | None = row(
+        "Components measured alone",
+        meaning="How many: all of them, or where there are more than were asked for those that "
+        "are strong enough to count one by one and a sample of the others, drawn by energy.",
+        unit="count", among="components",
+    )
+    patterns_share: Real | None = row(
+        "Share measured alone",
+        meaning="Share of Σ‖Δf_k‖² in the components that were measured alone.",
+    )
     measured_components: Count | None = row(
         "Components measured in context",
         meaning="How many, the strongest ones.",
@@ -436,6 +448,12 @@ class Scores(RichResult):
         unit="ratio",
     )
     # fmt: on
+
+    @property
+    def sampled(self) -> bool:
+        """Whether scores of single components are estimates, from a sample of very many."""
+        alone, all_of_them = self.patterns, self.components
+        return alone is not None and all_of_them is not None and alone < all_of_them
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores by name, ready for JSON."""

@@ -8,7 +8,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.run_files import figure_file
 from regional_primitives.runtime.staging import staged_file
-from regional_primitives.scores import Exhibits, Relations, Scores, relations
+from regional_primitives.scores import Exhibits, Relations, Scores
 from regional_primitives.show import form, plots, relation_plots
 from regional_primitives.show.overview import plot_overview
 from regional_primitives.show.style import Figure
@@ -27,9 +27,8 @@ def draw_figures(
 ) -> dict[str, Figure]:
     """Draw all figures that the run has numbers for, by name; none relates the remainder."""
     components = form.apart(decomposition)
-    related = relations(components) if related is None else related
-    # The components' numbers on the page, where the remainder has one too.
-    numbers = [k for k in range(decomposition.count) if k != decomposition.remainder]
+    related = form.related(decomposition) if related is None else related
+    numbers = form.numbers(decomposition)[: related.decomposition.count]
     figures = {
         "overview": plot_overview(decomposition, exhibits),
         "sparsity": plots.plot_sparsity(components, scores),

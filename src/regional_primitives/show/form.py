@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from regional_primitives.axes import Region
 from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.scores import Relations, relations
 from regional_primitives.scores.components import patch_shares
 from regional_primitives.show import numerals
 
+MOST_RELATED = 1024
+"""Components whose relations a page tells: every pair of them is looked at."""
 _MOST_NUMBERS = 6
 """Of patches that a title counts out."""
 _MOST_SHARES = 7
@@ -26,6 +29,24 @@ def is_exact(decomposition: Decomposition) -> bool:
 def apart(decomposition: Decomposition) -> Decomposition:
     """Return the decomposition without its remainder, which is no interaction of patches."""
     return decomposition.without(decomposition.remainder)
+
+
+def numbers(decomposition: Decomposition) -> list[int]:
+    """List the numbers of all components but the remainder, which has one too."""
+    remainder = decomposition.remainder
+    return [k for k in range(decomposition.count) if k != remainder]
+
+
+def related(decomposition: Decomposition) -> Relations:
+    """Relate the components but the remainder, of very many the strongest."""
+    components = apart(decomposition)
+    return relations(components.select(range(min(components.count, MOST_RELATED))))
+
+
+def strongest_share(decomposition: Decomposition, count: int) -> float:
+    """Return which share of the energy the `count` strongest components carry."""
+    energy = decomposition.strengths.double().square()
+    return float(energy[:count].sum() / energy.sum())
 
 
 def above_floor(decomposition: Decomposition) -> int | None:

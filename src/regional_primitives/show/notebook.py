@@ -60,7 +60,7 @@ def _decomposition(d: Decomposition) -> str:
         form=form,
         unfinished=unfinished(d),
         components=form.apart(d),
-        strongest=[k for k in range(d.count) if k != d.remainder][:_COMPONENTS],
+        strongest=form.numbers(d)[:_COMPONENTS],
         patterns={} if exhibits is None else dict(zip(shown, exhibits.patterns, strict=True)),
         scores=[]
         if scores is None

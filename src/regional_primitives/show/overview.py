@@ -42,9 +42,10 @@ def plot_overview(
     """
     d, origin = decomposition, decomposition.provenance
     shown = exhibits.shown.tolist()
+    pictured = set(shown) - {d.remainder}
     # Where one would see none of them go, the order is that of their strengths.
     order = exhibits.seen or exhibits.visible_order
-    chosen = [k for k in order if k in set(shown) - {d.remainder}][:_COLUMNS]
+    chosen = [k for k in order if k in pictured][:_COLUMNS]
     patterns = exhibits.patterns[[shown.index(k) for k in chosen]]
     change = magnitude(d.image - d.baseline_image, origin.image_range)
     maps = magnitude(patterns, origin.image_range)

@@ -16,7 +16,7 @@ from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import REPORT, figure_file
 from regional_primitives.runtime.staging import staged_file
 from regional_primitives.sanity import Sanity
-from regional_primitives.scores import Exhibits, Relations, Scores, relations
+from regional_primitives.scores import Exhibits, Relations, Scores
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.quality import NOTICEABLE
 from regional_primitives.scores.table import TABLE, headlines
@@ -51,7 +51,7 @@ def write_report(folder: AnyPath) -> Path:
     scores = Scores.read(folder)
     exhibits = Exhibits.read(folder, decomposition)
     comparison = Comparison.read(folder)
-    related = relations(form.apart(decomposition))
+    related = form.related(decomposition)
     figures = draw_figures(decomposition, scores, exhibits, comparison, related)
     page = render(
         decomposition,
@@ -105,6 +105,8 @@ def render(
         return list(takewhile(places.__contains__, order))
 
     shares, others = form.shares_of_energy(d)
+    by_strength = form.numbers(d)
+    counted = set(by_strength)
     return fill_template(
         REPORT,
         book,
@@ -117,7 +119,7 @@ def render(
         manifest=manifest,
         comparison=comparison,
         sanity=sanity,
-        related=relations(components) if related is None else related,
+        related=form.related(d) if related is None else related,
         figures=figures or {},
         components=components,
         form=form,
@@ -126,10 +128,12 @@ def render(
         board=switchboard(book, exhibits),
         places=places,
         leading=leading,
-        by_strength=[k for k in range(d.count) if k != d.remainder],
-        by_sight=[k for k in exhibits.seen if k != d.remainder],
+        by_strength=by_strength,
+        by_sight=[k for k in exhibits.seen if k in counted],
+        looked=len(counted.intersection(range(exhibits.looked_at or d.count))),
         noticeable=NOTICEABLE,
         energy=float(components.strengths.double().square().sum()),
+        share_of=lambda count: form.strongest_share(components, count),
         rows=score_rows(scores, exact=exact),
         headlines=[row for row in score_rows(scores, headlines(origin.purpose)) if row.measured],
         rivals=rival_rows(comparison) if comparison else [],
