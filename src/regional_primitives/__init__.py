@@ -20,7 +20,7 @@ from regional_primitives.apply import (
     edit_effects,
     edit_scores,
 )
-from regional_primitives.compare import PictureComparison, compare
+from regional_primitives.compare import PictureComparison, Vocabulary, compare
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
@@ -86,6 +86,7 @@ __all__ = [
     "StorageError",
     "Structured",
     "SweepScores",
+    "Vocabulary",
     "WholeRunWarning",
     "and_harsanyi",
     "and_values",
