@@ -137,7 +137,7 @@ def sweep(
     """Explain the same pictures at several layers.
 
     Writes sweep.json, the same as a table (sweep.parquet, by the extra `sweeps`), sweep.html and
-    a figure.
+    a figure; from 8 pictures on also vocabulary.json, see `rp.Vocabulary`.
 
     A run that stands is not fitted again. An error or an interrupt leaves the finished runs, and
     the same call goes on from there. A picture that cannot be explained at one of the layers is
