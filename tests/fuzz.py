@@ -27,7 +27,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,14 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import regional_primitives as rp
+from regional_primitives.compare.kept import Kept, converged
+from regional_primitives.compare.vocabulary import (
+    LayerVocabulary,
+    Vocabulary,
+    Word,
+    WordChannel,
+    of_picture,
+)
 from regional_primitives.decompose.exact.checkpoint import Checkpoint
 from regional_primitives.explore.explorer import Explorer
 from regional_primitives.explore.server import application
@@ -263,6 +271,13 @@ def originals(folder: Path) -> list[Target]:
         d, rp.edit(d, planted, {0: 0.5, 3: 0.0})
     ).write(folder / "edit.json")
     _sweep(scores, d).write(folder)
+    channel, spoken = WordChannel(7, 8, 0.5), {"pictures": 9, "by_chance": 0.5, "share": 0.2}
+    word = Word(patches=(0, 1), known=9, channels=(channel,), seed=3, **spoken)
+    Vocabulary((LayerVocabulary("express", 9, 256, 0.2, (word,)),)).write(folder)
+    (folder / "kept").mkdir()
+    Kept.of(replace(d, regions=rp.Regions.from_labels(d.regions.label_map(32, 32)))).write(
+        folder / "kept"
+    )
     way = {"inside_error": 0.1, "leak": 0.2, "cost": 0.3, "deviation": 0.4}
     cost = {"evaluations": 9, "seconds": 2.0, "seconds_alone": 0.1}
     measured = {"demands": 3, "free": way, "predicted": {"sparse": way, "raw": way}}
@@ -280,6 +295,9 @@ def originals(folder: Path) -> list[Target]:
         Target("exhibits.json", 2, _json("run/exhibits.json"), _exhibits(d)),
         Target("baselines", 5, _json("run/baselines.json"), _use_baselines),
         Target("sweep", 6, _json("sweep.json"), _use_sweep),
+        Target("vocabulary", 4, _json("vocabulary.json"), _use_vocabulary),
+        Target("kept", 8, _tensors("kept", "fields"), _use_kept("kept")),
+        Target("tensors in part", 8, _tensors("run", "tensors", "run.json"), _use_kept("run")),
         Target("edit", 6, _json("edit.json"), _edits(d)),
         Target("picture.json", 3, _json("picture.json"), _use_picture),
         Target("checkpoint", 5, _checkpoints, _use_checkpoint),
@@ -322,9 +340,11 @@ def _json(name: str) -> Callable[[random.Random, Path], str]:
     return mutate
 
 
-def _tensors(folder: str, name: str, manifest: str) -> Callable[[random.Random, Path], str]:
+def _tensors(
+    folder: str, name: str, manifest: str | None = None
+) -> Callable[[random.Random, Path], str]:
     def mutate(rng: random.Random, place: Path) -> str:
-        path, told = place / folder / f"{name}.safetensors", place / folder / manifest
+        path = place / folder / f"{name}.safetensors"
         if rng.random() < 0.15:
             data, how = of_bytes(rng, path.read_bytes())
         else:
@@ -332,7 +352,8 @@ def _tensors(folder: str, name: str, manifest: str) -> Callable[[random.Random, 
             how = ", ".join(of_tensors(rng, tensors) for _ in range(rng.choice([1, 1, 1, 2])))
             data = save(tensors)
         path.write_bytes(data)
-        if rng.random() < 0.95:
+        if manifest is not None and rng.random() < 0.95:
+            told = place / folder / manifest
             content = json.loads(told.read_text())
             content[f"{name}_digest"] = hashlib.sha256(data).hexdigest()
             told.write_text(json.dumps(content))
@@ -445,6 +466,24 @@ def _use_sweep(place: Path) -> None:
     pictures = [picture for layer in sweep.layers for picture in layer.pictures]
     links = [link for one in pictures for link in (one.run, one.report)]
     expect(not any(":" in (link or "") for link in links), "a link that leads elsewhere")
+
+
+def _use_vocabulary(place: Path) -> None:
+    vocabulary = Vocabulary.read(place)
+    expect(finite(vocabulary), "a number that is none")
+    vocabulary.write(place)
+    expect(Vocabulary.read(place) == vocabulary, "another vocabulary when written again")
+
+
+def _use_kept(folder: str) -> Callable[[Path], None]:
+    def use(place: Path) -> None:
+        kept = Kept.read(place / folder)
+        expect(finite(vars(kept)), "a number that is none")
+        expect(finite(kept.shares), "a share that is none")
+        of_picture(0, kept, 60, rp.Regions.grid(4, 4), 1)
+        converged(place / folder)
+
+    return use
 
 
 def _edits(d: rp.Decomposition) -> Callable[[Path], None]:

@@ -1,10 +1,15 @@
 import errno
 import itertools
 import json
+import os
+import re
 import shutil
 import statistics
+import subprocess
 import sys
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -17,9 +22,11 @@ from scipy import stats
 
 import regional_primitives as rp
 from regional_primitives.compare.vocabulary import Vocabulary
+from regional_primitives.generators import ZOO
 from regional_primitives.regions import described
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import sweep as sweeps
+from regional_primitives.runs.sweep_runs import layer_folder
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.scores.sweep_scores import FailedPicture, SweepScores
 
@@ -323,8 +330,8 @@ def test_one_layer_is_the_generators_own_or_named(tmp_path):
 
 
 def test_all_layers_are_those_that_the_zoo_lists(tmp_path, monkeypatch):
-    entry = replace(sweeps.ZOO["planted"], layers=("embed", "express"))
-    monkeypatch.setitem(sweeps.ZOO, "planted", entry)
+    entry = replace(ZOO["planted"], layers=("embed", "express"))
+    monkeypatch.setitem(ZOO, "planted", entry)
     result = sweep(tmp_path / "sweep", [0], "all")
     assert [layer.layer for layer in result.layers] == ["embed", "express"]
 
@@ -348,8 +355,8 @@ def test_several_layers_are_one_bundle_with_a_safe_folder(tmp_path, monkeypatch)
     from regional_primitives.generators.zoo import Loaded
     from regional_primitives.generators.zoo.toy import sample_latents
 
-    entry = replace(sweeps.ZOO["planted"], load=lambda *_: Loaded(Branches(), sample_latents))
-    monkeypatch.setitem(sweeps.ZOO, "planted", entry)
+    entry = replace(ZOO["planted"], load=lambda *_: Loaded(Branches(), sample_latents))
+    monkeypatch.setitem(ZOO, "planted", entry)
     result = sweep(tmp_path / "sweep", [0], ["left + right"])
     assert result.layers[0].layer == "left+right"
     assert result.layers[0].feature_shape == ((20,), (10,))
@@ -363,7 +370,7 @@ def test_folder_names_are_safe_and_differ_where_layers_differ():
         ".hidden", "x" * 300, "x" * 301, "sweep.json", "vocabulary.json", "ein+zwei",
         "b8.conv#1[0]+b9", "..", "con#",
     ]  # fmt: skip
-    folders = [sweeps.layer_folder(name) for name in names]
+    folders = [layer_folder(name) for name in names]
     assert folders[0] == "main.5"
     assert folders[names.index("ein+zwei")] == "ein+zwei"
     assert len(set(folders)) == len(names)
@@ -721,6 +728,120 @@ def test_a_picture_like_the_baseline_is_told_by_any_number_of_workers(tmp_path, 
 def test_what_a_sweep_keeps_has_two_names(tmp_path):
     with pytest.raises(rp.InputError, match="keep is one of runs, scores, not 'all'"):
         sweep(tmp_path / "sweep", keep="all")
+
+
+WAITING = """
+import os, time
+from pathlib import Path
+import torch
+import regional_primitives as rp
+
+class Waiting(torch.nn.Module):
+    def forward(self, x):
+        if "SWEEP_WAITS" in os.environ and list(Path({folder!r}).glob("0/.0.*")):
+            Path({begun!r}).touch()
+            while not Path({go_on!r}).exists():
+                time.sleep(0.02)
+        return x
+
+def make(layer=None):
+    torch.manual_seed(0)
+    layers = torch.nn.ConvTranspose2d(4, 8, 4), torch.nn.ConvTranspose2d(8, 3, 9), Waiting()
+    return rp.cut(torch.nn.Sequential(*layers), layer or "0",
+                  sample_latents=lambda count, rng: torch.randn(count, 4, 1, 1, generator=rng),
+                  baseline_latents=torch.zeros(2, 4, 1, 1))
+"""
+"""In the process that waits, picture 0 does so until a file is there."""
+
+
+@pytest.fixture
+def first_sweep(tmp_path):
+    """Begin a sweep in another process, which waits in its first picture."""
+    begun, go_on = tmp_path / "begun", tmp_path / "go on"
+    own = tmp_path / "own.py"
+    names = {"folder": tmp_path / "sweep", "begun": begun, "go_on": go_on}
+    own.write_text(WAITING.format(**{name: str(path) for name, path in names.items()}))
+    words = ["sweep", f"{own}:make", "--seeds", "0:3", "--grid", "2x2", "--set", "steps=3"]
+    words += ["--measure", "demands=4", "--out", str(tmp_path / "sweep")]
+    command = [sys.executable, "-c", "import primitives_command as p; p.main()", *words]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "SWEEP_WAITS": "1"}
+    )
+    while not begun.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+
+    def ended():
+        go_on.touch()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        return err
+
+    ended.killed = process.kill
+    yield partial(
+        rp.sweep, f"{own}:make", range(3), folder=tmp_path / "sweep", regions=rp.Regions.grid(2, 2),
+        settings=rp.Structured(steps=3), evaluation=rp.Evaluation(demands=4),
+    ), ended  # fmt: skip
+    process.kill()
+    process.wait()
+
+
+def test_a_second_sweep_on_a_folder_leaves(first_sweep, tmp_path):
+    again, ended = first_sweep
+    with pytest.raises(rp.StorageError, match=r"another sweep is at work in .*--share"):
+        again()
+    assert "runs 3/3" in ended()
+    assert len(again().seeds) == 3  # nobody is at work there any more
+
+
+def test_a_second_sweep_on_a_folder_shares_the_work(first_sweep, tmp_path):
+    again, ended = first_sweep
+    said = []
+
+    def progress(*news):
+        said.append(" ".join(map(str, news)))
+        if "waiting" in said[-1]:  # all that is left is what the first one makes
+            errors.append(ended())
+
+    errors = []
+    swept = again(share=True, progress=progress)
+    (error,) = errors
+    assert swept.seeds == (0, 1, 2)
+    assert [f"0/{n} finished" in error for n in range(3)] == [True, False, False]
+    assert [any(f"0/{n} finished" in news for news in said) for n in range(3)] == [
+        False,
+        True,
+        True,
+    ]
+    assert "runs 3 3 made by another process" in said
+    assert without_times(rp.load_sweep(tmp_path / "sweep").to_dict()) == without_times(
+        swept.to_dict()
+    )
+    assert not [name for name in everything(tmp_path) if "/." in name]
+
+
+def test_what_a_killed_sweep_has_begun_its_sharer_makes(first_sweep, tmp_path):
+    again, ended = first_sweep
+    said = []
+
+    def progress(*news):
+        said.append(str(news[-1]))
+        if "waiting" in said[-1]:
+            (tmp_path / "go on").touch()
+            ended.killed()
+
+    assert again(share=True, progress=progress).seeds == (0, 1, 2)
+    assert any("0/0 finished" in note for note in said)
+    assert not [name for name in everything(tmp_path) if "/." in name]
+
+
+def test_progress_tells_how_many_pictures_an_hour(tmp_path):
+    said = []
+    sweep(tmp_path / "sweep", progress=lambda stage, done, total, note="": said.append(note))
+    paces = [re.search(r"finished, ([\d,]+) an hour", note) for note in said]
+    paces = [int(found[1].replace(",", "")) for found in paces if found]
+    assert len(paces) == 6
+    assert all(60 < pace < 10**6 for pace in paces)
 
 
 def test_the_vocabulary_is_the_same_whatever_is_kept(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from regional_primitives.apply import (
     edit_effects,
     edit_scores,
 )
-from regional_primitives.compare import PictureComparison, compare
+from regional_primitives.compare import PictureComparison, Vocabulary, compare
 from regional_primitives.decompose import (
     Decomposition,
     Exact,
@@ -39,6 +39,7 @@ from regional_primitives.errors import (
     InputError,
     MissingExtraError,
     RegionalPrimitivesError,
+    SomeFailedError,
     StorageError,
     WholeRunWarning,
 )
@@ -81,9 +82,11 @@ __all__ = [
     "Relations",
     "Sanity",
     "Scores",
+    "SomeFailedError",
     "StorageError",
     "Structured",
     "SweepScores",
+    "Vocabulary",
     "WholeRunWarning",
     "and_harsanyi",
     "and_values",

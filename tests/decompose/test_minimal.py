@@ -9,6 +9,7 @@ import regional_primitives as rp
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.exact import minimal
 from regional_primitives.decompose.exact.objective import DemandObjective
+from regional_primitives.decompose.subject import PatchErrors
 from regional_primitives.errors import InputError, StorageError
 
 PATCHES = (0, 1, 5, 10)
@@ -132,9 +133,9 @@ def test_a_blank_patch_does_not_rule(planted, latents):
     found = find(planted, latents, purpose="generate", stages=1, steps=1)
     objective = DemandObjective(found.subject, found.settings, Evaluations(planted.at(latents)))
     errors = found.subject.errors
-    blank = replace(errors, image=errors.image.clone())
-    where = REGIONS.label_map(32, 32) == 0
-    blank.image[:, where] = errors.baseline_image[:, where] + 1e-4
+    image, where = errors.image.clone(), REGIONS.label_map(32, 32) == 0
+    image[:, where] = errors.baseline_image[:, where] + 1e-4
+    blank = PatchErrors.of(image, errors.baseline_image, REGIONS)
     objective = replace(objective, subject=replace(found.subject, errors=blank))
     demand = torch.zeros(1, 16, dtype=torch.bool)
     demand[0, 0] = True

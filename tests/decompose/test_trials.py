@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.decompose.structured.trials import Trials
+from regional_primitives.decompose.structured.trials import Trials, turns
 from regional_primitives.decompose.subject import PatchErrors
 
 GRID = rp.Regions.grid(1, 2)
@@ -65,15 +65,15 @@ def test_a_component_without_a_pattern_lacks_nothing_outside_and_gives_finite_sl
 def test_components_are_tried_in_proportion_to_their_energy():
     energies = torch.tensor([6.0, 3.0, 1.0])
     counts = torch.zeros(3)
-    for step in range(200):
-        counts += Trials.draw(FIELDS, energies, 5, seed=0, step=step).chosen.sum(0)
+    for places in turns(5, 200, seed=0):
+        counts += Trials.draw(FIELDS, energies, places).chosen.sum(0)
     assert (counts / 1000 - energies / 10).abs().max() < 0.005
-    other = Trials.draw(FIELDS, energies, 5, seed=1, step=3)
-    assert not torch.equal(other.chosen, Trials.draw(FIELDS, energies, 5, seed=2, step=3).chosen)
+    one, other = (Trials.draw(FIELDS, energies, turns(5, 4, seed)[3]) for seed in (1, 2))
+    assert not torch.equal(one.chosen, other.chosen)
 
 
 def test_no_trials_are_none():
-    none = Trials.draw(FIELDS, torch.ones(3), 0, seed=0, step=0)
+    none = Trials.draw(FIELDS, torch.ones(3), turns(0, 1, seed=0)[0])
     assert len(none) == 0
     assert none.on.shape == (0, 3)
 

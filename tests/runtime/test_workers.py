@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
+from regional_primitives.runtime.progress import silent
 from regional_primitives.runtime.workers import in_workers, threads_per_worker
 
 
@@ -47,9 +48,9 @@ def test_tasks_run_elsewhere_and_their_news_comes_here(tmp_path, two_threads):
     in_workers(
         partial(note, tmp_path),
         list(range(4)),
-        1,
         lambda task, result: finished.append((task, result())),
         lambda stage, done, total, note="": said.append((stage, done, total, note)),
+        workers=1,
     )
     assert sorted(finished) == [(task, None) for task in range(4)]
     told = [(tmp_path / str(task)).read_text().split() for task in range(4)]
@@ -66,14 +67,14 @@ def test_the_first_failure_stops_the_others_which_clean_up(tmp_path):
         result()
 
     with pytest.raises(rp.GeneratorError, match="task 0 has failed"):
-        in_workers(partial(run_or_wait, tmp_path), [0, 1], 2, end, lambda *_, **__: None)
+        in_workers(partial(run_or_wait, tmp_path), [0, 1], end, silent, workers=2)
     assert ended == [0]
     assert (tmp_path / "cleaned up").exists()
 
 
 def test_a_killed_worker_is_told_in_one_line():
     with pytest.raises(rp.RegionalPrimitivesError, match=r"worker process was killed.*memory"):
-        in_workers(die, [0], 1, lambda _, result: result(), lambda *_, **__: None)
+        in_workers(die, [0], lambda _, result: result(), silent, workers=1)
 
 
 def test_threads_are_shared_out(two_threads):

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 import numpy
 import pytest
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import regional_primitives as rp
@@ -684,3 +685,23 @@ def test_the_terminal_names_the_pictures_at_either_end():
     assert most.startswith("most separable by leak: ")
     assert re.findall(r"(\d+) \(", most) == ordered[:3]
     assert re.findall(r"(\d+) \(", least) == ordered[:-4:-1]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_a_page_with_pictures_fits_is_accessible_and_loads_nothing(browser, album, width, scheme):
+    _, folder, _ = album
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said, asked = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((folder / "sweep.html").as_uri())
+    for summary in tab.locator("summary").all():
+        summary.click()
+    assert tab.locator(".thumb svg").count() == 16
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert Axe().run(tab).response["violations"] == []
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [
+        (folder / "sweep.html").as_uri()
+    ]
+    tab.close()

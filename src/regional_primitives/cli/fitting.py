@@ -202,11 +202,33 @@ def sweep(
     size: Size = None,
     thorough: Thorough = False,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Processes that share the threads; their number changes no more than rounding."
+            help="Processes that share the threads; their number changes no more than rounding. "
+            "One unless given; with --ray as many as there is room for."
         ),
-    ] = 1,
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local",
+            help="Do the runs on a Ray cluster: HOST:PORT of its head, auto, or local for one that "
+            "is begun here.",
+        ),
+    ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream", help="Let runs come here from the cluster even where it sees the folder."
+        ),
+    ] = False,
+    share: Annotated[
+        bool,
+        typer.Option(
+            "--share",
+            help="Join a sweep that is at work on the folder already, and share its work.",
+        ),
+    ] = False,
     device: Device = "cpu",
     hold: Hold = None,
     keep: Annotated[
@@ -237,6 +259,9 @@ def sweep(
             settings=_structured(changes, purpose, quality),
             evaluation=evaluation.thorough() if thorough else evaluation,
             workers=workers,
+            ray=ray,
+            stream=stream,
+            share=share,
             keep=keep,  # type: ignore[arg-type]  # refused there if it is another
             strict=strict,
             progress=progress,

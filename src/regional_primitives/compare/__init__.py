@@ -16,6 +16,7 @@ from regional_primitives.compare.likeness import Likeness
 from regional_primitives.compare.part_units import LeadingChannel, PartUnits
 from regional_primitives.compare.relatedness import Relatedness, relatedness
 from regional_primitives.compare.transfer import Span, Transfer, transfer
+from regional_primitives.compare.vocabulary import Vocabulary
 
 __all__ = [
     "Chance",
@@ -29,6 +30,7 @@ __all__ = [
     "Relatedness",
     "Span",
     "Transfer",
+    "Vocabulary",
     "are_checkpoints",
     "checkpoints",
     "compare",

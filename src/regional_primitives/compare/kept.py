@@ -91,7 +91,7 @@ class Kept:
         try:
             kept = _of_scores(folder) if file.name == FIELDS else _of_run(folder)
             sound = kept._sound()
-        except (IndexError, RuntimeError) as error:  # tensors of shapes that cannot be
+        except (IndexError, RuntimeError, ValueError) as error:  # tensors of shapes that cannot be
             raise StorageError(f"{file} is corrupt: {first_line(error)}") from error
         if not sound:
             raise StorageError(f"{file} is corrupt: its tensors do not belong together")
@@ -216,6 +216,8 @@ def _of_run(folder: Path) -> Kept:
     if len(chosen) and shape is not None:  # earlier releases did not tell the shape
         end = int(offsets[int(chosen[-1]) + 1])
         entries = read_beginnings(file, units=end, values=end)
+        if len(entries["units"]) != end or bool((offsets.diff() < 0).any()) or int(offsets[0]):
+            raise StorageError(f"{file} is corrupt: its components and entries do not fit")
         of = tuple(tuple(one) if isinstance(one, list) else one for one in shape)
         channels = _channels(fields, strengths, of, offsets, **entries)  # type: ignore[arg-type]
     labels = None

@@ -13,7 +13,8 @@ the channels that lead in a component (see `channels.leading`; at most 16), by c
 same picture's components shuffled among these, which is worked out and not drawn. A candidate is a
 word, and a channel is told, if it is found in more of N pictures than by chance by over
 4 √(v + 1), where v = c (1 − c / N) (1 + N / R) is the variance of what chance finds in c of them,
-less what is drawn (R is infinite for channels); the 1 keeps rare ones out.
+and in what is drawn (R is infinite for channels); the 1 keeps rare ones out. Fits prefer compact
+fields, and random ones are ragged: where fields are squares, some of the excess is only that.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from torch import Tensor
 from regional_primitives.axes import Fields
 from regional_primitives.compare.kept import Kept
 from regional_primitives.compare.transfer import random_alike
+from regional_primitives.errors import StorageError
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.progress import Progress, silent
@@ -211,7 +213,8 @@ def _layer(
     said = []
     for place, picture in enumerate(layer.pictures):
         times = draws if place % every == 0 else 0
-        said.append(_said(picture.seed, Kept.read(folder / picture.run), regions, times))
+        run = folder / picture.run
+        said.append(of_picture(picture.seed, Kept.read(run), layer.units, regions, times))
         progress("vocabulary", place + 1, count, layer.layer)
     candidates = _Candidates(said, regions)
     belong = [candidates.of(one.fields) for one in said]
@@ -234,11 +237,20 @@ def _layer(
     )  # fmt: skip
 
 
-def _said(seed: int, kept: Kept, regions: Regions, draws: int) -> _Said:
-    fields = kept.fields[kept.strongest]
+def of_picture(seed: int, kept: Kept, units: int, regions: Regions, draws: int) -> _Said:
+    """Return what a picture says, and so many random ones like it.
+
+    Raises:
+        StorageError: other patches than these, or a channel beyond so many units.
+    """
+    fields, channels = kept.fields[kept.strongest], kept.channels
+    if fields.shape[1] != regions.count or int(channels.max() if channels.numel() else 0) >= units:
+        raise StorageError(
+            f"picture {seed} is of other patches or of another feature than its sweep tells"
+        )
     alike = random_alike([fields], regions, draws, seed) if len(fields) else ()
     drawn = tuple(_packed(connected) for (connected,), _ in alike)
-    return _Said(seed, _packed(fields), kept.shares, kept.channels, drawn)
+    return _Said(seed, _packed(fields), kept.shares, channels, drawn)
 
 
 def _packed(fields: Fields) -> np.ndarray:

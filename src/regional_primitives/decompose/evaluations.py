@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from regional_primitives.axes import Units
-from regional_primitives.generators.feature import units_as
+from regional_primitives.generators.feature import Feature, units_as
 from regional_primitives.generators.generator import Generator
 
 _Figures = TypeVar("_Figures")
@@ -57,16 +57,20 @@ class Evaluations:
         return {name: own[name] + sum(one.spent[name] for one in before) for name in own}
 
     def pulled_back(
-        self, units: Units, slope: Callable[[Tensor], tuple[Tensor, _Figures]]
+        self,
+        units: Units,
+        slope: Callable[[Tensor], tuple[Tensor, _Figures]],
+        tail: Callable[[Feature], Tensor] | None = None,
     ) -> tuple[Units, _Figures]:
         """Return a loss's slope along flat features, given that along images, and its figures.
 
         `slope` maps images to the loss's slope along them and figures; the features' own graph is
-        left alone.
+        left alone. `tail` is the generator's unless given.
         """
+        tail = tail or self.generator.tail
         leaf = units.detach().requires_grad_(True)
         began = _now(leaf.device)
-        images = self.generator.tail(units_as(leaf, self.generator.feature_shape))
+        images = tail(units_as(leaf, self.generator.feature_shape))
         self.seconds += _now(leaf.device) - began
         at_images, figures = slope(images.detach().float())
         began = _now(leaf.device)

@@ -1,15 +1,18 @@
-"""Explaining one picture: prepare it, fit the components, assemble the result."""
+"""Explaining pictures: prepare each, fit the components, assemble the results."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from os import PathLike
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
+from regional_primitives.axes import Demands
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.exact.components import ExactComponents, fit_exact
@@ -20,18 +23,54 @@ from regional_primitives.decompose.forecast import bytes_of_fit, forecast
 from regional_primitives.decompose.given import Given
 from regional_primitives.decompose.provenance import Provenance, current_versions
 from regional_primitives.decompose.stored import FORMS
-from regional_primitives.decompose.structured.fit import Fit, fit_structured
+from regional_primitives.decompose.structured.fit import Fit, fit_together
 from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.decompose.subject import Subject, prepare
+from regional_primitives.decompose.subjects import Subjects
+from regional_primitives.errors import (
+    GeneratorError,
+    InputError,
+    RegionalPrimitivesError,
+    SomeFailedError,
+)
 from regional_primitives.generators.feature import map_feature
 from regional_primitives.generators.generator import Generator
-from regional_primitives.generators.latents import Latents, map_latents
+from regional_primitives.generators.latents import Latents, batch_size, items, map_latents
+from regional_primitives.generators.layout import UnrecordableError
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import of_kind, path_of, random_seed, refuse_too_large
 from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting, silent
 from regional_primitives.runtime.settings import settings_or
+
+
+@overload
+def explain(
+    generator: Generator,
+    latents: Latents,
+    regions: Regions | str | PathLike[str] | None = None,
+    settings: Structured | Exact | None = None,
+    *,
+    picture_seed: int | None = None,
+    picture_file: str | None = None,
+    together: Literal[False] = False,
+    progress: Progress | bool | None = False,
+) -> Decomposition: ...
+
+
+@overload
+def explain(
+    generator: Generator,
+    latents: Latents,
+    regions: Regions | str | PathLike[str] | None = None,
+    settings: Structured | Exact | None = None,
+    *,
+    picture_seed: Sequence[int] | None = None,
+    picture_file: Sequence[str] | None = None,
+    together: Literal[True],
+    progress: Progress | bool | None = False,
+) -> list[Decomposition]: ...
 
 
 @ordinary()
@@ -41,62 +80,168 @@ def explain(
     regions: Regions | str | PathLike[str] | None = None,
     settings: Structured | Exact | None = None,
     *,
-    picture_seed: int | None = None,
-    picture_file: str | None = None,
+    picture_seed: int | Sequence[int] | None = None,
+    picture_file: str | Sequence[str] | None = None,
+    together: bool = False,
     progress: Progress | bool | None = False,
-) -> Decomposition:
-    """Split the feature of one picture into components with action fields.
+) -> Decomposition | list[Decomposition]:
+    """Split the feature of one picture, or of each of several, into components with action fields.
 
     Args:
         generator: from `rp.cut` or `rp.load_generator`.
-        latents: what the picture is generated from; a batch of one.
+        latents: what the picture is generated from; a batch of one, of any number with `together`.
         regions: the patches, or a text such as "parts" (of what the generator shows, where it
             comes with a map of them), "segments:40" or a label map's file; a 6 × 6 grid unless
-            given, as in the paper.
+            given, as in the paper. Superpixels are each picture's own.
         settings: `rp.Structured()` unless given; `rp.Exact(patches=…)` for the paper's own route.
-        picture_seed: noted in the result, for the reader.
+        picture_seed: noted in the result, for the reader; with `together` one a picture.
         picture_file: likewise, where the latents are those of a file.
+        together: fit all pictures of a batch in lockstep, which a GPU does faster than one by one;
+            a list is returned, of what each would give alone, to rounding. In the exact form, and
+            where a network cannot be run for rows of several pictures, which `progress` tells, they
+            are fitted one after another. Of the time, each is told its equal share.
         progress: True draws a bar on stderr; or a callable (stage, done, total, note).
 
     Raises:
         InputError: a malformed argument.
         GeneratorError: a network that cannot be explained (random, no image, no change).
+        SomeFailedError: with `together`, where that is so of some pictures and not of all. It holds
+            the decompositions of the others.
     """
     of_kind(generator, Generator, "explain needs a generator from rp.cut")
+    of_kind(together, bool, "together is True or False")
     default: Structured | Exact = Structured()
     settings = settings_or(settings, (Structured, Exact), default).settled(generator)
-    divided = division(regions, generator, latents)
-    picture_seed = None if picture_seed is None else random_seed(picture_seed)
-    picture_file = None if picture_file is None else str(path_of(picture_file, "picture_file"))
-    # What memory does not hold is refused before anything is computed.
-    if isinstance(settings, Exact):
-        demands = all_demands(settings.chosen(divided), divided)
+    if not together:
+        if batch_size(latents) > 1:
+            raise InputError(
+                f"one picture at a time; got {batch_size(latents)} latents; together=True explains "
+                "them all and returns a list"
+            )
+        asked = [_Picture(latents, *_noted(picture_seed, picture_file))]
     else:
-        divided.afford_rectangles()
+        asked = _pictures(generator, latents, picture_seed, picture_file)
     with reporting(progress) as report:
-        subject = prepare(
-            generator,
-            latents,
-            divided,
-            baseline_count=settings.baseline_count,
-            baseline_seed=settings.baseline_seed,
-            progress=report,
-        )
-        if isinstance(settings, Structured):
-            needed = bytes_of_fit(subject.generator, settings, divided.count)
-            what = f"a fit behind {generator.layer!r}"
-            refuse_too_large(what, needed, "cut at a later layer, or a smaller picture")
-            if report is not silent:  # it runs a batch, which nobody would wait for
-                told = forecast(subject.generator, settings, patches=divided.count)
-                report("forecast", 1, 1, f"at most {told}")
-            fit = fit_structured(subject, settings, report)
-            return assembled(subject, settings, fit, picture_seed, picture_file)
-        # In the cache, where an interrupted run's finished demands are found again.
-        name = hashlib.sha256(work_of(subject, demands, settings).encode()).hexdigest()
-        folder = cache_folder() / "exact" / name
-        made = fit_exact(subject, settings, report, folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        return decomposition_of(made, picture_seed, picture_file)
+        found = _explained(generator, asked, regions, settings, report)
+    failed = {i: one for i, one in enumerate(found) if isinstance(one, RegionalPrimitivesError)}
+    if len(failed) == len(found):
+        raise failed[0]
+    explained = {i: one for i, one in enumerate(found) if isinstance(one, Decomposition)}
+    if failed:
+        raise SomeFailedError(explained, failed)
+    return list(explained.values()) if together else explained[0]
+
+
+class _Picture(NamedTuple):
+    """What one picture is made of, and what is noted of it."""
+
+    latents: Latents
+    seed: int | None
+    file: str | None
+
+
+def _noted(seed: Any, file: Any) -> tuple[int | None, str | None]:
+    return (
+        None if seed is None else random_seed(seed),
+        None if file is None else str(path_of(file, "picture_file")),
+    )
+
+
+def _pictures(generator: Generator, latents: Latents, seeds: Any, files: Any) -> list[_Picture]:
+    """Take a batch apart, with what is to be noted of each picture."""
+    generator.refuse_unfit(latents)
+    count = batch_size(latents)
+    if count == 0:
+        raise InputError("there is no picture to explain: the latents are a batch of none")
+    noted = []
+    for name, given in (("picture_seed", seeds), ("picture_file", files)):
+        is_one = given is not None and (isinstance(given, str) or not isinstance(given, Iterable))
+        several = [None] * count if given is None else [given] if is_one else list(given)
+        if is_one or len(several) != count:
+            raise InputError(
+                f"with together=True {name} is a list of {count}, one a picture, or None; got "
+                f"{'a single one' if is_one else len(several)}"
+            )
+        noted.append(several)
+    rows = zip(range(count), *noted, strict=True)
+    return [_Picture(items(latents, i, i + 1), *_noted(seed, file)) for i, seed, file in rows]
+
+
+def _explained(
+    generator: Generator,
+    asked: Sequence[_Picture],
+    regions: Regions | str | PathLike[str] | None,
+    settings: Structured | Exact,
+    report: Progress,
+) -> list[Decomposition | RegionalPrimitivesError]:
+    """Explain pictures, of which one that fails does not stop the others."""
+    found: dict[int, Decomposition | RegionalPrimitivesError] = {}
+    prepared: dict[int, Subject] = {}
+    for i, picture in enumerate(asked):
+        try:
+            divided = division(regions, generator, picture.latents)
+            # What memory does not hold is refused before anything is computed.
+            if isinstance(settings, Exact):
+                demands = all_demands(settings.chosen(divided), divided)
+            else:
+                divided.afford_rectangles()
+            subject = prepare(
+                generator,
+                picture.latents,
+                divided,
+                baseline_count=settings.baseline_count,
+                baseline_seed=settings.baseline_seed,
+                baseline=next((known.baseline for known in prepared.values()), None),
+                progress=report,
+            )
+            if isinstance(settings, Exact):
+                found[i] = _exact(subject, demands, settings, picture, report)
+            else:
+                prepared[i] = subject
+        except RegionalPrimitivesError as error:
+            found[i] = error
+    if isinstance(settings, Structured) and prepared:
+        fits = _fitted(list(prepared.values()), settings, report)
+        for (i, subject), fit in zip(prepared.items(), fits, strict=True):
+            if isinstance(fit, Fit):
+                found[i] = assembled(subject, settings, fit, asked[i].seed, asked[i].file)
+            else:
+                found[i] = fit
+    return [found[i] for i in range(len(asked))]
+
+
+def _fitted(
+    several: Sequence[Subject], settings: Structured, report: Progress
+) -> list[Fit | GeneratorError]:
+    """Fit pictures in lockstep; where the network cannot be run so, one after another."""
+    one = several[0].generator
+    patches = max(subject.regions.count for subject in several)
+    try:
+        groups = [Subjects.together(several)]
+    except UnrecordableError as error:
+        report("lockstep", 0, 0, f"the pictures are fitted one after another: {error}")
+        groups = [Subjects([subject]) for subject in several]
+    needed = len(groups[0]) * bytes_of_fit(one, settings, patches)
+    many = f" of {len(groups[0])} pictures" if len(groups[0]) > 1 else ""
+    what = f"a fit{many} behind {one.layer!r}"
+    less = "explain fewer at a time, " if many else ""
+    refuse_too_large(what, needed, f"{less}cut at a later layer, or a smaller picture")
+    if report is not silent:  # it runs a batch, which nobody would wait for
+        told = forecast(one, settings, patches=patches)
+        each = " a picture" if len(several) > 1 else ""
+        report("forecast", 1, 1, f"at most {told}{each}")
+    return [fit for group in groups for fit in fit_together(group, settings, report)]
+
+
+def _exact(
+    subject: Subject, demands: Demands, settings: Exact, picture: _Picture, report: Progress
+) -> Decomposition:
+    # In the cache, where an interrupted run's finished demands are found again.
+    name = hashlib.sha256(work_of(subject, demands, settings).encode()).hexdigest()
+    folder = cache_folder() / "exact" / name
+    made = fit_exact(subject, settings, report, folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return decomposition_of(made, picture.seed, picture.file)
 
 
 @ordinary()

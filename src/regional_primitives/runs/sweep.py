@@ -1,4 +1,4 @@
-"""Sweeps: many pictures at several layers of a zoo generator, each an ordinary run, then compared.
+"""Sweeps: many pictures at several layers of a generator, each an ordinary run, then compared.
 
 Run folders are DIR/<layer>/<seed>, so that a sweep that was stopped goes on where it stood.
 """
@@ -6,37 +6,37 @@ Run folders are DIR/<layer>/<seed>, so that a sweep that was stopped goes on whe
 from __future__ import annotations
 
 import datetime
-import hashlib
 import itertools
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, get_args
 
 from regional_primitives.compare.kept import converged
-from regional_primitives.compare.vocabulary import VOCABULARY, write_vocabulary
+from regional_primitives.compare.vocabulary import write_vocabulary
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
-from regional_primitives.errors import GeneratorError, InputError, StorageError
-from regional_primitives.generators import ZOO, Generator, load_generator
-from regional_primitives.generators.factory import names_a_factory
-from regional_primitives.generators.feature import FeatureShape
+from regional_primitives.errors import BusyError, GeneratorError, InputError, StorageError
+from regional_primitives.generators import load_generator
 from regional_primitives.regions import Regions
-from regional_primitives.runs.folder import (
-    drawn,
-    explain_to_folder,
-    plain_name,
-    refuse_other_content,
-    scores_to_folder,
+from regional_primitives.runs.folder import drawn, plain_name, refuse_other_content
+from regional_primitives.runs.sweep_runs import (
+    Afar,
+    Asked,
+    Keep,
+    NotExplainedError,
+    Task,
+    forget_generators,
 )
-from regional_primitives.runs.key import Work
 from regional_primitives.runtime.arguments import (
     AnyPath,
     of_kind,
@@ -45,13 +45,21 @@ from regional_primitives.runtime.arguments import (
     whole,
     wholes,
 )
+from regional_primitives.runtime.cluster import Cluster
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
-from regional_primitives.runtime.run_files import FIELDS, FIGURES, MANIFEST, REPORT, TENSORS
+from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT
 from regional_primitives.runtime.settings import settings_or
-from regional_primitives.runtime.staging import recover, visible
+from regional_primitives.runtime.staging import (
+    attended,
+    marked,
+    parents_of,
+    recover,
+    refusals,
+    visible,
+)
 from regional_primitives.runtime.storage import read_json
-from regional_primitives.runtime.workers import threads_per_worker, work_off
+from regional_primitives.runtime.workers import in_workers, threads_per_worker, work_off
 from regional_primitives.scores import Evaluation, Scores
 from regional_primitives.scores.sweep_scores import (
     INDEX,
@@ -63,13 +71,9 @@ from regional_primitives.scores.sweep_scores import (
 )
 from regional_primitives.show.sweep_page import SWEEP_FIGURE, SWEEP_REPORT, write_sweep_report
 
-Keep: TypeAlias = Literal["runs", "scores"]
-"""What a sweep keeps of each picture."""
-
 RUNS = "runs"
 """The stage that counts finished runs; all other stages are part of one."""
 _MOST_SEEDS = 100_000
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -105,14 +109,6 @@ def parse_layers(text: str | None) -> tuple[str, ...] | Literal["all"] | None:
     return names
 
 
-def layer_folder(layer: str) -> str:
-    """Name the folder of a layer's runs, fit for file systems and links, no two alike."""
-    if _SAFE_NAME.fullmatch(layer) and layer not in (FIGURES, SWEEP, SWEEP_REPORT, VOCABULARY):
-        return layer
-    safe = re.sub(r"[^A-Za-z0-9_.+-]+", "_", layer)[:60].lstrip(".")
-    return f"{safe}-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
-
-
 def default_sweep(model: str) -> Path:
     """Name the folder of a sweep for which none is named."""
     return Path("runs") / f"sweep-{plain_name(model)}"
@@ -129,7 +125,10 @@ def sweep(
     resize: bool = False,
     settings: Structured | None = None,
     evaluation: Evaluation | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
+    stream: bool = False,
+    share: bool = False,
     keep: Keep = "runs",
     strict: bool = False,
     progress: Progress | bool | None = False,
@@ -138,7 +137,7 @@ def sweep(
     """Explain the same pictures at several layers.
 
     Writes sweep.json, the same as a table (sweep.parquet, by the extra `sweeps`), sweep.html and
-    a figure.
+    a figure; from 8 pictures on also vocabulary.json, see `rp.Vocabulary`.
 
     A run that stands is not fitted again. An error or an interrupt leaves the finished runs, and
     the same call goes on from there. A picture that cannot be explained at one of the layers is
@@ -159,7 +158,14 @@ def sweep(
         settings: of every fit.
         evaluation: of every run. With refits=True the frontier and stability are measured too,
             which takes three more fits a run.
-        workers: processes on this machine.
+        workers: processes; one unless given, or with `ray` as many as the cluster has processors,
+            or GPUs where `device` is one.
+        ray: do the runs on a Ray cluster: HOST:PORT of its head, "auto", or "local" for one that is
+            begun here. Its machines need the same versions of this package, PyTorch and NumPy.
+            Where they do not see the sweep's folder, runs come to this process, which writes them.
+        stream: let runs come to this process even where the cluster sees the folder.
+        share: work on a folder on which another sweep is at work, each doing what the other has
+            not begun; without it the second is refused.
         keep: "runs" keeps a whole run folder of each picture; "scores" its run.json, scores.json
             and fields.safetensors (fields bool [K, n] and strengths [K]) alone. Whole runs that
             stand are kept.
@@ -169,11 +175,15 @@ def sweep(
 
     Raises:
         InputError: no seeds, or a malformed argument.
+        MissingExtraError: Ray is not installed.
+        BusyError: another sweep is at work in the folder.
         GeneratorError: a layer that cannot be cut at, told before anything is run; with `strict`
             a picture that cannot be explained, otherwise if that is so of every picture.
         StorageError: the folder holds something else, or the disk refuses.
     """
-    workers = whole("workers", workers, 1)
+    workers = None if workers is None else whole("workers", workers, 1)
+    if ray is None and stream:
+        raise InputError("stream=True says how runs come from a Ray cluster; give ray= too")
     if keep not in get_args(Keep):
         raise InputError(f"keep is one of {', '.join(get_args(Keep))}, not {keep!r}")
     chosen = tuple(dict.fromkeys(random_seed(seed) for seed in wholes("a seed", seeds, 0)))
@@ -184,37 +194,45 @@ def sweep(
     _refuse_other_sweep(target, model)
     if isinstance(regions, str) or resize:  # the generator has to say what its parts or sizes are
         regions = division(regions, load_generator(model, **options), resize=resize)
-    asked = _Asked(
+    asked = Asked(
         model,
         tuple(sorted((name, value) for name, value in options.items() if value is not None)),
         Regions.of(regions),
         settings_or(settings, Structured, Structured()),
         settings_or(evaluation, Evaluation, Evaluation()),
         keep,
+        uuid.uuid4().hex,
     )
-    with reporting(progress) as report:
-        tasks = asked.tasks(layers, chosen, target)
-        made = [*dict.fromkeys(task.folder.parent for task in tasks)]
-        for parent in made:
-            recover(parent)
-        made = [path for path in (*made, target) if not path.exists()]
-        failed: list[FailedPicture] = []
+    on_gpu = not str(options.get("device") or "cpu").startswith("cpu")
+    # The machine that asks need not have the device of those that do it.
+    tasks = asked.tasks(layers, chosen, target, **({"device": "cpu"} if ray and on_gpu else {}))
+    failed: list[FailedPicture] = []
 
-        def excuse(task: _Task, error: Exception) -> bool:
-            if strict or not isinstance(error, _NotExplainedError):
-                return False
-            failed.append(FailedPicture(task.seed, task.work.layer, str(error)))
-            return True
+    def excuse(task: Task, error: Exception) -> bool:
+        if strict or not isinstance(error, NotExplainedError):
+            return False
+        failed.append(FailedPicture(task.seed, task.work.layer, str(error)))
+        return True
 
-        try:
-            stands = partial(_stands, asked)
-            work_off(partial(_run, asked), tasks, stands, RUNS, report, workers, excuse=excuse)
-        finally:
-            _generator.cache_clear()
-            for path in made:  # in which no run was finished
-                with suppress(OSError):
-                    path.rmdir()
-        result = _collected(asked, target, tasks, failed, workers)
+    with ExitStack() as stack:
+        report = stack.enter_context(reporting(progress))
+        stack.enter_context(_at_work(target, tasks, alone=not share))
+        stack.callback(forget_generators)
+        work: Callable[[Task, Progress], Any] = asked.run
+        how: dict[str, Any] = {"excuse": excuse, "busy": attrgetter("is_busy")}
+        if ray is not None:
+            cluster = stack.enter_context(closing(Cluster(ray, workers, gpus=int(on_gpu))))
+            afar = Afar.of(asked, None if stream else stack.enter_context(marked(target)))
+            work, how = afar.run, how | {"perform": cluster.perform, "receive": afar.receive}
+        elif workers is not None and workers > 1:
+            how["perform"] = partial(in_workers, workers=workers)
+        work_off(work, tasks, asked.stands, RUNS, report, **how)
+        machine: dict[str, Any] = (
+            cluster.processes | {"cluster": ray}
+            if ray is not None
+            else {"workers": workers or 1, "threads_per_worker": threads_per_worker(workers or 1)}
+        )
+        result = _collected(asked, target, tasks, failed, machine)
         result.write(target)
         write_vocabulary(target, result, asked.regions, report)
         drawn(partial(result.write_index, target), report, target / INDEX)
@@ -235,62 +253,6 @@ def load_sweep(folder: AnyPath) -> SweepScores:
     return SweepScores.read(folder)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What all runs of a sweep share."""
-
-    model: str
-    options: tuple[tuple[str, Any], ...]
-    regions: Regions
-    settings: Structured
-    evaluation: Evaluation
-    keep: Keep
-
-    def tasks(
-        self, layers: str | Sequence[str] | None, seeds: Sequence[int], folder: Path
-    ) -> list[_Task]:
-        """Cut at every layer once, so that a wrong name is told before anything is run."""
-        names: list[str | None] = [None]
-        if layers == "all":
-            if self.model not in ZOO and names_a_factory(self.model):
-                raise InputError(
-                    f"all layers are those that the zoo lists; name those of {self.model}, see "
-                    "`primitives layers`"
-                )
-            names = list(ZOO[self.model].layers) if self.model in ZOO else names
-        elif layers is not None:
-            names = [layers] if isinstance(layers, str) else list(layers)
-        if not names:
-            raise InputError("a sweep needs at least one layer")
-        cuts = {}
-        for name in names:
-            generator = load_generator(self.model, name, **dict(self.options))
-            settings = self.settings.settled(generator)
-            work = Work.asked(generator, None, self.regions, settings)
-            cuts[generator.layer] = (name, generator.feature_shape, work)
-        return [
-            _Task(name, shape, work, seed, folder / layer_folder(layer) / str(seed))
-            for layer, (name, shape, work) in cuts.items()
-            for seed in seeds
-        ]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One picture at one layer."""
-
-    layer: str | None
-    """As it was asked for; None for the generator's own choice."""
-    feature_shape: FeatureShape
-    work: Work
-    """What all pictures at this layer share."""
-    seed: int
-    folder: Path
-
-    def __str__(self) -> str:
-        return f"{self.work.layer}/{self.seed}"
-
-
 def _refuse_other_sweep(folder: Path, model: str) -> None:
     """Refuse a folder of something else; an interrupted sweep has left folders of runs alone."""
 
@@ -305,55 +267,31 @@ def _refuse_other_sweep(folder: Path, model: str) -> None:
             raise StorageError(f"{folder} holds a sweep of {other!r}; choose another folder")
 
 
-def _stands(asked: _Asked, task: _Task) -> bool:
-    """Tell whether a run stands, measured as asked; a run of something else is refused."""
-    if not (task.folder / MANIFEST).is_file():
-        return False
-    manifest = read_manifest(task.folder)
-    wanted = replace(task.work, picture_seed=task.seed)
-    for difference in wanted.differences(Work.done(manifest)):
-        raise StorageError(f"{task.folder} holds a run with {difference}; choose another folder")
-    enough = (REPORT, FIELDS) if asked.keep == "scores" else (REPORT,)
-    whole = any((task.folder / name).is_file() for name in enough)
-    return whole and manifest.evaluation == asdict(asked.evaluation)
-
-
-class _NotExplainedError(GeneratorError):
-    """One picture cannot be explained."""
-
-
-def _run(asked: _Asked, task: _Task, progress: Progress) -> None:
-    def named(stage: str, done: int, total: int, note: str = "") -> None:
-        progress(f"{task} {stage}", done, total, note)
-
-    layer, seed = task.work.layer, task.seed
-    whole = (task.folder / TENSORS).is_file()
-    light = not whole and (task.folder / FIELDS).is_file()
-    explained: Callable[..., object] = partial(explain_to_folder, overwrite=light)
-    if asked.keep == "scores" and not whole:
-        explained = scores_to_folder
-    try:
-        explained(
-            _generator(asked.model, task.layer, asked.options),
-            seed,
-            task.folder,
-            regions=asked.regions,
-            settings=asked.settings,
-            evaluation=asked.evaluation,
-            progress=named,
-        )
-    except (GeneratorError, InputError) as error:
-        raise _NotExplainedError(f"{layer}, picture {seed}: {error}") from error
-
-
-@lru_cache(maxsize=1)
-def _generator(model: str, layer: str | None, options: tuple[tuple[str, Any], ...]) -> Generator:
-    """Load a generator, and keep it for the next run: runs of one layer come one after another."""
-    return load_generator(model, layer, **dict(options))
+@contextmanager
+def _at_work(folder: Path, tasks: Sequence[Task], *, alone: bool) -> Iterator[None]:
+    """Make the sweep's folder, and be at work in it; folders that stay empty go again."""
+    with ExitStack() as stack:
+        for parent in dict.fromkeys(task.folder.parent for task in tasks):
+            recover(parent)
+            stack.enter_context(parents_of(parent / MANIFEST))
+        with refusals(f"cannot write {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(attended(folder, alone=alone))
+        except BusyError as error:
+            raise BusyError(
+                f"another sweep is at work in {folder}; wait for it, or join it with share=True "
+                "(--share)"
+            ) from error
+        yield
 
 
 def _collected(
-    asked: _Asked, folder: Path, tasks: list[_Task], failed: list[FailedPicture], workers: int
+    asked: Asked,
+    folder: Path,
+    tasks: list[Task],
+    failed: list[FailedPicture],
+    machine: dict[str, Any],
 ) -> SweepScores:
     layers = []
     seeds = {one.seed for one in failed}
@@ -380,8 +318,7 @@ def _collected(
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "device": dict(asked.options).get("device", "cpu"),
-            "workers": workers,
-            "threads_per_worker": threads_per_worker(workers),
+            **machine,
         },
         date=datetime.date.today().isoformat(),
         layers=tuple(layers),
@@ -389,7 +326,7 @@ def _collected(
     )  # fmt: skip
 
 
-def _picture(folder: Path, task: _Task) -> PictureScores:
+def _picture(folder: Path, task: Task) -> PictureScores:
     origin = read_manifest(task.folder).provenance
     run = task.folder.relative_to(folder).as_posix()
     return PictureScores(

@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
-from regional_primitives.errors import StorageError
+from regional_primitives.errors import BusyError, StorageError
 from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.run_files import FIGURES, MANIFEST, is_run, is_run_file
 
@@ -58,7 +58,7 @@ def staged_folder(folder: AnyPath, *, overwrite: bool = False) -> Iterator[Path]
     folder = _resolved(path_of(folder, "the folder"))
     recover(folder.parent)
     _refuse_occupied(folder, overwrite=overwrite)
-    with _refusals(f"cannot write {folder}"), _parents_of(folder):
+    with refusals(f"cannot write {folder}"), parents_of(folder):
         staging, lock = _claimed(folder)
         made = staging.stat()
         try:
@@ -89,7 +89,7 @@ def staged_file(path: AnyPath) -> Iterator[Path]:
     written_into = _is_written_into(path)
     parent = Path(tempfile.gettempdir()) if written_into else path.parent
     recover(parent)
-    with _refusals(f"cannot write {path}"), _parents_of(parent / path.name):
+    with refusals(f"cannot write {path}"), parents_of(parent / path.name):
         temporary, lock = _temporary(parent, path.name)
         try:
             yield temporary
@@ -110,7 +110,7 @@ def check_file(path: AnyPath) -> Path:
     if _is_stream(path):
         return path
     path = _resolved(path)
-    with _refusals(f"cannot write {path}"):
+    with refusals(f"cannot write {path}"):
         if path.is_dir():
             raise StorageError(f"cannot write {path}: it is a folder; name a file in it")
         if path.exists() and not os.access(path, os.W_OK):
@@ -125,9 +125,64 @@ def check_folder(folder: AnyPath) -> Path:
     folder = _resolved(path_of(folder, "the folder"))
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"{folder} is a file; choose a folder")
-    with _refusals(f"cannot write to {folder}"):
+    with refusals(f"cannot write to {folder}"):
         _refuse_unwritable(folder / MANIFEST, folder.name)
     return folder
+
+
+def is_being_made(folder: Path) -> bool:
+    """Tell whether a living process is making what is to stand under this name.
+
+    Where the file system has no locks, a process that was killed while it did counts as living.
+    """
+    staging = _sibling(folder, _NEW)
+    if not staging.is_dir():
+        return False
+    try:
+        lock = _locked(staging)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    _release(lock)
+    return lock == _NO_LOCK
+
+
+@contextmanager
+def attended(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Be at work in an existing folder during the block.
+
+    Raises:
+        BusyError: `alone`, and others are at work there; where the file system has no locks,
+            nobody can tell.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if alone:
+                _release(_locked(folder))
+            lock = _locked(folder, shared=True)
+            break
+        except BlockingIOError as error:
+            # Who comes to share may meet somebody who is just asking whether he is alone.
+            if alone or time.monotonic() > deadline:
+                raise BusyError(f"another process is at work in {folder}") from error
+            time.sleep(_PATIENCE / 20)
+    try:
+        yield
+    finally:
+        _release(lock)
+
+
+@contextmanager
+def marked(folder: Path) -> Iterator[Path]:
+    """Yield a hidden file in a folder, by which other machines tell that they see it too."""
+    mark, lock = _temporary(folder, "mark")
+    try:
+        yield mark
+    finally:
+        mark.unlink(missing_ok=True)
+        _release(lock)
 
 
 def recover(folder: Path) -> None:
@@ -146,7 +201,7 @@ def recover(folder: Path) -> None:
 
 def visible(folder: Path) -> list[Path]:
     """List what a folder, if there is one, holds but for hidden files, such as ours."""
-    with _refusals(f"cannot read {folder}"):
+    with refusals(f"cannot read {folder}"):
         try:
             return [path for path in folder.iterdir() if not path.name.startswith(".")]
         except FileNotFoundError:
@@ -154,7 +209,7 @@ def visible(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _refusals(what: str) -> Iterator[None]:
+def refusals(what: str) -> Iterator[None]:
     """Tell in one line what the system refuses."""
     try:
         yield
@@ -174,7 +229,7 @@ def _resolved(path: Path) -> Path:
 
 def _refuse_occupied(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that may not, or cannot, be replaced by another."""
-    with _refusals(f"cannot write to {folder}"):
+    with refusals(f"cannot write to {folder}"):
         _refuse_unwritable(folder, _sibling(folder, _NEW).name)
         if not os.path.lexists(folder):
             return
@@ -255,7 +310,7 @@ def _claimed(folder: Path) -> tuple[Path, int]:
             no_locks = (
                 "" if fcntl else f", or was ended while it did and left {staging}, to be moved away"
             )
-            raise StorageError(
+            raise BusyError(
                 f"another process is writing {folder}{no_locks}; wait for it, or choose another "
                 "folder"
             )
@@ -298,7 +353,7 @@ def _temporary(parent: Path, name: str) -> tuple[Path, int]:
             return Path(path), _locked(Path(path))
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, *, shared: bool = False) -> int:
     """Lock a file or folder until it is released or the process ends, however it ends.
 
     Gives _NO_LOCK where the system or the file system has no locks; raises BlockingIOError where
@@ -308,7 +363,7 @@ def _locked(path: Path) -> int:
         return _NO_LOCK
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(handle), os.lstat(path)):
             raise FileNotFoundError
     except OSError as error:
@@ -428,8 +483,8 @@ def _mode(path: Path, mode: int) -> int:
 
 
 @contextmanager
-def _parents_of(path: Path) -> Iterator[None]:
-    """Remove the folders above that are made in the block, if they stay empty."""
+def parents_of(path: Path) -> Iterator[None]:
+    """Remove the folders above a path that are made in the block, if they stay empty."""
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
         yield

@@ -16,56 +16,112 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from regional_primitives.errors import RegionalPrimitivesError
+from regional_primitives.errors import BusyError, RegionalPrimitivesError
 from regional_primitives.runtime.interrupts import ENDING, endings_held_back
 from regional_primitives.runtime.progress import Progress
 
 _Task = TypeVar("_Task")
+_Made = TypeVar("_Made")
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the workers' news
+_WAIT = 1.0  # seconds between two looks at what another process does
 _TELL_EVERY = 0.1  # seconds between two reports of one stage
 _GRACE = 20.0  # seconds that a task may take to stop once its parent has gone
 
 
+class Perform(Protocol):
+    """A way to do tasks: `here`, `in_workers` (its number bound), or on a cluster."""
+
+    def __call__(
+        self,
+        work: Callable[[Any, Progress], Any],
+        tasks: Sequence[Any],
+        ended: Callable[[Any, Callable[[], Any]], None],
+        progress: Progress,
+    ) -> None:
+        """Do `work(task, progress)` for every task.
+
+        Of each that ended `ended(task, result)` is called in this process; `result()` returns what
+        the work returned, or raises what it raised. What leaves `ended` stops the others.
+        """
+
+
 def work_off(
-    work: Callable[[_Task, Progress], None],
+    work: Callable[[_Task, Progress], _Made],
     tasks: Sequence[_Task],
     stands: Callable[[_Task], bool],
     stage: str,
     progress: Progress,
-    workers: int = 1,
+    perform: Perform | None = None,
     *,
+    receive: Callable[[_Task, _Made], object] = lambda *_: None,
     excuse: Callable[[_Task, Exception], bool] = lambda *_: False,
+    busy: Callable[[_Task], bool] = lambda _: False,
 ) -> None:
     """Do the tasks that do not stand yet, in this order, and tell `stage` of each that is done.
 
-    A task that fails ends the work, unless `excuse(task, error)` is true.
+    Args:
+        work: what is done for a task.
+        tasks: all of them.
+        stands: whether a task is done already.
+        stage: its name in the reports.
+        progress: told of each task, and how many an hour are done here.
+        perform: how; `here` unless given.
+        receive: what is done in this process with what the work returned.
+        excuse: a task that fails ends the work unless this is true.
+        busy: whether another process does a task right now. Such tasks, and those whose work raises
+            BusyError, wait until all others are done, and are done here if they do not stand then.
     """
     waiting = [task for task in tasks if not stands(task)]
-    done = len(tasks) - len(waiting)
+    done, made, began = len(tasks) - len(waiting), 0, time.monotonic()
     progress(stage, done, len(tasks), f"{done} stand already" if done else "")
+    later: list[_Task] = []
 
-    def ended(task: _Task, result: Callable[[], None]) -> None:
-        nonlocal done
+    def ended(task: _Task, result: Callable[[], _Made]) -> None:
+        nonlocal done, made
         how = "finished"
         try:
-            result()
+            receive(task, result())
+            made += 1
+        except BusyError:
+            later.append(task)
+            return
         except Exception as error:
             if not excuse(task, error):
                 raise
             how = f"failed: {error}"
         done += 1
-        progress(stage, done, len(tasks), f"{task} {how}")
+        pace = f", {3600 * made / (time.monotonic() - began):,.0f} an hour" if made else ""
+        progress(stage, done, len(tasks), f"{task} {how}{pace}")
 
-    workers = min(workers, len(waiting))
-    if workers > 1:
-        in_workers(work, waiting, workers, ended, progress)
-        return
-    for task in waiting:
+    while waiting:
+        later = [task for task in waiting if busy(task)]
+        if len(later) < len(waiting):
+            (perform or here)(
+                work, [task for task in waiting if task not in later], ended, progress
+            )
+        else:
+            note = f"{', '.join(map(str, later[:3]))} made by another process; waiting"
+            progress(stage, done, len(tasks), note)
+            time.sleep(_WAIT)
+        waiting = [task for task in later if not stands(task)]
+        if len(waiting) < len(later):
+            done += len(later) - len(waiting)
+            progress(stage, done, len(tasks), "made by another process")
+
+
+def here(
+    work: Callable[[_Task, Progress], _Made],
+    tasks: Sequence[_Task],
+    ended: Callable[[_Task, Callable[[], _Made]], None],
+    progress: Progress,
+) -> None:
+    """Do the tasks in this process, one after another."""
+    for task in tasks:
         ended(task, partial(work, task, progress))
 
 
@@ -75,18 +131,18 @@ def threads_per_worker(workers: int) -> int:
 
 
 def in_workers(
-    work: Callable[[_Task, Progress], None],
+    work: Callable[[_Task, Progress], _Made],
     tasks: Sequence[_Task],
-    workers: int,
-    ended: Callable[[_Task, Callable[[], None]], None],
+    ended: Callable[[_Task, Callable[[], _Made]], None],
     progress: Progress,
+    *,
+    workers: int,
 ) -> None:
-    """Run `work(task, progress)` for every task in fresh processes; both must be picklable.
+    """Do the tasks in so many fresh processes; work, tasks and results must be picklable.
 
-    A KeyboardInterrupt out of its `progress` gives a task up. Reports come to this process, and of
-    each task that ended a call of `ended`, whose second argument raises what the task raised; what
-    leaves `ended` stops the others.
+    A KeyboardInterrupt out of its `progress` gives a task up. Reports come to this process.
     """
+    workers = min(workers, len(tasks))
     context = multiprocessing.get_context("spawn")
     # A simple queue: what a task told has arrived once the task has ended.
     news, stop = context.SimpleQueue(), context.Event()
@@ -143,7 +199,7 @@ def _end_with_parent(stop: Any) -> None:
         os._exit(1)
 
 
-def _perform(work: Callable[[_Task, Progress], None], task: _Task) -> None:
+def _perform(work: Callable[[_Task, Progress], _Made], task: _Task) -> _Made:
     told: dict[str, float] = {}
 
     def go_on() -> None:
@@ -158,4 +214,4 @@ def _perform(work: Callable[[_Task, Progress], None], task: _Task) -> None:
             _parent["news"].put((stage, done, total, note))
 
     go_on()
-    work(task, report)
+    return work(task, report)

@@ -77,7 +77,7 @@ def write_sweep_report(folder: AnyPath) -> Path:
     figure = plot_sweep(sweep)
     album, depth, single = Album(folder), _figure(sweep, figure), len(sweep.layers) == 1
     page = Page(
-        kicker="Regional primitives over depth",
+        kicker=f"Regional primitives over {'pictures' if single else 'depth'}",
         title=f"{sweep.generator}: {_some(len(sweep.seeds), 'picture')} at "
         f"{_some(len(sweep.layers), 'layer')}",
         summary=_summary(sweep),
@@ -198,7 +198,8 @@ def _figure(sweep: SweepScores, figure: Any) -> Section:
     )
     label = f"Panels of all scores over the layers {names}; the table below has their means."
     drawing = Drawing.of(figure, label, caption)
-    title = "All scores" if len(sweep.layers) == 1 else "How the components change with depth"
+    single = len(sweep.layers) == 1
+    title = "All pictures" if single else "How the components change with depth"
     return Section("figure", title, drawings=[drawing])
 
 

@@ -18,6 +18,7 @@ from regional_primitives.compare.vocabulary import (
     WordChannel,
 )
 from regional_primitives.decompose.purpose import Purpose
+from regional_primitives.errors import StorageError
 from regional_primitives.regions import Regions
 from regional_primitives.runtime.run_files import MANIFEST
 from regional_primitives.scores.sweep_scores import (
@@ -132,15 +133,22 @@ def _vocabulary(sweep: SweepScores, album: Album) -> Section:
         )
         return Section("vocabulary", title, notes=[missing])
     told = {one.layer: one for one in Vocabulary.read(album.folder).layers}
+    words = [word for one in told.values() for word in one.words]
+    if any(patch >= sweep.patches for word in words for patch in word.patches):
+        raise StorageError(
+            f"{album.folder / VOCABULARY} is corrupt: it tells of patches beyond {sweep.patches}"
+        )
     layers = []
     for layer in sweep.layers:
         if found := told.get(layer.layer):
-            words = [_word(sweep, album, layer, found, word) for word in found.words]
-            layers.append((layer.layer, _held(found), words[:_MOST_WORDS], words[_MOST_WORDS:]))
+            cards = [_word(sweep, album, layer, found, word) for word in found.words]
+            layers.append((layer.layer, _held(found), cards[:_MOST_WORDS], cards[_MOST_WORDS:]))
     same = (
         "Fields are the same where they are of the same parts."
         if sweep.regions.get("names")
-        else "Fields count as the same where their intersection is at least 0.8 of their union."
+        else "Fields count as the same where their intersection is at least 0.8 of their union. "
+        "Random fields are more ragged than those of a fit, so that compact ones exceed chance "
+        "easily."
     )
     return Section(
         "vocabulary",
@@ -163,7 +171,10 @@ def _vocabulary(sweep: SweepScores, album: Album) -> Section:
 
 def _held(found: LayerVocabulary) -> str:
     if not found.words:
-        return "No field is found clearly oftener than by chance."
+        return (
+            f"In {numerals.count(found.pictures)} pictures, no field is found clearly oftener than "
+            "by chance."
+        )
     return numerals.unbroken(
         f"{len(found.words)} field{'s' if found.words[1:] else ''}, those that exceed chance the "
         f"most first. Together they hold {numerals.percent(found.held)} of a picture’s energy, "

@@ -32,6 +32,8 @@ _MOST_ABREAST = 5
 """Layers whose names still fit under three panels a row; more get two."""
 _MOST_DOTS = 6000
 """Dots that stay vectors; more make the page heavy."""
+_CROWD = 200
+"""Pictures of which single dots would cover each other and the mean."""
 _LONGEST_NAME = 16
 _MARKERS = ("o", "s", "^")
 _STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)))
@@ -139,7 +141,7 @@ def _heading(sweep: SweepScores, frontiers: bool) -> str:
     count = len(sweep.seeds)
     told = [
         sweep.generator,
-        described(sweep.regions),
+        described(sweep.regions).partition(":")[0],  # without names, which would not fit
         f"{count} pictures" if count > 1 else "one picture",
     ]
     rest = "; dots are pictures, marks their mean ± 95 % interval" if count > 1 else ""
@@ -183,7 +185,9 @@ def _draw_series(
             # A layer's dots stand apart, in the order of the pictures.
             across = [place + shift + 0.14 * (i / (len(values) - 1) - 0.5)
                       for i in range(len(values))]  # fmt: skip
-            dots: Any = {"markersize": 4.5, "markeredgewidth": 0, "alpha": 0.5, "rasterized": many}
+            crowd = len(values) > _CROWD
+            dots: Any = {"markersize": 3.0 if crowd else 4.5, "alpha": 0.2 if crowd else 0.5}
+            dots |= {"markeredgewidth": 0, "rasterized": many}
             axes.plot(across, values, ".", color=colour, **dots)
         spread = layer.summary[name]
         mean, half = panel.factor * spread.mean, panel.factor * (spread.half_interval_95 or 0.0)
@@ -195,7 +199,7 @@ def _draw_series(
         axes.errorbar(
             across, means, yerr=halves if any(halves) else None, color=colour,
             marker=_MARKERS[number], markersize=5.5, linestyle=_STYLES[number], linewidth=1.8,
-            elinewidth=1.3, capsize=4, label=label,
+            elinewidth=1.3, capsize=4, label=label, zorder=3, markeredgecolor=LIGHT.paper,
         )  # fmt: skip
     return heights
 

@@ -14,7 +14,7 @@ would cut it elsewhere. On planted networks with disconnected fields they are wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 from math import prod
@@ -79,24 +79,39 @@ class Layout:
             return mine.unflatten(-1, (self.channels, self.sites)).transpose(-1, -2)
         return mine.unflatten(-1, (self.sites, self.channels))
 
-    def sites_first(self, units: Shaped[Tensor, "batch units"]) -> Tensor:
-        """Take the tensor's units out of all of the feature's, as [sites, batch, channels]."""
+    def sites_first(
+        self, units: Shaped[Tensor, "*pictures batch units"]
+    ) -> Shaped[Tensor, "sites_of_all batch channels"]:
+        """Take the tensor's units out of all of the feature's, a picture's sites after another's.
+
+        As [sites, batch, channels].
+        """
         if not self.channels_first:
-            return self.by_site(units).transpose(0, 1)
-        # Matrices are turned by blocks, several times as fast as tensors of more axes.
-        mine = units[:, self.start : self.start + self.units].reshape(-1, self.sites)
-        return mine.T.contiguous().view(self.sites, len(units), self.channels)
+            return self.by_site(units).transpose(-3, -2).flatten(0, -3)
+        mine = units[..., self.start : self.start + self.units]
+        rows = mine.unflatten(-1, (self.channels, self.sites)).flatten(-3, -2)
+        return _turned(rows).unflatten(-1, (units.shape[-2], self.channels)).flatten(0, -3)
 
     def flat(self, arranged: Shaped[Tensor, "*batch sites channels"]) -> Tensor:
         """Bring [..., sites, channels] back into the tensor's own order, flat."""
         ordered = arranged.transpose(-1, -2) if self.channels_first else arranged
         return ordered.flatten(-2)
 
-    def flat_of_sites(self, arranged: Shaped[Tensor, "sites batch channels"]) -> Tensor:
-        """Bring what `sites_first` arranges back into the tensor's own order, [batch, units]."""
+    def flat_of_sites(
+        self, arranged: Shaped[Tensor, "*pictures sites batch channels"]
+    ) -> Shaped[Tensor, "*pictures batch units"]:
+        """Bring what `sites_first` arranges back into the tensor's own order."""
         if not self.channels_first:
-            return arranged.transpose(0, 1).flatten(1)
-        return arranged.flatten(1).T.contiguous().view(arranged.shape[1], self.units)
+            return arranged.transpose(-3, -2).flatten(-2)
+        turned = _turned(arranged.flatten(-2))
+        return turned.view(*turned.shape[:-2], arranged.shape[-2], self.units)
+
+
+def _turned(matrices: Shaped[Tensor, "*pictures rows columns"]) -> Tensor:
+    """Transpose matrices in memory; a single one by blocks, several times as fast as more axes."""
+    if matrices.ndim == 3 and len(matrices) == 1:
+        return matrices[0].T.contiguous()[None]
+    return matrices.mT.contiguous()
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,31 @@ class Candidates:
     index: Int[Tensor, "sites slots"]
     """Entries of `fields`; slots that a site does not need point anywhere."""
     valid: Bool[Tensor, "sites slots"]
+
+    @staticmethod
+    def joined(several: Sequence[Candidates]) -> Candidates:
+        """Join those of several pictures, a picture's sites and fields after another's.
+
+        All get as many fields and patches as any has: what is added is a field of no patch, which
+        no site may use.
+        """
+        fields, patches = (max(one.fields.shape[axis] for one in several) for axis in (0, 1))
+        slots = max(one.index.shape[1] for one in several)
+
+        def filled(tensor: Tensor, rows: int, columns: int) -> Tensor:
+            missing = (0, columns - tensor.shape[1], 0, rows - tensor.shape[0])
+            return torch.nn.functional.pad(tensor, missing)
+
+        return Candidates(
+            torch.cat([filled(one.fields, fields, patches) for one in several]),
+            torch.cat(
+                [
+                    filled(one.index, len(one.index), slots) + first * fields
+                    for first, one in enumerate(several)
+                ]
+            ),
+            torch.cat([filled(one.valid, len(one.valid), slots) for one in several]),
+        )
 
     def split(self, sites: list[int]) -> list[Candidates]:
         """Take the candidates of several tensors' sites apart, each with no more slots than used.

@@ -53,6 +53,22 @@ class Descent:
         )
         self.taken += 1
 
+    def only(self, unknowns: Sequence[Tensor], rows: Sequence[Tensor]) -> Descent:
+        """Go on with some entries of each unknown, along its second axis.
+
+        `unknowns` are what is left of them, without those of which nothing is.
+        """
+        going_on = Descent(unknowns, self.learning_rate, self.steps)
+        going_on.taken = self.taken
+        states = self._means, self._squares
+        going_on._means, going_on._squares = (
+            [one[:, some] for one, some in zip(state, rows, strict=True) if len(some)]
+            for state in states
+        )
+        pairs = zip(self._counts, rows, strict=True)
+        going_on._counts = [one for one, some in pairs if len(some)]
+        return going_on
+
 
 def _laid_out_like(unknown: Tensor) -> Tensor:
     """Return the slope with the unknown's strides: the kernel goes through memory, not places."""

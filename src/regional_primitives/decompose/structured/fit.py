@@ -8,23 +8,26 @@ from measured influence are ours; it takes all patches where the paper's 2ⁿ su
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Dictionary
+from regional_primitives.axes import Dictionary
 from regional_primitives.decompose.demands import draw_demands, single_patches
 from regional_primitives.decompose.evaluations import Evaluations, Spent
 from regional_primitives.decompose.structured.descent import Descent
-from regional_primitives.decompose.structured.influence import measure_influence
+from regional_primitives.decompose.structured.influence import measure_influences
 from regional_primitives.decompose.structured.settings import Structured
 from regional_primitives.decompose.structured.shares import Division, FieldShares
-from regional_primitives.decompose.structured.trials import Trials
-from regional_primitives.decompose.subject import Subject
+from regional_primitives.decompose.structured.trials import Trials, turns
+from regional_primitives.decompose.subject import PatchErrors, Subject
+from regional_primitives.decompose.subjects import Subjects
 from regional_primitives.errors import GeneratorError
+from regional_primitives.regions import Regions
 from regional_primitives.runtime.arguments import refuse_too_large
 from regional_primitives.runtime.progress import Progress, silent
 
@@ -32,7 +35,6 @@ _CHECK_EVERY = 10
 """Steps between two looks at whether the components still move."""
 _DRAWN_TOGETHER = 10
 """Steps whose demands are drawn at once."""
-
 _SMALLEST_ENERGY = 1e-12
 """Keeps the slope of a component's strength finite where it has none."""
 
@@ -58,79 +60,208 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
     """Fit the structured form to random demands.
 
     Deterministic for a seed on the CPU (same machine and thread count).
+
+    Raises:
+        GeneratorError: the loss is not finite.
     """
-    evaluations = Evaluations(subject.generator)
-    _afford(settings, subject)
+    (found,) = fit_together(Subjects([subject]), settings, progress)
+    if isinstance(found, GeneratorError):
+        raise found
+    return found
+
+
+def fit_together(
+    subjects: Subjects, settings: Structured, progress: Progress = silent
+) -> list[Fit | GeneratorError]:
+    """Fit several pictures in lockstep, each as if alone: to rounding, and by the same draws.
+
+    A picture whose components have stopped moving leaves the others; so does one whose loss is not
+    finite, and its error comes in its place. Time is shared out equally among those at work.
+    """
+    _afford(settings, subjects)
+    clock = _Clock(Evaluations(subjects.several[0].generator))
     # Start where each unit acts.
-    probes = settings.probes_a_patch(subject.errors.count)
-    influence = measure_influence(subject, evaluations, probes, settings.seed, settings.batch)
-    model = FieldShares.start(subject, influence, settings)
+    influences = _influences(subjects, clock.evaluations, settings)
+    model = FieldShares.start(subjects, influences, settings)
     # Go down, demands drawn anew each step, until all steps are taken or nothing moves.
     descent = Descent(model.unknowns, settings.learning_rate, settings.steps)
-    drawn = _demands_of_steps(subject, settings)
+    places = turns(settings.trials, settings.steps, settings.seed).to(subjects.difference.device)
+    drawn = _demands_of_steps(subjects, settings)
+    found: dict[int, Fit | GeneratorError] = {}
+    numbers = list(range(len(subjects)))
     history: list[Tensor] = []
     checked = now = model.divide()
-    converged = False
-    while len(history) < settings.steps and not converged:
-        step = len(history)
-        history.append(_step(subject, evaluations, model, now, settings, step, next(drawn)))
-        if not bool(history[-1].isfinite().all()):
-            raise GeneratorError(f"the fit diverged: its loss is not finite at step {step + 1}")
+    while numbers:
+        step, demands = len(history), next(drawn)
+        figures = _step(
+            subjects, clock.evaluations, model, now, settings, step, demands, places[step]
+        )
+        history.append(figures)
         descent.step()
         now = model.divide()
-        if len(history) % _CHECK_EVERY == 0:
+        done, last = step + 1, step + 1 == settings.steps
+        still, broken = [False] * len(numbers), [0] * len(numbers)
+        if done % _CHECK_EVERY == 0 and settings.tolerance:
             # Late steps are small by themselves; what counts is what full steps would move.
             stillness = model.moved(checked, now) / (1 - step / settings.steps)
-            converged = stillness < settings.tolerance
+            still = (stillness < settings.tolerance).tolist()
             checked = now
-        inside, leak, _ = torch.stack(history[-_CHECK_EVERY:]).mean(0).tolist()
-        total = len(history) if converged else settings.steps
-        progress("fit", len(history), total, f"inside error {inside:.2%}, leak {leak:.1%}")
-    # Keep what matters of each unit's shares: Δf_T = w_T ⊙ (f − f0).
-    field_of, unit_of, share = model.kept_shares(settings.smallest_share)
-    return Fit(
-        model.fields.cpu(),
-        field_of,
-        unit_of,
-        share * subject.difference.cpu()[unit_of],
-        torch.stack(history).cpu(),
-        converged,
-        **evaluations.spent(),
-    )
+        if done % _CHECK_EVERY == 0 or last:
+            broken = _first_not_finite(history)
+        left = [i for i in range(len(numbers)) if not (last or still[i] or broken[i])]
+        if progress is not silent:
+            note = _note(history, len(numbers) if len(subjects.several) > 1 else 0)
+            progress("fit", done, settings.steps if left else done, note)
+        if len(left) == len(numbers):
+            continue
+        # Keep what matters of each unit's shares, of the pictures that are done.
+        past = torch.stack(history)
+        gone = [i for i in range(len(numbers)) if i not in left]
+        kept = {i: model.kept_shares(settings.smallest_share, i) for i in gone if not broken[i]}
+        clock.share_out(numbers)
+        for i in gone:
+            if broken[i]:
+                found[numbers[i]] = GeneratorError(
+                    f"the fit diverged: its loss is not finite at step {broken[i]}"
+                )
+                continue
+            field_of, unit_of, share = kept[i]
+            found[numbers[i]] = Fit(
+                model.dictionary(i, subjects.several[i].errors.count),
+                field_of,
+                unit_of,
+                share * subjects.several[i].difference.cpu()[unit_of],  # Δf_T = w_T ⊙ (f − f0)
+                past[:, i].cpu(),
+                still[i],
+                evaluations=_evaluations(subjects.several[i], settings, done),
+                **clock.of(numbers[i]),
+            )
+        numbers = [numbers[i] for i in left]
+        if numbers:
+            subjects, history = subjects.only(left), list(past[:, left])
+            model, rows = model.only(left)
+            descent = descent.only(model.unknowns, rows)
+            drawn = _demands_of_steps(subjects, settings, done)
+            checked = now = model.divide()
+    return [found[number] for number in sorted(found)]
 
 
-def _afford(settings: Structured, subject: Subject) -> None:
+@dataclass
+class _Clock:
+    """Shares the time out among pictures that are at work together."""
+
+    evaluations: Evaluations
+    wall: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    tail: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    until: tuple[float, float] = (0.0, 0.0)
+
+    def share_out(self, numbers: Sequence[int]) -> None:
+        """Share out the time since the last call."""
+        spent = self.evaluations.spent()
+        now = spent["wall_seconds"], spent["tail_seconds"]
+        for number in numbers:
+            for shares, end, start in zip((self.wall, self.tail), now, self.until, strict=True):
+                shares[number] += (end - start) / len(numbers)
+        self.until = now
+
+    def of(self, number: int) -> dict[str, float]:
+        """Return a picture's share, by the names of `Spent`."""
+        return {"wall_seconds": self.wall[number], "tail_seconds": self.tail[number]}
+
+
+def _evaluations(subject: Subject, settings: Structured, steps: int) -> int:
+    """Count the evaluations of one picture."""
+    count = subject.errors.count
+    a_step = settings.batch + 2 * settings.trials
+    return settings.probes_a_patch(count) * count + steps * a_step
+
+
+def _note(history: list[Tensor], pictures: int) -> str:
+    """Say what the last steps' demands came to, mean over the pictures."""
+    inside, leak, _ = torch.stack(history[-_CHECK_EVERY:]).mean((0, 1)).tolist()
+    many = f"{pictures} pictures, " if pictures else ""
+    return f"{many}inside error {inside:.2%}, leak {leak:.1%}"
+
+
+def _first_not_finite(history: list[Tensor]) -> list[int]:
+    """Return at which step each picture's figures were first not finite lately; 0 for never."""
+    recent = history[-_CHECK_EVERY:]
+    before = len(history) - len(recent)
+    bad = ~torch.stack(recent).isfinite().all(-1)
+    return [before + row.index(True) + 1 if any(row) else 0 for row in bad.T.tolist()]
+
+
+def _afford(settings: Structured, subjects: Subjects) -> None:
     """Refuse steps of more demands and trials than memory holds."""
     rows = settings.batch + 2 * settings.trials  # a feature each, its slope, and one more at work
-    numbers = 3 * 4 * subject.units.shape[1] + _DRAWN_TOGETHER * subject.errors.count
+    numbers = 3 * 4 * subjects.difference.shape[1] + _DRAWN_TOGETHER * subjects.errors.count
     what = f"a step of batch={settings.batch:,} and trials={settings.trials:,}"
-    refuse_too_large(what, rows * numbers, "lower them")
+    if len(subjects) > 1:
+        what += f", of {len(subjects):,} pictures,"
+    refuse_too_large(what, len(subjects) * rows * numbers, "lower them")
 
 
-def _demands_of_steps(subject: Subject, settings: Structured) -> Iterator[Demands]:
+def _influences(
+    subjects: Subjects, evaluations: Evaluations, settings: Structured
+) -> list[Float[Tensor, "patches units"]]:
+    """Measure the influences of all, pictures of as many patches together."""
+    found: dict[int, Tensor] = {}
+    counts = [subject.errors.count for subject in subjects.several]
+    for count in dict.fromkeys(counts):
+        alike = [number for number, other in enumerate(counts) if other == count]
+        group = subjects if len(alike) == len(counts) else subjects.only(alike)
+        probes = settings.probes_a_patch(count)
+        measured = measure_influences(group, evaluations, probes, settings.seed, settings.batch)
+        found.update(zip(alike, measured, strict=True))
+    return [found[number] for number in range(len(counts))]
+
+
+def _demands_of_steps(
+    subjects: Subjects, settings: Structured, first: int = 0
+) -> Iterator[Bool[Tensor, "pictures batch patches"]]:
     """Draw every step's demands, those of some steps at a time, which is faster than one by one."""
-    for first in range(0, settings.steps, _DRAWN_TOGETHER):
-        count = min(_DRAWN_TOGETHER, settings.steps - first) * settings.batch
-        start = first * settings.batch
-        drawn = draw_demands(subject.regions, count, settings.seed, "fit", start=start)
-        if settings.singles:
-            steps, few = count // settings.batch, settings.singles
-            turns = single_patches(
-                subject.regions.count, steps * few, settings.seed, start=first * few
-            )
-            drawn.view(steps, settings.batch, -1)[:, :few] = turns.view(steps, few, -1)
-        yield from drawn.to(subject.units.device).split(settings.batch)
+    most, device = subjects.errors.count, subjects.difference.device
+    for start in range(first, settings.steps, _DRAWN_TOGETHER):
+        steps = range(start, min(start + _DRAWN_TOGETHER, settings.steps))
+        # Pictures with the same patches are asked the same.
+        of_regions = {
+            regions: _demands(regions, settings, steps)
+            for regions in dict.fromkeys(subjects.regions)
+        }
+        padded = [
+            torch.nn.functional.pad(of_regions[regions], (0, most - regions.count))
+            for regions in subjects.regions
+        ]
+        yield from torch.stack(padded, 1).to(device)
+
+
+def _demands(
+    regions: Regions, settings: Structured, steps: range
+) -> Bool[Tensor, "steps batch patches"]:
+    """Draw the demands of some steps on one picture's patches."""
+    count = len(steps) * settings.batch
+    drawn = draw_demands(
+        regions, count, settings.seed, "fit", start=steps.start * settings.batch
+    ).view(len(steps), settings.batch, -1)
+    if settings.singles:
+        few = settings.singles
+        turns_of = single_patches(
+            regions.count, len(steps) * few, settings.seed, start=steps.start * few
+        )
+        drawn[:, :few] = turns_of.view(len(steps), few, -1)
+    return drawn
 
 
 def _step(
-    subject: Subject,
+    subjects: Subjects,
     evaluations: Evaluations,
     model: FieldShares,
     now: list[Division],
     settings: Structured,
     step: int,
-    demands: Demands,
-) -> Float[Tensor, " figures"]:
+    demands: Bool[Tensor, "pictures batch patches"],
+    places: Float64[Tensor, " trials"],
+) -> Float[Tensor, "pictures figures"]:
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
     Only the tail is differentiated by autograd: all else has an adjoint that is as short
@@ -141,66 +272,78 @@ def _step(
     late = step >= settings.ties_from * settings.steps
     # Which fields are on: those that a demand asks for, then each trial's alone, then all but it.
     energies = model.energies(now)
-    trials = Trials.draw(model.fields, energies, settings.trials, seed=settings.seed, step=step)
-    on = model.on_sites(torch.cat([model.asked(demands), trials.on]))
+    trials = Trials.draw(model.fields, energies, places, model.counts)
+    on = model.on_sites(torch.cat([model.asked(demands), trials.on], 1))
     units = model.switched(now, on)
     # Generate them, price the pictures, and pull the slope back to the units.
     prices = settings.boundedness_weight, settings.consistency_weight * late
     slope = torch.empty_like(units)
-    figures = torch.zeros(2, device=units.device)
-    for rows, asked, tried in _chunks(demands, trials, subject.generator.chunk):
+    figures = torch.zeros(len(subjects), 2, device=units.device)
+    for pictures, rows, asked, tried in _chunks(demands, trials, subjects.chunk):
+        errors = subjects.errors[pictures]
+        features = subjects.baseline_units[pictures] + units[pictures, rows]
 
         def pricing(
-            images: Tensor, asked: Tensor = asked, tried: Trials = tried
+            images: Tensor,
+            asked: Tensor = asked,
+            tried: Trials = tried,
+            errors: PatchErrors = errors,
         ) -> tuple[Tensor, Tensor]:
-            slope, inside, leak = subject.errors.slope_of_demands(
-                images[: len(asked)], asked, settings.outside_weight, settings.error_floor
+            images = images.unflatten(0, (len(asked), -1))
+            slope, inside, leak = errors.slope_of_demands(
+                images[:, : asked.shape[1]], asked, settings.outside_weight, settings.error_floor
             )
             slope.div_(batch)
             if len(tried):
                 weights = (price / settings.trials for price in prices)
-                at_trials = tried.slope(images[len(asked) :], subject.errors, *weights)
-                slope = torch.cat([slope, at_trials])
-            return slope, torch.stack([inside.sum(), leak.sum()]) / batch
+                at_trials = tried.slope(images[:, asked.shape[1] :], errors, *weights)
+                slope = torch.cat([slope, at_trials], 1)
+            return slope.flatten(0, 1), torch.stack([inside.sum(-1), leak.sum(-1)], -1) / batch
 
-        slope[rows], errors = evaluations.pulled_back(subject.baseline_units + units[rows], pricing)
-        figures += errors
+        tail = subjects.tail(pictures, features.shape[1])
+        at_units, found = evaluations.pulled_back(features.flatten(0, 1), pricing, tail)
+        slope[pictures, rows] = at_units.unflatten(0, features.shape[:2])
+        figures[pictures] += found
     # Price what the demands switch on, the less the later.
-    whole = subject.difference.abs().sum()
-    cost = units[:batch].abs().sum() / whole / batch
+    cost = units[:, :batch].abs().sum((1, 2)) / subjects.sizes / batch
     left = (1 - step / settings.steps) ** settings.price_decay
-    price = settings.cost_weight * left / batch / float(whole)
-    slope[:batch].add_(units[:batch].sign(), alpha=price)
+    price = (settings.cost_weight * left / batch / subjects.sizes.double()).float()
+    slope[:, :batch].addcmul_(units[:, :batch].sign(), price[:, None, None])
     # Price Σ_T ‖Δf_T‖; late in a fit it and the trials act only on what the demands leave open.
     strengths = (energies + _SMALLEST_ENERGY).sqrt()
-    gathering = settings.sparsity_weight * late / subject.difference.norm() / (2 * strengths)
+    gathering = settings.sparsity_weight * late / subjects.lengths[:, None] / (2 * strengths)
     if late and settings.undecided_power:
-        slopes = model.pulled_back([rows[:, :batch] for rows in on], slope[:batch])
-        ties = model.pulled_back([rows[:, batch:] for rows in on], slope[batch:])
+        slopes = model.pulled_back([rows[:, :batch] for rows in on], slope[:, :batch])
+        ties = model.pulled_back([rows[:, batch:] for rows in on], slope[:, batch:])
         model.break_ties(now, slopes, ties, gathering, settings.undecided_power)
     else:
         slopes = model.pulled_back(on, slope)
         model.gather(now, slopes, gathering)
     # From the components down to the logits.
     model.descend(now, slopes)
-    return torch.cat([figures, cost[None]])
+    return torch.cat([figures, cost[:, None]], 1)
 
 
 def _chunks(
-    demands: Demands, trials: Trials, size: int
-) -> Iterator[tuple[slice | Tensor, Bool[Tensor, "some patches"], Trials]]:
+    demands: Bool[Tensor, "pictures batch patches"], trials: Trials, size: int
+) -> Iterator[tuple[slice, slice | Tensor, Bool[Tensor, "some fewer patches"], Trials]]:
     """Split a step's work so that no more than `size` images are at work, or a trial's two.
 
-    Yields rows of the step's batch (demands, trials alone, trials left out), and what they are.
+    Yields pictures, rows of each one's batch (demands, trials alone, trials left out), and what
+    they are.
     """
-    batch, count = len(demands), len(trials)
-    if batch + 2 * count <= size:
-        yield slice(None), demands, trials
-        return
-    for start in range(0, batch, size):
-        rows = slice(start, min(start + size, batch))
-        yield rows, demands[rows], trials[:0]
-    for start in range(0, count, max(1, size // 2)):
-        some = slice(start, start + max(1, size // 2))
-        places = torch.arange(count)[some] + batch
-        yield torch.cat([places, places + count]), demands[:0], trials[some]
+    pictures, batch, count = len(demands), demands.shape[1], len(trials)
+    together = max(1, size // (batch + 2 * count))
+    for first in range(0, pictures, together):
+        some = slice(first, first + together)
+        asked, tried = demands[some], trials.of(some)
+        if batch + 2 * count <= size:
+            yield some, slice(None), asked, tried
+            continue
+        for start in range(0, batch, size):
+            rows = slice(start, min(start + size, batch))
+            yield some, rows, asked[:, rows], tried[:0]
+        for start in range(0, count, max(1, size // 2)):
+            few = slice(start, start + max(1, size // 2))
+            places = torch.arange(count)[few] + batch
+            yield some, torch.cat([places, places + count]), asked[:, :0], tried[few]

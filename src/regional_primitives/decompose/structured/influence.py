@@ -9,12 +9,15 @@ and units that blacken it would seem to reach nothing there.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from regional_primitives.decompose.evaluations import Evaluations
 from regional_primitives.decompose.subject import Subject
+from regional_primitives.decompose.subjects import Subjects
 from regional_primitives.generators.latents import parts
 from regional_primitives.runtime.cache import Recent
 from regional_primitives.runtime.storage import tensors_digest
@@ -34,6 +37,31 @@ def measure_influence(
     Costs probes × n evaluations (forward and backward) of the tail. They are counted also where an
     earlier fit of the same picture has measured the same, which is kept for a while.
     """
+    return measure_influences(Subjects([subject]), evaluations, probes, seed, batch)[0]
+
+
+def measure_influences(
+    subjects: Subjects, evaluations: Evaluations, probes: int, seed: int, batch: int = 48
+) -> list[Float[Tensor, "patches units"]]:
+    """Do so for several pictures of as many patches, `batch` products of each at a time."""
+    count, before = subjects.errors.count, evaluations.count
+    measured: list[Tensor] = []
+
+    def influence_of(number: int) -> Tensor:
+        if not measured:  # if any picture's is not known, those of all are measured
+            measured.extend(_measured(subjects, evaluations, probes, seed, batch))
+        return measured[number]
+
+    influences = [
+        _RECENT.get(f"{_content(subject)}/{probes}/{seed}", partial(influence_of, number))
+        for number, subject in enumerate(subjects.several)
+    ]
+    evaluations.count = before + len(subjects) * probes * count
+    return influences
+
+
+def _content(subject: Subject) -> str:
+    """Name all of a picture that its influence depends on."""
     generator, errors = subject.generator, subject.errors
     content = {
         "feature": subject.units,
@@ -42,32 +70,42 @@ def measure_influence(
         "labels": errors.labels,
         **{f"latents.{name}": part for name, part in parts(subject.latents).items()},
     }
-    key = f"{generator.digest}/{generator.layer}/{generator.device}/{probes}/{seed}"
-    jobs = [(probe, patch) for probe in range(probes) for patch in range(errors.count)]
-    batch, before = min(batch, generator.chunk), evaluations.count
+    which = f"{generator.digest}/{generator.layer}/{generator.device}"
+    return f"{which}/{tensors_digest(content)}"
 
-    def measured() -> Tensor:
-        device = subject.units.device
-        influence = torch.zeros(errors.count, subject.units.shape[1], device=device)
-        for chunk in (jobs[start : start + batch] for start in range(0, len(jobs), batch)):
-            noise = [_noise_on(subject, i, stream(seed, "influence", p, i)) for p, i in chunk]
-            cotangents = torch.stack(noise)
-            along = torch.tensor([(probe + 0.5) / probes for probe, _ in chunk], device=device)
+
+def _measured(
+    subjects: Subjects, evaluations: Evaluations, probes: int, seed: int, batch: int
+) -> Float[Tensor, "pictures patches units"]:
+    count, device = subjects.errors.count, subjects.difference.device
+    jobs = [(probe, patch) for probe in range(probes) for patch in range(count)]
+    batch = min(batch, subjects.chunk)
+    together = max(1, subjects.chunk // batch)
+    influence = torch.zeros(len(subjects), count, subjects.difference.shape[1], device=device)
+    for some in (jobs[start : start + batch] for start in range(0, len(jobs), batch)):
+        along = torch.tensor([(probe + 0.5) / probes for probe, _ in some], device=device)
+        patches = torch.tensor([patch for _, patch in some], device=device)
+        noise = _noise(subjects, seed, some)
+        for first in range(0, len(subjects), together):
+            pictures = slice(first, first + together)
+            # v, standard normal on one patch and 0 elsewhere.
+            within = subjects.errors.labels[pictures][:, None] == patches[:, None]
+            cotangents = noise * within.unflatten(-1, noise.shape[-2:])[:, :, None]
+            start, end = subjects.baseline_units[pictures], subjects.units[pictures]
             gradient, _ = evaluations.pulled_back(
-                torch.lerp(subject.baseline_units, subject.units, along[:, None]),
-                lambda _, cotangents=cotangents: (cotangents, None),  # type: ignore[misc]
+                torch.lerp(start, end, along[:, None]).flatten(0, 1),
+                lambda _, cotangents=cotangents: (cotangents.flatten(0, 1), None),  # type: ignore[misc]
+                subjects.tail(pictures, len(some)),
             )
-            patches = torch.tensor([patch for _, patch in chunk], device=device)
-            influence.index_add_(0, patches, (gradient * subject.difference).square())
-        return influence / probes
-
-    influence = _RECENT.get(f"{key}/{tensors_digest(content)}", measured)
-    evaluations.count = before + len(jobs)
-    return influence
+            acting = gradient.unflatten(0, (-1, len(some))) * subjects.difference[pictures][:, None]
+            influence[pictures].index_add_(1, patches, acting.square())
+    return influence / probes
 
 
-def _noise_on(subject: Subject, patch: int, rng: torch.Generator) -> Tensor:
-    """Draw v, standard normal on one patch and 0 elsewhere."""
-    image = subject.image
-    noise = torch.randn(image.shape, generator=rng).to(image)
-    return noise * (subject.errors.labels == patch).view(image.shape[-2:])
+def _noise(
+    subjects: Subjects, seed: int, jobs: list[tuple[int, int]]
+) -> Float[Tensor, "jobs channels height width"]:
+    """Draw standard normal pictures, one a job, the same for every picture."""
+    image = subjects.errors.image[0]
+    streams = (stream(seed, "influence", *job) for job in jobs)
+    return torch.stack([torch.randn(image.shape, generator=rng) for rng in streams]).to(image)

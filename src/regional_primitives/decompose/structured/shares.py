@@ -8,17 +8,21 @@ Every unit has two distributions over the candidate fields of its site, a and b 
 With g = 0 a unit only switches on, and p_S = Σ_{T∩S≠∅} w_T grows with S. With g > 0 it may take
 back up to g of itself at a border, where its neighbours spill over, and no more than that: without
 a bound, corrections grow that cancel each other (docs/research/structured-form.md). Ours.
+
+Pictures that are fitted in lockstep stand side by side: their sites one picture's after another's,
+and their fields likewise, so that a step takes no more operations for many than for one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regional_primitives.axes import Demands, Dictionary, PerField, Switches, Units
+from regional_primitives.axes import Dictionary
 from regional_primitives.decompose.structured.candidates import (
     Candidates,
     Layout,
@@ -26,7 +30,8 @@ from regional_primitives.decompose.structured.candidates import (
     level_sets,
 )
 from regional_primitives.decompose.structured.settings import Structured
-from regional_primitives.decompose.subject import Subject
+from regional_primitives.decompose.subjects import Subjects
+from regional_primitives.regions import Regions
 
 _MOST_UNKNOWNS = 24 * 2**20
 """Shares of one fit; a larger feature gets fewer candidate fields a site."""
@@ -54,7 +59,10 @@ class Division:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """The unknowns of some sites of one tensor, all with about as many candidate fields."""
+    """The unknowns of some sites of one tensor, all with about as many candidate fields.
+
+    Sites and candidates are counted through all pictures.
+    """
 
     layout: Layout
     places: Int[Tensor, " sites"]
@@ -73,7 +81,7 @@ class _Part:
         places: Int[Tensor, " sites"],
         candidates: Candidates,
         influence: Float[Tensor, "patches sites channels"],
-        units: Float[Tensor, " units"],
+        units: Float[Tensor, "pictures units"],
         settings: Structured,
     ) -> _Part:
         """Start from measured influence; a = b."""
@@ -81,7 +89,7 @@ class _Part:
         logits = _suiting(layout, influence, member, settings)
         logits.masked_fill_(~candidates.valid[..., None], -torch.inf)
         logits = logits.expand(-1, -1, layout.channels)
-        difference = layout.by_site(units)[places].contiguous()
+        difference = layout.by_site(units).flatten(0, 1)[places].contiguous()
         factors = [1 + settings.give_back, -settings.give_back] if settings.give_back else [1.0]
         return _Part(
             layout,
@@ -92,6 +100,32 @@ class _Part:
             settings.give_back,
             torch.stack([logits] * len(factors)),
         )
+
+    @property
+    def picture(self) -> Int[Tensor, " sites"]:
+        """Which picture each site is of."""
+        return self.places // self.layout.sites
+
+    def only(
+        self, number: Int[Tensor, " pictures"], fields: int
+    ) -> tuple[_Part, Int[Tensor, " rows"]]:
+        """Keep the sites of pictures that get a new number, not −1, and tell which rows these are.
+
+        A picture has so many `fields`.
+        """
+        new = number[self.picture]
+        rows = (new >= 0).nonzero().flatten()
+        earlier = (self.picture - new)[rows]  # by how many pictures each moves to the front
+        index = self.candidates.index[rows] - earlier[:, None] * fields
+        part = replace(
+            self,
+            places=self.places[rows] - earlier * self.layout.sites,
+            candidates=replace(self.candidates, index=index, valid=self.candidates.valid[rows]),
+            difference=self.difference[rows],
+            by_distribution=self.by_distribution[:, rows],
+            logits=self.logits[:, rows],
+        )
+        return part, rows
 
     def divide(self) -> Division:
         distributions = self.logits.softmax(2)
@@ -167,44 +201,71 @@ def _affordable(units: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class FieldShares:
-    """The unknowns of a whole feature, tensor by tensor."""
+    """The unknowns of whole features, tensor by tensor."""
 
-    fields: Dictionary
+    fields: Bool[Tensor, "pictures fields patches"]
+    """A picture's own come first; the others are of no patch, and nothing uses them."""
+    counts: Int[Tensor, "pictures 1"]
+    """How many are its own."""
     layouts: list[Layout]
     parts: list[list[_Part]]
     """Of each tensor."""
 
     @staticmethod
     def start(
-        subject: Subject, influence: Float[Tensor, "patches units"], settings: Structured
+        subjects: Subjects,
+        influences: Sequence[Float[Tensor, "_ units"]],
+        settings: Structured,
     ) -> FieldShares:
-        """Choose each site's candidates and start from measured influence.
+        """Choose each site's candidates and start from measured influence, [patches, units] each.
 
         What generates S has level sets and the empty field among its candidates, and starts by how
         well a field and a unit's own influence cover each other; what isolates, by how much of a
         site's influence a field holds.
         """
-        layouts = Layout.of(subject.feature_shape)
-        by_site = [layout.by_site(influence) for layout in layouts]
-        affordable = _affordable(influence.shape[1])
-        sites = (site for part in by_site for site in part.unbind(1))
-        suggested = (level_sets(site, _MOST_LEVEL_SETS) for site in sites)
-        candidates = candidate_fields(
-            subject.regions,
-            torch.cat([part.sum(-1) for part in by_site], 1),
-            settings.reach_threshold,
-            min(settings.most_candidates, affordable),
-            *([suggested] if settings.purpose == "generate" else []),
-        )
-        of_tensors = candidates.split([layout.sites for layout in layouts])
-        parts = [
-            [
-                _Part.start(layout, places, some, mine[:, places], subject.difference, settings)
-                for places, some in of_tensor.alike(_PART_PRICE // layout.channels)
-            ]
-            for layout, of_tensor, mine in zip(layouts, of_tensors, by_site, strict=True)
+        layouts = Layout.of(subjects.feature_shape)
+        by_site = [[layout.by_site(one) for layout in layouts] for one in influences]
+        several = [
+            _candidates(regions, mine, settings)
+            for regions, mine in zip(subjects.regions, by_site, strict=True)
         ]
-        return FieldShares(candidates.fields, layouts, parts)
+        joined = Candidates.joined(several)
+        order = [layout.sites for layout in layouts]
+        of_tensors = zip(*(one.split(order) for one in several), strict=True)
+        patches = joined.fields.shape[1]
+        parts = []
+        for layout, of_pictures, mine in zip(
+            layouts, of_tensors, zip(*by_site, strict=True), strict=True
+        ):
+            some = Candidates.joined(of_pictures)
+            influence = torch.cat([_with_patches(one, patches) for one in mine], 1)
+            # A part more costs as much for many pictures as for one; what stays empty, their sum.
+            price = len(several) * (_PART_PRICE // layout.channels)
+            parts.append(
+                [
+                    _Part.start(
+                        layout, places, few, influence[:, places], subjects.difference, settings
+                    )
+                    for places, few in some.alike(price)
+                ]
+            )
+        counts = torch.tensor([[len(one.fields)] for one in several], device=joined.fields.device)
+        return FieldShares(joined.fields.unflatten(0, (len(several), -1)), counts, layouts, parts)
+
+    def only(self, pictures: Sequence[int]) -> tuple[FieldShares, list[Int[Tensor, " rows"]]]:
+        """Go on with some pictures; tells for each of the unknowns which rows are left of it.
+
+        What has none left is no unknown any more.
+        """
+        chosen = torch.tensor(pictures, device=self.fields.device)
+        number = chosen.new_full((len(self.fields),), -1)
+        number[chosen] = torch.arange(len(pictures), device=chosen.device)
+        parts, rows = [], []
+        for of_tensor in self.parts:
+            found = [part.only(number, self.fields.shape[1]) for part in of_tensor]
+            parts.append([part for part, some in found if len(some)])
+            rows += [some for _, some in found]
+        return FieldShares(self.fields[chosen], self.counts[chosen], self.layouts, parts), rows
 
     @property
     def unknowns(self) -> list[Tensor]:
@@ -219,28 +280,36 @@ class FieldShares:
         """Return how the units divide themselves now, part by part."""
         return [part.divide() for part in self._all]
 
-    def asked(self, demands: Demands) -> Switches:
+    def asked(
+        self, demands: Bool[Tensor, "pictures batch patches"]
+    ) -> Float[Tensor, "pictures batch fields"]:
         """Mark the fields that each demand switches on: those with a patch in S."""
-        return (demands.float() @ self.fields.float().T > 0).float()
+        return (demands.float() @ self.fields.float().mT > 0).float()
 
-    def on_sites(self, on: Switches) -> list[Tensor]:
+    def on_sites(self, on: Float[Tensor, "pictures batch fields"]) -> list[Tensor]:
         """Mark which of each site's candidates are on: one [sites, batch, slots] a part."""
-        return [on.T[part.candidates.index].transpose(1, 2) for part in self._all]
+        of_fields = on.mT.flatten(0, 1)
+        return [of_fields[part.candidates.index].transpose(1, 2) for part in self._all]
 
-    def switched(self, now: list[Division], on: list[Tensor]) -> Units:
+    def switched(
+        self, now: list[Division], on: list[Tensor]
+    ) -> Float[Tensor, "pictures batch units"]:
         """Return p ⊙ (f − f0) where the fields are on that `on_sites` marked."""
         made_of_parts = (
             marked @ division.components for marked, division in zip(on, now, strict=True)
         )
+        pictures, batch = len(self.fields), on[0].shape[1]
         units = []
         for layout, parts in zip(self.layouts, self.parts, strict=True):
-            made = on[0].new_empty(layout.sites, on[0].shape[1], layout.channels)
+            made = on[0].new_empty(pictures * layout.sites, batch, layout.channels)
             for part in parts:
                 made.index_copy_(0, part.places, next(made_of_parts))
-            units.append(layout.flat_of_sites(made))
-        return torch.cat(units, 1)
+            units.append(layout.flat_of_sites(made.unflatten(0, (pictures, layout.sites))))
+        return torch.cat(units, -1)
 
-    def pulled_back(self, on: list[Tensor], slope: Units) -> list[Tensor]:
+    def pulled_back(
+        self, on: list[Tensor], slope: Float[Tensor, "pictures batch units"]
+    ) -> list[Tensor]:
         """Return a loss's slope along the components, given that along what `switched` returned.
 
         One tensor [sites, slots, channels] a part.
@@ -251,19 +320,24 @@ class FieldShares:
             slopes += [next(marked).mT @ by_site.index_select(0, part.places) for part in parts]
         return slopes
 
-    def energies(self, now: list[Division]) -> PerField:
+    def energies(self, now: list[Division]) -> Float[Tensor, "pictures fields"]:
         """Return ‖Δf_T‖² of every field in the dictionary."""
         parts = []
         for part, mine in zip(self._all, now, strict=True):
             energy = torch.linalg.vecdot(mine.components, mine.components)
-            fields = energy.new_zeros(len(self.fields))
+            fields = energy.new_zeros(self.fields.shape[:2].numel())
             parts.append(fields.index_add(0, part.candidates.index.flatten(), energy.flatten()))
-        return torch.stack(parts).sum(0)
+        return torch.stack(parts).sum(0).view(self.fields.shape[:2])
 
-    def gather(self, now: list[Division], slopes: list[Tensor], at_energies: PerField) -> None:
+    def gather(
+        self,
+        now: list[Division],
+        slopes: list[Tensor],
+        at_energies: Float[Tensor, "pictures fields"],
+    ) -> None:
         """Add to slopes along the components the slope along what `energies` returned."""
         for part, mine, slope in zip(self._all, now, slopes, strict=True):
-            of_candidates = at_energies[part.candidates.index][..., None]
+            of_candidates = at_energies.flatten()[part.candidates.index][..., None]
             slope.addcmul_(mine.components, of_candidates, value=2)  # ‖Δf‖² rises by 2 Δf
 
     def break_ties(
@@ -271,7 +345,7 @@ class FieldShares:
         now: list[Division],
         slopes: list[Tensor],
         ties: list[Tensor],
-        at_energies: PerField,
+        at_energies: Float[Tensor, "pictures fields"],
         power: float,
     ) -> None:
         """Add a second loss's slopes `ties` to the first's, as far as each unit is undecided.
@@ -294,20 +368,54 @@ class FieldShares:
                 at_distributions, of, 2, of.dtype
             )
 
-    def moved(self, before: list[Division], after: list[Division]) -> float:
+    def moved(self, before: list[Division], after: list[Division]) -> Float[Tensor, " pictures"]:
         """Return which share of ‖f − f0‖₁ changed its field between two moments."""
-        pairs = zip(before, after, strict=True)
-        moved = torch.stack([(b.components - a.components).abs().sum() for a, b in pairs])
-        whole = torch.stack([part.difference.abs().sum() for part in self._all])
-        return float(moved.sum() / whole.sum()) / 2
+        moved, whole = torch.zeros(2, len(self.fields), device=self.fields.device)
+        for part, b, a in zip(self._all, before, after, strict=True):
+            of_sites = (b.components - a.components).abs().sum((1, 2))
+            moved.index_add_(0, part.picture, of_sites)
+            whole.index_add_(0, part.picture, part.difference.abs().sum(1))
+        return moved / whole / 2
 
-    def kept_shares(self, smallest: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Drop shares below `smallest` and list the rest as (field, unit, share), by field.
+    def kept_shares(self, smallest: float, picture: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Drop a picture's shares below `smallest`; list others as (field, unit, share), by field.
 
         A unit that equals its baseline belongs to no component.
         """
+        if len(self.fields) > 1:
+            return self.only([picture])[0].kept_shares(smallest)
         lists = zip(*(part.kept_shares(smallest) for part in self._all), strict=True)
         field_of, unit_of, share = (torch.cat(entries) for entries in lists)
         units = sum(layout.units for layout in self.layouts)
         order = (field_of * units + unit_of).argsort()
         return field_of[order].cpu(), unit_of[order].cpu(), share[order].cpu()
+
+    def dictionary(self, picture: int, patches: int) -> Dictionary:
+        """Return the fields of one picture, which has so many patches."""
+        return self.fields[picture, : int(self.counts[picture]), :patches].cpu()
+
+
+def _candidates(
+    regions: Regions,
+    by_site: Sequence[Float[Tensor, "patches _ _"]],
+    settings: Structured,
+) -> Candidates:
+    """List the candidate fields of one picture's sites, those of all tensors in a row."""
+    units = sum(part.shape[1] * part.shape[2] for part in by_site)
+    sites = (site for part in by_site for site in part.unbind(1))
+    suggested = (level_sets(site, _MOST_LEVEL_SETS) for site in sites)
+    return candidate_fields(
+        regions,
+        torch.cat([part.sum(-1) for part in by_site], 1),
+        settings.reach_threshold,
+        min(settings.most_candidates, _affordable(units)),
+        *([suggested] if settings.purpose == "generate" else []),
+    )
+
+
+def _with_patches(
+    influence: Float[Tensor, "patches sites channels"], count: int
+) -> Float[Tensor, "more sites channels"]:
+    """Add patches on which nothing acts."""
+    missing = count - len(influence)
+    return torch.nn.functional.pad(influence, (0, 0, 0, 0, 0, missing)) if missing else influence

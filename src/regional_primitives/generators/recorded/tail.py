@@ -7,7 +7,7 @@ recorded, that is its tail: slower, with the same images and gradients.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -75,10 +75,14 @@ class RecordedTail:
         batch = len(tensors_of(feature)[0])
         if self.mixes and batch > 1:
             return torch.cat([self(item) for item in items_of(feature)])
+        return self.run(feature, [side.over(batch) for side in self.program.sides])
+
+    def run(self, feature: Feature, sides: Sequence[Tensor]) -> Images:
+        """Generate images, given each side input for the whole batch."""
+        batch = len(tensors_of(feature)[0])
         tensors = self.parts.as_given(feature)
         if self.program.writes_into_feature:
             tensors = [tensor.clone() for tensor in tensors]
-        sides = [side.over(batch) for side in self.program.sides]
         follows = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         # What torch.func differentiates cannot run again.
         if follows and self.in_segments and not torch._C._are_functorch_transforms_active():

@@ -1,0 +1,239 @@
+"""One run of a sweep: what is asked for, whether it stands, and how it is done, here or elsewhere.
+
+What is handed to other processes and machines is in this file: all of it can be pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from regional_primitives.compare.vocabulary import VOCABULARY
+from regional_primitives.decompose.provenance import current_versions
+from regional_primitives.decompose.stored import read_manifest
+from regional_primitives.decompose.structured import Structured
+from regional_primitives.errors import (
+    BusyError,
+    GeneratorError,
+    InputError,
+    RegionalPrimitivesError,
+    StorageError,
+)
+from regional_primitives.generators import ZOO, Generator, load_generator
+from regional_primitives.generators.factory import names_a_factory
+from regional_primitives.generators.feature import FeatureShape
+from regional_primitives.regions import Regions
+from regional_primitives.runs.folder import explain_to_folder, scores_to_folder
+from regional_primitives.runs.key import Work
+from regional_primitives.runtime.progress import Progress
+from regional_primitives.runtime.run_files import FIELDS, FIGURES, MANIFEST, REPORT, TENSORS
+from regional_primitives.runtime.staging import is_being_made, staged_folder
+from regional_primitives.scores import Evaluation
+from regional_primitives.scores.sweep_scores import SWEEP
+from regional_primitives.show.sweep_page import SWEEP_REPORT
+
+Keep: TypeAlias = Literal["runs", "scores"]
+"""What a sweep keeps of each picture."""
+Files: TypeAlias = dict[str, bytes]
+"""What lies in a run folder, by names below it."""
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}")
+
+
+class NotExplainedError(GeneratorError):
+    """One picture cannot be explained."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What all runs of a sweep share."""
+
+    model: str
+    options: tuple[tuple[str, Any], ...]
+    regions: Regions
+    settings: Structured
+    evaluation: Evaluation
+    keep: Keep
+    name: str
+    """Of this sweep alone, as processes on a cluster outlive one."""
+
+    def tasks(
+        self, layers: str | Sequence[str] | None, seeds: Sequence[int], folder: Path, **here: Any
+    ) -> list[Task]:
+        """Cut at every layer once, so that a wrong name is told before anything is run.
+
+        `here` are options that are others in this process.
+        """
+        names: list[str | None] = [None]
+        if layers == "all":
+            if self.model not in ZOO and names_a_factory(self.model):
+                raise InputError(
+                    f"all layers are those that the zoo lists; name those of {self.model}, see "
+                    "`primitives layers`"
+                )
+            names = list(ZOO[self.model].layers) if self.model in ZOO else names
+        elif layers is not None:
+            names = [layers] if isinstance(layers, str) else list(layers)
+        if not names:
+            raise InputError("a sweep needs at least one layer")
+        cuts = {}
+        for name in names:
+            generator = load_generator(self.model, name, **{**dict(self.options), **here})
+            settings = self.settings.settled(generator)
+            work = Work.asked(generator, None, self.regions, settings)
+            cuts[generator.layer] = (name, generator.feature_shape, work)
+        return [
+            Task(name, shape, work, seed, folder / layer_folder(layer) / str(seed))
+            for layer, (name, shape, work) in cuts.items()
+            for seed in seeds
+        ]
+
+    def stands(self, task: Task) -> bool:
+        """Tell whether a run stands, measured as asked; a run of something else is refused."""
+        if not (task.folder / MANIFEST).is_file():
+            return False
+        manifest = read_manifest(task.folder)
+        wanted = replace(task.work, picture_seed=task.seed)
+        for difference in wanted.differences(Work.done(manifest)):
+            raise StorageError(
+                f"{task.folder} holds a run with {difference}; choose another folder"
+            )
+        enough = (REPORT, FIELDS) if self.keep == "scores" else (REPORT,)
+        whole = any((task.folder / name).is_file() for name in enough)
+        return whole and manifest.evaluation == asdict(self.evaluation)
+
+    def run(self, task: Task, progress: Progress) -> None:
+        """Make a run.
+
+        Raises:
+            NotExplainedError: the picture cannot be explained.
+            BusyError: another process makes it, or has made it meanwhile.
+            StorageError: the disk refuses.
+        """
+
+        def named(stage: str, done: int, total: int, note: str = "") -> None:
+            progress(f"{task} {stage}", done, total, note)
+
+        if task.is_busy or self.stands(task):
+            raise BusyError(f"another process makes {task.folder}")
+        whole = (task.folder / TENSORS).is_file()
+        light = not whole and (task.folder / FIELDS).is_file()
+        explained: Callable[..., object] = partial(explain_to_folder, overwrite=light)
+        if self.keep == "scores" and not whole:
+            explained = scores_to_folder
+        try:
+            explained(
+                _generator(self.name, self.model, task.layer, self.options),
+                task.seed,
+                task.folder,
+                regions=self.regions,
+                settings=self.settings,
+                evaluation=self.evaluation,
+                progress=named,
+            )
+        except (GeneratorError, InputError) as error:
+            told = f"{task.work.layer}, picture {task.seed}: {error}"
+            raise NotExplainedError(told) from error
+        except StorageError as error:
+            if self.stands(task):
+                raise BusyError(str(error)) from error
+            raise
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture at one layer."""
+
+    layer: str | None
+    """As it was asked for; None for the generator's own choice."""
+    feature_shape: FeatureShape
+    work: Work
+    """What all pictures at this layer share."""
+    seed: int
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.work.layer}/{self.seed}"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a process is at it right now."""
+        return is_being_made(self.folder)
+
+
+def layer_folder(layer: str) -> str:
+    """Name the folder of a layer's runs, fit for file systems and links, no two alike."""
+    if _SAFE_NAME.fullmatch(layer) and layer not in (FIGURES, SWEEP, SWEEP_REPORT, VOCABULARY):
+        return layer
+    safe = re.sub(r"[^A-Za-z0-9_.+-]+", "_", layer)[:60].lstrip(".")
+    return f"{safe}-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Afar:
+    """Runs of a sweep made on machines that may not see its folder."""
+
+    asked: Asked
+    mark: Path | None
+    """A file in the sweep's folder: who sees it writes there. Without one all runs are sent."""
+    versions: tuple[tuple[str, str], ...]
+    """Of the machine that asks; others round otherwise, or cannot read what they get."""
+
+    @staticmethod
+    def of(asked: Asked, mark: Path | None) -> Afar:
+        """Note the versions of this machine."""
+        return Afar(asked, mark, tuple(current_versions().items()))
+
+    def run(self, task: Task, progress: Progress) -> Files | None:
+        """Make a run, into the sweep's folder or to be sent.
+
+        Raises:
+            RegionalPrimitivesError: this machine has other versions, and what `Asked.run` raises.
+        """
+        here = current_versions()
+        others = [f"{name} {here[name]}, not {wanted}" for name, wanted in self.versions
+                  if here[name] != wanted]  # fmt: skip
+        if others:
+            raise RegionalPrimitivesError(
+                f"a machine of the cluster has {', '.join(others)}; install the same on all"
+            )
+        if self.mark is not None and self.mark.exists():
+            self.asked.run(task, progress)
+            return None
+        with tempfile.TemporaryDirectory(prefix="primitives-") as place:
+            made = replace(task, folder=Path(place) / task.folder.name)
+            self.asked.run(made, progress)
+            files = (path for path in made.folder.rglob("*") if path.is_file())
+            return {path.relative_to(made.folder).as_posix(): path.read_bytes() for path in files}
+
+    def receive(self, task: Task, files: Files | None) -> None:
+        """Write a run that was sent.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        if files is None or self.asked.stands(task):
+            return
+        with staged_folder(task.folder, overwrite=True) as staging:
+            for name, content in files.items():
+                (staging / name).parent.mkdir(exist_ok=True)
+                (staging / name).write_bytes(content)
+
+
+@lru_cache(maxsize=1)
+def _generator(
+    sweep: str, model: str, layer: str | None, options: tuple[tuple[str, Any], ...]
+) -> Generator:
+    """Load a generator, and keep it for the next run: runs of one layer come one after another."""
+    return load_generator(model, layer, **dict(options))
+
+
+def forget_generators() -> None:
+    """Let the generator go that this process has kept."""
+    _generator.cache_clear()
