@@ -87,3 +87,14 @@ def test_a_sweep_whose_workers_are_ended_too_leaves_nothing_behind(tmp_path):
     os.killpg(process.pid, signal.SIGTERM)
     _ended(process)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_on_a_cluster_that_is_ended_leaves_nothing_behind(tmp_path):
+    words = ["sweep", "planted", "--seeds", "0:4", "--workers", "1", "--ray", "local", *LONG]
+    process = _begun([*words, "--out", tmp_path / "sweep"], start_new_session=True)
+    while not any(tmp_path.glob("sweep/express/.*.primitives-new")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _ended(process)
+    assert list(tmp_path.iterdir()) == []

@@ -452,6 +452,7 @@ def nothing_runs(monkeypatch):
         ({"layers": []}, "at least one layer"),
         ({"seeds": []}, "at least one seed"),
         ({"workers": 0}, "workers must be a whole number of at least 1, not 0"),
+        ({"together": 0}, "together must be a whole number of at least 1, not 0"),
         ({"regions": "segments:8"}, "superpixels are those of one picture"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),
     ],
@@ -861,3 +862,53 @@ def test_the_vocabulary_is_the_same_whatever_is_kept(tmp_path, monkeypatch):
     assert ("vocabulary", 20, 20, "express") in said
     sweep(tmp_path / "runs", range(3), "express")
     assert not (tmp_path / "runs" / "vocabulary.json").exists()  # of other pictures than these
+
+
+def test_pictures_fitted_in_lockstep_are_the_same_sweep_and_go_on_in_the_same_bytes(
+    swept, tmp_path
+):
+    folder, said = tmp_path / "sweep", []
+    asked = {"seeds": (0, 1, 2), "together": 2}
+    found = sweep(folder, progress=lambda *news: said.append(news), **asked)
+    assert [news[1:3] for news in said if news[0] == sweeps.RUNS] == [
+        (0, 6), (2, 6), (3, 6), (5, 6), (6, 6),
+    ]  # fmt: skip
+    for one, other in zip(found.layers, swept[0].layers, strict=True):
+        for name in ("inside_error", "leak", "departure"):
+            assert one.values(name) == pytest.approx(other.values(name), rel=1e-3)
+    tensors = sorted(folder.glob("*/*/tensors.safetensors"))
+    before = [path.read_bytes() for path in tensors]
+    for name in ("embed/0", "express/1"):
+        shutil.rmtree(folder / name)
+    kept = (folder / "embed" / "1" / "run.json").stat().st_mtime_ns
+    sweep(folder, **asked)
+    assert [path.read_bytes() for path in tensors] == before
+    assert (folder / "embed" / "1" / "run.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("strict", [False, True])
+def test_one_of_the_pictures_in_lockstep_cannot_be_explained(tmp_path, workers, strict):
+    (tmp_path / "own.py").write_text(BLANK)
+    asked = partial(
+        rp.sweep, f"{tmp_path / 'own.py'}:make", range(4), folder=tmp_path / "sweep",
+        regions=rp.Regions.grid(2, 2), settings=QUICK, evaluation=LITTLE, together=2,
+        workers=workers, keep="scores", strict=strict,
+    )  # fmt: skip
+    if strict:
+        with pytest.raises(rp.GeneratorError, match="0, picture 1: "):
+            asked()
+        assert "0/0" in visible(tmp_path / "sweep")  # what was finished stays
+        return
+    swept = asked()
+    assert swept.seeds == (0, 2, 3)
+    assert [one.why.startswith("0, picture 1: ") for one in swept.failed] == [True]
+
+
+def test_all_of_the_pictures_in_lockstep_cannot_be_explained(tmp_path):
+    (tmp_path / "own.py").write_text(BLANK.replace("== 1", "< 2"))
+    asked = {"regions": rp.Regions.grid(2, 2), "settings": QUICK, "evaluation": LITTLE}
+    model = f"{tmp_path / 'own.py'}:make"
+    swept = rp.sweep(model, range(4), folder=tmp_path / "sweep", together=2, **asked)
+    assert swept.seeds == (2, 3)
+    assert [one.why[:12] for one in swept.failed] == ["0, picture 0", "0, picture 1"]

@@ -229,6 +229,10 @@ def sweep(
             help="Join a sweep that is at work on the folder already, and share its work.",
         ),
     ] = False,
+    together: Annotated[
+        int | None,
+        typer.Option(help="Pictures that are fitted in lockstep: one unless given, on a GPU 16."),
+    ] = None,
     device: Device = "cpu",
     hold: Hold = None,
     keep: Annotated[
@@ -262,6 +266,7 @@ def sweep(
             ray=ray,
             stream=stream,
             share=share,
+            together=together,
             keep=keep,  # type: ignore[arg-type]  # refused there if it is another
             strict=strict,
             progress=progress,

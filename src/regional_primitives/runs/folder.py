@@ -79,6 +79,7 @@ def explain_to_folder(
     settings: Structured | Exact | None = None,
     evaluation: Evaluation | None = None,
     overwrite: bool = False,
+    fit: Callable[..., Decomposition] | None = None,
     progress: Progress | bool | None = False,
 ) -> tuple[Scores, bool]:
     """Explain one picture and write decomposition, scores, figures and report.
@@ -89,8 +90,8 @@ def explain_to_folder(
     is written.
 
     The picture is the seed of its latents, or a file of which the generator finds them. With
-    `overwrite` all is made anew whatever stands. Told are the scores, and whether the components
-    come from a run that stood already.
+    `overwrite` all is made anew whatever stands. `fit` takes the place of `rp.explain`. Told are
+    the scores, and whether the components come from a run that stood already.
 
     Raises:
         InputError, GeneratorError: what `rp.explain` raises.
@@ -118,7 +119,7 @@ def explain_to_folder(
                     return Scores.read(folder), True
                 return _renewed(found, generator, folder, evaluation, report), True
         with staged_folder(folder, overwrite=overwrite) as staging:
-            decomposition = explain(
+            decomposition = (fit or explain)(
                 generator,
                 latents,
                 divided,
@@ -140,6 +141,7 @@ def scores_to_folder(
     regions: Regions,
     settings: Structured,
     evaluation: Evaluation,
+    fit: Callable[..., Decomposition] | None = None,
     progress: Progress,
 ) -> None:
     """Explain one picture and keep what is small: run.json, scores.json and fields.safetensors.
@@ -154,7 +156,9 @@ def scores_to_folder(
     folder, latents = _cleared(folder), generator.sample_latents(1, seed=seed)
     light = (folder / FIELDS).is_file()  # an older one of these is measured anew
     with staged_folder(folder, overwrite=light) as staging:
-        found = explain(generator, latents, regions, settings, picture_seed=seed, progress=progress)
+        found = (fit or explain)(
+            generator, latents, regions, settings, picture_seed=seed, progress=progress
+        )
         found.write(staging)
         (staging / TENSORS).unlink()
         Kept.of(found).write(staging)

@@ -32,8 +32,8 @@ from regional_primitives.runs.folder import drawn, plain_name, refuse_other_cont
 from regional_primitives.runs.sweep_runs import (
     Afar,
     Asked,
+    Batch,
     Keep,
-    NotExplainedError,
     Task,
     forget_generators,
 )
@@ -74,6 +74,8 @@ from regional_primitives.show.sweep_page import SWEEP_FIGURE, SWEEP_REPORT, writ
 RUNS = "runs"
 """The stage that counts finished runs; all other stages are part of one."""
 _MOST_SEEDS = 100_000
+_ON_GPU = 16
+"""Pictures that are fitted in lockstep on a GPU."""
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -129,6 +131,7 @@ def sweep(
     ray: str | None = None,
     stream: bool = False,
     share: bool = False,
+    together: int | None = None,
     keep: Keep = "runs",
     strict: bool = False,
     progress: Progress | bool | None = False,
@@ -166,6 +169,8 @@ def sweep(
         stream: let runs come to this process even where the cluster sees the folder.
         share: work on a folder on which another sweep is at work, each doing what the other has
             not begun; without it the second is refused.
+        together: how many pictures are fitted in lockstep, which changes no more than rounding; one
+            unless given, or 16 where `device` is a GPU (that number is unmeasured).
         keep: "runs" keeps a whole run folder of each picture; "scores" its run.json, scores.json
             and fields.safetensors (fields bool [K, n] and strengths [K]) alone. Whole runs that
             stand are kept.
@@ -204,29 +209,34 @@ def sweep(
         uuid.uuid4().hex,
     )
     on_gpu = not str(options.get("device") or "cpu").startswith("cpu")
+    usual = _ON_GPU if on_gpu else 1
+    count = usual if together is None else whole("together", together, 1)
     # The machine that asks need not have the device of those that do it.
-    tasks = asked.tasks(layers, chosen, target, **({"device": "cpu"} if ray and on_gpu else {}))
+    elsewhere = {"device": "cpu"} if ray and on_gpu else {}
+    batches = asked.batches(layers, chosen, target, count, **elsewhere)
+    tasks = [task for batch in batches for task in batch.tasks]
     failed: list[FailedPicture] = []
 
-    def excuse(task: Task, error: Exception) -> bool:
-        if strict or not isinstance(error, NotExplainedError):
-            return False
-        failed.append(FailedPicture(task.seed, task.work.layer, str(error)))
-        return True
+    def receive(batch: Batch, failures: tuple[FailedPicture, ...]) -> str:
+        if strict and failures:
+            raise GeneratorError(failures[0].why)
+        failed.extend(failures)
+        return "; ".join(f"failed: {one.why}" for one in failures) or "finished"
 
     with ExitStack() as stack:
         report = stack.enter_context(reporting(progress))
         stack.enter_context(_at_work(target, tasks, alone=not share))
         stack.callback(forget_generators)
-        work: Callable[[Task, Progress], Any] = asked.run
-        how: dict[str, Any] = {"excuse": excuse, "busy": attrgetter("is_busy")}
+        work: Callable[[Batch, Progress], Any] = asked.run
+        how: dict[str, Any] = {"receive": receive, "busy": attrgetter("is_busy"), "size": len}
         if ray is not None:
             cluster = stack.enter_context(closing(Cluster(ray, workers, gpus=int(on_gpu))))
             afar = Afar.of(asked, None if stream else stack.enter_context(marked(target)))
-            work, how = afar.run, how | {"perform": cluster.perform, "receive": afar.receive}
+            work, how["perform"] = afar.run, cluster.perform
+            how["receive"] = lambda batch, sent: receive(batch, afar.receive(batch, sent))
         elif workers is not None and workers > 1:
             how["perform"] = partial(in_workers, workers=workers)
-        work_off(work, tasks, asked.stands, RUNS, report, **how)
+        work_off(work, batches, asked.stands, RUNS, report, **how)
         machine: dict[str, Any] = (
             cluster.processes | {"cluster": ray}
             if ray is not None

@@ -9,12 +9,14 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from regional_primitives.compare.vocabulary import VOCABULARY
+from regional_primitives.decompose.decomposition import Decomposition
+from regional_primitives.decompose.explain import explain
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.decompose.structured import Structured
@@ -23,11 +25,13 @@ from regional_primitives.errors import (
     GeneratorError,
     InputError,
     RegionalPrimitivesError,
+    SomeFailedError,
     StorageError,
 )
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.factory import names_a_factory
 from regional_primitives.generators.feature import FeatureShape
+from regional_primitives.generators.latents import Latents, concatenate
 from regional_primitives.regions import Regions
 from regional_primitives.runs.folder import explain_to_folder, scores_to_folder
 from regional_primitives.runs.key import Work
@@ -35,19 +39,17 @@ from regional_primitives.runtime.progress import Progress
 from regional_primitives.runtime.run_files import FIELDS, FIGURES, MANIFEST, REPORT, TENSORS
 from regional_primitives.runtime.staging import is_being_made, staged_folder
 from regional_primitives.scores import Evaluation
-from regional_primitives.scores.sweep_scores import SWEEP
+from regional_primitives.scores.sweep_scores import SWEEP, FailedPicture
 from regional_primitives.show.sweep_page import SWEEP_REPORT
 
 Keep: TypeAlias = Literal["runs", "scores"]
 """What a sweep keeps of each picture."""
 Files: TypeAlias = dict[str, bytes]
 """What lies in a run folder, by names below it."""
+Sent: TypeAlias = tuple[tuple[FailedPicture, ...], dict[int, Files]]
+"""Pictures that cannot be explained, and by their seeds the runs that no shared folder holds."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}")
-
-
-class NotExplainedError(GeneratorError):
-    """One picture cannot be explained."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,18 @@ class Asked:
     name: str
     """Of this sweep alone, as processes on a cluster outlive one."""
 
-    def tasks(
-        self, layers: str | Sequence[str] | None, seeds: Sequence[int], folder: Path, **here: Any
-    ) -> list[Task]:
+    def batches(
+        self,
+        layers: str | Sequence[str] | None,
+        seeds: Sequence[int],
+        folder: Path,
+        together: int,
+        **here: Any,
+    ) -> list[Batch]:
         """Cut at every layer once, so that a wrong name is told before anything is run.
 
-        `here` are options that are others in this process.
+        `together` is how many pictures are fitted in lockstep; `here` are options that are others
+        in this process.
         """
         names: list[str | None] = [None]
         if layers == "all":
@@ -89,13 +97,19 @@ class Asked:
             work = Work.asked(generator, None, self.regions, settings)
             cuts[generator.layer] = (name, generator.feature_shape, work)
         return [
-            Task(name, shape, work, seed, folder / layer_folder(layer) / str(seed))
+            Batch(tuple(
+                Task(name, shape, work, seed, folder / layer_folder(layer) / str(seed))
+                for seed in seeds[first : first + together]
+            ))
             for layer, (name, shape, work) in cuts.items()
-            for seed in seeds
-        ]
+            for first in range(0, len(seeds), together)
+        ]  # fmt: skip
 
-    def stands(self, task: Task) -> bool:
-        """Tell whether a run stands, measured as asked; a run of something else is refused."""
+    def stands(self, batch: Batch) -> bool:
+        """Tell whether all runs stand, measured as asked; a run of something else is refused."""
+        return all(map(self._stands, batch.tasks))
+
+    def _stands(self, task: Task) -> bool:
         if not (task.folder / MANIFEST).is_file():
             return False
         manifest = read_manifest(task.folder)
@@ -108,42 +122,52 @@ class Asked:
         whole = any((task.folder / name).is_file() for name in enough)
         return whole and manifest.evaluation == asdict(self.evaluation)
 
-    def run(self, task: Task, progress: Progress) -> None:
-        """Make a run.
+    def run(self, batch: Batch, progress: Progress) -> tuple[FailedPicture, ...]:
+        """Make the runs that do not stand; return the pictures that cannot be explained.
 
         Raises:
-            NotExplainedError: the picture cannot be explained.
-            BusyError: another process makes it, or has made it meanwhile.
+            BusyError: another process makes them, or has made them meanwhile.
             StorageError: the disk refuses.
         """
+        if batch.is_busy or self.stands(batch):
+            raise BusyError(f"another process makes {batch}")
+        # Whichever stand, the fit is that of all, so that its bytes are the same after an end.
+        fit = _Lockstep(batch).explain if len(batch) > 1 else None
+        missing = [task for task in batch.tasks if not self._stands(task)]
+        failures = []
+        for task in missing:
+            try:
+                self._run(task, fit, progress)
+            except (GeneratorError, InputError) as error:
+                told = f"{task.work.layer}, picture {task.seed}: {error}"
+                failures.append(FailedPicture(task.seed, task.work.layer, told))
+            except StorageError as error:
+                if self.stands(batch):
+                    raise BusyError(str(error)) from error
+                raise
+        return tuple(failures)
 
+    def _run(
+        self, task: Task, fit: Callable[..., Decomposition] | None, progress: Progress
+    ) -> None:
         def named(stage: str, done: int, total: int, note: str = "") -> None:
             progress(f"{task} {stage}", done, total, note)
 
-        if task.is_busy or self.stands(task):
-            raise BusyError(f"another process makes {task.folder}")
         whole = (task.folder / TENSORS).is_file()
         light = not whole and (task.folder / FIELDS).is_file()
         explained: Callable[..., object] = partial(explain_to_folder, overwrite=light)
         if self.keep == "scores" and not whole:
             explained = scores_to_folder
-        try:
-            explained(
-                _generator(self.name, self.model, task.layer, self.options),
-                task.seed,
-                task.folder,
-                regions=self.regions,
-                settings=self.settings,
-                evaluation=self.evaluation,
-                progress=named,
-            )
-        except (GeneratorError, InputError) as error:
-            told = f"{task.work.layer}, picture {task.seed}: {error}"
-            raise NotExplainedError(told) from error
-        except StorageError as error:
-            if self.stands(task):
-                raise BusyError(str(error)) from error
-            raise
+        explained(
+            _generator(self.name, self.model, task.layer, self.options),
+            task.seed,
+            task.folder,
+            regions=self.regions,
+            settings=self.settings,
+            evaluation=self.evaluation,
+            fit=fit,
+            progress=named,
+        )
 
 
 @dataclass(frozen=True)
@@ -161,10 +185,72 @@ class Task:
     def __str__(self) -> str:
         return f"{self.work.layer}/{self.seed}"
 
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures at one layer that are fitted in lockstep: mostly a single one."""
+
+    tasks: tuple[Task, ...]
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __str__(self) -> str:
+        first, last = self.tasks[0], self.tasks[-1]
+        return str(first) if first == last else f"{first} to {last.seed}"
+
     @property
     def is_busy(self) -> bool:
         """Whether a process is at it right now."""
-        return is_being_made(self.folder)
+        return any(is_being_made(task.folder) for task in self.tasks)
+
+
+@dataclass
+class _Lockstep:
+    """A fit of a whole batch, made when the first of its pictures is asked for."""
+
+    batch: Batch
+    found: dict[int, Decomposition | RegionalPrimitivesError] = field(default_factory=dict)
+
+    def explain(
+        self,
+        generator: Generator,
+        latents: Latents,
+        regions: Regions,
+        settings: Structured,
+        *,
+        picture_seed: int,
+        picture_file: None = None,
+        progress: Progress,
+    ) -> Decomposition:
+        """Take the place of `rp.explain` for one of the pictures."""
+        seeds = [task.seed for task in self.batch.tasks]
+        if not self.found:
+            several = concatenate([generator.sample_latents(1, seed=seed) for seed in seeds])
+            try:
+                made = explain(
+                    generator,
+                    several,
+                    regions,
+                    settings,
+                    picture_seed=seeds,
+                    together=True,
+                    progress=progress,
+                )
+                self.found = dict(zip(seeds, made, strict=True))
+            except SomeFailedError as error:
+                self.found = {
+                    seeds[place]: one for place, one in (error.explained | error.failed).items()
+                }
+            except (GeneratorError, InputError):  # of all: each says why
+                return explain(
+                    generator, latents, regions, settings, picture_seed=picture_seed,
+                    progress=progress,
+                )  # fmt: skip
+        one = self.found[picture_seed]
+        if isinstance(one, Decomposition):
+            return one
+        raise one
 
 
 def layer_folder(layer: str) -> str:
@@ -190,8 +276,8 @@ class Afar:
         """Note the versions of this machine."""
         return Afar(asked, mark, tuple(current_versions().items()))
 
-    def run(self, task: Task, progress: Progress) -> Files | None:
-        """Make a run, into the sweep's folder or to be sent.
+    def run(self, batch: Batch, progress: Progress) -> Sent:
+        """Make runs, into the sweep's folder or to be sent.
 
         Raises:
             RegionalPrimitivesError: this machine has other versions, and what `Asked.run` raises.
@@ -204,26 +290,33 @@ class Afar:
                 f"a machine of the cluster has {', '.join(others)}; install the same on all"
             )
         if self.mark is not None and self.mark.exists():
-            self.asked.run(task, progress)
-            return None
+            return self.asked.run(batch, progress), {}
         with tempfile.TemporaryDirectory(prefix="primitives-") as place:
-            made = replace(task, folder=Path(place) / task.folder.name)
-            self.asked.run(made, progress)
-            files = (path for path in made.folder.rglob("*") if path.is_file())
-            return {path.relative_to(made.folder).as_posix(): path.read_bytes() for path in files}
+            made = [replace(task, folder=Path(place) / task.folder.name) for task in batch.tasks]
+            failures = self.asked.run(Batch(tuple(made)), progress)
+            return failures, {task.seed: _files(task.folder) for task in made}
 
-    def receive(self, task: Task, files: Files | None) -> None:
-        """Write a run that was sent.
+    def receive(self, batch: Batch, sent: Sent) -> tuple[FailedPicture, ...]:
+        """Write the runs that were sent; return the pictures that cannot be explained.
 
         Raises:
             StorageError: the disk refuses.
         """
-        if files is None or self.asked.stands(task):
-            return
-        with staged_folder(task.folder, overwrite=True) as staging:
-            for name, content in files.items():
-                (staging / name).parent.mkdir(exist_ok=True)
-                (staging / name).write_bytes(content)
+        failures, runs = sent
+        for task in batch.tasks:
+            files = runs.get(task.seed)
+            if not files or self.asked.stands(Batch((task,))):
+                continue
+            with staged_folder(task.folder, overwrite=True) as staging:
+                for name, content in files.items():
+                    (staging / name).parent.mkdir(exist_ok=True)
+                    (staging / name).write_bytes(content)
+        return failures
+
+
+def _files(folder: Path) -> Files:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @lru_cache(maxsize=1)

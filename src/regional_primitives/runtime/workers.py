@@ -58,9 +58,9 @@ def work_off(
     progress: Progress,
     perform: Perform | None = None,
     *,
-    receive: Callable[[_Task, _Made], object] = lambda *_: None,
-    excuse: Callable[[_Task, Exception], bool] = lambda *_: False,
+    receive: Callable[[_Task, _Made], str] = lambda *_: "finished",
     busy: Callable[[_Task], bool] = lambda _: False,
+    size: Callable[[_Task], int] = lambda _: 1,
 ) -> None:
     """Do the tasks that do not stand yet, in this order, and tell `stage` of each that is done.
 
@@ -71,47 +71,45 @@ def work_off(
         stage: its name in the reports.
         progress: told of each task, and how many an hour are done here.
         perform: how; `here` unless given.
-        receive: what is done in this process with what the work returned.
-        excuse: a task that fails ends the work unless this is true.
+        receive: what is done in this process with what the work returned; says what became of it.
         busy: whether another process does a task right now. Such tasks, and those whose work raises
             BusyError, wait until all others are done, and are done here if they do not stand then.
+        size: for how many a task counts.
     """
-    waiting = [task for task in tasks if not stands(task)]
-    done, made, began = len(tasks) - len(waiting), 0, time.monotonic()
-    progress(stage, done, len(tasks), f"{done} stand already" if done else "")
-    later: list[_Task] = []
+
+    def many(some: Sequence[_Task]) -> int:
+        return sum(map(size, some))
+
+    waiting, later = [task for task in tasks if not stands(task)], list[_Task]()
+    total, made, began = many(tasks), 0, time.monotonic()
+    done = total - many(waiting)
+    progress(stage, done, total, f"{done} stand already" if done else "")
 
     def ended(task: _Task, result: Callable[[], _Made]) -> None:
         nonlocal done, made
-        how = "finished"
         try:
-            receive(task, result())
-            made += 1
+            how = receive(task, result())
         except BusyError:
             later.append(task)
             return
-        except Exception as error:
-            if not excuse(task, error):
-                raise
-            how = f"failed: {error}"
-        done += 1
-        pace = f", {3600 * made / (time.monotonic() - began):,.0f} an hour" if made else ""
-        progress(stage, done, len(tasks), f"{task} {how}{pace}")
+        done, made = done + size(task), made + size(task)
+        pace = f"{3600 * made / (time.monotonic() - began):,.0f} an hour"
+        progress(stage, done, total, f"{task} {how}, {pace}")
 
     while waiting:
-        later = [task for task in waiting if busy(task)]
-        if len(later) < len(waiting):
-            (perform or here)(
-                work, [task for task in waiting if task not in later], ended, progress
-            )
+        later, free = [], list[_Task]()
+        for task in waiting:
+            (later if busy(task) else free).append(task)
+        if free:
+            (perform or here)(work, free, ended, progress)
         else:
             note = f"{', '.join(map(str, later[:3]))} made by another process; waiting"
-            progress(stage, done, len(tasks), note)
+            progress(stage, done, total, note)
             time.sleep(_WAIT)
         waiting = [task for task in later if not stands(task)]
         if len(waiting) < len(later):
-            done += len(later) - len(waiting)
-            progress(stage, done, len(tasks), "made by another process")
+            done += many(later) - many(waiting)
+            progress(stage, done, total, "made by another process")
 
 
 def here(
