@@ -4,12 +4,18 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import regional_primitives as rp
 
-HEAVY = ("matplotlib", "fastapi", "jinja2", "skimage", "rich", "typer", "PIL", "scipy", "IPython")
+HEAVY = (
+    "matplotlib", "fastapi", "uvicorn", "starlette", "jinja2", "skimage", "sklearn", "scipy", "PIL",
+    "rich", "typer", "IPython", "diffusers", "transformers", "ray", "pandas", "pyarrow", "onnx",
+)  # fmt: skip
+OURS = ("show", "runs", "apply", "rivals", "cli")
+"""What is loaded when it is first asked for."""
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +23,8 @@ def imported(tmp_path_factory):
     """Import the package in a fresh process; give the modules it loaded and the files it left."""
     home = tmp_path_factory.mktemp("home")
     code = "import json, sys, regional_primitives; print(json.dumps(sorted(sys.modules)))"
-    environment = {"HOME": str(home), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    source = str(Path(rp.__file__).parents[1])
+    environment = {"HOME": str(home), "PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True
     )
@@ -29,6 +36,27 @@ def imported(tmp_path_factory):
 def test_importing_leaves_plotting_and_web_alone(imported, package):
     modules, _, _ = imported
     assert package not in modules
+
+
+@pytest.mark.parametrize("stage", OURS)
+def test_importing_leaves_pages_runs_edits_and_rivals_alone(imported, stage):
+    modules, _, _ = imported
+    assert f"regional_primitives.{stage}" not in modules
+
+
+def test_what_is_loaded_later_is_listed_and_stays():
+    code = (
+        "import regional_primitives as rp; assert set(rp.__all__) <= set(dir(rp)); "
+        "found = rp.compare, rp.explore, rp.sanity, rp.edit, rp.baselines, rp.report, rp.sweep; "
+        "import regional_primitives.cli; "
+        "assert found == (rp.compare, rp.explore, rp.sanity, rp.edit, rp.baselines, rp.report, "
+        "rp.sweep); assert all(map(callable, found)); "
+        "from regional_primitives import *; assert edit is rp.edit"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
+        rp.nosuch  # noqa: B018
 
 
 def test_importing_writes_no_file_and_prints_nothing(imported):

@@ -12,7 +12,7 @@ import regional_primitives as rp
 from regional_primitives.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 COMMAND = re.compile(r"^primitives [^#\n]*", re.MULTILINE)
 
 

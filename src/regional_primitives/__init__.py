@@ -8,18 +8,9 @@ one would do instead), compare (several pictures), apply (edits), sanity (whethe
 from sense), show and explore (pages), runs (folders and sweeps) and cli.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from regional_primitives.apply import (
-    CarriedEdit,
-    Edit,
-    EditEffects,
-    EditScores,
-    carry,
-    edit,
-    edit_effects,
-    edit_scores,
-)
 from regional_primitives.compare import PictureComparison, Vocabulary, compare
 from regional_primitives.decompose import (
     Decomposition,
@@ -48,14 +39,26 @@ from regional_primitives.generators import CutPoint, Generator, cut, layers, loa
 from regional_primitives.others import components
 from regional_primitives.picture import Picture, ask
 from regional_primitives.regions import Regions
-from regional_primitives.rivals import Comparison, baselines
-from regional_primitives.runs.folder import report
-from regional_primitives.runs.sweep import load_sweep, sweep
 from regional_primitives.runtime.rich_display import RichResult
 from regional_primitives.sanity import Sanity, sanity
 from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
 from regional_primitives.scores.sweep_scores import SweepScores
 from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
+
+if TYPE_CHECKING:
+    from regional_primitives.apply import (
+        CarriedEdit,
+        Edit,
+        EditEffects,
+        EditScores,
+        carry,
+        edit,
+        edit_effects,
+        edit_scores,
+    )
+    from regional_primitives.rivals import Comparison, baselines
+    from regional_primitives.runs.folder import report
+    from regional_primitives.runs.sweep import load_sweep, sweep
 
 __all__ = [
     "CarriedEdit",
@@ -115,6 +118,35 @@ __all__ = [
     "sanity",
     "sweep",
 ]
+
+_WHEN_ASKED = {
+    "apply": (
+        "CarriedEdit",
+        "Edit",
+        "EditEffects",
+        "EditScores",
+        "carry",
+        "edit",
+        "edit_effects",
+        "edit_scores",
+    ),
+    "rivals": ("Comparison", "baselines"),
+    "runs.folder": ("report",),
+    "runs.sweep": ("load_sweep", "sweep"),
+}
+"""What explaining and scoring do without, by its module: loaded when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _WHEN_ASKED.items():
+        if name in names:
+            globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def _shown_in_notebooks(result: Any) -> str | None:

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from regional_primitives.cli import catalogue, checking, editing, fitting, results, scoring
+from regional_primitives.cli import (
+    catalogue,
+    checking,
+    completion,
+    editing,
+    fitting,
+    results,
+    scoring,
+)
 from regional_primitives.cli.application import app, main
 
-__all__ = ["app", "catalogue", "checking", "editing", "fitting", "main", "results", "scoring"]
+__all__ = [
+    "app",
+    "catalogue",
+    "checking",
+    "completion",
+    "editing",
+    "fitting",
+    "main",
+    "results",
+    "scoring",
+]

@@ -16,7 +16,6 @@ from regional_primitives.errors import InputError
 from regional_primitives.generators.generator import Generator
 from regional_primitives.runtime.arguments import AnyPath, whole
 from regional_primitives.runtime.progress import Progress
-from regional_primitives.show.extras import REPORT, require_extra
 
 _ADDRESS = "127.0.0.1"
 _GRACE_SECONDS = 3
@@ -73,6 +72,8 @@ def serving(
     others: Sequence[Decomposition | AnyPath] = (),
 ) -> Iterator[str]:
     """Serve from a thread within this context; yields the page's address, raises as `explore`."""
+    from regional_primitives.show.extras import REPORT, require_extra
+
     require_extra((*REPORT, "fastapi", "uvicorn", "pydantic", "skimage"), "the explorer", "explore")
     import uvicorn
 
