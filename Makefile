@@ -45,6 +45,9 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/tails.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/lockstep.py
+	$(BIN)/python benchmarks/overnight.py
+	$(BIN)/python benchmarks/overnight.py --memory 200
 	$(BIN)/python benchmarks/zoo.py faces --quality best --refits
 	$(BIN)/python benchmarks/zoo.py photos-64
 	$(BIN)/python benchmarks/zoo.py photos-128

@@ -6,14 +6,17 @@ What mixes devices on a real GPU raises here, too; nothing else of a GPU is pret
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
+
+from regional_primitives.decompose.structured import replay
 
 DEVICE = torch.device("meta")
 """The one device that every build of torch has besides the CPU."""
@@ -76,6 +79,52 @@ class Numbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+class PretendedGraph:
+    """Stands for a CUDA graph: what is captured is undone, and done again by each replay.
+
+    Numbers of Python, and tensors that the captured code makes or reads, stay what they were, as in
+    a real one; and a capture in which something is read on the CPU, or copied from there, raises.
+    """
+
+    capturing: PretendedGraph | None = None
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[Any, Any, Any, Any]] = []
+        self.before: dict[int, tuple[Tensor, Tensor]] = {}
+        self.replays = 0
+
+    def note(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        self.lines.append((func, args, kwargs, result))
+
+    def about_to_write(self, tensors: list[Tensor]) -> None:
+        for one in tensors:
+            self.before.setdefault(id(one), (one, one.clone()))
+
+    def undo(self) -> None:
+        for tensor, value in reversed(self.before.values()):  # what was saved first is oldest
+            tensor.copy_(value)
+
+    def replay(self) -> None:
+        self.replays += 1
+        for func, args, kwargs, result in self.lines:
+            again = tree_flatten(func(*args, **kwargs))[0]
+            if not func._schema.is_mutable:
+                for there, value in zip(tree_flatten(result)[0], again, strict=True):
+                    if isinstance(there, Tensor):
+                        there.copy_(value)
+
+
+@contextmanager
+def capturing(graph: PretendedGraph) -> Iterator[None]:
+    """Stand for `torch.cuda.graph`."""
+    PretendedGraph.capturing = graph
+    try:
+        yield
+    finally:
+        PretendedGraph.capturing = None
+        graph.undo()
+
+
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Run an operation on what the tensors hold, on one device or not at all."""
     if func is torch.ops.prim.device.default:
@@ -98,7 +147,16 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if func is _aten.copy_.default:
         there = isinstance(args[0], Pretended)
     first = args[0] if args else None
-    result = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+    args, kwargs = tree_map(_held, args), tree_map(_held, kwargs)
+    graph = PretendedGraph.capturing if ours or there else None
+    if graph is not None:
+        if strangers or not there or func is _aten._local_scalar_dense.default:
+            raise RuntimeError(f"{func}: operation not permitted when stream is capturing")
+        if func._schema.is_mutable:
+            graph.about_to_write([x for x in tree_flatten(args)[0] if isinstance(x, Tensor)])
+    result = func(*args, **kwargs)
+    if graph is not None:
+        graph.note(func, args, kwargs, result)
     if _in_place(func) and isinstance(first, Tensor):
         return first
     if func is _aten._local_scalar_dense.default or not there:
@@ -119,3 +177,27 @@ def pretended_gpu() -> Iterator[str]:
     """Let `meta` stand for a GPU that is not there."""
     with Numbers(), PretendedGpu():
         yield DEVICE.type
+
+
+@contextmanager
+def pretended_graphs() -> Iterator[list[PretendedGraph]]:
+    """Let the pretended GPU have CUDA graphs; yields those that are made."""
+    made: list[PretendedGraph] = []
+
+    def new() -> PretendedGraph:
+        made.append(PretendedGraph())
+        return made[-1]
+
+    stream = mock.Mock()
+    with (
+        mock.patch.object(replay, "can_capture", lambda device: device == DEVICE),
+        mock.patch.multiple(
+            torch.cuda,
+            CUDAGraph=new,
+            graph=capturing,
+            Stream=stream,
+            current_stream=stream,
+            stream=lambda _: nullcontext(),
+        ),
+    ):
+        yield made

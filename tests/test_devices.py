@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from pretended_gpu import pretended_gpu
+from pretended_gpu import pretended_gpu, pretended_graphs
 from regional_primitives.rivals import factors, free
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs.reproduce import Protocol, reproduce
@@ -59,6 +59,41 @@ def test_scores_are_those_of_the_cpu(generator, planted, settings):
     assert scores.completeness_gap < 1e-5
     for name in ("inside_error", "leak", "free_leak", "boundedness", "consistency"):
         assert getattr(scores, name) == pytest.approx(getattr(there, name), rel=1e-3), name
+
+
+@pytest.mark.parametrize("purpose", ["generate", "isolate"])
+def test_many_in_lockstep_and_steps_that_are_replayed(device, generator, planted, purpose):
+    settings = rp.Structured(purpose=purpose, steps=24, batch=4, probes=1, baseline_count=64)
+    latents = planted.sample_latents(2, seed=3)
+    here = rp.explain(planted, latents, GRID, settings, together=True)
+    there = rp.explain(generator, latents.to(generator.device), GRID, settings, together=True)
+    with nullcontext([]) if device in REAL else pretended_graphs() as made:
+        again = rp.explain(
+            generator, latents.to(generator.device), GRID, settings, together=True, graphs=True
+        )
+    close = 1e-2 if device in REAL else 1e-4
+    for one, other, replayed in zip(here, there, again, strict=True):
+        assert torch.allclose(other.history, one.history, rtol=close, atol=close)
+        assert torch.allclose(replayed.history, one.history, rtol=close, atol=close)
+        assert min(stability(one, replayed)) > 0.99
+    if device not in REAL:
+        # Three steps prepare each capture: of the early steps and the late, where these differ.
+        phases = 2 if purpose == "generate" else 1
+        assert [graph.replays > 0 for graph in made] == [True] * phases
+        assert sum(graph.replays for graph in made) == 24 - 3 * phases
+
+
+def test_where_a_capture_raises_steps_are_launched(device, generator, planted, monkeypatch):
+    if device in REAL:
+        pytest.skip("what a real capture refuses depends on torch")
+    monkeypatch.setattr(type(planted), "chunk", property(lambda self: 3))
+    latents = planted.sample_latents(1, seed=3)
+    with pretended_graphs() as made:
+        found = rp.explain(generator, latents.to(generator.device), GRID, QUICK, graphs=True)
+    assert len(made) == 2
+    assert not any(graph.replays for graph in made)
+    expected = rp.explain(planted, latents, GRID, QUICK)
+    assert min(stability(found, expected)) > 1 - 1e-6
 
 
 def test_baselines(generator, planted, explained, monkeypatch):

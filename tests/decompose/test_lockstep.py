@@ -268,18 +268,20 @@ def test_a_picture_whose_fit_diverges_leaves_the_others_alone(monkeypatch):
     generator = painter(skipping)
     latents = generator.sample_latents(3, 3)
     good = rp.explain(generator, latents, GRID, QUICK, together=True)
-    step = fit._step
+    step, calls = fit._step, []
 
-    def diverging(subjects, evaluations, model, now, settings, number, *rest):
-        figures = step(subjects, evaluations, model, now, settings, number, *rest)
-        if len(subjects) == 3 and number == 4:
-            for part, slope in zip(model._all, model.unknowns, strict=True):
-                slope.grad[:, part.picture == 1] = torch.nan
+    def diverging(subjects, evaluations, model, *rest):
+        figures = step(subjects, evaluations, model, *rest)
+        calls.append(len(subjects))
+        if len(calls) == 5:
+            for part, unknown in zip(model._all, model.unknowns, strict=True):
+                unknown.grad[:, part.picture == 1] = torch.nan
         return figures
 
     monkeypatch.setattr(fit, "_step", diverging)
     with pytest.raises(rp.SomeFailedError, match=r"number 1: the fit diverged: .* step 6") as error:
         rp.explain(generator, latents, GRID, QUICK, together=True)
+    assert calls == 10 * [3] + 2 * [2]
     assert_alike(list(error.value.explained.values()), [good[0], good[2]])
 
 

@@ -83,6 +83,7 @@ class Evaluations:
 
 
 def _now(device: torch.device) -> float:
-    if device.type == "cuda":
+    # What is captured for later (structured/replay.py) may not wait.
+    if device.type == "cuda" and not torch.cuda.is_current_stream_capturing():
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -55,6 +55,7 @@ def explain(
     picture_seed: int | None = None,
     picture_file: str | None = None,
     together: Literal[False] = False,
+    graphs: bool = False,
     progress: Progress | bool | None = False,
 ) -> Decomposition: ...
 
@@ -69,6 +70,7 @@ def explain(
     picture_seed: Sequence[int] | None = None,
     picture_file: Sequence[str] | None = None,
     together: Literal[True],
+    graphs: bool = False,
     progress: Progress | bool | None = False,
 ) -> list[Decomposition]: ...
 
@@ -83,6 +85,7 @@ def explain(
     picture_seed: int | Sequence[int] | None = None,
     picture_file: str | Sequence[str] | None = None,
     together: bool = False,
+    graphs: bool = False,
     progress: Progress | bool | None = False,
 ) -> Decomposition | list[Decomposition]:
     """Split the feature of one picture, or of each of several, into components with action fields.
@@ -100,6 +103,9 @@ def explain(
             a list is returned, of what each would give alone, to rounding. In the exact form, and
             where a network cannot be run for rows of several pictures, which `progress` tells, they
             are fitted one after another. Of the time, each is told its equal share.
+        graphs: on a CUDA device replay each step as a graph instead of launching its kernels one
+            by one. That was tested with a stand-in and never measured, so it is off. The result's
+            `tail_seconds` then count only what is launched one by one.
         progress: True draws a bar on stderr; or a callable (stage, done, total, note).
 
     Raises:
@@ -109,7 +115,8 @@ def explain(
             the decompositions of the others.
     """
     of_kind(generator, Generator, "explain needs a generator from rp.cut")
-    of_kind(together, bool, "together is True or False")
+    for name, given in (("together", together), ("graphs", graphs)):
+        of_kind(given, bool, f"{name} is True or False")
     default: Structured | Exact = Structured()
     settings = settings_or(settings, (Structured, Exact), default).settled(generator)
     if not together:
@@ -122,7 +129,7 @@ def explain(
     else:
         asked = _pictures(generator, latents, picture_seed, picture_file)
     with reporting(progress) as report:
-        found = _explained(generator, asked, regions, settings, report)
+        found = _explained(generator, asked, regions, settings, report, graphs=graphs)
     failed = {i: one for i, one in enumerate(found) if isinstance(one, RegionalPrimitivesError)}
     if len(failed) == len(found):
         raise failed[0]
@@ -173,6 +180,8 @@ def _explained(
     regions: Regions | str | PathLike[str] | None,
     settings: Structured | Exact,
     report: Progress,
+    *,
+    graphs: bool,
 ) -> list[Decomposition | RegionalPrimitivesError]:
     """Explain pictures, of which one that fails does not stop the others."""
     found: dict[int, Decomposition | RegionalPrimitivesError] = {}
@@ -201,7 +210,7 @@ def _explained(
         except RegionalPrimitivesError as error:
             found[i] = error
     if isinstance(settings, Structured) and prepared:
-        fits = _fitted(list(prepared.values()), settings, report)
+        fits = _fitted(list(prepared.values()), settings, report, graphs=graphs)
         for (i, subject), fit in zip(prepared.items(), fits, strict=True):
             if isinstance(fit, Fit):
                 found[i] = assembled(subject, settings, fit, asked[i].seed, asked[i].file)
@@ -211,7 +220,7 @@ def _explained(
 
 
 def _fitted(
-    several: Sequence[Subject], settings: Structured, report: Progress
+    several: Sequence[Subject], settings: Structured, report: Progress, *, graphs: bool
 ) -> list[Fit | GeneratorError]:
     """Fit pictures in lockstep; where the network cannot be run so, one after another."""
     one = several[0].generator
@@ -230,7 +239,7 @@ def _fitted(
         told = forecast(one, settings, patches=patches)
         each = " a picture" if len(several) > 1 else ""
         report("forecast", 1, 1, f"at most {told}{each}")
-    return [fit for group in groups for fit in fit_together(group, settings, report)]
+    return [fit for group in groups for fit in fit_together(group, settings, report, graphs=graphs)]
 
 
 def _exact(

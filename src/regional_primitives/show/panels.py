@@ -27,12 +27,17 @@ def draw_map(axes: Axes, values: Float[Tensor, "height width"], scale: ColourSca
     return axes.imshow(values.numpy(), cmap=COLOUR_MAP, norm=norm, **_exactly(axes, values))
 
 
-def draw_outline(axes: Axes, mask: Mask, width: float = 1.2) -> None:
+def draw_outline(axes: Axes, mask: Mask) -> None:
     """Draw the edges of marked pixels."""
-    draw_lines(axes, [[*loop, loop[0]] for loop in loops(mask)], width)
+    draw_lines(axes, edges(mask))
 
 
-def draw_lines(axes: Axes, lines: list[Any], width: float) -> None:
+def edges(mask: Mask) -> list[Any]:
+    """Return the edges of marked pixels as lines to draw, each closed."""
+    return [[*loop, loop[0]] for loop in loops(mask)]
+
+
+def draw_lines(axes: Axes, lines: list[Any], width: float = 1.2) -> None:
     """Draw lines in white with a dark rim, so that they show on any picture."""
     from matplotlib.collections import LineCollection
 

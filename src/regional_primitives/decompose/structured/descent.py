@@ -31,9 +31,19 @@ class Descent:
         # The fused kernel counts steps on the unknowns' device.
         self._counts = [torch.zeros((), device=one.device) for one in self.unknowns]
 
-    @torch.no_grad()
+    @property
+    def rate(self) -> float:
+        """The next step's size."""
+        return self.learning_rate * (1 - self.taken / self.steps)
+
     def step(self) -> None:
         """Take the next of `steps` steps."""
+        self.move(self.rate)
+        self.taken += 1
+
+    @torch.no_grad()
+    def move(self, rate: float | Tensor) -> None:
+        """Move as far as a step of this size does; a tensor is read when the device gets there."""
         slopes = [_laid_out_like(one) for one in self.unknowns]
         adam(
             self.unknowns,
@@ -46,12 +56,11 @@ class Descent:
             amsgrad=False,
             beta1=_DECAYS[0],
             beta2=_DECAYS[1],
-            lr=self.learning_rate * (1 - self.taken / self.steps),
+            lr=rate,
             weight_decay=0.0,
             eps=_SMALLEST,
             maximize=False,
         )
-        self.taken += 1
 
     def only(self, unknowns: Sequence[Tensor], rows: Sequence[Tensor]) -> Descent:
         """Go on with some entries of each unknown, along its second axis.

@@ -9,7 +9,7 @@ from measured influence are ours; it takes all patches where the paper's 2ⁿ su
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,8 +21,9 @@ from regional_primitives.decompose.demands import draw_demands, single_patches
 from regional_primitives.decompose.evaluations import Evaluations, Spent
 from regional_primitives.decompose.structured.descent import Descent
 from regional_primitives.decompose.structured.influence import measure_influences
+from regional_primitives.decompose.structured.replay import replayed
 from regional_primitives.decompose.structured.settings import Structured
-from regional_primitives.decompose.structured.shares import Division, FieldShares
+from regional_primitives.decompose.structured.shares import FieldShares
 from regional_primitives.decompose.structured.trials import Trials, turns
 from regional_primitives.decompose.subject import PatchErrors, Subject
 from regional_primitives.decompose.subjects import Subjects
@@ -71,12 +72,14 @@ def fit_structured(subject: Subject, settings: Structured, progress: Progress = 
 
 
 def fit_together(
-    subjects: Subjects, settings: Structured, progress: Progress = silent
+    subjects: Subjects, settings: Structured, progress: Progress = silent, *, graphs: bool = False
 ) -> list[Fit | GeneratorError]:
     """Fit several pictures in lockstep, each as if alone: to rounding, and by the same draws.
 
     A picture whose components have stopped moving leaves the others; so does one whose loss is not
-    finite, and its error comes in its place. Time is shared out equally among those at work.
+    finite, and its error comes in its place. Time is shared out equally among those at work. With
+    `graphs` a CUDA device replays the step (`replayed`); of the tail's time only what was launched
+    one by one is known then.
     """
     _afford(settings, subjects)
     clock = _Clock(Evaluations(subjects.several[0].generator))
@@ -90,19 +93,22 @@ def fit_together(
     found: dict[int, Fit | GeneratorError] = {}
     numbers = list(range(len(subjects)))
     history: list[Tensor] = []
-    checked = now = model.divide()
+    checked = model.divide()
+    late, advance = False, None
     while numbers:
-        step, demands = len(history), next(drawn)
-        figures = _step(
-            subjects, clock.evaluations, model, now, settings, step, demands, places[step]
-        )
-        history.append(figures)
-        descent.step()
-        now = model.divide()
+        step = len(history)
+        if advance is None or late is not (step >= settings.ties_from * settings.steps):
+            late = step >= settings.ties_from * settings.steps
+            advance = _advance(subjects, clock.evaluations, model, descent, settings, late)
+            advance = replayed(advance, subjects.difference.device) if graphs else advance
+        decay = (1 - step / settings.steps) ** settings.price_decay
+        history.append(advance(next(drawn), places[step], decay, descent.rate))
+        descent.taken += 1
         done, last = step + 1, step + 1 == settings.steps
         still, broken = [False] * len(numbers), [0] * len(numbers)
         if done % _CHECK_EVERY == 0 and settings.tolerance:
             # Late steps are small by themselves; what counts is what full steps would move.
+            now = model.divide()
             stillness = model.moved(checked, now) / (1 - step / settings.steps)
             still = (stillness < settings.tolerance).tolist()
             checked = now
@@ -141,8 +147,8 @@ def fit_together(
             subjects, history = subjects.only(left), list(past[:, left])
             model, rows = model.only(left)
             descent = descent.only(model.unknowns, rows)
-            drawn = _demands_of_steps(subjects, settings, done)
-            checked = now = model.divide()
+            drawn, advance = _demands_of_steps(subjects, settings, done), None
+            checked = model.divide()
     return [found[number] for number in sorted(found)]
 
 
@@ -252,15 +258,35 @@ def _demands(
     return drawn
 
 
+def _advance(
+    subjects: Subjects,
+    evaluations: Evaluations,
+    model: FieldShares,
+    descent: Descent,
+    settings: Structured,
+    late: bool,
+) -> Callable[..., Float[Tensor, "pictures figures"]]:
+    """Return the function that takes a step: of its demands, trials, price decay and step size."""
+
+    def advance(
+        demands: Tensor, places: Tensor, decay: float | Tensor, rate: float | Tensor
+    ) -> Tensor:
+        figures = _step(subjects, evaluations, model, settings, late, demands, places, decay)
+        descent.move(rate)
+        return figures
+
+    return advance
+
+
 def _step(
     subjects: Subjects,
     evaluations: Evaluations,
     model: FieldShares,
-    now: list[Division],
     settings: Structured,
-    step: int,
+    late: bool,
     demands: Bool[Tensor, "pictures batch patches"],
     places: Float64[Tensor, " trials"],
+    decay: float | Float[Tensor, ""],
 ) -> Float[Tensor, "pictures figures"]:
     """Leave one step's slope in the unknowns; return inside error, leak and cost of its demands.
 
@@ -268,8 +294,7 @@ def _step(
     (docs/research/overhead.md). A batch that would not fit the generator's memory budget goes
     through the tail in chunks; the shares, of which a large feature has many, are gone over once.
     """
-    batch = settings.batch
-    late = step >= settings.ties_from * settings.steps
+    batch, now = settings.batch, model.divide()
     # Which fields are on: those that a demand asks for, then each trial's alone, then all but it.
     energies = model.energies(now)
     trials = Trials.draw(model.fields, energies, places, model.counts)
@@ -306,8 +331,7 @@ def _step(
         figures[pictures] += found
     # Price what the demands switch on, the less the later.
     cost = units[:, :batch].abs().sum((1, 2)) / subjects.sizes / batch
-    left = (1 - step / settings.steps) ** settings.price_decay
-    price = (settings.cost_weight * left / batch / subjects.sizes.double()).float()
+    price = (settings.cost_weight * decay / batch / subjects.sizes.double()).float()
     slope[:, :batch].addcmul_(units[:, :batch].sign(), price[:, None, None])
     # Price Σ_T ‖Δf_T‖; late in a fit it and the trials act only on what the demands leave open.
     strengths = (energies + _SMALLEST_ENERGY).sqrt()
