@@ -181,10 +181,10 @@ def sweep(
     Raises:
         InputError: no seeds, or a malformed argument.
         MissingExtraError: Ray is not installed.
-        BusyError: another sweep is at work in the folder.
         GeneratorError: a layer that cannot be cut at, told before anything is run; with `strict`
             a picture that cannot be explained, otherwise if that is so of every picture.
-        StorageError: the folder holds something else, or the disk refuses.
+        StorageError: the folder holds something else, another sweep is at work there, or the disk
+            refuses.
     """
     workers = None if workers is None else whole("workers", workers, 1)
     if ray is None and stream:
