@@ -1,8 +1,11 @@
 """Sweeps on a real Ray cluster: two nodes on this machine, workers that are killed, runs sent."""
 
 import os
+import random
+import shutil
 import signal
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -72,6 +75,7 @@ def where(folder, count, task, progress):
 def test_a_cluster_is_reached_and_left(machines, tmp_path):
     signals = [signal.getsignal(number) for number in ENDING]
     variables = dict(os.environ)
+    before = random.getstate(), list(sys.path), sys.excepthook
     made, news = done_on(machines, partial(where, tmp_path, 2), list(range(4)))
     assert len({node for node, _, _ in made.values()}) == 2
     assert os.getpid() not in {pid for _, pid, _ in made.values()}
@@ -80,6 +84,7 @@ def test_a_cluster_is_reached_and_left(machines, tmp_path):
     assert {(f"{task} waits", 1, 1, "met") for task in range(4)} <= set(news)
     assert [signal.getsignal(number) for number in ENDING] == signals
     assert dict(os.environ) == variables
+    assert (random.getstate(), sys.path, sys.excepthook) == before
     assert not ray.is_initialized()
 
 
@@ -171,6 +176,9 @@ def test_what_ends_the_work_lets_the_others_clean_up(two_nodes, tmp_path):
     try:
         with pytest.raises(KeyboardInterrupt):
             there.perform(partial(wait, tmp_path), [0], lambda *_: None, give_up)
+        deadline = time.monotonic() + 60  # of a busy machine
+        while not (tmp_path / "cleaned up").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
         assert (tmp_path / "cleaned up").exists()
     finally:
         there.close()
@@ -262,6 +270,19 @@ def test_a_sweep_on_a_cluster_is_the_same_sweep(two_nodes, own, how, tmp_path):
     for mine, theirs in zip(swept.layers[0].pictures, alone.layers[0].pictures, strict=True):
         assert replace(mine.scores, overhead_ratio=0) == replace(theirs.scores, overhead_ratio=0)
     assert not [path for path in there.rglob("*") if path.name.startswith(".")]
+
+
+def test_whole_runs_are_measured_anew_and_not_replaced_by_what_is_sent(two_nodes, own, tmp_path):
+    asked, _ = own
+    shutil.copytree("alone/0", tmp_path / "sweep" / "0")
+    before = bytes_of(tmp_path / "sweep")
+    swept = asked(
+        folder=tmp_path / "sweep", ray=two_nodes, stream=True, keep="scores",
+        evaluation=replace(LITTLE, demands=5),
+    )  # fmt: skip
+    assert bytes_of(tmp_path / "sweep").keys() == before.keys()
+    assert rp.Decomposition.load(tmp_path / "sweep" / "0" / "0").count
+    assert {picture.scores.demands for picture in swept.layers[0].pictures} == {5}
 
 
 def test_failures_on_a_cluster(two_nodes, own, tmp_path):

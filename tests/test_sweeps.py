@@ -452,6 +452,10 @@ def nothing_runs(monkeypatch):
         ({"layers": []}, "at least one layer"),
         ({"seeds": []}, "at least one seed"),
         ({"workers": 0}, "workers must be a whole number of at least 1, not 0"),
+        ({"layers": 5}, "layers is a name, several of them, or all, not 5"),
+        ({"ray": 5}, "ray is HOST:PORT of a Ray cluster's head, auto, or local"),
+        ({"ray": "127.0.0.1:1"}, "no Ray cluster at '127.0.0.1:1' .*give HOST:PORT"),
+        ({"ray": "127.0.0.1:99999"}, "no Ray cluster at '127.0.0.1:99999'"),
         ({"together": 0}, "together must be a whole number of at least 1, not 0"),
         ({"regions": "segments:8"}, "superpixels are those of one picture"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),
@@ -912,3 +916,72 @@ def test_all_of_the_pictures_in_lockstep_cannot_be_explained(tmp_path):
     swept = rp.sweep(model, range(4), folder=tmp_path / "sweep", together=2, **asked)
     assert swept.seeds == (2, 3)
     assert [one.why[:12] for one in swept.failed] == ["0, picture 0", "0, picture 1"]
+
+
+def test_a_folder_that_is_a_link_is_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    sweep(tmp_path / "link", [0], "express")
+    assert (tmp_path / "real" / "express" / "0" / "run.json").is_file()
+    with pytest.raises(rp.StorageError, match="File name too long"):
+        sweep(tmp_path / ("x" * 300), [0], "express")
+
+
+def test_a_sweep_without_its_summary_writes_it_anew(own_folder, explained):
+    (own_folder / "sweep.json").write_text("{")
+    with pytest.raises(rp.StorageError, match=r"not valid JSON.*; remove it, and the sweep writes"):
+        sweep(own_folder)
+    (own_folder / "sweep.json").unlink()
+    assert len(sweep(own_folder).seeds) == 3
+    assert explained == []
+    (own_folder / "sweep.json").unlink()
+    (own_folder / "figures" / "mine.png").touch()
+    with pytest.raises(rp.StorageError, match="is not a sweep's folder"):
+        sweep(own_folder)
+
+
+def test_pictures_of_other_sizes_and_samplers_that_fail(tmp_path):
+    drawn = "return torch.zeros_like(drawn) if rng.initial_seed() == 1 else drawn"
+    assert drawn in BLANK
+    other = """seed = rng.initial_seed()
+        if seed == 3:
+            raise ValueError("no such picture")
+        return torch.randn(count, 4, 2, 2, generator=rng) if seed == 4 else drawn"""
+    (tmp_path / "own.py").write_text(BLANK.replace(drawn, other))
+    for together in (1, 4):
+        swept = rp.sweep(
+            f"{tmp_path / 'own.py'}:make", range(2, 7), folder=tmp_path / f"sweep-{together}",
+            regions=rp.Regions.grid(2, 2), settings=QUICK, evaluation=LITTLE, together=together,
+        )  # fmt: skip
+        told = {one.seed: one.why for one in swept.failed}
+        assert "sample_latents(1, rng) fails: no such picture" in told[3]
+        assert set(told) <= {3, 4}  # of 4, what its generator makes of it
+        assert swept.seeds == tuple(seed for seed in range(2, 7) if seed not in told)
+
+
+def test_only_what_is_made_counts_in_progress_and_pace(tmp_path):
+    sweep(tmp_path / "sweep", range(5), "express", together=5)
+    shutil.rmtree(tmp_path / "sweep" / "express" / "3")
+    said = []
+    sweep(
+        tmp_path / "sweep", range(5), "express", together=5,
+        progress=lambda stage, done, total, note="": said.append((stage, done, total, note)),
+    )  # fmt: skip
+    told = [news for news in said if news[0] == sweeps.RUNS]
+    assert told[0] == (sweeps.RUNS, 4, 5, "4 stand already")
+    assert told[-1][1:3] == (5, 5)
+    fast = re.search(r"([\d,]+) an hour", told[-1][3])
+    assert int(fast[1].replace(",", "")) < 3600 / 0.05
+
+
+def test_a_run_that_another_sweep_has_measured_otherwise_is_told(own_folder, monkeypatch):
+    written = sweeps.work_off
+
+    def meanwhile(*rest, **named):
+        written(*rest, **named)
+        for run in own_folder.glob("express/*/run.json"):
+            spoil("run.json", evaluation={**read_json(run)["evaluation"], "demands": 5})(run.parent)
+
+    monkeypatch.setattr(sweeps, "work_off", meanwhile)
+    with pytest.raises(rp.StorageError, match="measured otherwise by another sweep meanwhile"):
+        sweep(own_folder)

@@ -39,7 +39,7 @@ from regional_primitives.cli.output import (
 from regional_primitives.decompose import Exact, Structured
 from regional_primitives.decompose.division import PARTS, division
 from regional_primitives.decompose.structured import preset
-from regional_primitives.errors import InputError
+from regional_primitives.errors import InputError, StorageError
 from regional_primitives.generators import load_generator
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import reproduce as reproduction
@@ -360,10 +360,11 @@ def _structured(changes: list[str] | None, purpose: str, quality: str | None) ->
 
 @contextmanager
 def _going_on(what: str, folder: Path) -> Iterator[None]:
-    """Say at an interrupt what is kept."""
+    """Say at an interrupt, or where the disk is full, what is kept."""
     try:
         yield
-    except KeyboardInterrupt:
-        if folder.is_dir():
+    except (KeyboardInterrupt, StorageError) as error:
+        refused = isinstance(error.__cause__, OSError)
+        if folder.is_dir() and (refused or isinstance(error, KeyboardInterrupt)):
             tell(f"finished {what} stay in {folder}; the same command goes on from there")
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import asdict
 from os import PathLike
 from typing import Any, Literal, NamedTuple, overload
@@ -162,12 +162,17 @@ def _pictures(generator: Generator, latents: Latents, seeds: Any, files: Any) ->
         raise InputError("there is no picture to explain: the latents are a batch of none")
     noted = []
     for name, given in (("picture_seed", seeds), ("picture_file", files)):
-        is_one = given is not None and (isinstance(given, str) or not isinstance(given, Iterable))
-        several = [None] * count if given is None else [given] if is_one else list(given)
-        if is_one or len(several) != count:
+        several, ordered = list[Any]([None] * count), True
+        if given is not None:
+            ordered = isinstance(given, Iterable) and not isinstance(given, (str, bytes, Set))
+            try:
+                several = list(given) if ordered else []
+            except TypeError:  # an array of no dimension
+                several, ordered = [], False
+        if len(several) != count:
             raise InputError(
                 f"with together=True {name} is a list of {count}, one a picture, or None; got "
-                f"{'a single one' if is_one else len(several)}"
+                f"{len(several) if ordered else 'a single one'}"
             )
         noted.append(several)
     rows = zip(range(count), *noted, strict=True)

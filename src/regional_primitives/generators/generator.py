@@ -13,7 +13,13 @@ from typing import Any
 import torch
 
 from regional_primitives.axes import Images, Units
-from regional_primitives.errors import GeneratorError, InputError, WholeRunWarning
+from regional_primitives.errors import (
+    GeneratorError,
+    InputError,
+    RegionalPrimitivesError,
+    WholeRunWarning,
+    first_line,
+)
 from regional_primitives.generators.feature import (
     Feature,
     FeatureShape,
@@ -171,8 +177,13 @@ class Generator:
             raise GeneratorError(
                 "this generator was cut without sample_latents=; pass it to rp.cut, or give latents"
             )
-        with users_code():
-            latents = self.sampler(1, rng)
+        try:
+            with users_code():
+                latents = self.sampler(1, rng)
+        except RegionalPrimitivesError:
+            raise
+        except Exception as error:
+            raise GeneratorError(f"sample_latents(1, rng) fails: {first_line(error)}") from error
         try:
             count = batch_size(latents)
         except InputError as error:

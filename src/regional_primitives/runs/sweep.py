@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from regional_primitives.compare.kept import converged
-from regional_primitives.compare.vocabulary import write_vocabulary
+from regional_primitives.compare.vocabulary import VOCABULARY, write_vocabulary
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.provenance import current_versions
 from regional_primitives.decompose.stored import read_manifest
@@ -45,7 +45,7 @@ from regional_primitives.runtime.arguments import (
     whole,
     wholes,
 )
-from regional_primitives.runtime.cluster import Cluster
+from regional_primitives.runtime.cluster import LOCAL, Cluster
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.progress import Progress, reporting
 from regional_primitives.runtime.run_files import FIGURES, MANIFEST, REPORT
@@ -74,6 +74,7 @@ from regional_primitives.show.sweep_page import SWEEP_FIGURE, SWEEP_REPORT, writ
 RUNS = "runs"
 """The stage that counts finished runs; all other stages are part of one."""
 _MOST_SEEDS = 100_000
+_PROCESSES = ("cluster", "workers", "threads_per_worker")
 _ON_GPU = 16
 """Pictures that are fitted in lockstep on a GPU."""
 
@@ -181,15 +182,17 @@ def sweep(
     Raises:
         InputError: no seeds, or a malformed argument.
         MissingExtraError: Ray is not installed.
-        BusyError: another sweep is at work in the folder.
         GeneratorError: a layer that cannot be cut at, told before anything is run; with `strict`
             a picture that cannot be explained, otherwise if that is so of every picture.
-        StorageError: the folder holds something else, or the disk refuses.
+        StorageError: the folder holds something else, another sweep is at work there, or the disk
+            refuses.
     """
     workers = None if workers is None else whole("workers", workers, 1)
     if ray is None and stream:
         raise InputError("stream=True says how runs come from a Ray cluster; give ray= too")
-    if keep not in get_args(Keep):
+    if ray is not None:
+        of_kind(ray, str, f"ray is HOST:PORT of a Ray cluster's head, auto, or {LOCAL}")
+    if not isinstance(keep, str) or keep not in get_args(Keep):
         raise InputError(f"keep is one of {', '.join(get_args(Keep))}, not {keep!r}")
     chosen = tuple(dict.fromkeys(random_seed(seed) for seed in wholes("a seed", seeds, 0)))
     if not chosen:
@@ -215,20 +218,28 @@ def sweep(
     elsewhere = {"device": "cpu"} if ray and on_gpu else {}
     batches = asked.batches(layers, chosen, target, count, **elsewhere)
     tasks = [task for batch in batches for task in batch.tasks]
+    begun = dict[int, int]()
+
+    def missing(batch: Batch) -> int:
+        begun[id(batch)] = asked.missing(batch)
+        return begun[id(batch)]
+
     failed: list[FailedPicture] = []
 
-    def receive(batch: Batch, failures: tuple[FailedPicture, ...]) -> str:
+    def receive(batch: Batch, failures: tuple[FailedPicture, ...]) -> tuple[int, str]:
         if strict and failures:
             raise GeneratorError(failures[0].why)
         failed.extend(failures)
-        return "; ".join(f"failed: {one.why}" for one in failures) or "finished"
+        told = "; ".join(f"failed: {one.why}" for one in failures)
+        return begun[id(batch)] - len(failures), told or "finished"
 
     with ExitStack() as stack:
         report = stack.enter_context(reporting(progress))
         stack.enter_context(_at_work(target, tasks, alone=not share))
         stack.callback(forget_generators)
         work: Callable[[Batch, Progress], Any] = asked.run
-        how: dict[str, Any] = {"receive": receive, "busy": attrgetter("is_busy"), "size": len}
+        how: dict[str, Any] = {"receive": receive, "busy": attrgetter("is_busy"), "parts": len}
+        how["missing"] = missing
         if ray is not None:
             cluster = stack.enter_context(closing(Cluster(ray, workers, gpus=int(on_gpu))))
             afar = Afar.of(asked, None if stream else stack.enter_context(marked(target)))
@@ -237,11 +248,13 @@ def sweep(
         elif workers is not None and workers > 1:
             how["perform"] = partial(in_workers, workers=workers)
         work_off(work, batches, asked.stands, RUNS, report, **how)
-        machine: dict[str, Any] = (
-            cluster.processes | {"cluster": ray}
-            if ray is not None
-            else {"workers": workers or 1, "threads_per_worker": threads_per_worker(workers or 1)}
-        )
+        count = workers or 1
+        machine: dict[str, Any]
+        machine = {"workers": count, "threads_per_worker": threads_per_worker(count)}
+        if ray is not None and cluster.processes:  # else nothing was left to do
+            machine = {"cluster": ray} | cluster.processes
+        elif not any(begun.values()) and (target / SWEEP).is_file():
+            machine = SweepScores.read(target).machine
         result = _collected(asked, target, tasks, failed, machine)
         result.write(target)
         write_vocabulary(target, result, asked.regions, report)
@@ -266,13 +279,20 @@ def load_sweep(folder: AnyPath) -> SweepScores:
 def _refuse_other_sweep(folder: Path, model: str) -> None:
     """Refuse a folder of something else; an interrupted sweep has left folders of runs alone."""
 
-    def runs_alone(path: Path) -> bool:
+    def ours(path: Path) -> bool:
+        if path.is_file():  # left where sweep.json was removed
+            return path.name in (INDEX, VOCABULARY, SWEEP_REPORT)
+        if path.name == FIGURES:
+            return all(figure.name == SWEEP_FIGURE for figure in visible(path))
         return path.is_dir() and all((run / MANIFEST).is_file() for run in visible(path))
 
     otherwise = "exists and is not a sweep's folder; choose a new or empty folder"
-    refuse_other_content(folder, SWEEP, otherwise, runs_alone)
+    refuse_other_content(folder, SWEEP, otherwise, ours)
     if (folder / SWEEP).is_file():
-        other = read_json(folder / SWEEP).get("generator")
+        try:
+            other = read_json(folder / SWEEP).get("generator")
+        except StorageError as error:
+            raise StorageError(f"{error}; remove it, and the sweep writes it anew") from error
         if other != model:
             raise StorageError(f"{folder} holds a sweep of {other!r}; choose another folder")
 
@@ -308,6 +328,11 @@ def _collected(
     made = [task for task in tasks if task.seed not in seeds]
     if not made:
         raise GeneratorError(f"no picture could be explained; {failed[0].why}")
+    for task in made:
+        if asked.missing(Batch((task,))):
+            raise StorageError(
+                f"{task.folder} was measured otherwise by another sweep meanwhile; sweep again"
+            )
     for layer, found in itertools.groupby(made, key=lambda task: task.work.layer):
         own = list(found)
         pictures = tuple(_picture(folder, task) for task in own)
@@ -328,7 +353,7 @@ def _collected(
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "device": dict(asked.options).get("device", "cpu"),
-            **machine,
+            **{name: machine[name] for name in _PROCESSES if name in machine},
         },
         date=datetime.date.today().isoformat(),
         layers=tuple(layers),

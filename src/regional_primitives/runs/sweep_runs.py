@@ -9,6 +9,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -31,11 +32,11 @@ from regional_primitives.errors import (
 from regional_primitives.generators import ZOO, Generator, load_generator
 from regional_primitives.generators.factory import names_a_factory
 from regional_primitives.generators.feature import FeatureShape
-from regional_primitives.generators.latents import Latents, concatenate
+from regional_primitives.generators.latents import Latents, concatenate, parts
 from regional_primitives.regions import Regions
 from regional_primitives.runs.folder import explain_to_folder, scores_to_folder
 from regional_primitives.runs.key import Work
-from regional_primitives.runtime.progress import Progress
+from regional_primitives.runtime.progress import Progress, silent
 from regional_primitives.runtime.run_files import FIELDS, FIGURES, MANIFEST, REPORT, TENSORS
 from regional_primitives.runtime.staging import is_being_made, staged_folder
 from regional_primitives.scores import Evaluation
@@ -87,6 +88,8 @@ class Asked:
                 )
             names = list(ZOO[self.model].layers) if self.model in ZOO else names
         elif layers is not None:
+            if not isinstance(layers, (str, Sequence)):
+                raise InputError(f"layers is a name, several of them, or all, not {layers!r}")
             names = [layers] if isinstance(layers, str) else list(layers)
         if not names:
             raise InputError("a sweep needs at least one layer")
@@ -135,17 +138,25 @@ class Asked:
         fit = _Lockstep(batch).explain if len(batch) > 1 else None
         missing = [task for task in batch.tasks if not self._stands(task)]
         failures = []
+        busy: BusyError | None = None
         for task in missing:
             try:
                 self._run(task, fit, progress)
             except (GeneratorError, InputError) as error:
                 told = f"{task.work.layer}, picture {task.seed}: {error}"
                 failures.append(FailedPicture(task.seed, task.work.layer, told))
-            except StorageError as error:
-                if self.stands(batch):
-                    raise BusyError(str(error)) from error
-                raise
+            except BusyError as error:
+                busy = error
+            except StorageError:
+                if not self._stands(task):  # nobody was faster
+                    raise
+        if busy is not None:
+            raise busy
         return tuple(failures)
+
+    def missing(self, batch: Batch) -> int:
+        """Count the runs that do not stand."""
+        return sum(not self._stands(task) for task in batch.tasks)
 
     def _run(
         self, task: Task, fit: Callable[..., Decomposition] | None, progress: Progress
@@ -224,13 +235,13 @@ class _Lockstep:
         progress: Progress,
     ) -> Decomposition:
         """Take the place of `rp.explain` for one of the pictures."""
-        seeds = [task.seed for task in self.batch.tasks]
         if not self.found:
-            several = concatenate([generator.sample_latents(1, seed=seed) for seed in seeds])
+            several = self._alike(generator, latents)
+            seeds = list(several)
             try:
                 made = explain(
                     generator,
-                    several,
+                    concatenate(list(several.values())),
                     regions,
                     settings,
                     picture_seed=seeds,
@@ -243,14 +254,27 @@ class _Lockstep:
                     seeds[place]: one for place, one in (error.explained | error.failed).items()
                 }
             except (GeneratorError, InputError):  # of all: each says why
-                return explain(
-                    generator, latents, regions, settings, picture_seed=picture_seed,
-                    progress=progress,
-                )  # fmt: skip
-        one = self.found[picture_seed]
+                pass
+        one = self.found.get(picture_seed)
+        if one is None:
+            return explain(
+                generator, latents, regions, settings, picture_seed=picture_seed, progress=progress
+            )
         if isinstance(one, Decomposition):
             return one
         raise one
+
+    def _alike(self, generator: Generator, latents: Latents) -> dict[int, Latents]:
+        """Draw the latents of those pictures that fit in one batch with these."""
+        drawn: dict[int, Latents] = {}
+        for task in self.batch.tasks:
+            with suppress(GeneratorError, InputError):  # told when it is its turn
+                drawn[task.seed] = generator.sample_latents(1, seed=task.seed)
+        shapes = [(name, part.shape) for name, part in parts(latents).items()]
+        return {
+            seed: one for seed, one in drawn.items()
+            if [(name, part.shape) for name, part in parts(one).items()] == shapes
+        }  # fmt: skip
 
 
 def layer_folder(layer: str) -> str:
@@ -304,8 +328,11 @@ class Afar:
         """
         failures, runs = sent
         for task in batch.tasks:
-            files = runs.get(task.seed)
-            if not files or self.asked.stands(Batch((task,))):
+            files, alone = runs.get(task.seed), Batch((task,))
+            if not files or self.asked.stands(alone):
+                continue
+            if (task.folder / TENSORS).is_file():  # a whole run, measured anew and not replaced
+                self.asked.run(alone, silent)
                 continue
             with staged_folder(task.folder, overwrite=True) as staging:
                 for name, content in files.items():

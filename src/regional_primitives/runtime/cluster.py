@@ -8,7 +8,10 @@ what one has loaded serves the next.
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -38,6 +41,7 @@ LOCAL = "local"
 _LOOK_EVERY = 0.2  # seconds between two looks at what is done
 _TELL_EVERY = 0.5  # seconds between two reports of one stage
 _TRIES = 3  # again, where a process or machine is lost
+_PATIENCE = 5.0  # seconds in which the head of a cluster answers
 _GRACE = 20.0  # seconds that tasks may take to stop
 
 
@@ -98,8 +102,10 @@ class Cluster:
             news.shutdown(force=True)
 
     def _reached(self) -> Any:
-        ray = _ray()
+        with _caller_as_before():
+            ray = _ray()
         if not ray.is_initialized():
+            self._refuse_absent()
             where: dict[str, Any] = {"address": self.address}
             if self.address == LOCAL:
                 # As many at once as asked for, however many cores there are.
@@ -108,9 +114,11 @@ class Cluster:
             # Nothing is told to anybody about a cluster that we begin.
             told = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
             try:
-                with _endings_as_they_are(), mock.patch.dict(os.environ, told):
+                with _caller_as_before(), mock.patch.dict(os.environ, told):
                     ray.init(**where, **quiet)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except SystemExit as ended:  # Ray's own handler of signals, while it begins
+                raise KeyboardInterrupt from ended
+            except Exception as error:  # of many kinds, also bare ones
                 raise InputError(
                     f"no Ray cluster at {self.address!r} ({first_line(error)}); give HOST:PORT of "
                     f"its head, auto, or {LOCAL}"
@@ -126,9 +134,22 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster, which ends one that was begun here."""
         if self._ours:
-            with _endings_as_they_are():
+            with _caller_as_before():
                 _ray().shutdown()
             self._ours = False
+
+    def _refuse_absent(self) -> None:
+        """Refuse an address where nobody listens, which Ray would try for minutes."""
+        host, _, port = self.address.removeprefix("ray://").rpartition(":")
+        if not host or not port.isdecimal():
+            return  # local, auto, or what Ray refuses at once
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"no Ray cluster at {self.address!r} ({first_line(error)}); give HOST:PORT of its "
+                f"head, auto, or {LOCAL}"
+            ) from error
 
     def _threads(self) -> int:
         """Divide the processors among the workers, each of which has its own on one machine."""
@@ -157,16 +178,21 @@ def _ray() -> Any:
 
 
 @contextmanager
-def _endings_as_they_are() -> Iterator[None]:
-    """Keep what signals do, for which Ray has handlers of its own."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in ENDING}
+def _caller_as_before() -> Iterator[None]:
+    """Keep what Ray changes in a process that begins it, and what signals do."""
+    numbers = ENDING if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    drawn, places, hook = random.getstate(), list(sys.path), sys.excepthook
+    variables = dict(os.environ)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        random.setstate(drawn)
+        sys.path[:], sys.excepthook = places, hook
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+        os.environ.update(variables)
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
@@ -183,6 +209,7 @@ def _perform(
     """Do one task, in a process of Ray's; an error of ours is a result, as it was raised."""
     ray = _ray()
     work, folder, threads = shared
+    before = os.getcwd(), torch.get_num_threads()  # noqa: PTH109
     with suppress(OSError):  # a machine that does not have it
         os.chdir(folder)
     torch.set_num_threads(threads)
@@ -199,6 +226,9 @@ def _perform(
         return None, work(task, report)
     except RegionalPrimitivesError as error:
         return error, None
+    finally:  # the process is perhaps not ours alone
+        os.chdir(before[0])
+        torch.set_num_threads(before[1])
 
 
 def _result(ray: Any, one: Any) -> Any:

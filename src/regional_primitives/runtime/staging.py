@@ -123,9 +123,9 @@ def check_file(path: AnyPath) -> Path:
 def check_folder(folder: AnyPath) -> Path:
     """Return where a folder is that files are to be written into; refuse where none can be."""
     folder = _resolved(path_of(folder, "the folder"))
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"{folder} is a file; choose a folder")
     with refusals(f"cannot write to {folder}"):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"{folder} is a file; choose a folder")
         _refuse_unwritable(folder / MANIFEST, folder.name)
     return folder
 
@@ -156,6 +156,7 @@ def attended(folder: Path, *, alone: bool) -> Iterator[None]:
         BusyError: `alone`, and others are at work there; where the file system has no locks,
             nobody can tell.
     """
+    folder = _resolved(folder)
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:

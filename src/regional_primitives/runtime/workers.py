@@ -58,9 +58,10 @@ def work_off(
     progress: Progress,
     perform: Perform | None = None,
     *,
-    receive: Callable[[_Task, _Made], str] = lambda *_: "finished",
+    receive: Callable[[_Task, _Made], tuple[int, str]] = lambda *_: (1, "finished"),
     busy: Callable[[_Task], bool] = lambda _: False,
-    size: Callable[[_Task], int] = lambda _: 1,
+    parts: Callable[[_Task], int] = lambda _: 1,
+    missing: Callable[[_Task], int] = lambda _: 1,
 ) -> None:
     """Do the tasks that do not stand yet, in this order, and tell `stage` of each that is done.
 
@@ -71,30 +72,33 @@ def work_off(
         stage: its name in the reports.
         progress: told of each task, and how many an hour are done here.
         perform: how; `here` unless given.
-        receive: what is done in this process with what the work returned; says what became of it.
+        receive: what is done in this process with what the work returned; says how many parts of
+            the task were made, and what became of it.
         busy: whether another process does a task right now. Such tasks, and those whose work raises
             BusyError, wait until all others are done, and are done here if they do not stand then.
-        size: for how many a task counts.
+        parts: of how many parts a task consists, which are what is counted.
+        missing: how many of them do not stand yet.
     """
+    waiting, later = [task for task in tasks if not stands(task)], list[_Task]()
+    sizes = {id(task): missing(task) for task in waiting}
 
     def many(some: Sequence[_Task]) -> int:
-        return sum(map(size, some))
+        return sum(sizes[id(task)] for task in some)
 
-    waiting, later = [task for task in tasks if not stands(task)], list[_Task]()
-    total, made, began = many(tasks), 0, time.monotonic()
+    total, made, began = sum(map(parts, tasks)), 0, time.monotonic()
     done = total - many(waiting)
     progress(stage, done, total, f"{done} stand already" if done else "")
 
     def ended(task: _Task, result: Callable[[], _Made]) -> None:
         nonlocal done, made
         try:
-            how = receive(task, result())
+            count, how = receive(task, result())
         except BusyError:
             later.append(task)
             return
-        done, made = done + size(task), made + size(task)
-        pace = f"{3600 * made / (time.monotonic() - began):,.0f} an hour"
-        progress(stage, done, total, f"{task} {how}, {pace}")
+        done, made = done + sizes[id(task)], made + count
+        pace = f", {3600 * made / (time.monotonic() - began):,.0f} an hour" if made else ""
+        progress(stage, done, total, f"{task} {how}{pace}")
 
     while waiting:
         later, free = [], list[_Task]()
