@@ -41,7 +41,7 @@ def _asked_of_fish(script, *words):
 ASK = {"bash": _asked_of_bash, "fish": _asked_of_fish}
 
 
-@pytest.mark.parametrize("shell", ASK)
+@pytest.mark.parametrize("shell", list(ASK))
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -90,7 +90,7 @@ def test_every_extra_that_an_error_names_exists():
     assert set(EXTRAS) - named == {"dev"}
 
 
-@pytest.mark.parametrize("extra", EXTRAS.keys() - {"dev"})
+@pytest.mark.parametrize("extra", sorted(EXTRAS.keys() - {"dev"}))
 def test_an_extra_is_told_by_its_error_and_by_a_page(extra):
     assert f'pip install "regional_primitives[{extra}]"' in str(rp.MissingExtraError("x", extra))
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
