@@ -74,10 +74,12 @@ class Cluster:
         """
         ray = self._reached()
         from ray.util import queue
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         threads = self._threads()
         self.processes = {"workers": self._room(threads), "threads_per_worker": threads}
-        news = queue.Queue(actor_options={"num_cpus": 0})
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        news = queue.Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         afar = ray.remote(num_cpus=threads, num_gpus=self.gpus, max_retries=_TRIES, max_calls=0)(
             _perform
         )
@@ -96,10 +98,10 @@ class Cluster:
                     ended(running.pop(one), partial(_result, ray, one))
         finally:
             for one in running:
-                ray.cancel(one)  # a KeyboardInterrupt, which lets it clean up
+                ray.cancel(one)  # a KeyboardInterrupt, which lets it clean up, if it comes through
+            news.shutdown(force=True)  # which ends a task at its next report
             if running:
                 ray.wait(list(running), num_returns=len(running), timeout=_GRACE)
-            news.shutdown(force=True)
 
     def _reached(self) -> Any:
         with _caller_as_before():
@@ -197,10 +199,14 @@ def _caller_as_before() -> Iterator[None]:
 
 
 def _taken(ray: Any, news: Any) -> list[tuple[str, int, int, str]]:
-    """Take what was told; without the machine that had it the work goes on untold."""
-    with suppress(ray.exceptions.RayError):
+    """Take what was told."""
+    try:
         return news.get_nowait_batch(news.qsize())
-    return []
+    except ray.exceptions.RayActorError as error:
+        raise RegionalPrimitivesError(
+            f"the process that gathers the news was lost ({first_line(error)}); what was finished "
+            "stands; go on with the same command"
+        ) from error
 
 
 def _perform(
@@ -219,8 +225,10 @@ def _perform(
         now = time.monotonic()
         if done >= total or now - told.get(stage, 0.0) > _TELL_EVERY:
             told[stage] = now
-            with suppress(ray.exceptions.RayError):
+            try:
                 news.put((stage, done, total, note))
+            except ray.exceptions.RayActorError:
+                raise KeyboardInterrupt from None  # nobody waits for this any more
 
     try:
         return None, work(task, report)
