@@ -47,6 +47,7 @@ def test_importing_leaves_pages_runs_edits_and_rivals_alone(imported, stage):
 def test_what_is_loaded_later_is_listed_and_stays():
     code = (
         "import regional_primitives as rp; assert set(rp.__all__) <= set(dir(rp)); "
+        "assert rp.show.plot_sparsity and rp.runs and rp.apply and rp.rivals; "
         "found = rp.compare, rp.explore, rp.sanity, rp.edit, rp.baselines, rp.report, rp.sweep; "
         "import regional_primitives.cli; "
         "assert found == (rp.compare, rp.explore, rp.sanity, rp.edit, rp.baselines, rp.report, "

@@ -142,6 +142,8 @@ def __getattr__(name: str) -> Any:
         if name in names:
             globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
             return globals()[name]
+    if name in ("apply", "rivals", "runs", "show"):  # as packages that are loaded at once
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
