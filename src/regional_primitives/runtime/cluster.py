@@ -121,10 +121,7 @@ class Cluster:
             except SystemExit as ended:  # Ray's own handler of signals, while it begins
                 raise KeyboardInterrupt from ended
             except Exception as error:  # of many kinds, also bare ones
-                raise InputError(
-                    f"no Ray cluster at {self.address!r} ({first_line(error)}); give HOST:PORT of "
-                    f"its head, auto, or {LOCAL}"
-                ) from error
+                raise self._absent(error) from error
             self._ours = True
         if self.gpus and self.workers is None and not ray.cluster_resources().get("GPU"):
             raise InputError(
@@ -148,10 +145,13 @@ class Cluster:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
         except (OSError, OverflowError) as error:
-            raise InputError(
-                f"no Ray cluster at {self.address!r} ({first_line(error)}); give HOST:PORT of its "
-                f"head, auto, or {LOCAL}"
-            ) from error
+            raise self._absent(error) from error
+
+    def _absent(self, error: Exception) -> InputError:
+        return InputError(
+            f"no Ray cluster at {self.address!r} ({first_line(error)}); give HOST:PORT of its "
+            f"head, auto, or {LOCAL}"
+        )
 
     def _threads(self) -> int:
         """Divide the processors among the workers, each of which has its own on one machine."""
@@ -185,15 +185,12 @@ def _caller_as_before() -> Iterator[None]:
     numbers = ENDING if threading.current_thread() is threading.main_thread() else ()
     handlers = {number: signal.getsignal(number) for number in numbers}
     drawn, places, hook = random.getstate(), list(sys.path), sys.excepthook
-    variables = dict(os.environ)
     try:
-        yield
+        with mock.patch.dict(os.environ):
+            yield
     finally:
         random.setstate(drawn)
         sys.path[:], sys.excepthook = places, hook
-        for name in os.environ.keys() - variables.keys():
-            del os.environ[name]
-        os.environ.update(variables)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
