@@ -8,11 +8,14 @@ from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any
 
+from regional_primitives.apply.effects import WAYS, EditEffects
 from regional_primitives.compare import PictureComparison
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.rivals import Comparison
+from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.sanity import Sanity
 from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.table import TABLE, headlines
@@ -27,7 +30,7 @@ _COMPONENTS = 12
 """Strongest components that are shown."""
 
 
-def in_notebook(result: Decomposition | Scores | Comparison | PictureComparison) -> str | None:
+def in_notebook(result: RichResult) -> str | None:
     """Return a result as HTML for a notebook.
 
     Returns:
@@ -110,6 +113,46 @@ def _rivals(comparison: Comparison) -> str:
         [
             (row["name"], *(row[name] for name in names), f"{row['about']} ({row['source']})")
             for row in rival_rows(comparison)
+        ],
+    )
+
+
+@_shown.register
+def _checks(sanity: Sanity) -> str:
+    return _table(
+        "What is left of the explanation",
+        ("check", "should", "is left", "what was changed"),
+        [
+            (
+                one.name,
+                one.should,
+                "not measured" if one.survives is None else f"{one.survives:.0%}",
+                one.about,
+            )
+            for one in sanity.checks
+        ],
+    )
+
+
+@_shown.register
+def _effects(effects: EditEffects) -> str:
+    aims = any(way.target_error is not None for way in effects.ways)
+    seam = "" if effects.seam_before is None else f"; seam before {effects.seam_before:.1%}"
+    return _table(
+        f"Meant to change: {effects.pixels:.0%} of the pixels{seam}",
+        ("way", "change inside", "change outside", "share outside", "seam")
+        + ("error inside",) * aims,
+        [
+            (
+                WAYS[way.way],
+                f"{way.inside:.1%}",
+                f"{way.outside:.2%}",
+                *(
+                    "–" if value is None else f"{value:.1%}"
+                    for value in (way.outside_share, way.seam) + (way.target_error,) * aims
+                ),
+            )
+            for way in effects.ways
         ],
     )
 
