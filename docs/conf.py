@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 from regional_primitives import cli
 
 about = metadata("regional_primitives")
+SCROLLED = """addEventListener("DOMContentLoaded", () =>
+  document.querySelectorAll("pre, .table-wrapper").forEach(wide => { wide.tabIndex = 0 }))"""
+"""What is wider than its column scrolls, also by keyboard."""
 WIDE = {"COLUMNS": "100", "TERM": "dumb"}
 project = about["Name"]
 release = about["Version"]
@@ -35,6 +38,7 @@ nitpick_ignore_regex = [  # what others document, elsewhere
     ("py:.*", r"regional_primitives\.(\w+\.)+\w+"),  # and what only our own code makes
 ]
 default_role = "code"
+smartquotes = False  # options begin with two hyphens
 
 # Pages: the same Markdown that code hosts show.
 myst_enable_extensions = ["dollarmath"]
@@ -56,7 +60,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
-html_title = f"{project} {release}"
+html_title = f"regional primitives {release}"
 html_show_sphinx = False
 html_copy_source = False
 
@@ -106,11 +110,19 @@ def _sign(
     return signature, returned
 
 
+def _captions(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Tell screen readers how deep the captions of the navigation are; Sphinx does not."""
+    known = context["furo_navigation_tree"]
+    context["furo_navigation_tree"] = known.replace('"heading"', '"heading" aria-level="2"')
+
+
 def setup(app: Sphinx) -> None:
     """Hang in what Sphinx does not bring."""
     app.add_directive("verbs", Verbs)
+    app.add_js_file(None, body=SCROLLED, loading_method="defer")
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
     app.config.html_math_renderer = "mathml"
+    app.connect("html-page-context", _captions, priority=900)  # after furo's
     app.connect("autodoc-process-signature", _sign)
     app.connect("autodoc-process-docstring", _keep, priority=400)  # napoleon's is 500
     app.connect("autodoc-process-docstring", _restore, priority=600)
