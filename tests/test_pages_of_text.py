@@ -199,7 +199,7 @@ def commands():
                 yield pytest.param(line, id=f"{named(page)}: {line[:60]}")
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", list(commands()))
 def test_every_command_exists_with_its_options(line):
     match shlex.split(line):
         case ["primitives", verb, *words]:
