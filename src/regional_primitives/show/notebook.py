@@ -126,7 +126,7 @@ def _checks(sanity: Sanity) -> str:
             (
                 one.name,
                 one.should,
-                "not measured" if one.survives is None else f"{one.survives:.0%}",
+                _share(one.survives),
                 one.about,
             )
             for one in sanity.checks
@@ -137,20 +137,16 @@ def _checks(sanity: Sanity) -> str:
 @_shown.register
 def _effects(effects: EditEffects) -> str:
     aims = any(way.target_error is not None for way in effects.ways)
-    seam = "" if effects.seam_before is None else f"; seam before {effects.seam_before:.1%}"
+    seam = "" if effects.seam_before is None else f"; seam before {_share(effects.seam_before)}"
     return _table(
-        f"Meant to change: {effects.pixels:.0%} of the pixels{seam}",
+        f"Meant to change: {_share(effects.pixels)} of the pixels{seam}",
         ("way", "change inside", "change outside", "share outside", "seam")
         + ("error inside",) * aims,
         [
             (
                 WAYS[way.way],
-                f"{way.inside:.1%}",
-                f"{way.outside:.2%}",
-                *(
-                    "–" if value is None else f"{value:.1%}"
-                    for value in (way.outside_share, way.seam) + (way.target_error,) * aims
-                ),
+                *map(_share, (way.inside, way.outside, way.outside_share, way.seam)),
+                *map(_share, (way.target_error,) * aims),
             )
             for way in effects.ways
         ],
@@ -164,6 +160,10 @@ def _comparison(comparison: PictureComparison) -> str:
         ("number", "pictures", "random connected", "random subsets", "what it says"),
         [(row.head, *map(str, row.cells)) for row in number_rows(comparison)],
     )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else numerals.percent(value)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
