@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 
 import regional_primitives as rp
 from regional_primitives.cli import app
-from regional_primitives.sanity import Sanity
 from regional_primitives.sanity.neighbours import neighbour
 from regional_primitives.sanity.shuffled import parts_in_order, shuffled
-from regional_primitives.sanity.suite import CHECKS
+from regional_primitives.sanity.suite import CHECKS, Sanity
 from regional_primitives.scores.agreement import field_stability
 from regional_primitives.show.report import write_report
 

@@ -5,7 +5,8 @@ import torch
 
 import regional_primitives as rp
 from regional_primitives import scores
-from regional_primitives.compare import relatedness, transfer
+from regional_primitives.compare.relatedness import relatedness
+from regional_primitives.compare.transfer import transfer
 from regional_primitives.scores.components import counted_components
 
 PATCHES, OTHER_PATCHES = [0, 1, 5, 6], [1, 5, 6, 10]

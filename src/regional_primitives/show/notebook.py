@@ -8,7 +8,7 @@ from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any
 
-from regional_primitives.compare import PictureComparison
+from regional_primitives.compare.comparison import PictureComparison
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
