@@ -61,6 +61,8 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"regional primitives {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 
