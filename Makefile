@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-war
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test lint types format setup setup-dev fuzz bench kills clean
+.PHONY: help demo test lint types format docs figures notebooks links setup setup-dev fuzz bench kills clean
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -31,12 +31,26 @@ format: setup-dev ## Rewrite formatting and imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup-dev ## Build the documentation into build/site; a warning fails it
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/site
+	@echo "documentation: build/site/index.html"
+
+figures: setup-dev ## Draw the pictures of the method and of its limits anew (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/method_figures.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/limits.py
+
+notebooks: setup-dev ## Run the notebooks of the documentation anew, and keep what they print
+	OMP_NUM_THREADS=1 $(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False docs/notebooks/*.ipynb
+
+links: setup-dev ## Ask for every page elsewhere that the documentation links to (needs the network)
+	$(BIN)/sphinx-build --quiet -b linkcheck docs build/links
+
 MUTANTS ?= 20000
 SEED ?= 0
 fuzz: setup-dev ## Spoil stored files, pictures, caches and questions, MUTANTS=20000 times (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --mutants $(MUTANTS) --seed $(SEED)
 
-bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores: see each file)
+bench: setup-dev figures ## Reproduce the tables of README and docs (hours on two cores: see each file)
 	$(BIN)/python benchmarks/moebius.py
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/parts.py --workers 2
@@ -63,7 +77,6 @@ bench: setup-dev ## Reproduce the tables of README and docs (hours on two cores:
 	$(BIN)/python benchmarks/noise_cure.py faces vae-faces --patches 7 --pictures 4
 	$(BIN)/python benchmarks/editing.py
 	$(BIN)/python benchmarks/explorer.py
-	$(BIN)/python benchmarks/method_figures.py
 
 kills: setup-dev ## Kill at every file operation and at random moments; count what is lost or left
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py

@@ -2,6 +2,7 @@
 
 import ast
 import email
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -89,15 +90,19 @@ def _extras_named_by_errors():
 def test_every_extra_that_an_error_names_exists():
     named = set(_extras_named_by_errors())
     assert named <= set(EXTRAS)
-    assert set(EXTRAS) - named == {"dev"}
+    assert set(EXTRAS) - named == {"dev", "docs"}
 
 
-@pytest.mark.parametrize("extra", sorted(EXTRAS.keys() - {"dev"}))
+@pytest.mark.parametrize("extra", sorted(EXTRAS.keys() - {"dev", "docs"}))
 def test_an_extra_is_told_by_its_error_and_by_a_page(extra):
     assert f'pip install "regional_primitives[{extra}]"' in str(rp.MissingExtraError("x", extra))
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     told = re.compile(rf"(regional_primitives|\.)\[{extra}\]")
     assert any(told.search(page.read_text(encoding="utf-8")) for page in pages)
+
+
+def test_what_is_installed_is_this_version():
+    assert importlib.metadata.version("regional_primitives") == PROJECT["version"]
 
 
 def test_who_cites_cites_this_version():

@@ -41,8 +41,11 @@ PROMPT = "a cat"
 
 @pytest.fixture(scope="module", autouse=True)
 def words(tmp_path_factory):
-    """Write the vocabulary of a language of two words."""
-    folder = tmp_path_factory.mktemp("words")
+    write_words(tmp_path_factory.mktemp("words"))
+
+
+def write_words(folder):
+    """Write the vocabulary of a language of two words, for all tokenizers that follow."""
     names = ["<|startoftext|>", "<|endoftext|>", "a</w>", "cat</w>", "a", "c", "t", "t</w>", "ca"]
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     vocabulary.write_text(json.dumps({name: i for i, name in enumerate(names)}))

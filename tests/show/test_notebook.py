@@ -10,6 +10,7 @@ from IPython.core.formatters import DisplayFormatter
 
 import regional_primitives as rp
 from regional_primitives.runtime.storage import read_json, write_json
+from regional_primitives.sanity.suite import Checked
 from regional_primitives.scores import Exhibits
 from regional_primitives.show import numerals
 
@@ -129,7 +130,8 @@ def test_scores_are_a_table(run_folder):
     page = parsed(displayed(scores)["text/html"])
     for label in ("Inside error", "Leak", "Consistency", "Cost"):
         assert label in page.text
-    assert displayed(scores)["text/plain"].startswith("Scores(")
+    assert displayed(scores)["text/plain"].startswith("<Scores: pooled inside error ")
+    assert repr(rp.Scores()) == "<Scores: nothing measured>"
 
 
 def test_a_comparison_is_a_table(loaded):
@@ -147,6 +149,28 @@ def test_baselines_are_a_table(loaded, planted):
     assert "The same 4 demands, answered otherwise" in page.text
     assert "this decomposition" in page.text
     assert "spatial crop" in page.text
+    assert repr(found).startswith("<Comparison on 4 demands: this decomposition ")
+
+
+def test_what_an_edit_does_is_a_table(loaded, planted):
+    found = rp.edit_effects(loaded, planted, rp.Edit.remove([0]))
+    page = parsed(displayed(found)["text/html"])
+    assert "feature crop, cells that touch" in page.text
+    assert f"through components {numerals.percent(found.own.inside)} " in page.text
+    assert "error inside" not in page.text  # an edit without another picture aims at none
+    assert f"through components {found.own.inside:.1%} inside" in repr(found)
+
+
+def test_sanity_checks_are_a_table():
+    checks = (
+        Checked("tail shuffled", "go", "weights behind the cut", 0.25, {}),
+        Checked("layer before", "either", "the cut", None, {}, "there is none"),
+    )
+    found = rp.Sanity({}, checks)
+    page = parsed(displayed(found)["text/html"])
+    assert "tail shuffled go 25\u00a0%" in page.text
+    assert "layer before either –" in page.text
+    assert repr(found) == "<Sanity, what is left of the explanation: tail shuffled 25%>"
 
 
 def test_names_of_others_are_escaped(loaded):

@@ -25,6 +25,7 @@ from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.generators.generator import Generator
 from regional_primitives.picture import Picture
 from regional_primitives.runtime.modes import ordinary
+from regional_primitives.runtime.rich_display import RichResult
 
 WAYS = {
     "components": "through components",
@@ -56,7 +57,7 @@ class WayEffect:
 
 
 @dataclass(frozen=True)
-class EditEffects:
+class EditEffects(RichResult):
     """What an edit does inside and outside the region that it is meant to change."""
 
     patches: tuple[int, ...]
@@ -67,6 +68,13 @@ class EditEffects:
     """The jump across the region's border in the unedited picture."""
     ways: tuple[WayEffect, ...]
     """The edit itself, then what one would do instead."""
+
+    def __repr__(self) -> str:
+        told = (
+            f"{WAYS[way.way]} {way.inside:.1%} inside, {way.outside:.2%} outside"
+            for way in self.ways
+        )
+        return f"<EditEffects, root mean square change of pixels: {'; '.join(told)}>"
 
     @property
     def own(self) -> WayEffect:

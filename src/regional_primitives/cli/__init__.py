@@ -13,6 +13,12 @@ from regional_primitives.cli import (
 )
 from regional_primitives.cli.application import app, main
 
+_AS_USED = (
+    "models", "layers", "explain", "evaluate", "sanity", "score", "edit", "compare", "sweep",
+    "explore", "reproduce", "completion",
+)  # fmt: skip
+app.registered_commands.sort(key=lambda verb: _AS_USED.index(verb.callback.__name__))  # type: ignore[union-attr]
+
 __all__ = [
     "app",
     "catalogue",

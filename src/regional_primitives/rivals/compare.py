@@ -99,6 +99,13 @@ class Comparison(RichResult):
     left_out: dict[str, str]
     """Rivals that could not be run, and why."""
 
+    def __repr__(self) -> str:
+        told = (
+            f"{method.name} {method.best.inside_error:.2%} inside, {method.best.leak:.0%} leak"
+            for method in (self.own, *self.baselines)
+        )
+        return f"<Comparison on {self.demands} demands: {'; '.join(told)}>"
+
     @property
     def notes(self) -> dict[str, str]:
         """What rows do not tell, by method: why it is left out, and what is an estimate."""

@@ -82,6 +82,12 @@ class Sanity(RichResult):
     """Scores of the explanation that all are held against."""
     checks: tuple[Checked, ...]
 
+    def __repr__(self) -> str:
+        left = ", ".join(
+            f"{one.name} {one.survives:.0%}" for one in self.checks if one.survives is not None
+        )
+        return f"<Sanity, what is left of the explanation: {left}>"
+
     @property
     def margin(self) -> float | None:
         """What is left where it should stay, mean, less what is left where it should go, mean."""

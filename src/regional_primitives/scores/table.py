@@ -455,6 +455,15 @@ class Scores(RichResult):
         alone, all_of_them = self.patterns, self.components
         return alone is not None and all_of_them is not None and alone < all_of_them
 
+    def __repr__(self) -> str:
+        told = {name: getattr(self, name) for name in dict.fromkeys(_FIRST)}
+        measured = (
+            f"{TABLE[name].phrase} {TABLE[name].form.format(value)}"
+            for name, value in told.items()
+            if value is not None
+        )
+        return f"<Scores: {', '.join(measured) or 'nothing measured'}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the scores by name, ready for JSON."""
         return {name: getattr(self, name) for name in TABLE}
@@ -530,3 +539,7 @@ def headlines(purpose: str) -> tuple[str, ...]:
     """Name the scores that come first where a run was fitted for this purpose."""
     found = {name: score.first[purpose] for name, score in TABLE.items() if purpose in score.first}
     return tuple(sorted(found, key=lambda name: found[name]))
+
+
+_FIRST = (*headlines("generate"), *headlines("isolate"))
+"""What comes first, whatever the purpose."""

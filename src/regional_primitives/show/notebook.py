@@ -8,11 +8,14 @@ from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any
 
+from regional_primitives.apply.effects import WAYS, EditEffects
 from regional_primitives.compare import PictureComparison
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.rivals import Comparison
+from regional_primitives.runtime.rich_display import RichResult
+from regional_primitives.sanity import Sanity
 from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.table import TABLE, headlines
@@ -27,7 +30,7 @@ _COMPONENTS = 12
 """Strongest components that are shown."""
 
 
-def in_notebook(result: Decomposition | Scores | Comparison | PictureComparison) -> str | None:
+def in_notebook(result: RichResult) -> str | None:
     """Return a result as HTML for a notebook.
 
     Returns:
@@ -115,12 +118,52 @@ def _rivals(comparison: Comparison) -> str:
 
 
 @_shown.register
+def _checks(sanity: Sanity) -> str:
+    return _table(
+        "What is left of the explanation",
+        ("check", "should", "is left", "what was changed"),
+        [
+            (
+                one.name,
+                one.should,
+                _share(one.survives),
+                one.about,
+            )
+            for one in sanity.checks
+        ],
+    )
+
+
+@_shown.register
+def _effects(effects: EditEffects) -> str:
+    aims = any(way.target_error is not None for way in effects.ways)
+    seam = "" if effects.seam_before is None else f"; seam before {_share(effects.seam_before)}"
+    return _table(
+        f"Meant to change: {_share(effects.pixels)} of the pixels{seam}",
+        ("way", "change inside", "change outside", "share outside", "seam")
+        + ("error inside",) * aims,
+        [
+            (
+                WAYS[way.way],
+                *map(_share, (way.inside, way.outside, way.outside_share, way.seam)),
+                *map(_share, (way.target_error,) * aims),
+            )
+            for way in effects.ways
+        ],
+    )
+
+
+@_shown.register
 def _comparison(comparison: PictureComparison) -> str:
     return _table(
         f"{len(comparison.names)} pictures: {', '.join(comparison.names)}",
         ("number", "pictures", "random connected", "random subsets", "what it says"),
         [(row.head, *map(str, row.cells)) for row in number_rows(comparison)],
     )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else numerals.percent(value)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
