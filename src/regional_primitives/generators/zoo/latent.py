@@ -64,8 +64,8 @@ ENTRY = ZooEntry(
     sizes=(PICTURE_SIDE, 128),
     licence="MIT (part of this library)",
     # 40 channels: before and behind the blocks at 1/4 of the picture's side, before and between
-    # those at 1/2. Behind the last block one convolution is left, and components of a linear network
-    # add up whatever they are.
+    # those at 1/2. Behind the last block one convolution is left, and components of a linear
+    # network add up whatever they are.
     layers=("2", "4", "7", "8"),
     default_layer="4",
     image_range=(0.0, 1.0),
