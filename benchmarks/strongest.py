@@ -20,7 +20,7 @@ import torch
 from purposes import options, swept
 
 import regional_primitives as rp
-from regional_primitives.compare import transfer
+from regional_primitives.compare.transfer import transfer
 from regional_primitives.generators import ZOO
 from regional_primitives.runtime.eight_bit import bytes_of
 from regional_primitives.scores.spread import Spread

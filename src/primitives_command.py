@@ -1,6 +1,6 @@
 """The command `primitives` from its first moment on: ended while it loads, it ends quietly.
 
-It lies outside the package, since whatever is imported from the package loads all of it.
+It lies outside the package, of which nothing is loaded before it knows what to do when ended.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ this file, which pytest reads before it collects test modules.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -27,6 +28,16 @@ they run they would take as long as the tests themselves."""
 jaxtyping.install_import_hook(_SHAPED, "beartype.beartype")
 
 import regional_primitives as rp  # noqa: E402
+
+# What modules and the list of tests consist of stays to the end: a million objects, which the
+# garbage collector would otherwise go through again and again, for a tenth of all time.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.set_threshold(700, 10, 100)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -111,7 +111,8 @@ def test_evaluate_measures_anew_and_renews_the_report(run_folder, primitives, tm
     assert one.provenance == other.provenance
 
 
-def test_evaluate_tells_that_scores_are_of_a_sample(run_folder, primitives, tmp_path):
+def test_evaluate_tells_that_scores_are_of_a_sample(run_folder, primitives, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli.fitting.runs, "write_report", lambda folder: None)
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
     small = [f"--set={name}" for name in ("components=2", "contexts=2", "free_demands=0")]
@@ -195,7 +196,7 @@ def test_without_a_verb_the_help_is_printed(primitives):
         ),
         (["explain", "faces", "--grid", "6"], "regions '6' are none of: 6x6"),
         (
-            ["explain", "faces", "--grid", "65x6"],
+            ["explain", "faces", "--grid", "65x6", "--set", "baseline_count=16"],
             "65 rows needs as many pixels; the picture has 64",
         ),
         (["explain", "faces", "--seed", "-1"], "Invalid value for '--seed'"),

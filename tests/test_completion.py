@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from regional_primitives import cli
 
@@ -17,8 +18,8 @@ def scripts(tmp_path_factory):
     """The file of each shell's script, as the command prints it."""
     folder = tmp_path_factory.mktemp("scripts")
     for shell in SHELLS:
-        words = [sys.executable, "-m", "regional_primitives", "completion", shell]
-        (folder / shell).write_bytes(subprocess.run(words, capture_output=True, check=True).stdout)
+        printed = CliRunner().invoke(cli.app, ["completion", shell], catch_exceptions=False)
+        (folder / shell).write_bytes(printed.stdout_bytes)
     return {shell: folder / shell for shell in SHELLS}
 
 

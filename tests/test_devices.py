@@ -17,7 +17,7 @@ REAL = ["cuda"] if torch.cuda.is_available() else []
 GRID = rp.Regions.grid(4, 4)
 QUICK = rp.Structured(steps=12, batch=4, probes=1, baseline_count=64)
 EXACT = rp.Exact(
-    patches=(5, 6), steps=5, starts=3, sparse_steps=5, joint_steps=2, baseline_count=64
+    patches=(5, 6), steps=3, starts=2, sparse_steps=3, joint_steps=1, baseline_count=64
 )
 SCORED = rp.Evaluation(
     demands=4, components=2, contexts=2, free_demands=1, free_steps=3, free_bounds=True

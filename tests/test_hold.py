@@ -76,6 +76,13 @@ def plain(folder):
     return rp.explain(generator, latents, rp.Regions.grid(2, 2), settings, picture_seed=0)
 
 
+@pytest.fixture
+def stub_report(monkeypatch):
+    """Leave empty files in place of the reports of runs, where no test looks at them."""
+    monkeypatch.setattr(runs, "write_report", lambda folder: (folder / "report.html").touch())
+
+
+@pytest.mark.usefixtures("stub_report")
 def test_the_run_remembers_it_and_all_commands_do_as_it_says(folder, tmp_path):
     assert json.loads((folder / MANIFEST).read_text())["options"] == {"hold": "normalisation"}
     again = shutil.copytree(folder, tmp_path / "again")
@@ -155,6 +162,7 @@ def test_bad_input_a_run_and_a_generator_of_which_one_is_held(held, plain):
         check_pair(held, plain)
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_bad_input_a_folder_holds_the_run_with_another_hold(folder, tmp_path, capsys):
     words = ["explain", "normed", "--grid", "2x2", "--out", folder, *QUICK]
     assert _run(*words, *HELD) == 0

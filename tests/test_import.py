@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,33 +16,55 @@ HEAVY = (
     "rich", "typer", "IPython", "diffusers", "transformers", "ray", "pandas", "pyarrow", "onnx",
 )  # fmt: skip
 OURS = ("show", "runs", "apply", "rivals", "cli")
-"""What is loaded when it is first asked for."""
+"""What is loaded by nothing that explains, scores or compares."""
+ASKED = (
+    "torch", "numpy",
+    *(f"regional_primitives.{stage}" for stage in (
+        "generators", "regions", "setfunctions", "decompose", "picture", "others", "scores",
+        "compare.comparison", "sanity.suite",
+    )),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """Import the package in a fresh process; give the modules it loaded and the files it left."""
+    """Import the package in a fresh process, then use what most of its users do.
+
+    Gives the modules that are loaded after each, the files they left and what they said.
+    """
     home = tmp_path_factory.mktemp("home")
-    code = "import json, sys, regional_primitives; print(json.dumps(sorted(sys.modules)))"
+    code = (
+        "import json, sys, regional_primitives as rp; first = sorted(sys.modules); "
+        "rp.load_generator, rp.Regions, rp.explain, rp.ask, rp.evaluate, rp.SweepScores; "
+        "rp.components, rp.PictureComparison, rp.Vocabulary, rp.Sanity, rp.or_values; "
+        "print(json.dumps([first, sorted(sys.modules)]))"
+    )
     source = str(Path(rp.__file__).parents[1])
     environment = {"HOME": str(home), "PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True
     )
     assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout), list(home.rglob("*")), process.stderr
+    return *json.loads(process.stdout), list(home.rglob("*")), process.stderr
 
 
 @pytest.mark.parametrize("package", HEAVY)
-def test_importing_leaves_plotting_and_web_alone(imported, package):
-    modules, _, _ = imported
+def test_explaining_leaves_plotting_and_web_alone(imported, package):
+    _, modules, _, _ = imported
     assert package not in modules
 
 
 @pytest.mark.parametrize("stage", OURS)
-def test_importing_leaves_pages_runs_edits_and_rivals_alone(imported, stage):
-    modules, _, _ = imported
+def test_explaining_leaves_pages_runs_edits_and_rivals_alone(imported, stage):
+    _, modules, _, _ = imported
     assert f"regional_primitives.{stage}" not in modules
+
+
+@pytest.mark.parametrize("module", ASKED)
+def test_importing_loads_nothing_before_it_is_asked_for(imported, module):
+    first, later, _, _ = imported
+    assert module not in first
+    assert module in later
 
 
 def test_what_is_loaded_later_is_listed_and_stays():
@@ -61,8 +84,8 @@ def test_what_is_loaded_later_is_listed_and_stays():
 
 
 def test_importing_writes_no_file_and_prints_nothing(imported):
-    modules, files, said = imported
-    assert "regional_primitives" in modules
+    first, _, files, said = imported
+    assert "regional_primitives" in first
     assert files == []
     assert said == ""
 
@@ -77,6 +100,7 @@ def test_public_names_exist_and_are_documented(name):
 
 def test_public_names_are_sorted_and_said_once():
     assert sorted(set(rp.__all__)) == rp.__all__
+    assert sorted({"compare", "explore", "sanity", *chain(*rp._WHERE.values())}) == rp.__all__
 
 
 @pytest.mark.parametrize("name", ["explain", "cut", "load_generator", "Regions", "Decomposition"])

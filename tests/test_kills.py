@@ -29,6 +29,6 @@ def test_kills_at_file_operations_lose_mix_and_leave_nothing():
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds its workers in /proc")
 def test_a_sweep_killed_at_a_moment_ends_in_the_same_bytes():
-    told = last_words("sweep_kills.py", "--kills", "1", "--ways", "two")
+    told = last_words("sweep_kills.py", "--kills", "1", "--ways", "two", "--small")
     assert "1 killed, " in told
     assert "0 other bytes" in told

@@ -254,7 +254,7 @@ def test_all_files_of_a_run_are_known_as_ours(planted, tmp_path, monkeypatch):
         explain(planted, tmp_path / "run", evaluation=LITTLE)
     runs.rescore(tmp_path / "run", everything, baselines=["random fields"])
     exact = rp.Exact(
-        patches=[0, 1], tolerance=0.3, joint_steps=1, sparse_steps=2, baseline_count=64,
+        patches=[0, 1], tolerance=0.3, joint_steps=1, sparse_steps=2, starts=2, baseline_count=64,
         noise_floor=True,
     )  # fmt: skip
     explain(planted, tmp_path / "exact", settings=exact)

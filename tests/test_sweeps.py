@@ -850,20 +850,20 @@ def test_progress_tells_how_many_pictures_an_hour(tmp_path):
 
 
 def test_the_vocabulary_is_the_same_whatever_is_kept(tmp_path, monkeypatch):
-    asked = {"seeds": range(20), "layers": "express"}
+    asked = {"seeds": range(14), "layers": "express"}
     sweep(tmp_path / "runs", **asked)
     sweep(tmp_path / "scores", keep="scores", **asked)
     whole, light = (Vocabulary.read(tmp_path / name) for name in ("runs", "scores"))
     assert whole == light
     (layer,) = whole.layers
-    assert (layer.layer, layer.pictures) == ("express", 20)
+    assert (layer.layer, layer.pictures) == ("express", 14)
     assert layer.random_pictures >= 256
     assert layer.words
     said = []
     monkeypatch.setattr(rp.Decomposition, "load", lambda *_: pytest.fail("a whole run was read"))
     again = sweep(tmp_path / "runs", progress=lambda *news: said.append(news), **asked)
     assert again == rp.load_sweep(tmp_path / "runs")
-    assert ("vocabulary", 20, 20, "express") in said
+    assert ("vocabulary", 14, 14, "express") in said
     sweep(tmp_path / "runs", range(3), "express")
     assert not (tmp_path / "runs" / "vocabulary.json").exists()  # of other pictures than these
 

@@ -11,39 +11,10 @@ from sense), show and explore (pages), runs (folders and sweeps) and cli.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from regional_primitives.compare import PictureComparison, Vocabulary, compare
-from regional_primitives.decompose import (
-    Decomposition,
-    Exact,
-    Forecast,
-    Minimal,
-    MinimalFeatures,
-    Structured,
-    exact_components,
-    explain,
-    forecast,
-    minimal_features,
-)
-from regional_primitives.errors import (
-    GeneratorError,
-    ImageRangeWarning,
-    InputError,
-    MissingExtraError,
-    RegionalPrimitivesError,
-    SomeFailedError,
-    StorageError,
-    WholeRunWarning,
-)
+from regional_primitives.compare import compare
 from regional_primitives.explore import explore
-from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
-from regional_primitives.others import components
-from regional_primitives.picture import Picture, ask
-from regional_primitives.regions import Regions
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.sanity import Sanity, sanity
-from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
-from regional_primitives.scores.sweep_scores import SweepScores
-from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
+from regional_primitives.sanity import sanity
 
 if TYPE_CHECKING:
     from regional_primitives.apply import (
@@ -56,9 +27,41 @@ if TYPE_CHECKING:
         edit_effects,
         edit_scores,
     )
+    from regional_primitives.compare.comparison import PictureComparison
+    from regional_primitives.compare.vocabulary import Vocabulary
+    from regional_primitives.decompose import (
+        Decomposition,
+        Exact,
+        Forecast,
+        Minimal,
+        MinimalFeatures,
+        Structured,
+        exact_components,
+        explain,
+        forecast,
+        minimal_features,
+    )
+    from regional_primitives.errors import (
+        GeneratorError,
+        ImageRangeWarning,
+        InputError,
+        MissingExtraError,
+        RegionalPrimitivesError,
+        SomeFailedError,
+        StorageError,
+        WholeRunWarning,
+    )
+    from regional_primitives.generators import CutPoint, Generator, cut, layers, load_generator
+    from regional_primitives.others import components
+    from regional_primitives.picture import Picture, ask
+    from regional_primitives.regions import Regions
     from regional_primitives.rivals import Comparison, baselines
     from regional_primitives.runs.folder import report
     from regional_primitives.runs.sweep import load_sweep, sweep
+    from regional_primitives.sanity.suite import Sanity
+    from regional_primitives.scores import Evaluation, Relations, Scores, evaluate, relations
+    from regional_primitives.scores.sweep_scores import SweepScores
+    from regional_primitives.setfunctions import and_harsanyi, and_values, or_harsanyi, or_values
 
 __all__ = [
     "CarriedEdit",
@@ -119,7 +122,7 @@ __all__ = [
     "sweep",
 ]
 
-_WHEN_ASKED = {
+_WHERE = {
     "apply": (
         "CarriedEdit",
         "Edit",
@@ -130,19 +133,51 @@ _WHEN_ASKED = {
         "edit_effects",
         "edit_scores",
     ),
+    "compare.comparison": ("PictureComparison",),
+    "compare.vocabulary": ("Vocabulary",),
+    "decompose": (
+        "Decomposition",
+        "Exact",
+        "Forecast",
+        "Minimal",
+        "MinimalFeatures",
+        "Structured",
+        "exact_components",
+        "explain",
+        "forecast",
+        "minimal_features",
+    ),
+    "errors": (
+        "GeneratorError",
+        "ImageRangeWarning",
+        "InputError",
+        "MissingExtraError",
+        "RegionalPrimitivesError",
+        "SomeFailedError",
+        "StorageError",
+        "WholeRunWarning",
+    ),
+    "generators": ("CutPoint", "Generator", "cut", "layers", "load_generator"),
+    "others": ("components",),
+    "picture": ("Picture", "ask"),
+    "regions": ("Regions",),
     "rivals": ("Comparison", "baselines"),
     "runs.folder": ("report",),
     "runs.sweep": ("load_sweep", "sweep"),
+    "sanity.suite": ("Sanity",),
+    "scores": ("Evaluation", "Relations", "Scores", "evaluate", "relations"),
+    "scores.sweep_scores": ("SweepScores",),
+    "setfunctions": ("and_harsanyi", "and_values", "or_harsanyi", "or_values"),
 }
-"""What explaining and scoring do without, by its module: loaded when it is first asked for."""
+"""Which module has what. Each is loaded when it is first asked for, and torch with the first."""
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _WHEN_ASKED.items():
-        if name in names:
-            globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
-            return globals()[name]
-    if name in ("apply", "rivals", "runs", "show"):  # as packages that are loaded at once
+    if name in _MODULE_OF:
+        globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return globals()[name]
+    if name in _WHERE or name in ("runs", "show"):  # as packages that are loaded at once
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.compare import transfer
+from regional_primitives.compare.transfer import transfer
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import math
 import pytest
 
 import regional_primitives as rp
-from regional_primitives.compare import relatedness
 from regional_primitives.compare.across import AcrossPictures
+from regional_primitives.compare.relatedness import relatedness
 from regional_primitives.scores.spread import Spread
 
 

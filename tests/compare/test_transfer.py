@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import regional_primitives as rp
-from regional_primitives.compare import transfer
+from regional_primitives.compare.transfer import transfer
 
 
 def transfer_share(first, second, a, b):

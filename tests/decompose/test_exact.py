@@ -18,7 +18,7 @@ from regional_primitives.runtime.cache import cache_folder
 from regional_primitives.setfunctions import membership, or_values, orders
 
 REGIONS = rp.Regions.grid(4, 4)
-PATCHES = (0, 1, 4, 5, 6, 10, 15)
+PATCHES = (0, 1, 5, 6, 10, 15)
 FAITHFUL = {
     "purpose": "isolate",
     "outside_weight": 0.0,
@@ -34,7 +34,7 @@ FAITHFUL = {
 With so small a price nothing but the start decides about units that no patch asks for, so that the
 start must be near f0.
 """
-QUICK = {"tolerance": 1e-2, "joint_steps": 5, "sparse_steps": 40}
+QUICK = {"tolerance": 1e-2, "joint_steps": 5, "sparse_steps": 40, "starts": 8}
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +75,14 @@ def test_planted_components_come_back(subject, form):
 
 
 def test_raw_transform_gives_every_feature_back(subject):
-    made = fit_exact(subject, rp.Exact(form="raw", noise_floor=False, patches=PATCHES))
+    made = fit_exact(subject, rp.Exact(form="raw", noise_floor=False, patches=PATCHES, starts=8))
     gap = (made.predicted[1:] - made.features.units).norm() / made.features.units.norm()
     assert gap < 1e-5
     assert made.noise is None
 
 
 def test_sparse_form_keeps_the_pictures_and_lets_noise_go(subject):
-    one = {"purpose": "isolate", "patches": PATCHES, "noise_floor": False}
+    one = {"purpose": "isolate", "patches": PATCHES, "noise_floor": False, "starts": 8}
     made = fit_exact(subject, rp.Exact(joint_steps=25, **one))
     raw = rp.exact_components(made.features, rp.Exact(patches=PATCHES, form="raw"))
     before = rp.exact_components(made.features, rp.Exact(patches=PATCHES, joint_steps=0))
@@ -142,7 +142,8 @@ def test_sparsest_is_the_minimum_of_its_objective():
 
 def test_several_searches_lower_the_noise(planted, subject, tmp_path):
     """Here noise is what the search keeps of its random start, which averages out."""
-    settings = rp.Exact(**{**FAITHFUL, "form": "raw", "start_noise": 0.05, "patches": [0, 5]})
+    own = {"form": "raw", "start_noise": 0.05, "patches": [0, 5], "tolerance": 1e-3}
+    settings = rp.Exact(**{**FAITHFUL, **own})
     told = set()
     once = fit_exact(subject, settings)
     often = fit_exact(

@@ -9,7 +9,7 @@ from planted_truth import planted_truth
 
 # Exactness goes before leak and cost here, since the planted fields overlap and so must leak.
 EXACT = rp.Structured(
-    steps=300, batch=24, trials=0, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0,
+    steps=150, batch=24, trials=0, outside_weight=0.0, cost_weight=0.01, influence_sharpness=12.0,
     sparsity_weight=0.0, give_back=0.0, learning_rate=0.3,
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ PATCHES = (0, 1, 5, 10, 15)
 def features():
     planted = rp.load_generator("planted")
     latents = planted.sample_latents(1, seed=1)
-    settings = rp.Exact(patches=PATCHES, tolerance=1e-2)
+    settings = rp.Exact(patches=PATCHES, tolerance=1e-2, starts=8)
     return rp.minimal_features(planted, latents, rp.Regions.grid(4, 4), settings=settings)
 
 

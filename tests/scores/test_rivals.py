@@ -136,7 +136,7 @@ def test_gradient_masks_are_nested_and_evaluated_once(scene, result):
 
 
 def test_of_the_exact_form_only_chosen_patches_are_asked_for(planted):
-    exact = rp.Exact(patches=[0, 1, 5], noise_floor=False, joint_steps=2, baseline_count=256)
+    exact = rp.Exact(patches=[0, 1, 5], noise_floor=False, joint_steps=2, starts=8)
     found = rp.explain(planted, planted.sample_latents(1, seed=1), rp.Regions.grid(4, 4), exact)
     compared = rp.baselines(found, planted, ["random fields", "spatial crop"], SETTINGS)
     scores = rp.evaluate(found, planted, SETTINGS)

@@ -1,11 +1,14 @@
 import shutil
+from functools import cache
 
 import pytest
 import torch
 
 import regional_primitives as rp
+from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.runtime.storage import write_json
 from regional_primitives.scores import exhibit
+from regional_primitives.show import write_report
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +78,19 @@ def faces_folder(faces, tmp_path_factory):
     """A short run of the real generator, with as many components shown as `primitives explain`."""
     folder = tmp_path_factory.mktemp("runs") / "faces"
     return _written(folder, faces, rp.Regions.grid(6, 6), most=24)
+
+
+@pytest.fixture(scope="session")
+def with_report(tmp_path_factory):
+    """Copy a run folder and write its report there, once for all who only read it."""
+
+    @cache
+    def written(folder):
+        own = shutil.copytree(folder, tmp_path_factory.mktemp("written") / "run")
+        assert write_report(own) == own / REPORT
+        return own
+
+    return written
 
 
 @pytest.fixture

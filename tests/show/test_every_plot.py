@@ -14,7 +14,7 @@ from PIL import Image
 import regional_primitives as rp
 from regional_primitives import scores as measured
 from regional_primitives import show
-from regional_primitives.compare import transfer
+from regional_primitives.compare.transfer import transfer
 from regional_primitives.rivals import Compared, Comparison, Point
 from regional_primitives.scores import Exhibits
 from regional_primitives.scores.sweep_scores import LayerScores, PictureScores, SweepScores

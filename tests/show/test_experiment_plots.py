@@ -7,8 +7,8 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives import scores
-from regional_primitives.compare import transfer
 from regional_primitives.compare.across import AcrossPictures
+from regional_primitives.compare.transfer import transfer
 from regional_primitives.show import experiment_pictures as pictures
 from regional_primitives.show import experiment_plots as plots
 from regional_primitives.show.comparison_plots import plot_transfer

@@ -8,7 +8,8 @@ from PIL import Image
 from reading import Run, facts, section, words
 
 import regional_primitives as rp
-from regional_primitives.show import relation_plots, style, write_report
+from regional_primitives.runtime.run_files import REPORT
+from regional_primitives.show import relation_plots, style
 from regional_primitives.show.figures import draw_figures
 
 NAMES = ["containment", "togetherness", "overlap", "credit"]
@@ -68,11 +69,9 @@ def many(decomposition, count):
     )
 
 
-def test_every_report_has_the_section_and_the_files(folder, tmp_path):
-    import shutil
-
-    own = shutil.copytree(folder, tmp_path / "run")
-    page = write_report(own).read_text(encoding="utf-8")
+def test_every_report_has_the_section_and_the_files(folder, with_report):
+    own = with_report(folder)
+    page = (own / REPORT).read_text(encoding="utf-8")
     section = re.search(r'<section id="relations">(.*?)</section>', page, re.S).group(1)
     assert "How do the components relate?" in section
     assert section.count("<picture>") == section.count("<source media=") == 4

@@ -21,11 +21,8 @@ from regional_primitives.show.score_table import score_rows
 
 
 @pytest.fixture(scope="module")
-def page(run_folder, tmp_path_factory):
-    folder = shutil.copytree(run_folder, tmp_path_factory.mktemp("page") / "run")
-    report = write_report(folder)
-    assert report == folder / REPORT
-    return report.read_text(encoding="utf-8")
+def page(run_folder, with_report):
+    return (with_report(run_folder) / REPORT).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +144,10 @@ def test_headings_are_in_order_and_pictures_have_words(outline):
             assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
 
 
-def test_the_page_of_a_picture_of_64_pixels_is_small(faces_folder, tmp_path):
-    folder = shutil.copytree(faces_folder, tmp_path / "run")
-    report = write_report(folder)
+def test_the_page_of_a_picture_of_64_pixels_is_small(faces_folder, with_report):
+    folder = with_report(faces_folder)
     assert rp.Decomposition.load(folder).image.shape == (3, 64, 64)
-    assert 1_000_000 < report.stat().st_size < 5_000_000
+    assert 1_000_000 < (folder / REPORT).stat().st_size < 5_000_000
 
 
 def test_the_sections_come_in_order(outline):

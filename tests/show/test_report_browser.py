@@ -1,7 +1,6 @@
 """The report as a reader meets it, in a browser: it opens, adds up, plays and prints."""
 
 import re
-import shutil
 import time
 from functools import cache
 
@@ -12,10 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import regional_primitives as rp
+from regional_primitives.runtime.run_files import REPORT
 from regional_primitives.runtime.storage import read_json
 from regional_primitives.scores import Exhibits
 from regional_primitives.scores.table import TABLE, headlines
-from regional_primitives.show import numerals, write_report
+from regional_primitives.show import numerals
 from regional_primitives.show.score_table import write
 
 
@@ -25,7 +25,7 @@ class Report:
     def __init__(self, browser, folder):
         self.browser = browser
         self.folder = folder
-        self.address = write_report(folder).as_uri()
+        self.address = (folder / REPORT).as_uri()
         self.run = rp.Decomposition.load(folder)
         self.exhibits = Exhibits.read(folder)
         shown = self.exhibits.shown.tolist()
@@ -61,13 +61,8 @@ class Report:
 
 
 @pytest.fixture(scope="module")
-def open_report(browser, tmp_path_factory):
-    @cache
-    def opened(folder):
-        own = shutil.copytree(folder, tmp_path_factory.mktemp("page") / "run")
-        return Report(browser, own)
-
-    return opened
+def open_report(browser, with_report):
+    return cache(lambda folder: Report(browser, with_report(folder)))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from regional_primitives.cli.application import tell
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.run_files import REPORT
-from regional_primitives.sanity import Sanity
+from regional_primitives.sanity.suite import Sanity
 from regional_primitives.scores import Scores
 from regional_primitives.scores.table import TABLE, headlines
 

@@ -16,7 +16,7 @@ from regional_primitives.cli.output import (
     print_run,
     print_table,
 )
-from regional_primitives.compare import CheckpointComparison
+from regional_primitives.compare.checkpoints import CheckpointComparison
 from regional_primitives.decompose import Decomposition
 from regional_primitives.explore import explore as serve
 from regional_primitives.rivals import BASELINES

@@ -1,39 +1,40 @@
 """Pictures compared: which primitives they share, and all experiments over several of them."""
 
-from regional_primitives.compare.checkpoints import (
-    CheckpointComparison,
-    PartChange,
-    are_checkpoints,
-    checkpoints,
-)
-from regional_primitives.compare.comparison import (
-    Chance,
-    CommonField,
-    PictureComparison,
-    compare,
-)
-from regional_primitives.compare.likeness import Likeness
-from regional_primitives.compare.part_units import LeadingChannel, PartUnits
-from regional_primitives.compare.relatedness import Relatedness, relatedness
-from regional_primitives.compare.transfer import Span, Transfer, transfer
-from regional_primitives.compare.vocabulary import Vocabulary
+from __future__ import annotations
 
-__all__ = [
-    "Chance",
-    "CheckpointComparison",
-    "CommonField",
-    "LeadingChannel",
-    "Likeness",
-    "PartChange",
-    "PartUnits",
-    "PictureComparison",
-    "Relatedness",
-    "Span",
-    "Transfer",
-    "Vocabulary",
-    "are_checkpoints",
-    "checkpoints",
-    "compare",
-    "relatedness",
-    "transfer",
-]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regional_primitives.compare.comparison import PictureComparison
+    from regional_primitives.decompose.decomposition import Decomposition
+
+
+def compare(
+    decompositions: Sequence[Decomposition],
+    *,
+    names: Sequence[str] | None = None,
+    a: int = 20,
+    b: int = 100,
+    draws: int = 10,
+    seed: int = 0,
+) -> PictureComparison:
+    """Tell which primitives pictures share, every two of them.
+
+    Args:
+        decompositions: two or more, of one generator cut at one layer, over the same patches; of
+            the exact form, whose remainder does not count, also with the same choice of patches.
+        names: what each picture is called; its seed or file unless given.
+        a: strongest fields of one; fewer where a picture has fewer components.
+        b: strongest fields of the other, likewise.
+        draws: how often random fields are drawn.
+        seed: their random stream.
+
+    Raises:
+        InputError: fewer than two pictures, what is no decomposition, another generator, layer or
+            feature, other patches, another number of names, or counts below 1.
+    """
+    from regional_primitives.compare.comparison import compared
+
+    return compared(decompositions, names, a, b, draws, seed)

@@ -240,30 +240,15 @@ class PictureComparison(RichResult, Transfer):
 
 
 @ordinary()
-def compare(
+def compared(
     decompositions: Sequence[Decomposition],
-    *,
-    names: Sequence[str] | None = None,
-    a: int = 20,
-    b: int = 100,
-    draws: int = 10,
-    seed: int = 0,
+    names: Sequence[str] | None,
+    a: int,
+    b: int,
+    draws: int,
+    seed: int,
 ) -> PictureComparison:
-    """Tell which primitives pictures share, every two of them.
-
-    Args:
-        decompositions: two or more, of one generator cut at one layer, over the same patches; of
-            the exact form, whose remainder does not count, also with the same choice of patches.
-        names: what each picture is called; its seed or file unless given.
-        a: strongest fields of one; fewer where a picture has fewer components.
-        b: strongest fields of the other, likewise.
-        draws: how often random fields are drawn.
-        seed: their random stream.
-
-    Raises:
-        InputError: fewer than two pictures, what is no decomposition, another generator, layer or
-            feature, other patches, another number of names, or counts below 1.
-    """
+    """Do what `rp.compare` says."""
     several = check_together(decompositions, "generators", *UNITS)
     called = _called(several, names)
     beside = transfer(several, a=a, b=b, draws=draws, seed=seed)

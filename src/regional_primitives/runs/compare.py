@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from regional_primitives.axes import Images
-from regional_primitives.compare import (
+from regional_primitives.compare import compare
+from regional_primitives.compare.checkpoints import (
     CheckpointComparison,
-    PictureComparison,
     are_checkpoints,
     checkpoints,
-    compare,
 )
+from regional_primitives.compare.comparison import PictureComparison
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.errors import GeneratorError, InputError
 from regional_primitives.generators import Generator

@@ -44,7 +44,8 @@ from regional_primitives.runtime.staging import (
     visible,
 )
 from regional_primitives.runtime.storage import read_json, write_json
-from regional_primitives.sanity import Sanity, sanity
+from regional_primitives.sanity import sanity
+from regional_primitives.sanity.suite import Sanity
 from regional_primitives.scores import Evaluation, Scores, evaluate, exhibit
 from regional_primitives.show.report import write_report
 

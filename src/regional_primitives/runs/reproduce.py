@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from regional_primitives import scores
-from regional_primitives.compare import relatedness, transfer
 from regional_primitives.compare.across import EXACT, STRUCTURED, AcrossPictures, Reproduction
+from regional_primitives.compare.relatedness import relatedness
+from regional_primitives.compare.transfer import transfer
 from regional_primitives.decompose import Decomposition, Exact, Structured, explain
 from regional_primitives.decompose.division import division
 from regional_primitives.decompose.exact import ExactComponents, exact_components, fit_exact

@@ -299,31 +299,14 @@ CHECKS = (
 
 
 @ordinary()
-def sanity(
+def check(
     decomposition: Decomposition,
     generator: Generator,
-    settings: Structured | None = None,
-    *,
-    seed: int = 0,
-    progress: Progress | bool | None = False,
+    settings: Structured | None,
+    seed: int,
+    progress: Progress | bool | None,
 ) -> Sanity:
-    """Check whether an explanation of the structured form changes and stays where it should.
-
-    The picture is explained a dozen times with `settings`: as it is, for reference, and then under
-    every check (docs/sanity.md).
-
-    Args:
-        decomposition: of `rp.explain`; its picture, regions and purpose are taken.
-        generator: that it was made with.
-        settings: of all fits; those of quality `fast` for the run's own purpose unless given.
-        seed: random stream of what is shuffled and drawn.
-        progress: True draws a bar on stderr; or a callable (stage, done, total, note).
-
-    Raises:
-        InputError: a malformed argument, or components of the exact form or of another method,
-            which these fits would say nothing about.
-        GeneratorError: another generator.
-    """
+    """Do what `rp.sanity` says."""
     picture, seed = Picture.of(decomposition, generator), random_seed(seed)
     if decomposition.provenance.method != "structured":
         raise InputError(

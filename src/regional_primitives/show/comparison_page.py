@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from regional_primitives.axes import Images
-from regional_primitives.compare import CheckpointComparison, PictureComparison
-from regional_primitives.compare.checkpoints import CHANGED
-from regional_primitives.compare.comparison import CommonField
+from regional_primitives.compare.checkpoints import CHANGED, CheckpointComparison
+from regional_primitives.compare.comparison import CommonField, PictureComparison
 from regional_primitives.compare.likeness import Likeness
 from regional_primitives.compare.part_units import PartUnits
 from regional_primitives.compare.transfer import Span

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regional_primitives.compare import PictureComparison
+from regional_primitives.compare.comparison import PictureComparison
 from regional_primitives.compare.transfer import PAPER_COUNTS, PAPER_SHARE, Transfer
 from regional_primitives.scores.spread import Spread
 from regional_primitives.show.relation_plots import draw_matrix

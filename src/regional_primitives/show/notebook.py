@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from regional_primitives.apply.effects import WAYS, EditEffects
-from regional_primitives.compare import PictureComparison
+from regional_primitives.compare.comparison import PictureComparison
 from regional_primitives.decompose.decomposition import Decomposition
 from regional_primitives.decompose.stored import read_manifest
 from regional_primitives.errors import MissingExtraError, StorageError
 from regional_primitives.rivals import Comparison
 from regional_primitives.runtime.rich_display import RichResult
-from regional_primitives.sanity import Sanity
+from regional_primitives.sanity.suite import Sanity
 from regional_primitives.scores import Exhibits, Scores
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.table import TABLE, headlines

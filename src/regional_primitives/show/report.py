@@ -15,7 +15,7 @@ from regional_primitives.runtime.arguments import AnyPath, path_of
 from regional_primitives.runtime.modes import ordinary
 from regional_primitives.runtime.run_files import REPORT, figure_file
 from regional_primitives.runtime.staging import staged_file
-from regional_primitives.sanity import Sanity
+from regional_primitives.sanity.suite import Sanity
 from regional_primitives.scores import Exhibits, Relations, Scores
 from regional_primitives.scores.effort import unfinished
 from regional_primitives.scores.quality import NOTICEABLE
