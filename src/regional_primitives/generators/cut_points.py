@@ -138,8 +138,8 @@ def _cut_points(network: Network, runs: list[Recording], three: Recording) -> li
         shape = _shape((two, numbers), (three, again.get((name, call), [])))
         if shape is not None:
             # A container comes after its last layer and takes its place.
-            real = (i for i in numbers if _is_real(two.values[i]))
-            found[(done, *real)] = (name if calls[name] == 1 else f"{name}#{call}", shape)
+            place = (done, *(i for i in numbers if _is_real(two.values[i])))
+            found[place] = (name if calls[name] == 1 else f"{name}#{call}", shape)
     cuts = [Cut(tuple(values), start) for start, *values in found]
     behind = Behind(two, operations, cuts)
     kept = _bits(behind.kept, len(cuts))

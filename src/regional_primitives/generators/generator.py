@@ -162,7 +162,8 @@ class Generator:
         """
         if self.latents_of is None:
             raise InputError(
-                f"{self.name} finds no latents for a picture of your own; 'photos' does"
+                f"{self.name} finds no latents for a picture of your own; 'latent-photos' and "
+                "'photos' do"
             )
         return self.latents_of(path_of(path, "the picture file"))
 

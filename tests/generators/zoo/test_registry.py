@@ -70,7 +70,7 @@ def test_sizes():
 
 def test_a_generator_that_finds_no_latents_says_who_does(faces):
     with pytest.raises(
-        rp.InputError, match=r"faces finds no latents for a picture .* 'photos' does"
+        rp.InputError, match=r"faces finds no latents for a picture .* and 'photos' do"
     ):
         faces.latents_of_image("cat.png")
 

@@ -38,37 +38,40 @@ _BLOCKS = 3
 _COLLECTION = "taef2"
 
 
-class _Clamp(nn.Module):
+class Clamp(nn.Module):
     """Keep latents within (−3, 3), smoothly."""
 
     def forward(self, z: Tensor) -> Tensor:
+        """Clamp a latent."""
         return 3 * torch.tanh(z / 3)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """A residual block of three convolutions; `pools` adds what normalisation over all tells."""
 
-    def __init__(self, *, pools: bool = False) -> None:
+    def __init__(self, width: int = _WIDTH, *, pools: bool = False) -> None:
         super().__init__()
         self.pool: nn.Module | None = None
         if pools:
             self.pool = nn.Sequential(
-                nn.Conv2d(_WIDTH, 4 * _WIDTH, 1, bias=False),
-                nn.GroupNorm(4, 4 * _WIDTH),
+                nn.Conv2d(width, 4 * width, 1, bias=False),
+                nn.GroupNorm(4, 4 * width),
                 nn.ReLU(),
-                nn.Conv2d(4 * _WIDTH, _WIDTH, 1, bias=False),
+                nn.Conv2d(4 * width, width, 1, bias=False),
             )
-        first, second, third = (_conv(_WIDTH, _WIDTH) for _ in range(3))
+        first, second, third = (convolution(width, width) for _ in range(3))
         self.conv = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
         self.fuse = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add to channels what convolutions make of them."""
         if self.pool is not None:
             x = x + self.pool(x)
         return self.fuse(x + self.conv(x))
 
 
-def _conv(incoming: int, outgoing: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+def convolution(incoming: int, outgoing: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """Make a convolution of 3 × 3 taps; its side stays but for the stride."""
     return nn.Conv2d(incoming, outgoing, 3, stride, padding=1, bias=bias)
 
 
@@ -79,22 +82,22 @@ class PhotoDecoder(nn.Sequential):
     """
 
     def __init__(self) -> None:
-        layers: list[nn.Module] = [_Clamp(), _conv(LATENT_CHANNELS, _WIDTH), nn.ReLU()]
+        layers: list[nn.Module] = [Clamp(), convolution(LATENT_CHANNELS, _WIDTH), nn.ReLU()]
         for pools in (True, False, False):
-            layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
-            layers += [nn.Upsample(scale_factor=2), _conv(_WIDTH, _WIDTH, bias=False)]
-        super().__init__(*layers, _Block(), _conv(_WIDTH, 3))
+            layers += [Block(pools=pools) for _ in range(_BLOCKS)]
+            layers += [nn.Upsample(scale_factor=2), convolution(_WIDTH, _WIDTH, bias=False)]
+        super().__init__(*layers, Block(), convolution(_WIDTH, 3))
 
 
 class PhotoEncoder(nn.Sequential):
     """A picture [B, 3, H, W] in [0, 1] becomes a latent [B, 32, H/8, W/8]."""
 
     def __init__(self) -> None:
-        layers: list[nn.Module] = [_conv(3, _WIDTH), _Block()]
+        layers: list[nn.Module] = [convolution(3, _WIDTH), Block()]
         for pools in (False, False, True):
-            layers += [_conv(_WIDTH, _WIDTH, stride=2, bias=False)]
-            layers += [_Block(pools=pools) for _ in range(_BLOCKS)]
-        super().__init__(*layers, _conv(_WIDTH, LATENT_CHANNELS))
+            layers += [convolution(_WIDTH, _WIDTH, stride=2, bias=False)]
+            layers += [Block(pools=pools) for _ in range(_BLOCKS)]
+        super().__init__(*layers, convolution(_WIDTH, LATENT_CHANNELS))
 
 
 def require_size(size: int) -> None:
@@ -109,8 +112,8 @@ def require_size(size: int) -> None:
 
 @torch.no_grad()
 def encode_photograph(
-    encoder: PhotoEncoder, picture: Float[Tensor, "batch 3 height width"]
-) -> Float[Tensor, "batch 32 height//8 width//8"]:
+    encoder: nn.Module, picture: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch channels rows columns"]:
     """Turn pictures in [0, 1] into latents, one by one, so that none depends on its company."""
     if picture.ndim != 4 or picture.shape[1] != 3 or not picture.numel():
         raise InputError(f"pictures are [batch, 3, height, width], not {list(picture.shape)}")
@@ -124,7 +127,7 @@ def encode_photograph(
     return torch.cat([encoder(item.to(weight)) for item in picture.split(1)])
 
 
-def latent_sampler(encoder: PhotoEncoder, size: int) -> Callable[[int, torch.Generator], Tensor]:
+def latent_sampler(encoder: nn.Module, size: int) -> Callable[[int, torch.Generator], Tensor]:
     """Make what draws latents: those of random crops, `size` pixels a side, of real photographs."""
     require_size(size)
 
@@ -175,8 +178,8 @@ def _why_not(given: Path | None) -> RegionalPrimitivesError:
     return not_found("photos", given, _COLLECTION, _HOW_TO_GET)
 
 
-def _load(weights: Path | None, size: int) -> Loaded:
-    decoder, encoder = load_photos(weights)
+def of_photographs(decoder: nn.Module, encoder: nn.Module, size: int) -> Loaded:
+    """Return a decoder as the generator of those photographs that its encoder is given."""
 
     def latents_of(path: Path) -> Tensor:
         return encode_photograph(encoder, read_photograph(path, size))
@@ -195,7 +198,7 @@ ENTRY = ZooEntry(
     layers=("5", "10", "15", "17"),
     default_layer="10",
     image_range=(0.0, 1.0),
-    load=_load,
+    load=lambda weights, size: of_photographs(*load_photos(weights), size),
     installed=lambda: find_weights() is not None,
     how_to_get=_HOW_TO_GET,
     baseline_count=1024,

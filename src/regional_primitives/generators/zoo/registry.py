@@ -17,6 +17,7 @@ from regional_primitives.generators.noise import seeded
 from regional_primitives.generators.zoo import (
     denoiser,
     faces,
+    latent,
     photos,
     residual,
     style,
@@ -35,6 +36,7 @@ ZOO: dict[str, ZooEntry] = {
         faces.ENTRY,
         terrain.ENTRY,
         photos.ENTRY,
+        latent.ENTRY,
         *vaes.ENTRIES,
         style.ENTRY,
         residual.ENTRY,
