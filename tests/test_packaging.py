@@ -110,6 +110,7 @@ def test_an_extra_is_told_by_its_error_and_by_a_page(extra):
 
 def test_what_is_installed_is_this_version():
     assert importlib.metadata.version("regional_primitives") == PROJECT["version"]
+    assert rp.__version__ == PROJECT["version"]
 
 
 def test_who_cites_cites_this_version():

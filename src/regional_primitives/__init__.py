@@ -179,6 +179,10 @@ def __getattr__(name: str) -> Any:
         return globals()[name]
     if name in _WHERE or name in ("runs", "show"):  # as packages that are loaded at once
         return import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
