@@ -18,7 +18,7 @@ demo: setup ## Explain a real generated face and name (or open) its report
 test: setup-dev lint types ## Linter, type checker and all tests
 	# Most tests are of tiny tensors, on which threads cost more than they give; files run side by side.
 	# Many start a process of their own, which would compile all of the package each time.
-	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev ## Check style and formatting
 	$(BIN)/ruff check .

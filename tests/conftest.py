@@ -34,6 +34,19 @@ import regional_primitives as rp  # noqa: E402
 gc.disable()
 
 
+LONG = (
+    "test_sweeps.py", "test_cluster.py", "test_cli.py", "test_kills.py", "test_sanity.py",
+    "test_devices.py", "test_page.py", "test_report_browser.py", "test_site.py",
+    "test_pages_of_text.py", "test_exact.py",
+)  # fmt: skip
+"""Files that take longest: begun first, since a core would wait for one that is begun last."""
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
 def pytest_collection_finish():
     gc.freeze()
     gc.set_threshold(700, 10, 100)

@@ -16,6 +16,8 @@ import torch
 from ray.cluster_utils import Cluster as Machines
 
 import regional_primitives as rp
+from regional_primitives.runs import folder as runs
+from regional_primitives.runs import sweep as sweeps
 from regional_primitives.runs import sweep_runs
 from regional_primitives.runtime import cluster
 from regional_primitives.runtime.interrupts import ENDING
@@ -237,7 +239,16 @@ def bytes_of(folder):
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def undrawn():
+    """Leave empty files in place of pages that are drawn in this process: nobody looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "write_report", lambda folder: (folder / "report.html").touch())
+        patch.setattr(sweeps, "write_sweep_report", lambda folder: (folder / "sweep.html").touch())
+        yield
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, undrawn):
     """A folder with a generator, and what a sweep of it is in this process."""
     place = tmp_path_factory.mktemp("own")
     (place / "own.py").write_text(OWN.format(marker=str(place / "marker")))

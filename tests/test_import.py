@@ -28,7 +28,7 @@ ASKED = (
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """Import the package in a fresh process, then use what most of its users do.
+    """Import the package in a fresh process, then what explains and compares, then all that draws.
 
     Gives the modules that are loaded after each, the files they left and what they said.
     """
@@ -37,7 +37,8 @@ def imported(tmp_path_factory):
         "import json, sys, regional_primitives as rp; first = sorted(sys.modules); "
         "rp.load_generator, rp.Regions, rp.explain, rp.ask, rp.evaluate, rp.SweepScores; "
         "rp.components, rp.PictureComparison, rp.Vocabulary, rp.Sanity, rp.or_values; "
-        "print(json.dumps([first, sorted(sys.modules)]))"
+        "later = sorted(sys.modules); import regional_primitives.runs.sweep; "
+        "print(json.dumps([first, later, sorted(sys.modules)]))"
     )
     source = str(Path(rp.__file__).parents[1])
     environment = {"HOME": str(home), "PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -49,20 +50,21 @@ def imported(tmp_path_factory):
 
 
 @pytest.mark.parametrize("package", HEAVY)
-def test_explaining_leaves_plotting_and_web_alone(imported, package):
-    _, modules, _, _ = imported
+def test_importing_leaves_plotting_and_web_alone(imported, package):
+    _, _, modules, _, _ = imported
+    assert {"regional_primitives.show.plots", "regional_primitives.show.sweep_plots"} <= {*modules}
     assert package not in modules
 
 
 @pytest.mark.parametrize("stage", OURS)
 def test_explaining_leaves_pages_runs_edits_and_rivals_alone(imported, stage):
-    _, modules, _, _ = imported
+    _, modules, _, _, _ = imported
     assert f"regional_primitives.{stage}" not in modules
 
 
 @pytest.mark.parametrize("module", ASKED)
 def test_importing_loads_nothing_before_it_is_asked_for(imported, module):
-    first, later, _, _ = imported
+    first, later, _, _, _ = imported
     assert module not in first
     assert module in later
 
@@ -84,7 +86,7 @@ def test_what_is_loaded_later_is_listed_and_stays():
 
 
 def test_importing_writes_no_file_and_prints_nothing(imported):
-    first, _, files, said = imported
+    first, _, _, files, said = imported
     assert "regional_primitives" in first
     assert files == []
     assert said == ""

@@ -3,7 +3,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -246,11 +245,3 @@ def test_a_missing_package_names_the_pip_line(own_folder, monkeypatch, package):
     with pytest.raises(rp.MissingExtraError, match=r'pip install "regional_primitives\[report\]"'):
         write_report(own_folder)
     assert not (own_folder / REPORT).exists()
-
-
-def test_importing_show_loads_none_of_the_reports_packages():
-    code = "import sys, regional_primitives.show; print(*sys.modules)"
-    command = [sys.executable, "-c", code]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert "regional_primitives.show.plots" in loaded
-    assert not {"matplotlib", "jinja2", "PIL", "scipy"} & set(loaded)

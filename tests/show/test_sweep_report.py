@@ -5,7 +5,6 @@ import random
 import re
 import shlex
 import statistics
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from html import unescape
@@ -516,14 +515,6 @@ def test_a_missing_package_names_the_pip_line(plain, tmp_path, monkeypatch, pack
     with pytest.raises(rp.MissingExtraError, match=r'pip install "regional_primitives\[report\]"'):
         write_sweep_report(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
-
-
-def test_importing_sweeps_loads_none_of_the_reports_packages():
-    code = "import sys, regional_primitives.runs.sweep; print(*sys.modules)"
-    command = [sys.executable, "-c", code]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert "regional_primitives.show.sweep_plots" in loaded
-    assert not {"matplotlib", "jinja2", "PIL", "rich", "scipy"} & set(loaded)
 
 
 def kept(seed):
