@@ -40,7 +40,7 @@ def print_run(
         }
         print_json(content | ({} if compared is None else {"baselines": compared.to_dict()}))
         return
-    table = Table("score", "value", "spread over demands", title=str(folder), title_justify="left")
+    rows: list[tuple[str, str, str]] = []
     first = headlines(read_manifest(folder).provenance.purpose)
     sampled = ("patterns", "patterns_share") if scores.sampled else ()
     for score in (TABLE[name] for name in (*first, "stability", *sampled)):
@@ -48,10 +48,14 @@ def print_run(
         if not value:
             continue
         whole = _told(scores, score.among, " of {:,}")
-        table.add_row(score.phrase, value + whole, _told(scores, score.spread, score.form))
+        rows.append((score.phrase, value + whole, _told(scores, score.spread, score.form)))
     checked = Sanity.read(folder)
     if checked is not None and checked.margin is not None:
-        table.add_row("sanity: what stays less what goes", f"{checked.margin:.2f}", "")
+        rows.append(("sanity: what stays less what goes", f"{checked.margin:.2f}", ""))
+    spread = ["spread over demands"] * any(row[2] for row in rows)
+    table = Table("score", "value", *spread, title=str(folder), title_justify="left")
+    for row in rows:
+        table.add_row(*row[: 2 + len(spread)])
     print_table(table)
     if compared is not None:
         print_rivals(compared)
@@ -66,7 +70,7 @@ def _told(scores: Scores, name: str, form: str) -> str:
 
 def print_rivals(compared: Comparison) -> None:
     """Print each method at the setting that serves it best."""
-    title = f"on the same {compared.demands} demands, each method at its best setting"
+    title = f"means over the same {compared.demands} demands, each method at its best setting"
     table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
     # Broken by hand, so that 80 columns hold them.

@@ -134,7 +134,7 @@ class Scores(RichResult):
         "baseline picture makes. A demand for patches that are nearly blank, where a trifle is a "
         "large share, cannot outweigh all others.",
         sentence="Asked for any {parts}, their pixels come out {value} off.",
-        plain="{:.2%}", first={"generate": 1}, sweep="Demands",
+        plain="{:.3%}", first={"generate": 1}, sweep="Demands",
     )
     cost: Real | None = _demand(
         "Cost", good="small",
