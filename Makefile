@@ -40,7 +40,7 @@ figures: setup-dev ## Draw the pictures of the method and of its limits anew (tw
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/limits.py
 
 notebooks: setup-dev ## Run the notebooks of the documentation anew, and keep what they print
-	OMP_NUM_THREADS=1 $(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False docs/notebooks/*.ipynb
+	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False docs/notebooks/*.ipynb
 
 links: setup-dev ## Ask for every page elsewhere that the documentation links to (needs the network)
 	$(BIN)/sphinx-build --quiet -b linkcheck docs build/links

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from matplotlib import pyplot
 from PIL import Image
 
 import regional_primitives as rp
@@ -91,7 +92,8 @@ def place(tmp_path, runs, monkeypatch, unchecked):
     short = {"settings": quick(), "evaluation": FEW, "keep": "scores"}
     monkeypatch.setattr(rp, "sweep", lambda *args, **rest: kept["sweep"](*args, **rest | short))
     tiny_pipelines(monkeypatch, tmp_path)
-    return tmp_path
+    yield tmp_path
+    pyplot.close("all")
 
 
 def tiny_pipelines(monkeypatch, folder):

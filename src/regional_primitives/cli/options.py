@@ -96,7 +96,7 @@ Quality = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(QUALITIES),
-        help="How much to spend on the fit: about 1,000, 5,000 or 20,000 evaluations of the tail "
+        help="How much to spend on the fit: about 850, 5,000 or 20,000 evaluations of the tail "
         "on 36 patches; balanced unless given.",
     ),
 ]

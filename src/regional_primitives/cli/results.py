@@ -20,7 +20,7 @@ from regional_primitives.compare.checkpoints import CheckpointComparison
 from regional_primitives.decompose import Decomposition
 from regional_primitives.explore import explore as serve
 from regional_primitives.rivals import BASELINES
-from regional_primitives.runs.compare import compare_runs
+from regional_primitives.runs.compare import COMPARISON, compare_runs
 from regional_primitives.runs.folder import generator_of, rescore
 from regional_primitives.runtime.progress import progress_bar
 from regional_primitives.runtime.settings import changed, settings_help
@@ -76,7 +76,9 @@ def compare(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="A folder for compare.json and the page compare.html."),
+        typer.Option(
+            help="A folder for compare.json and, unless of checkpoints, the page compare.html."
+        ),
     ] = None,
     a: Annotated[int, typer.Option(help="Strongest fields of one picture …")] = 20,
     b: Annotated[int, typer.Option(help="… sought among so many of the other.")] = 100,
@@ -100,6 +102,8 @@ def compare(
         return
     if isinstance(result, CheckpointComparison):
         print_table(terminal_checkpoints(result))
+        if out is not None:
+            typer.echo(f"numbers: {out / COMPARISON}")
         return
     if result.remark:
         tell(result.remark)

@@ -177,11 +177,12 @@ class Scores(RichResult):
         meaning="How much the other patches change although nobody asked for them: squared "
         "change from the baseline picture, over the change that the full picture makes there.",
         sentence="Of all that nobody asked for, {value} comes along.",
-        spread="leak_spread", first={"generate": 5, "isolate": 2}, sweep="Unasked",
+        spread="leak_spread", first={"isolate": 2}, sweep="Unasked",
     )
     pooled_leak: Real | None = _leak(
         "Pooled leak", good="0 % for edits",
         meaning="The same of all demands taken together, as the pooled inside error.",
+        sentence="Of all that nobody asked for, {value} comes along.", first={"generate": 5},
     )
     stray: Real | None = _leak(
         "Stray", good="0 %",

@@ -235,11 +235,12 @@ def terminal_checkpoints(comparison: CheckpointComparison) -> Any:
     met, drawn = beside.found.both_ways(0, 1), beside.connected.both_ways(0, 1)
     return for_terminal(
         f"one picture, two checkpoints: {one}, {two}",
-        ("part", one, two, "points", "changed", "picture differs"),
+        ("part", one, two, "share moved", "clearly", "picture differs"),
         rows,
-        f"share of the energy; changed: by more than {100 * CHANGED:.0f} points, as two fits "
-        f"of one network do not; t({beside.a}, {beside.b}), the strongest action fields of one "
-        f"among those of the other: {numerals.percent(met)}, of random connected fields "
+        f"share of the energy, in percentage points; clearly moved: by more than "
+        f"{100 * CHANGED:.0f}, as no two fits of one network differ; "
+        f"t({beside.a}, {beside.b}), the strongest action fields of one among those of the other: "
+        f"{numerals.percent(met)}, of random connected fields "
         f"{numerals.percent(drawn)}",
     )
 

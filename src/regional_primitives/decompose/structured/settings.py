@@ -179,7 +179,7 @@ class Structured:
 
     @staticmethod
     def of_quality(quality: str = "balanced", purpose: str = "generate") -> Structured:
-        """Return the settings for a budget: `fast` (about 1,000 evaluations on 36 patches),
+        """Return the settings for a budget: `fast` (about 850 evaluations on 36 patches),
         `balanced` (the defaults, 5,000) or `best` (20,000).
 
         Raises:
