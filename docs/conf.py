@@ -38,7 +38,6 @@ nitpick_ignore_regex = [  # what others document, elsewhere
     ("py:.*", r"regional_primitives\.(\w+\.)+\w+"),  # and what only our own code makes
 ]
 default_role = "code"
-smartquotes = False  # options begin with two hyphens
 
 # Pages: the same Markdown that code hosts show.
 myst_enable_extensions = ["dollarmath"]
@@ -89,8 +88,9 @@ class Verbs(SphinxDirective):
 
 
 def _keep(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Take stars and bars as they are; remember what napoleon would read as an attribute's type."""
-    lines[:] = [re.sub(r"[*|]", r"\\\g<0>", line) for line in lines]
+    """Take stars, bars and options as they are; remember attributes, which napoleon misreads."""
+    escaped = (re.sub(r"[*|]", r"\\\g<0>", line) for line in lines)
+    lines[:] = [re.sub(r"(?<![\w`-])--[a-z-]+", r"`\g<0>`", line) for line in escaped]
     app.env.temp_data["docstring"] = list(lines)
 
 
