@@ -33,7 +33,7 @@ QUICK = {
     "regions": rp.Regions.grid(4, 4),
     "structured": rp.Structured(steps=10, batch=8, probes=1, baseline_count=64),
     "exact": rp.Exact(
-        tolerance=0.05, steps=10, joint_steps=3, sparse_steps=20, starts=4, baseline_count=64
+        tolerance=0.05, steps=10, joint_steps=3, sparse_steps=20, starts=2, baseline_count=64
     ),
 }
 

@@ -23,7 +23,7 @@ FAITHFUL = {
     "purpose": "isolate",
     "outside_weight": 0.0,
     "cost_weight": 1e-5,
-    "tolerance": 1e-5,
+    "tolerance": 1e-4,
     "parametrisation": "free",
     "starts": 1,
     "start_noise": 0.003,
@@ -34,7 +34,7 @@ FAITHFUL = {
 With so small a price nothing but the start decides about units that no patch asks for, so that the
 start must be near f0.
 """
-QUICK = {"tolerance": 1e-2, "joint_steps": 5, "sparse_steps": 40, "starts": 8}
+QUICK = {"tolerance": 1e-2, "joint_steps": 5, "sparse_steps": 40, "starts": 4}
 
 
 @pytest.fixture(scope="module")
