@@ -3,7 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/faces-22
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts --constraint constraints.txt
+# What is used is compiled when it is used; all that is installed would take half a minute.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --no-warn-conflicts --constraint constraints.txt
 # The first interpreter that is 3.10 or newer and can make environments; override with PYTHON=…
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $$p && break; done)
@@ -15,7 +16,12 @@ help: ## List the commands
 demo: setup ## Explain a real generated face and name (or open) its report
 	$(BIN)/primitives explain faces --seed 22 --out $(OUT) --open
 
-test: setup-dev lint types ## Linter, type checker and all tests
+test: setup-dev lint ## Linter, type checker and all tests
+	# The type checker takes a minute of one core, which the tests need not wait for.
+	$(MAKE) --no-print-directory --jobs=2 types suite
+
+.PHONY: suite
+suite: setup-dev
 	# Most tests are of tiny tensors, on which threads cost more than they give; files run side by side.
 	# Many start a process of their own, which would compile all of the package each time.
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

@@ -17,6 +17,7 @@ from PIL import Image
 
 import regional_primitives as rp
 from regional_primitives.cli import app
+from regional_primitives.runs import sweep as sweeps
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
@@ -89,6 +90,7 @@ def place(tmp_path, runs, monkeypatch, unchecked):
     monkeypatch.setattr(rp, "explain", explain)
     monkeypatch.setattr(rp, "evaluate", evaluate)
     monkeypatch.setattr(rp, "baselines", functools.partial(kept["baselines"], settings=FEW))
+    monkeypatch.setattr(sweeps, "write_sweep_report", lambda folder: None)  # has its own tests
     short = {"settings": quick(), "evaluation": FEW, "keep": "scores"}
     monkeypatch.setattr(rp, "sweep", lambda *args, **rest: kept["sweep"](*args, **rest | short))
     tiny_pipelines(monkeypatch, tmp_path)
