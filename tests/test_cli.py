@@ -9,6 +9,7 @@ import time
 from importlib import metadata
 
 import pytest
+import torch
 from rich.table import Table
 
 import regional_primitives as rp
@@ -43,6 +44,18 @@ def run_folder(tmp_path_factory):
             cli.main()
     assert stop.value.code == 0
     return folder
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_pixels_in_no_region_are_told(primitives, tmp_path, rest):
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[:8] = True
+    named = {"top": mask} | ({"the rest": ~mask} if rest else {})
+    rp.Regions.from_masks(named).write(tmp_path / "map.png")
+    words = ["explain", "planted", "--regions", tmp_path / "map.png", "--out", tmp_path / "run"]
+    status, _, err = primitives(*words, *QUICK)
+    assert status == 0
+    assert ("75% of the picture is in no region" in err) is not rest
 
 
 def test_a_run_folder_holds_what_is_promised(run_folder):

@@ -58,6 +58,20 @@ def test_another_fit_of_the_picture_measures_nothing_again_and_counts_the_same(s
         assert not torch.equal(other, once)
 
 
+def test_a_mask_and_the_same_mask_beside_the_rest_are_not_taken_for_each_other():
+    generator = rp.load_generator("planted")
+    latents = generator.sample_latents(1, seed=3)
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[:8] = True
+    one = rp.Regions.from_masks({"top": mask})
+    two = rp.Regions.from_masks({"top": mask, "the rest": ~mask})
+    for several in ((one, two), (two, one)):
+        for regions in several:  # what is kept of the first is not the second
+            subject = prepare(generator, latents, regions)
+            found = measure_influence(subject, Evaluations(subject.generator), 1, seed=7)
+            assert found.shape[0] == regions.count
+
+
 def test_a_saturated_patch_is_reached_all_the_same(subject):
     feature = subject.feature.clone().requires_grad_(True)
     subject.generator.tail(feature)[0, 0, 1, 1].backward()

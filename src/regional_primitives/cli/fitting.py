@@ -41,6 +41,7 @@ from regional_primitives.decompose.division import PARTS, division
 from regional_primitives.decompose.structured import preset
 from regional_primitives.errors import InputError, StorageError
 from regional_primitives.generators import load_generator
+from regional_primitives.regions import Regions
 from regional_primitives.runs import folder as runs
 from regional_primitives.runs import reproduce as reproduction
 from regional_primitives.runs import sweep as sweeps
@@ -159,6 +160,12 @@ def explain(
             tell("no sanity checks: they are of the structured form")
         elif thorough and not (folder / SANITY).is_file():
             runs.check(folder, generator, progress=progress)
+    if isinstance(asked, Regions) and asked.labels is not None and bool((asked.labels < 0).any()):
+        share = float((asked.labels < 0).float().mean())
+        tell(
+            f"{share:.0%} of the picture is in no region: what is drawn there is no leak, and "
+            "counts against boundedness; a region for the rest would be asked for too"
+        )
     if stood:
         tell(f"{folder} holds this very run already, not fitted again; --overwrite makes it anew")
     print_run(folder, scores, as_json)

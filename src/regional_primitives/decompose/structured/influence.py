@@ -70,7 +70,8 @@ def _content(subject: Subject) -> str:
         "labels": errors.labels,
         **{f"latents.{name}": part for name, part in parts(subject.latents).items()},
     }
-    which = f"{generator.digest}/{generator.layer}/{generator.device}"
+    # The last bin is no patch, so that labels alone do not tell it from one.
+    which = f"{generator.digest}/{generator.layer}/{generator.device}/{errors.count}"
     return f"{which}/{tensors_digest(content)}"
 
 
