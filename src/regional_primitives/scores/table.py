@@ -457,11 +457,10 @@ class Scores(RichResult):
         return alone is not None and all_of_them is not None and alone < all_of_them
 
     def __repr__(self) -> str:
-        told = {name: getattr(self, name) for name in dict.fromkeys(_FIRST)}
         measured = (
             f"{TABLE[name].phrase} {TABLE[name].form.format(value)}"
-            for name, value in told.items()
-            if value is not None
+            for name in _FIRST
+            if (value := getattr(self, name)) is not None
         )
         return f"<Scores: {', '.join(measured) or 'nothing measured'}>"
 
@@ -542,5 +541,5 @@ def headlines(purpose: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: found[name]))
 
 
-_FIRST = (*headlines("generate"), *headlines("isolate"))
+_FIRST = tuple(dict.fromkeys([*headlines("generate"), *headlines("isolate")]))
 """What comes first, whatever the purpose."""

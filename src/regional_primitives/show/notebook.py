@@ -122,15 +122,7 @@ def _checks(sanity: Sanity) -> str:
     return _table(
         "What is left of the explanation",
         ("check", "should", "is left", "what was changed"),
-        [
-            (
-                one.name,
-                one.should,
-                _share(one.survives),
-                one.about,
-            )
-            for one in sanity.checks
-        ],
+        [(one.name, one.should, _share(one.survives), one.about) for one in sanity.checks],
     )
 
 
